@@ -1,0 +1,3 @@
+//! `os`, the workstation command.
+
+fn main() {}

@@ -1,0 +1,7 @@
+//! The user's folder as a value: which services it has, how each is built, what the device is to do with them.
+//!
+//! In: a directory, options of the command line, the environment. Out: [`Project`]. No network, no code of the project is run.
+
+mod model;
+
+pub use model::{BuildSpec, Project, ServiceSpec, Source, Warning};

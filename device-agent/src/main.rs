@@ -1,0 +1,3 @@
+//! `os-agent`, the device companion.
+
+fn main() {}

@@ -1,0 +1,93 @@
+//! The state that the device is to reach, validated.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Everything that the device is asked to be.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Target {
+    /// Device name.
+    pub name: String,
+    /// Configuration variables as they were sent.
+    pub config: BTreeMap<String, String>,
+    /// Applications by id.
+    pub apps: BTreeMap<u32, App>,
+}
+
+/// An application: a set of services that are updated together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct App {
+    /// Numeric id; volumes are named after it.
+    pub id: u32,
+    /// Uuid; networks are named after it. In local mode the id as text.
+    pub uuid: String,
+    /// Name.
+    pub name: String,
+    /// Commit of the release; `None` means that there is nothing to run.
+    pub commit: Option<String>,
+    /// Id of the release.
+    pub release_id: u32,
+    /// Services by name.
+    pub services: BTreeMap<String, Service>,
+    /// Networks by name, without the application's prefix.
+    pub networks: BTreeMap<String, NetworkSpec>,
+    /// Volumes by name, without the application's prefix.
+    pub volumes: BTreeMap<String, VolumeSpec>,
+}
+
+/// A service as it was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Name; also its alias on every network.
+    pub name: String,
+    /// Service id.
+    pub id: u32,
+    /// Image id of the target state (not of the engine).
+    pub image_id: u32,
+    /// Image reference, resolved to an engine image id at plan time.
+    pub image: String,
+    /// Whether it should run.
+    pub running: bool,
+    /// Environment variables.
+    pub environment: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// The remaining compose keys in `snake_case`, with the values that were sent.
+    pub composition: Map<String, Value>,
+}
+
+/// A network of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NetworkSpec {
+    /// Engine driver; `bridge` unless set.
+    pub driver: Option<String>,
+    /// Options of the driver.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// No route to the outside.
+    pub internal: bool,
+    /// IPv6 addresses too.
+    pub enable_ipv6: bool,
+    /// A name without addresses.
+    pub config_only: bool,
+    /// IPAM driver; `default` unless set.
+    pub ipam_driver: Option<String>,
+    /// Address pools: subnet, gateway, `ip_range`, `aux_addresses` by their compose names.
+    pub ipam_config: Vec<BTreeMap<String, String>>,
+    /// Options of the IPAM driver.
+    pub ipam_options: BTreeMap<String, String>,
+}
+
+/// A volume of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct VolumeSpec {
+    /// Engine driver; `local` unless set.
+    pub driver: Option<String>,
+    /// Options of the driver.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
