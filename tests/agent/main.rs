@@ -1,0 +1,6 @@
+//! The agent with a real engine.
+
+#[test]
+fn every_file_is_listed() {
+    testkit::source_list::assert_complete(file!());
+}
