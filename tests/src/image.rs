@@ -16,15 +16,48 @@ pub const BUSYBOX: &str = "os-test/busybox:latest";
 
 /// Imports the images of this module into an engine.
 pub async fn import_base(engine: &Docker) {
+    let archive = Bytes::from(busybox_archive().into_inner().expect("an archive"));
+    import(
+        engine,
+        "os-test/busybox",
+        vec![r#"CMD ["sh"]"#.to_owned()],
+        archive,
+    )
+    .await;
+}
+
+/// Makes `local_image_<service>:latest` as a push does, and returns its id: it runs `/app/run.sh`, which holds `script`.
+pub async fn make_service(engine: &Docker, service: &str, script: &str) -> String {
+    let mut archive = busybox_archive();
+    let mut file = header(EntryType::Regular, 0o755, script.len());
+    archive
+        .append_data(&mut file, "app/run.sh", script.as_bytes())
+        .expect("the script");
+    let changes = vec![
+        r#"CMD ["/bin/sh", "/app/run.sh"]"#.to_owned(),
+        "WORKDIR /app".to_owned(),
+        "LABEL io.resin.local.image=1".to_owned(),
+        format!("LABEL io.resin.local.service={service}"),
+    ];
+    let name = format!("local_image_{service}");
+    let archive = Bytes::from(archive.into_inner().expect("an archive"));
+    import(engine, &name, changes, archive).await;
+    let image = engine
+        .inspect_image(&format!("{name}:latest"))
+        .await
+        .expect("the image");
+    image.id.expect("the image's id")
+}
+
+async fn import(engine: &Docker, repository: &str, changes: Vec<String>, archive: Bytes) {
     let options = CreateImageOptionsBuilder::new()
         .from_src("-")
-        .repo("os-test/busybox")
+        .repo(repository)
         .tag("latest")
-        .changes(vec![r#"CMD ["sh"]"#.to_owned(), "ENV PATH=/bin".to_owned()])
+        .changes(changes)
         .build();
-    let archive = bollard::body_full(busybox_archive().clone());
     let _: Vec<_> = engine
-        .create_image(Some(options), Some(archive), None)
+        .create_image(Some(options), Some(bollard::body_full(archive)), None)
         .try_collect()
         .await
         .expect("an import");
@@ -35,10 +68,10 @@ pub fn busybox() -> Bytes {
     Bytes::from(fs_err::read("/bin/busybox").expect("busybox, of Debian's package busybox-static"))
 }
 
-/// The root file system of [`BUSYBOX`] as an archive.
-fn busybox_archive() -> &'static Bytes {
-    static ARCHIVE: OnceLock<Bytes> = OnceLock::new();
-    ARCHIVE.get_or_init(|| {
+/// The root file system of [`BUSYBOX`] as an archive that goes on.
+fn busybox_archive() -> Builder<Vec<u8>> {
+    static ENTRIES: OnceLock<Vec<u8>> = OnceLock::new();
+    let entries = ENTRIES.get_or_init(|| {
         let applets = std::process::Command::new("/bin/busybox")
             .arg("--list")
             .output()
@@ -72,8 +105,10 @@ fn busybox_archive() -> &'static Bytes {
                 .append_link(&mut link, Path::new("bin").join(applet), "busybox")
                 .expect("a link");
         }
-        Bytes::from(archive.into_inner().expect("an archive"))
-    })
+        // Without the end mark that closing it would write.
+        archive.get_ref().clone()
+    });
+    Builder::new(entries.clone())
 }
 
 fn header(kind: EntryType, mode: u32, size: usize) -> Header {

@@ -11,6 +11,7 @@
 //! | [`workstation`] | [`Workstation`]: a machine with a home, on which `os` runs, with or without a terminal |
 //! | [`http`] | requests to the letter, over TCP and unix sockets |
 //! | [`proxy`] | a connection to the engine that can be cut, stalled and made to lie |
+//! | [`target`] | target states in a few words |
 //! | [`wire`] | recorded exchanges of the reference programs |
 //! | [`until`] | waiting for something that announces itself by no event |
 //!
@@ -28,6 +29,7 @@ pub mod process;
 pub mod programs;
 pub mod proxy;
 pub mod source_list;
+pub mod target;
 pub mod until;
 pub mod wire;
 pub mod workstation;
@@ -39,5 +41,6 @@ pub use http::{Answer, Endpoint};
 pub use lan::Lan;
 pub use namespace::Namespace;
 pub use process::Process;
+pub use target::Target;
 pub use until::until;
 pub use workstation::Workstation;
