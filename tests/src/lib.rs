@@ -12,6 +12,8 @@
 //! | [`http`] | requests to the letter, over TCP and unix sockets |
 //! | [`proxy`] | a connection to the engine that can be cut, stalled and made to lie |
 //! | [`target`] | target states in a few words |
+//! | [`recorder`] | a port that keeps everything that clients send |
+//! | [`reference`] | [`ReferenceDevice`]: a device that has only what the reference has |
 //! | [`wire`] | recorded exchanges of the reference programs |
 //! | [`until`] | waiting for something that announces itself by no event |
 //!
@@ -28,6 +30,8 @@ pub mod namespace;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod recorder;
+pub mod reference;
 pub mod source_list;
 pub mod target;
 pub mod until;
@@ -41,6 +45,8 @@ pub use http::{Answer, Endpoint};
 pub use lan::Lan;
 pub use namespace::Namespace;
 pub use process::Process;
+pub use recorder::Recorder;
+pub use reference::ReferenceDevice;
 pub use target::Target;
 pub use until::until;
 pub use workstation::Workstation;
