@@ -63,6 +63,7 @@ pub(crate) async fn run(
     let mut seen = now_nanos();
     loop {
         let socket = pick(&sockets);
+        let was_there = socket.exists();
         let error = match connect(&socket).await {
             Ok(connected) => {
                 delay = FIRST_DELAY;
@@ -76,7 +77,7 @@ pub(crate) async fn run(
         let reason = format!("{}: {error}", socket.display());
         tracing::warn!(%reason, "the engine is away");
         link.send_replace(Link::Down(reason));
-        wait_for(&sockets, delay).await;
+        wait_for(&sockets, was_there, delay).await;
         delay = (delay * 2).min(LONGEST_DELAY);
     }
 }
@@ -160,11 +161,11 @@ fn now_nanos() -> i64 {
         .unwrap_or_default()
 }
 
-/// Waits until something happens beside one of the sockets, at most `delay`. Where the directories cannot be watched,
-/// the delay alone counts.
-async fn wait_for(sockets: &[PathBuf], delay: Duration) {
+/// Waits until one of the sockets appears, at most `delay`. Where the directories cannot be watched, the delay alone
+/// counts; so it does for a socket that is there and does not answer.
+async fn wait_for(sockets: &[PathBuf], was_there: bool, delay: Duration) {
     let appeared = async {
-        if appears(sockets).await.is_err() {
+        if appears(sockets, was_there).await.is_err() {
             std::future::pending::<()>().await;
         }
     };
@@ -174,8 +175,8 @@ async fn wait_for(sockets: &[PathBuf], delay: Duration) {
     }
 }
 
-/// Returns when a file with the name of one of the sockets is made.
-async fn appears(sockets: &[PathBuf]) -> std::io::Result<()> {
+/// Returns when a file with the name of one of the sockets is made, or was made since it `was_there`.
+async fn appears(sockets: &[PathBuf], was_there: bool) -> std::io::Result<()> {
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
     let mut watched = false;
     for dir in sockets.iter().filter_map(|socket| socket.parent()) {
@@ -184,6 +185,9 @@ async fn appears(sockets: &[PathBuf]) -> std::io::Result<()> {
     }
     if !watched {
         return Err(std::io::ErrorKind::NotFound.into());
+    }
+    if !was_there && sockets.iter().any(|socket| socket.exists()) {
+        return Ok(());
     }
     let watch = AsyncFd::new(watch)?;
     loop {

@@ -2,12 +2,15 @@
 //!
 //! In: files of the system, the kernel. Out: facts. Must not: decide anything about services.
 
+mod addresses;
 pub(crate) mod notify;
 
 use std::path::Path;
 
 use fs_err as fs;
 use serde::Deserialize;
+
+pub(crate) use addresses::addresses;
 
 /// What the kernel says that this machine is, in slugs of the ecosystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
