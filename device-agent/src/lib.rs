@@ -7,4 +7,15 @@
 //!  api/ ◄──────────── watch<Report> ◄── reconcile
 //! ```
 
+pub mod announce;
+mod api;
+mod daemon;
+mod engine;
+mod host;
+mod logs;
 pub mod model;
+mod report;
+pub mod settings;
+mod store;
+
+pub use daemon::{DaemonError, start};

@@ -13,9 +13,12 @@ pub use observed::{
     ContainerState, Failure, ImageFacts, Observed, ObservedContainer, ObservedNetwork,
     ObservedVolume,
 };
-pub use service::{Endpoint, Healthcheck, PortBinding, ServiceConfig};
-pub use step::{Batch, Plan, Step};
-pub use target::{App, NetworkSpec, Service, Target, VolumeSpec};
+pub use service::{Endpoint, Healthcheck, Mount, MountSource, PortBinding, ServiceConfig};
+pub use step::{Batch, Plan, Step, Warning};
+pub use target::{App, IpamPool, NetworkSpec, Service, Target, VolumeSpec};
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;
+
+/// Engine name of the network over which bridged services reach the agent's API.
+pub const API_NETWORK: &str = "supervisor0";
