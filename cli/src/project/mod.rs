@@ -2,6 +2,10 @@
 //!
 //! In: a directory, options of the command line, the environment. Out: [`Project`]. No network, no code of the project is run.
 
+mod load;
 mod model;
+mod problem;
 
+pub use load::{LoadRequest, load};
 pub use model::{BuildSpec, Project, ServiceSpec, Source, Warning};
+pub use problem::{Problem, Problems, ProjectError};
