@@ -2,12 +2,16 @@
 //!
 //! In: a directory, options of the command line, the environment. Out: [`Project`]. No network, no code of the project is run.
 
+pub mod compose;
 pub mod dotenv;
 pub mod interpolate;
 mod load;
 mod model;
 mod problem;
 pub mod yaml;
+
+#[cfg(test)]
+mod cases;
 
 pub use load::{LoadRequest, load};
 pub use model::{BuildSpec, Project, ServiceSpec, Source, Warning};
