@@ -68,6 +68,7 @@ pub(super) fn all(
         network_of(report, &path, service, networks);
         volumes_of(report, service, volumes);
     }
+    same_image_names(report, services);
     circles(report, services);
     rival_ports(report, services);
 }
@@ -181,6 +182,22 @@ fn volumes_of(report: &mut Report, service: &Service, volumes: &Map<String, Json
     }
 }
 
+/// Images are named after their services in lower case.
+fn same_image_names(report: &mut Report, services: &[Service]) {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for service in services {
+        let name = service.spec.name.as_str();
+        if let Some(other) = seen.insert(name.to_lowercase(), name) {
+            let message = format!("the services {other} and {name} differ only in capital letters");
+            report.error_with(
+                service.at,
+                message,
+                "rename one of them: their images would have one name",
+            );
+        }
+    }
+}
+
 /// Services that wait for each other.
 fn circles(report: &mut Report, services: &[Service]) {
     let mut edges: BTreeMap<&str, Vec<(&str, Place)>> = BTreeMap::new();
@@ -257,20 +274,16 @@ fn rival_ports(report: &mut Report, services: &[Service]) {
                 let name = services
                     .get(*other)
                     .map_or("", |service| service.spec.name.as_str());
-                let port = published.port;
+                let (port, line) = (published.port, first.at.line);
                 let message = format!(
-                    "port {port} of the device is already taken by the service {name} (line {})",
-                    first.at.line
+                    "port {port} of the device is already taken by the service {name} (line {line})"
                 );
                 report.error_with(
                     published.at,
                     message,
-                    format!(
-                        "publish another one, such as {}",
-                        port.wrapping_add(1).max(1)
-                    ),
+                    "publish one of the two under another number",
                 );
-                break;
+                continue;
             }
             all.push((index, published));
         }

@@ -143,7 +143,7 @@ fn files(
                 continue;
             }
         };
-        let id = report.add_file(&full, &text);
+        let id = report.add_secret_file(&full);
         let place = |line, column| Place {
             file: id,
             line,

@@ -4,7 +4,7 @@
 //! inside the project's folder.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,8 @@ pub(super) struct Extends<'a> {
     pub(super) root: &'a Path,
     pub(super) environment: &'a BTreeMap<String, String>,
     pub(super) documents: HashMap<PathBuf, Option<Node>>,
+    /// Services of circles that have been reported.
+    pub(super) circles: BTreeSet<(PathBuf, String)>,
 }
 
 /// Where a service stands: the file it is in and the folder from which that file's paths count.
@@ -85,18 +87,23 @@ impl Extends<'_> {
         let extends = entries.remove(position);
         let here = (home.file.to_owned(), entry.key.clone());
         if chain.contains(&here) {
-            let path: Vec<_> = chain
+            let circle: Vec<_> = chain
                 .iter()
+                .skip_while(|link| **link != here)
                 .chain([&here])
-                .map(|(_, name)| name.as_str())
+                .cloned()
                 .collect();
-            report.error(
-                extends.at,
-                format!(
-                    "services extend each other in a circle: {}",
-                    path.join(" → ")
-                ),
-            );
+            if !self.circles.contains(&here) {
+                let path: Vec<_> = circle.iter().map(|(_, name)| name.as_str()).collect();
+                report.error(
+                    extends.at,
+                    format!(
+                        "services extend each other in a circle: {}",
+                        path.join(" → ")
+                    ),
+                );
+            }
+            self.circles.extend(circle);
             return own;
         }
         chain.push(here);

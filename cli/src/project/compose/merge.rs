@@ -279,7 +279,8 @@ fn port(node: &Node) -> Option<String> {
     Some(format!("{host}{published}{}{protocol}", part("target")?))
 }
 
-fn mount_target(node: &Node) -> Option<String> {
+/// Where a mount appears in the container.
+pub(super) fn mount_target(node: &Node) -> Option<String> {
     match node.scalar() {
         Some(scalar) => {
             let mut parts = scalar.text.split(':');

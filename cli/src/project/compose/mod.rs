@@ -125,6 +125,7 @@ fn merged(report: &mut Report, request: &Request<'_>) -> Option<Node> {
         root: request.root,
         environment: request.environment,
         documents: HashMap::new(),
+        circles: BTreeSet::new(),
     };
     let mut merged: Option<Node> = None;
     for (path, text) in request.files {
@@ -159,11 +160,9 @@ fn top_level(report: &mut Report, merged: &Node) {
             "services" | "networks" | "volumes" | "version" | "name" => {}
             key if key.starts_with("x-") => {}
             key => match REJECTED.iter().find(|(rejected, _)| *rejected == key) {
-                Some((_, hint)) => report.error_with(
-                    entry.at,
-                    format!("{key} is not supported by devices"),
-                    *hint,
-                ),
+                Some((_, hint)) => {
+                    report.error_with(entry.at, format!("the key {key} is not supported"), *hint);
+                }
                 None => keys::unknown(
                     report,
                     "",
@@ -187,9 +186,6 @@ fn section(
         return out;
     };
     for entry in typed::map(report, key, node).unwrap_or_default() {
-        if entry.key.starts_with("x-") {
-            continue;
-        }
         name(report, key.trim_end_matches('s'), entry);
         let value = read(report, entry);
         out.insert(entry.key.clone(), value);
@@ -216,7 +212,7 @@ fn services(
         environment: request.environment,
     };
     let (mut out, mut by_profile, mut broken) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    for entry in entries.iter().filter(|entry| !entry.key.starts_with("x-")) {
+    for entry in entries {
         name(report, "service", entry);
         if !is_active(report, entry, request.profiles) {
             by_profile.insert(entry.key.clone());

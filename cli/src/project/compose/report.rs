@@ -40,6 +40,11 @@ impl Report {
         }
     }
 
+    /// Makes a file known whose lines may be secret: mistakes in it show only their place.
+    pub(super) fn add_secret_file(&mut self, path: &Path) -> FileId {
+        self.add_file(path, "")
+    }
+
     /// Makes a file known; mistakes in it can then show its lines.
     pub(super) fn add_file(&mut self, path: &Path, text: &str) -> FileId {
         let shown = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
@@ -99,6 +104,7 @@ impl Report {
     /// Ends the collection.
     pub(super) fn finish(mut self) -> Result<Vec<Warning>, Problems> {
         if self.problems.is_empty() {
+            self.warnings.sort_by(|a, b| a.at.cmp(&b.at));
             return Ok(self.warnings);
         }
         self.problems

@@ -33,6 +33,7 @@ pub(super) struct Scope<'a> {
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) spec: ServiceSpec,
+    pub(super) at: Place,
     pub(super) depends_on: Vec<Dependency>,
     pub(super) networks: Option<Vec<(String, Place)>>,
     pub(super) network_mode: Option<(String, Place)>,
@@ -73,6 +74,7 @@ pub(super) fn read(report: &mut Report, scope: &Scope<'_>, entry: &Entry) -> Opt
     };
     let mut service = Service {
         spec,
+        at: entry.at,
         depends_on: Vec::new(),
         networks: None,
         network_mode: None,
@@ -310,6 +312,22 @@ fn source(report: &mut Report, scope: &Scope<'_>, path: &str, entry: &Entry) -> 
 }
 
 fn no_image(report: &mut Report, entry: &Entry) {
+    if let Value::Map(entries) = &entry.value.value {
+        let all = || keys::SERVICE.iter().map(|(key, _)| *key);
+        let meant = |entry: &Entry| {
+            keys::service(&entry.key)
+                .is_none()
+                .then(|| keys::nearest(&entry.key, all()))
+                .flatten()
+        };
+        if entries
+            .iter()
+            .any(|entry| matches!(meant(entry), Some("build" | "image")))
+        {
+            // The misspelt key has been reported and is the better message.
+            return;
+        }
+    }
     let message = format!("the service {} has neither build nor image", entry.key);
     report.error_with(entry.at, message, "add build: . or image: <name>");
 }

@@ -3,9 +3,11 @@
 //! In: the lists as written. Out: named, anonymous and memory mounts in short form; labels in place of the few paths of
 //! the device that a service may see. Any other path of the device or the workstation is a mistake.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json, json};
 
-use super::{keys, report::Report, typed};
+use super::{keys, merge, report::Report, typed};
 use crate::project::yaml::{Node, Place, Value};
 
 /// The engine is at several places in the container, and `DOCKER_HOST` names it.
@@ -65,14 +67,33 @@ pub(super) struct Mounts {
 
 pub(super) fn read(report: &mut Report, path: &str, node: &Node) -> Option<Mounts> {
     let mut mounts = Mounts::default();
-    for item in typed::list(report, path, node)? {
+    let before = report.count();
+    let items = typed::list(report, path, node)?;
+    for item in items {
         if matches!(item.value, Value::Map(_)) {
             long(report, path, item, &mut mounts);
         } else if let Some(text) = typed::text(report, path, item) {
             short(report, path, &text, item.at, &mut mounts);
         }
     }
+    if report.count() == before {
+        rival_targets(report, path, items);
+    }
     Some(mounts)
+}
+
+/// Two mounts at one place of the container.
+fn rival_targets(report: &mut Report, path: &str, items: &[Node]) {
+    let mut targets: BTreeMap<String, usize> = BTreeMap::new();
+    for item in items {
+        if let Some(target) = merge::mount_target(item)
+            && let Some(line) =
+                targets.insert(target.trim_end_matches('/').to_owned(), item.at.line)
+        {
+            let message = format!("{path}: there is already a mount at {target} (line {line})");
+            report.error_with(item.at, message, "mount each at a path of its own");
+        }
+    }
 }
 
 /// `[source:]target[:mode]`

@@ -230,7 +230,17 @@ impl<'a> Reader<'a> {
         interpolate::expand(value, &lookup)
             .map(|expanded| expanded.text)
             .map_err(|error| {
-                let mut invalid = self.invalid(start, error.to_string());
+                // The value may be a secret, so no part of it is repeated.
+                let message = match error {
+                    interpolate::Invalid::Malformed { .. } => {
+                        "a $ in this value starts no variable".to_owned()
+                    }
+                    interpolate::Invalid::Unclosed { .. } => {
+                        "a ${ in this value has no closing brace".to_owned()
+                    }
+                    other => other.to_string(),
+                };
+                let mut invalid = self.invalid(start, message);
                 invalid.hint = Some("a value in single quotes is taken as it is".to_owned());
                 invalid
             })

@@ -72,9 +72,10 @@ fn one_of(root: &Path, names: &[&str], warnings: &mut Vec<Warning>) -> Option<Pa
 }
 
 fn present<'n>(root: &Path, names: &[&'n str]) -> Vec<&'n str> {
+    // A link that leads nowhere is there: it shall be reported and not overlooked.
     names
         .iter()
         .copied()
-        .filter(|name| root.join(name).exists())
+        .filter(|name| fs_err::symlink_metadata(root.join(name)).is_ok())
         .collect()
 }

@@ -150,15 +150,13 @@ fn variables(
         let text = read_text(path).map_err(|why| unreadable(root, path, &why))?;
         let lookup = |name: &str| environment.get(name).or_else(|| out.get(name)).cloned();
         let found = dotenv::parse_with(&text, &lookup).map_err(|invalid| {
-            let line = text.lines().nth(invalid.line.saturating_sub(1));
             Problems::from(Problem {
                 file: shown(root, path),
                 line: invalid.line,
                 column: invalid.column,
                 length: 1,
-                // The value may be a secret: the name alone says which line it is.
-                excerpt: line
-                    .map(|line| line.split(['=', ':']).next().unwrap_or_default().to_owned()),
+                // The line may hold a secret.
+                excerpt: None,
                 message: invalid.message,
                 hint: invalid.hint,
             })
