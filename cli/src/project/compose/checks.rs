@@ -219,22 +219,23 @@ fn circles(report: &mut Report, services: &[Service]) {
     for start in services {
         // Depth first with a path of its own: a project may name more services than a call stack is deep.
         let mut path: Vec<(&str, usize)> = vec![(&start.spec.name, 0)];
+        let mut on_path: BTreeSet<&str> = BTreeSet::from([start.spec.name.as_str()]);
         while let Some((name, next)) = path.last_mut() {
             let (name, turn) = (*name, *next);
             *next += 1;
             let Some((target, at)) = edges.get(name).and_then(|edges| edges.get(turn)).copied()
             else {
                 done.insert(name);
+                on_path.remove(name);
                 path.pop();
                 continue;
             };
-            if let Some(first) = path.iter().position(|(on_path, _)| *on_path == target) {
+            if on_path.contains(target) {
                 let circle = path
                     .iter()
-                    .skip(first)
                     .map(|(name, _)| *name)
-                    .chain([target]);
-                let circle: Vec<_> = circle.collect();
+                    .skip_while(|name| *name != target);
+                let circle: Vec<_> = circle.chain([target]).collect();
                 report.error(
                     at,
                     format!(
@@ -245,6 +246,7 @@ fn circles(report: &mut Report, services: &[Service]) {
                 return;
             }
             if !done.contains(target) {
+                on_path.insert(target);
                 path.push((target, 0));
             }
         }

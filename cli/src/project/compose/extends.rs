@@ -6,16 +6,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use super::{document, keys, merge, report::Report, typed};
 use crate::project::yaml::{Entry, Node, Place, Value};
 
+/// The longest way from a service to the one that it extends in the end.
+const MAX_CHAIN: usize = 32;
+
 /// Resolves all `extends` of one file.
 pub(super) struct Extends<'a> {
     pub(super) root: &'a Path,
     pub(super) environment: &'a BTreeMap<String, String>,
-    pub(super) documents: HashMap<PathBuf, Option<Node>>,
+    pub(super) documents: HashMap<PathBuf, Option<Rc<Node>>>,
     /// Services of circles that have been reported.
     pub(super) circles: BTreeSet<(PathBuf, String)>,
 }
@@ -106,6 +110,13 @@ impl Extends<'_> {
             self.circles.extend(circle);
             return own;
         }
+        if chain.len() >= MAX_CHAIN {
+            report.error(
+                extends.at,
+                format!("services extend each other over more than {MAX_CHAIN} steps"),
+            );
+            return own;
+        }
         chain.push(here);
         let base = self.base(report, home, &extends, chain);
         chain.pop();
@@ -145,7 +156,7 @@ impl Extends<'_> {
         let document = if let Some(document) = self.documents.get(&path) {
             document.clone()?
         } else {
-            let read = self.open(report, &path, file_at);
+            let read = self.open(report, &path, file_at).map(Rc::new);
             self.documents.insert(path.clone(), read.clone());
             read?
         };

@@ -3,6 +3,8 @@
 //! In: two trees, the later of which overrides. Out: one tree. Maps are merged, lists appended and freed of what names the
 //! same target, commands replaced; `!reset` removes, `!override` replaces. It must not check what the keys mean.
 
+use std::collections::HashMap;
+
 use super::report::Report;
 use crate::project::yaml::{Entry, MergeTag, Node, Place, Value};
 
@@ -154,8 +156,14 @@ fn maps(report: &mut Report, rules: fn(&str) -> Rule, mut base: Node, over: Node
         );
         return base;
     };
+    let index: HashMap<String, usize> = entries
+        .iter()
+        .enumerate()
+        .map(|(at, entry)| (entry.key.clone(), at))
+        .collect();
     for entry in more {
-        let Some(known) = entries.iter_mut().find(|known| known.key == entry.key) else {
+        // Keys of one map are unique, so what is added here is not asked for again.
+        let Some(known) = index.get(&entry.key).and_then(|at| entries.get_mut(*at)) else {
             entries.push(entry);
             continue;
         };
@@ -170,15 +178,22 @@ fn lists(mut base: Node, over: Node, key: &dyn Fn(&Node) -> Option<String>) -> N
     let (Value::List(items), Value::List(more)) = (&mut base.value, over.value) else {
         return base;
     };
+    let mut index: HashMap<String, usize> = HashMap::new();
+    for (at, item) in items.iter().enumerate() {
+        index.extend(key(item).map(|name| (name, at)));
+    }
     for item in more {
-        let wanted = key(&item);
-        match items
-            .iter_mut()
-            .find(|known| wanted.is_some() && key(known) == wanted)
-        {
-            Some(known) => *known = item,
-            None => items.push(item),
+        let name = key(&item);
+        let known = name
+            .as_ref()
+            .and_then(|name| index.get(name))
+            .and_then(|at| items.get_mut(*at));
+        if let Some(known) = known {
+            *known = item;
+            continue;
         }
+        index.extend(name.map(|name| (name, items.len())));
+        items.push(item);
     }
     base
 }
@@ -210,16 +225,22 @@ fn as_map(node: Node, entry: impl Fn(&Node) -> Option<(String, Node)>) -> Node {
         return node;
     };
     let mut entries: Vec<Entry> = Vec::new();
+    let mut index: HashMap<String, usize> = HashMap::new();
     for item in items {
         let Some((key, value)) = entry(item) else {
             return node;
         };
-        entries.retain(|known| known.key != key);
-        entries.push(Entry {
+        let made = Entry {
             key,
             at: item.at,
             value,
-        });
+        };
+        if let Some(known) = index.get(&made.key).and_then(|at| entries.get_mut(*at)) {
+            *known = made;
+            continue;
+        }
+        index.insert(made.key.clone(), entries.len());
+        entries.push(made);
     }
     Node {
         value: Value::Map(entries),

@@ -3,7 +3,7 @@
 //! In: the list as written. Out: one `[ip:][published:]target[/udp]` for each port, ranges taken apart, each once; and which
 //! ports of the device are taken, to find two services that want the same.
 
-use std::net::IpAddr;
+use std::{collections::HashSet, net::IpAddr};
 
 use super::{keys, report::Report, typed};
 use crate::project::yaml::{Node, Place, Value};
@@ -25,6 +25,8 @@ pub(super) struct Published {
 #[derive(Debug, Default)]
 pub(super) struct Ports {
     pub(super) short: Vec<String>,
+    /// The same, to find one that is there already.
+    seen: HashSet<String>,
     pub(super) published: Vec<Published>,
 }
 
@@ -90,7 +92,7 @@ fn add(report: &mut Report, path: &str, at: Place, mapping: &Mapping, ports: &mu
     for port in target.0..=target.1 {
         let middle = host.map_or(String::new(), |port| format!("{port}:"));
         let short = format!("{prefix}{middle}{port}{suffix}");
-        if !ports.short.contains(&short) {
+        if ports.seen.insert(short.clone()) {
             ports.short.push(short);
             if let Some(port) = host {
                 ports.published.push(Published {

@@ -41,15 +41,47 @@ fn names_that_begin_like_extensions_are_services() {
 #[test]
 fn a_long_chain_of_services_needs_no_deep_stack() {
     let service = |n: usize| format!("  s{n}: {{image: x, depends_on: [s{}]}}\n", n + 1);
-    let chain: String = (0..5000).map(service).collect();
-    let text = format!("services:\n{chain}  s5000: {{image: x}}\n");
+    let chain: Vec<String> = (0..5000).map(service).collect();
+    let text = format!("services:\n{}  s5000: {{image: x}}\n", chain.concat());
     assert_eq!(read_text_of(&text, None).unwrap().services.len(), 5001);
+}
+
+#[test]
+fn a_long_chain_of_extends_is_refused() {
+    let service = |n: usize| format!("  s{n}: {{image: x, extends: s{}}}\n", n + 1);
+    let text = format!(
+        "services:\n{}  s100: {{image: x}}\n",
+        (0..100).map(service).collect::<Vec<_>>().concat()
+    );
+    let problems = read_text_of(&text, None).unwrap_err();
+    assert!(
+        problems.to_string().contains("over more than 32 steps"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn the_largest_file_is_read_in_one_go() {
+    let variables: Vec<String> = (0..45_000).map(|n| format!("      - A{n}=")).collect();
+    let text = format!(
+        "services:\n  a:\n    image: x\n    environment:\n{}\n",
+        variables.join("\n")
+    );
+    assert_eq!(
+        read_text_of(&text, Some(&text)).unwrap().services[0]
+            .environment
+            .len(),
+        45_000
+    );
 }
 
 #[test]
 fn mistakes_are_counted_up_to_a_bound() {
     let service = |n: usize| format!("  s{n}: {{}}\n");
-    let text = format!("services:\n{}", (0..500).map(service).collect::<String>());
+    let text = format!(
+        "services:\n{}",
+        (0..500).map(service).collect::<Vec<_>>().concat()
+    );
     assert_eq!(read_text_of(&text, None).unwrap_err().0.len(), 50);
 }
 

@@ -3,6 +3,8 @@
 //! In: a node and the name under which messages speak of it. Out: the value, or nothing and a mistake in the report.
 //! A number or a truth value may stand in quotes, as it does after a variable was put in its place.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value as Json};
 
 use super::{report::Report, units};
@@ -145,9 +147,17 @@ pub(super) struct Pair {
 /// `{NAME: value}` or `[NAME=value]`; of equal names the last counts.
 pub(super) fn pairs(report: &mut Report, path: &str, node: &Node) -> Option<Vec<Pair>> {
     let mut pairs: Vec<Pair> = Vec::new();
-    let mut add = |pair: Pair| match pairs.iter_mut().find(|known| known.name == pair.name) {
-        Some(known) => *known = pair,
-        None => pairs.push(pair),
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut add = |pair: Pair| {
+        if let Some(earlier) = known
+            .get(&pair.name)
+            .and_then(|index| pairs.get_mut(*index))
+        {
+            *earlier = pair;
+            return;
+        }
+        known.insert(pair.name.clone(), pairs.len());
+        pairs.push(pair);
     };
     match &node.value {
         Value::Map(entries) => {
