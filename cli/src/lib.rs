@@ -11,5 +11,9 @@
 //!  L0  project/  settings/  env.rs   values: parse and validate; no network
 //! ```
 
+pub mod commands;
 pub mod discovery;
+pub mod env;
+pub mod failure;
 pub mod project;
+pub mod ui;

@@ -1,0 +1,1 @@
+//! One file for each operation: its events become lines, bars and JSON. Every sentence of an operation stands in its file.
