@@ -166,19 +166,27 @@ fn variables(
     Ok(out)
 }
 
-/// The files of an option, absolute.
+/// The files of an option, absolute. A link stays a link: paths in the file count from where it stands.
 fn named(root: &Path, what: &'static str, given: &[PathBuf]) -> Result<Vec<PathBuf>, ProjectError> {
-    let existing = |path: &PathBuf| {
-        let found = [path.clone(), root.join(path)]
-            .into_iter()
-            .find(|path| path.exists());
-        let found = found.ok_or_else(|| ProjectError::NoSuchFile {
+    let absolute = |path: &PathBuf| {
+        let missing = || ProjectError::NoSuchFile {
             what,
             path: path.clone(),
-        })?;
-        fs_err::canonicalize(found).map_err(|source| ProjectError::Read { what, source })
+        };
+        let found = [path.clone(), root.join(path)]
+            .into_iter()
+            .find(|path| path.exists())
+            .ok_or_else(missing)?;
+        let name = found.file_name().ok_or_else(missing)?;
+        let folder = found
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let folder =
+            fs_err::canonicalize(folder).map_err(|source| ProjectError::Read { what, source })?;
+        Ok(folder.join(name))
     };
-    given.iter().map(existing).collect()
+    given.iter().map(absolute).collect()
 }
 
 fn unreadable(root: &Path, path: &Path, why: &str) -> Problems {

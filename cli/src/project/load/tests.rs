@@ -174,3 +174,22 @@ fn files_of_f_count_from_the_source_folder() {
     };
     assert_eq!(build.context, project.root.join("sub"));
 }
+
+#[test]
+fn a_linked_compose_file_counts_from_where_it_stands() {
+    let folder = folder(&[
+        ("shared/one.yml", b"services: {a: {build: ctx}}\n"),
+        ("ctx/Dockerfile", b"FROM scratch\n"),
+    ]);
+    symlink("shared/one.yml", folder.path().join("link.yml")).unwrap();
+    let request = LoadRequest {
+        source: folder.path().to_owned(),
+        compose_files: vec![folder.path().join("link.yml")],
+        ..LoadRequest::default()
+    };
+    let project = load(&request).unwrap();
+    let Source::Build(build) = &project.services[0].source else {
+        panic!("built")
+    };
+    assert_eq!(build.context, project.root.join("ctx"));
+}
