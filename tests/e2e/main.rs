@@ -1,5 +1,7 @@
 //! `os`, agent and engine together, on real networks.
 
+mod discovery;
+
 #[test]
 fn every_file_is_listed() {
     testkit::source_list::assert_complete(file!());
