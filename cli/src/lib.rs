@@ -16,4 +16,5 @@ pub mod discovery;
 pub mod env;
 pub mod failure;
 pub mod project;
+pub mod templates;
 pub mod ui;

@@ -2,6 +2,8 @@
 //!
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
+pub mod new;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -53,7 +55,9 @@ struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    New(new::Args),
+}
 
 /// What every verb is given.
 #[derive(Debug)]
@@ -120,8 +124,10 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 }
 
 #[expect(clippy::unused_async, reason = "verbs are added below")]
-async fn dispatch(_context: &Context, verb: Verb) -> Result<(), Failure> {
-    match verb {}
+async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::New(args) => new::run(context, &args),
+    }
 }
 
 /// Cancels `token` at the first Ctrl-C or SIGTERM, and ends the process at the second: the person insists.
