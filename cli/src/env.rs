@@ -29,6 +29,8 @@ pub const OSCLI_DEVICE: &str = "OSCLI_DEVICE";
 pub struct Environment {
     /// Arguments, the program's name first.
     pub args: Vec<OsString>,
+    /// This program's file, where the system tells it.
+    pub program: Option<PathBuf>,
     /// Environment variables whose names and values are UTF-8.
     pub variables: BTreeMap<String, String>,
     /// Where files of ours are kept.
@@ -72,6 +74,7 @@ impl Environment {
             .collect();
         Self {
             args: std::env::args_os().collect(),
+            program: std::env::current_exe().ok(),
             paths: Paths::from_variables(&variables),
             variables,
             current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),

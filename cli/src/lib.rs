@@ -16,5 +16,6 @@ pub mod discovery;
 pub mod env;
 pub mod failure;
 pub mod project;
+pub mod simulate;
 pub mod templates;
 pub mod ui;

@@ -3,6 +3,7 @@
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
 pub mod new;
+pub mod simulate;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Simulate(simulate::Args),
     New(new::Args),
 }
 
@@ -123,9 +125,9 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     result
 }
 
-#[expect(clippy::unused_async, reason = "verbs are added below")]
 async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
     }
 }
