@@ -24,6 +24,9 @@ pub const OSCLI_AGENT: &str = "OSCLI_AGENT";
 /// The device that commands use when none is named.
 pub const OSCLI_DEVICE: &str = "OSCLI_DEVICE";
 
+/// Set by the completion scripts, to the name of the shell: the line that is being typed follows.
+pub const OSCLI_COMPLETE: &str = "OSCLI_COMPLETE";
+
 /// What the process was given.
 #[derive(Debug, Clone)]
 pub struct Environment {

@@ -2,10 +2,11 @@
 //!
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
+pub mod completions;
 pub mod new;
 pub mod simulate;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,7 @@ struct Global {
 enum Verb {
     Simulate(simulate::Args),
     New(new::Args),
+    Completions(completions::Args),
 }
 
 /// What every verb is given.
@@ -75,6 +77,9 @@ pub struct Context {
 /// Parses the command line, runs the verb, and says how it ended.
 #[must_use]
 pub fn main(environment: Environment) -> ExitCode {
+    if let Some(answer) = completions::answer(&environment) {
+        return completed(&environment, answer);
+    }
     let cli = match Cli::try_parse_from(&environment.args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -96,6 +101,16 @@ pub fn main(environment: Environment) -> ExitCode {
             context.console.failure(&failure);
             failure.kind().into()
         }
+    }
+}
+
+/// Hands a completion script its candidates. Failures stay quiet: a person is typing.
+fn completed(environment: &Environment, answer: io::Result<String>) -> ExitCode {
+    let console = Console::new(environment, Level::Quiet, false);
+    match answer {
+        Ok(candidates) if candidates.is_empty() => ExitCode::SUCCESS,
+        Ok(candidates) if console.data(candidates.trim_end()).is_ok() => ExitCode::SUCCESS,
+        _ => Kind::Other.into(),
     }
 }
 
@@ -129,6 +144,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
+        Verb::Completions(args) => completions::run(context, &args),
     }
 }
 
