@@ -11,9 +11,12 @@
 //!  L0  project/  settings/  env.rs   values: parse and validate; no network
 //! ```
 
+pub mod agent;
 pub mod commands;
 pub mod discovery;
+pub mod engine;
 pub mod env;
 pub mod failure;
 pub mod project;
+pub mod transport;
 pub mod ui;

@@ -1,0 +1,220 @@
+//! What a build says while it runs: newline-delimited JSON → events. Pure.
+//!
+//! The classic builder writes its words in pieces that need not end where a line ends; they are put together here. Base images
+//! are read from the output, because it alone tells which image id a name stood for.
+
+use serde::Deserialize;
+
+/// Bytes of one line of output; a program that draws without line ends must not fill this machine's memory.
+const LONGEST_LINE: usize = 64 << 10;
+
+/// Something that a build said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildEvent {
+    /// An instruction begins.
+    Step {
+        /// Counted from 1.
+        number: u32,
+        /// How many there are.
+        of: u32,
+        /// The instruction.
+        text: String,
+    },
+    /// The step's result was in the engine's cache.
+    Cached,
+    /// A line of output.
+    Line(String),
+    /// A layer of a base image is being fetched.
+    Layer {
+        /// The layer's short id.
+        id: String,
+        /// What is happening to it.
+        status: String,
+        /// Bytes so far and in all, where they are told.
+        bytes: Option<(u64, u64)>,
+    },
+    /// The id of the image that was built.
+    Image(String),
+    /// The build failed.
+    Failed(String),
+}
+
+/// A base image: the name in the Dockerfile and the image it stood for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Base {
+    /// As the Dockerfile names it.
+    pub reference: String,
+    /// Short image id.
+    pub id: String,
+}
+
+/// Reads the output of one build, or of one pull.
+#[derive(Debug, Default)]
+pub struct Output {
+    partial: String,
+    stages: Vec<String>,
+    from: Option<String>,
+    bases: Vec<Base>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    stream: Option<String>,
+    status: Option<String>,
+    id: Option<String>,
+    #[serde(rename = "progressDetail")]
+    progress: Option<Progress>,
+    error: Option<String>,
+    #[serde(rename = "errorDetail")]
+    error_detail: Option<ErrorDetail>,
+    aux: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Progress {
+    current: Option<u64>,
+    total: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ErrorDetail {
+    message: Option<String>,
+}
+
+impl Output {
+    /// Reads one message; `None` if it is not one.
+    pub fn message(&mut self, raw: &[u8]) -> Option<Vec<BuildEvent>> {
+        let message: Message = serde_json::from_slice(raw).ok()?;
+        let mut events = Vec::new();
+        if let Some(text) = message.stream {
+            self.text(&text, &mut events);
+        }
+        if let Some(status) = message.status {
+            events.push(match message.id {
+                Some(id) => BuildEvent::Layer {
+                    id,
+                    status,
+                    bytes: message
+                        .progress
+                        .and_then(|progress| Some((progress.current?, progress.total?))),
+                },
+                None => BuildEvent::Line(status),
+            });
+        }
+        if let Some(id) = message.aux.as_ref().and_then(image_id) {
+            events.push(BuildEvent::Image(id.to_owned()));
+        }
+        let detail = message.error_detail.and_then(|detail| detail.message);
+        if let Some(error) = detail.or(message.error) {
+            self.flush(&mut events);
+            events.push(BuildEvent::Failed(error));
+        }
+        Some(events)
+    }
+
+    /// What stands after the last line end.
+    pub fn finish(&mut self) -> Vec<BuildEvent> {
+        let mut events = Vec::new();
+        self.flush(&mut events);
+        events
+    }
+
+    /// The base images that were met so far.
+    #[must_use]
+    pub fn bases(&self) -> &[Base] {
+        &self.bases
+    }
+
+    fn text(&mut self, text: &str, events: &mut Vec<BuildEvent>) {
+        for piece in text.split_inclusive('\n') {
+            self.partial.push_str(piece.trim_end_matches('\n'));
+            if piece.ends_with('\n') || self.partial.len() > LONGEST_LINE {
+                self.flush(events);
+            }
+        }
+        // The classic builder announces a step in a message of its own, and its line end in the next one.
+        if step(&self.partial).is_some() {
+            self.flush(events);
+        }
+    }
+
+    fn flush(&mut self, events: &mut Vec<BuildEvent>) {
+        let line = std::mem::take(&mut self.partial);
+        let line = line.trim_end();
+        if line.is_empty() {
+            return;
+        }
+        if let Some((number, of, text)) = step(line) {
+            self.from(text);
+            events.push(BuildEvent::Step {
+                number,
+                of,
+                text: text.to_owned(),
+            });
+            return;
+        }
+        if let Some(arrow) = line.strip_prefix(" ---> ") {
+            if arrow == "Using cache" {
+                events.push(BuildEvent::Cached);
+            } else if let Some(reference) = self.from.take()
+                && is_short_id(arrow)
+            {
+                let id = arrow.to_owned();
+                self.bases.push(Base { reference, id });
+            }
+        }
+        if let Some(id) = line.strip_prefix("Successfully built ")
+            && is_short_id(id)
+        {
+            events.push(BuildEvent::Image(id.to_owned()));
+        }
+        events.push(BuildEvent::Line(line.to_owned()));
+    }
+
+    /// Remembers which image a `FROM` names, unless it names a stage or nothing at all.
+    fn from(&mut self, instruction: &str) {
+        self.from = None;
+        let mut words = instruction.split_whitespace();
+        if !words
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("FROM"))
+        {
+            return;
+        }
+        let mut words = words.skip_while(|word| word.starts_with("--"));
+        let Some(image) = words.next() else {
+            return;
+        };
+        let of_stage = |stage: &String| stage.eq_ignore_ascii_case(image);
+        let is_number = image.bytes().all(|byte| byte.is_ascii_digit());
+        if image != "scratch" && !is_number && !self.stages.iter().any(of_stage) {
+            self.from = Some(image.to_owned());
+        }
+        if words
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("AS"))
+        {
+            self.stages.extend(words.next().map(str::to_owned));
+        }
+    }
+}
+
+/// `Step 2/8 : COPY a b` → 2, 8, `COPY a b`.
+fn step(line: &str) -> Option<(u32, u32, &str)> {
+    let (counts, text) = line.strip_prefix("Step ")?.split_once(" : ")?;
+    let (number, of) = counts.split_once('/')?;
+    Some((number.parse().ok()?, of.parse().ok()?, text))
+}
+
+fn is_short_id(text: &str) -> bool {
+    text.len() >= 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn image_id(aux: &serde_json::Value) -> Option<&str> {
+    aux.get("ID")?
+        .as_str()
+        .filter(|id| id.starts_with("sha256:"))
+}
+
+#[cfg(test)]
+mod tests;
