@@ -7,4 +7,5 @@
 //!  api/ ◄──────────── watch<Report> ◄── reconcile
 //! ```
 
+pub mod announce;
 pub mod model;
