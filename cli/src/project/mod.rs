@@ -2,6 +2,13 @@
 //!
 //! In: a directory, options of the command line, the environment. Out: [`Project`]. No network, no code of the project is run.
 
+pub mod dotenv;
+pub mod interpolate;
+mod load;
 mod model;
+mod problem;
+pub mod yaml;
 
+pub use load::{LoadRequest, load};
 pub use model::{BuildSpec, Project, ServiceSpec, Source, Warning};
+pub use problem::{Problem, Problems, ProjectError};
