@@ -2,6 +2,11 @@
 //!
 //! In: a directory, options of the command line, the environment. Out: [`Project`]. No network, no code of the project is run.
 
+pub mod context;
+pub mod dockerfile;
+pub mod ignore;
+pub mod metadata;
 mod model;
+pub mod registry;
 
 pub use model::{BuildSpec, Project, ServiceSpec, Source, Warning};
