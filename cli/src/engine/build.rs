@@ -9,7 +9,7 @@ use hyper::{
 use serde_json::json;
 
 use super::{
-    Base, BuildEvent, Engine, EngineError, Output,
+    BuildEvent, Engine, EngineError, Output,
     client::{encode_query, words},
     upload, vigil,
 };
@@ -45,15 +45,6 @@ pub struct BuildRequest {
     pub pull: bool,
     /// Value of `X-Registry-Config`: base64 JSON of credentials by registry. Secret.
     pub registry_config: Option<String>,
-}
-
-/// An image that was built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Built {
-    /// Its id.
-    pub image: String,
-    /// The base images that its Dockerfile names, and what they stood for.
-    pub bases: Vec<Base>,
 }
 
 impl BuildRequest {
@@ -92,14 +83,14 @@ impl BuildRequest {
 }
 
 impl Engine {
-    /// Builds an image from the tar archive that `context` writes. `events` is told what happens, and how many bytes were
+    /// Builds an image from the tar archive that `context` writes, and returns its id. `events` is told what happens, and how many bytes were
     /// sent so far. Dropping the future closes the connection, on which the engine stops the build.
     pub async fn build<W>(
         &self,
         request: &BuildRequest,
         context: W,
         mut events: impl FnMut(Progress),
-    ) -> Result<Built, EngineError>
+    ) -> Result<String, EngineError>
     where
         W: FnOnce(&mut dyn Write) -> Result<(), Box<dyn Error + Send + Sync>> + Send + 'static,
     {
@@ -153,11 +144,11 @@ impl Engine {
                 .finish()
                 .into_iter()
                 .for_each(|event| events(Progress::Said(event)));
-            self.built(result, &output)
+            self.built(result)
         };
         let result = vigil::keep(self, &movement, work).await;
         match result {
-            Ok(built) => Ok(built),
+            Ok(image) => Ok(image),
             // The context's own failure is the cause of what happened to the request.
             Err(error @ EngineError::Transport(_)) => Err(match writer.await {
                 Ok(Err(cause)) if !is_broken_pipe(cause.as_ref()) => EngineError::Context(cause),
@@ -167,13 +158,10 @@ impl Engine {
         }
     }
 
-    fn built(&self, outcome: Outcome, output: &Output) -> Result<Built, EngineError> {
+    fn built(&self, outcome: Outcome) -> Result<String, EngineError> {
         match (outcome.failure, outcome.image) {
             (Some(message), _) => Err(EngineError::Build { message }),
-            (None, Some(image)) => Ok(Built {
-                image,
-                bases: output.bases().to_vec(),
-            }),
+            (None, Some(image)) => Ok(image),
             (None, None) => Err(EngineError::Unfinished {
                 peer: self.http().peer(),
                 what: "build",

@@ -40,15 +40,6 @@ impl ImageRef {
             .or(self.tag.as_deref())
             .unwrap_or("latest")
     }
-
-    /// The registry that holds the image, under the name that registry credentials use.
-    #[must_use]
-    pub fn registry(&self) -> &str {
-        match self.repository.split_once('/') {
-            Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-            _ => "https://index.docker.io/v1/",
-        }
-    }
 }
 
 impl fmt::Display for ImageRef {
@@ -64,55 +55,17 @@ mod tests {
 
     #[test]
     fn references_are_taken_apart() {
-        for (text, repository, version, registry, shown) in [
-            (
-                "redis",
-                "redis",
-                "latest",
-                "https://index.docker.io/v1/",
-                "redis:latest",
-            ),
-            (
-                "redis:7",
-                "redis",
-                "7",
-                "https://index.docker.io/v1/",
-                "redis:7",
-            ),
-            ("a/b:1", "a/b", "1", "https://index.docker.io/v1/", "a/b:1"),
-            (
-                "host:5000/a",
-                "host:5000/a",
-                "latest",
-                "host:5000",
-                "host:5000/a:latest",
-            ),
-            (
-                "ghcr.io/a/b:x",
-                "ghcr.io/a/b",
-                "x",
-                "ghcr.io",
-                "ghcr.io/a/b:x",
-            ),
-            (
-                "localhost/a",
-                "localhost/a",
-                "latest",
-                "localhost",
-                "localhost/a:latest",
-            ),
-            (
-                "a:1@sha256:00",
-                "a",
-                "sha256:00",
-                "https://index.docker.io/v1/",
-                "a@sha256:00",
-            ),
+        for (text, repository, version, shown) in [
+            ("redis", "redis", "latest", "redis:latest"),
+            ("redis:7", "redis", "7", "redis:7"),
+            ("a/b:1", "a/b", "1", "a/b:1"),
+            ("host:5000/a", "host:5000/a", "latest", "host:5000/a:latest"),
+            ("ghcr.io/a/b:x", "ghcr.io/a/b", "x", "ghcr.io/a/b:x"),
+            ("a:1@sha256:00", "a", "sha256:00", "a@sha256:00"),
         ] {
             let image = ImageRef::parse(text);
             assert_eq!(image.repository, repository, "{text}");
             assert_eq!(image.version(), version, "{text}");
-            assert_eq!(image.registry(), registry, "{text}");
             assert_eq!(image.to_string(), shown, "{text}");
         }
     }

@@ -17,9 +17,9 @@ mod pull;
 mod upload;
 mod vigil;
 
-pub use build::{BuildRequest, Built, Progress};
+pub use build::{BuildRequest, Progress};
 pub use client::Engine;
 pub use error::EngineError;
 pub use image::ImageRef;
-pub use output::{Base, BuildEvent, Output};
+pub use output::{BuildEvent, Output};
 pub use pull::PullEvent;

@@ -1,7 +1,6 @@
 //! What a build says while it runs: newline-delimited JSON → events. Pure.
 //!
-//! The classic builder writes its words in pieces that need not end where a line ends; they are put together here. Base images
-//! are read from the output, because it alone tells which image id a name stood for.
+//! The classic builder writes its words in pieces that need not end where a line ends; they are put together here.
 
 use serde::Deserialize;
 
@@ -39,22 +38,10 @@ pub enum BuildEvent {
     Failed(String),
 }
 
-/// A base image: the name in the Dockerfile and the image it stood for.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Base {
-    /// As the Dockerfile names it.
-    pub reference: String,
-    /// Short image id.
-    pub id: String,
-}
-
 /// Reads the output of one build, or of one pull.
 #[derive(Debug, Default)]
 pub struct Output {
     partial: String,
-    stages: Vec<String>,
-    from: Option<String>,
-    bases: Vec<Base>,
 }
 
 #[derive(Deserialize)]
@@ -119,12 +106,6 @@ impl Output {
         events
     }
 
-    /// The base images that were met so far.
-    #[must_use]
-    pub fn bases(&self) -> &[Base] {
-        &self.bases
-    }
-
     fn text(&mut self, text: &str, events: &mut Vec<BuildEvent>) {
         for piece in text.split_inclusive('\n') {
             self.partial.push_str(piece.trim_end_matches('\n'));
@@ -145,7 +126,6 @@ impl Output {
             return;
         }
         if let Some((number, of, text)) = step(line) {
-            self.from(text);
             events.push(BuildEvent::Step {
                 number,
                 of,
@@ -153,15 +133,8 @@ impl Output {
             });
             return;
         }
-        if let Some(arrow) = line.strip_prefix(" ---> ") {
-            if arrow == "Using cache" {
-                events.push(BuildEvent::Cached);
-            } else if let Some(reference) = self.from.take()
-                && is_short_id(arrow)
-            {
-                let id = arrow.to_owned();
-                self.bases.push(Base { reference, id });
-            }
+        if line == " ---> Using cache" {
+            events.push(BuildEvent::Cached);
         }
         if let Some(id) = line.strip_prefix("Successfully built ")
             && is_short_id(id)
@@ -169,33 +142,6 @@ impl Output {
             events.push(BuildEvent::Image(id.to_owned()));
         }
         events.push(BuildEvent::Line(line.to_owned()));
-    }
-
-    /// Remembers which image a `FROM` names, unless it names a stage or nothing at all.
-    fn from(&mut self, instruction: &str) {
-        self.from = None;
-        let mut words = instruction.split_whitespace();
-        if !words
-            .next()
-            .is_some_and(|word| word.eq_ignore_ascii_case("FROM"))
-        {
-            return;
-        }
-        let mut words = words.skip_while(|word| word.starts_with("--"));
-        let Some(image) = words.next() else {
-            return;
-        };
-        let of_stage = |stage: &String| stage.eq_ignore_ascii_case(image);
-        let is_number = image.bytes().all(|byte| byte.is_ascii_digit());
-        if image != "scratch" && !is_number && !self.stages.iter().any(of_stage) {
-            self.from = Some(image.to_owned());
-        }
-        if words
-            .next()
-            .is_some_and(|word| word.eq_ignore_ascii_case("AS"))
-        {
-            self.stages.extend(words.next().map(str::to_owned));
-        }
     }
 }
 

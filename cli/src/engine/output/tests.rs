@@ -1,13 +1,13 @@
 use super::*;
 
-fn read(lines: &[&str]) -> (Vec<BuildEvent>, Vec<Base>) {
+fn read(lines: &[&str]) -> Vec<BuildEvent> {
     let mut output = Output::default();
     let mut events = Vec::new();
     for line in lines {
         events.extend(output.message(line.as_bytes()).unwrap());
     }
     events.extend(output.finish());
-    (events, output.bases().to_vec())
+    events
 }
 
 fn step(number: u32, of: u32, text: &str) -> BuildEvent {
@@ -24,7 +24,7 @@ fn line(text: &str) -> BuildEvent {
 
 #[test]
 fn the_recorded_cached_build_is_read() {
-    let (events, bases) = read(&[
+    let events = read(&[
         r#"{"stream":"Step 1/3 : FROM scratch"}"#,
         r#"{"stream":"\n"}"#,
         r#"{"stream":" ---\u003e \n"}"#,
@@ -54,12 +54,11 @@ fn the_recorded_cached_build_is_read() {
             line("Successfully tagged local_image_main:latest"),
         ]
     );
-    assert_eq!(bases, []);
 }
 
 #[test]
 fn the_recorded_failure_is_read() {
-    let (events, _) = read(&[
+    let events = read(&[
         r#"{"stream":" ---\u003e Running in ce6b39801959\n"}"#,
         r#"{"errorDetail":{"code":1,"message":"The command '/bin/busybox false' returned a non-zero code: 1"},"error":"The command '/bin/busybox false' returned a non-zero code: 1"}"#,
     ]);
@@ -75,30 +74,8 @@ fn the_recorded_failure_is_read() {
 }
 
 #[test]
-fn bases_are_named_and_stages_are_not() {
-    let (_, bases) = read(&[
-        r#"{"stream":"Step 1/6 : FROM --platform=linux/amd64 debian:12 AS Build"}"#,
-        r#"{"stream":"\n ---\u003e 0123456789ab\n"}"#,
-        r#"{"stream":"Step 2/6 : RUN make\n"}"#,
-        r#"{"stream":" ---\u003e 111111111111\n"}"#,
-        r#"{"stream":"Step 3/6 : FROM build\n"}"#,
-        r#"{"stream":" ---\u003e 222222222222\n"}"#,
-        r#"{"stream":"Step 4/6 : from busybox\n"}"#,
-        r#"{"stream":" ---\u003e fedcba987654\n"}"#,
-    ]);
-    let names: Vec<_> = bases
-        .iter()
-        .map(|base| (base.reference.as_str(), base.id.as_str()))
-        .collect();
-    assert_eq!(
-        names,
-        [("debian:12", "0123456789ab"), ("busybox", "fedcba987654")]
-    );
-}
-
-#[test]
 fn output_in_pieces_becomes_lines() {
-    let (events, _) = read(&[
+    let events = read(&[
         r#"{"stream":"half a "}"#,
         r#"{"stream":"line\nand "}"#,
         r#"{"stream":"the rest"}"#,
@@ -125,7 +102,7 @@ fn output_without_line_ends_stays_bounded() {
 
 #[test]
 fn layers_tell_their_progress() {
-    let (events, _) = read(&[
+    let events = read(&[
         r#"{"status":"Pulling from library/redis","id":"7"}"#,
         r#"{"status":"Downloading","progressDetail":{"current":512,"total":1024},"progress":"[=>]","id":"a1b2"}"#,
         r#"{"status":"Digest: sha256:00"}"#,
