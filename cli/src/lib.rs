@@ -13,6 +13,7 @@
 
 pub mod agent;
 pub mod commands;
+pub mod deploy;
 pub mod discovery;
 pub mod engine;
 pub mod env;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use agent_api::{
     os::{Accepted, Info, Problem, Report},
-    reference::{DeviceInfo, DeviceInfoAnswer, Failed, StateStatus, TargetStateAnswer},
+    reference::{DeviceInfo, DeviceInfoAnswer, Failed, StateStatus},
 };
 use hyper::{Method, Request, StatusCode, header::CONTENT_TYPE};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use super::{AgentError, LogStream, Version, version::OLDEST};
 use crate::transport::{Answer, Body, Endpoint, Http, Limits, LineStream, Stream, empty, full};
@@ -43,6 +44,16 @@ pub struct Agent {
 pub struct ReportStream {
     lines: LineStream,
     peer: String,
+}
+
+#[derive(Deserialize)]
+struct PresentTarget {
+    state: PresentState,
+}
+
+#[derive(Deserialize)]
+struct PresentState {
+    local: Map<String, Value>,
 }
 
 impl Agent {
@@ -121,10 +132,11 @@ impl Agent {
         self.read("POST /os/v1/target-state", &answer)
     }
 
-    /// The target state of a reference device, with its name and configuration.
-    pub async fn reference_target(&self) -> Result<TargetStateAnswer, AgentError> {
+    /// The `local` part of a reference device's target state, key by key as the device wrote it: it goes back to the device.
+    pub async fn reference_target(&self) -> Result<Map<String, Value>, AgentError> {
         let answer = self.ask("/v2/local/target-state").await?;
-        self.read("GET /v2/local/target-state", &answer)
+        let target: PresentTarget = self.read("GET /v2/local/target-state", &answer)?;
+        Ok(target.state.local)
     }
 
     /// Hands a target state to a reference device.
