@@ -19,5 +19,7 @@ pub mod engine;
 pub mod env;
 pub mod failure;
 pub mod project;
+pub mod simulate;
+pub mod templates;
 pub mod transport;
 pub mod ui;

@@ -6,7 +6,7 @@
 
 mod device;
 mod error;
-mod record_file;
+pub mod record_file;
 pub mod remembered;
 pub mod selector;
 pub mod simulated;
