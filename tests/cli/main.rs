@@ -1,0 +1,6 @@
+//! `os` alone: help, errors, outputs, exit codes.
+
+#[test]
+fn every_file_is_listed() {
+    testkit::source_list::assert_complete(file!());
+}

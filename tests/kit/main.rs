@@ -1,0 +1,9 @@
+//! The testkit itself: machines, networks and engines are what they promise to be.
+
+mod engines;
+mod machines;
+
+#[test]
+fn every_file_is_listed() {
+    testkit::source_list::assert_complete(file!());
+}
