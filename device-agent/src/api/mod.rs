@@ -31,7 +31,8 @@ use crate::report::Snapshot;
 use crate::settings::Settings;
 use crate::store::{Accepted, Store, StoreError};
 
-pub(crate) use serve::{Servers, bind};
+pub use serve::BindError;
+pub(crate) use serve::bind;
 
 /// What handlers see of the agent.
 #[derive(Debug)]

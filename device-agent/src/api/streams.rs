@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::body::json;
+use super::serve::asked_to_end;
 use super::{Agent, Shared, os};
 use crate::engine::Link;
 use crate::logs::{Delivery, MAX_TAIL, Subscription, history};
@@ -97,7 +98,7 @@ fn tail(state: Tail) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
         while text.is_empty() {
             let mut next = tokio::select! {
                 delivery = state.lines.next() => Some(delivery),
-                _ = state.shutdown.wait_for(|stop| *stop) => return None,
+                () = asked_to_end(&mut state.shutdown) => return None,
             };
             while let Some(delivery) = next {
                 match delivery {
@@ -243,7 +244,7 @@ pub(super) async fn report(
     ndjson(stream::unfold(state, async |(mut snapshots, mut shutdown)| {
         tokio::select! {
             changed = snapshots.changed() => changed.ok()?,
-            _ = shutdown.wait_for(|stop| *stop) => return None,
+            () = asked_to_end(&mut shutdown) => return None,
         }
         let mut text = Vec::new();
         append(&snapshots.borrow_and_update().report, &mut text);

@@ -1,7 +1,6 @@
 //! One call to the engine, bounded in time, with the engine's refusals told apart.
 
 use std::error::Error as _;
-use std::future::Future;
 use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
@@ -35,13 +34,6 @@ pub(crate) enum EngineError {
     /// The engine cannot be reached, or answered what an engine does not answer.
     #[error("the engine cannot be used: {0}")]
     Unusable(String),
-}
-
-impl EngineError {
-    /// Whether this is about the engine as a whole rather than about one object.
-    pub(crate) fn is_about_the_engine(&self) -> bool {
-        matches!(self, Self::Hanging(_) | Self::Unusable(_))
-    }
 }
 
 impl From<Bollard> for EngineError {

@@ -13,7 +13,8 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use bollard::{ClientVersion, Docker};
 use futures_util::StreamExt;
 use rustix::fs::inotify;
-use tokio::io::unix::AsyncFd;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use tokio::sync::{broadcast, watch};
 
 use super::events::{Happened, understand};
@@ -189,26 +190,20 @@ async fn appears(sockets: &[PathBuf], was_there: bool) -> std::io::Result<()> {
     if !was_there && sockets.iter().any(|socket| socket.exists()) {
         return Ok(());
     }
-    let watch = AsyncFd::new(watch)?;
+    // A watch is read like a pipe.
+    let mut watch = pipe::Receiver::from_owned_fd_unchecked(watch)?;
+    let mut buffer = [0_u8; 4096];
     loop {
-        let mut ready = watch.readable().await?;
-        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(watch.get_ref(), &mut buffer);
-        loop {
-            match reader.next() {
-                Ok(event) => {
-                    let name = event.file_name().map(|name| name.to_string_lossy());
-                    let ours = |socket: &PathBuf| {
-                        socket.file_name().map(std::ffi::OsStr::to_string_lossy) == name
-                    };
-                    if sockets.iter().any(ours) {
-                        return Ok(());
-                    }
-                }
-                Err(rustix::io::Errno::AGAIN) => break,
-                Err(error) => return Err(error.into()),
-            }
+        let length = watch.read(&mut buffer).await?;
+        let told = buffer.get(..length).unwrap_or_default();
+        let names_it = |socket: &PathBuf| {
+            socket.file_name().is_some_and(|name| {
+                told.windows(name.len())
+                    .any(|part| part == name.as_encoded_bytes())
+            })
+        };
+        if sockets.iter().any(names_it) {
+            return Ok(());
         }
-        ready.clear_ready();
     }
 }

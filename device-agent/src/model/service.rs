@@ -128,6 +128,13 @@ impl ServiceConfig {
         hex.truncate(32);
         hex
     }
+
+    /// A capability as it is compared: upper case, without `CAP_`.
+    #[must_use]
+    pub fn capability(name: &str) -> String {
+        let name = name.trim().to_ascii_uppercase();
+        name.strip_prefix("CAP_").unwrap_or(&name).to_owned()
+    }
 }
 
 /// A mount in the long form.
@@ -197,4 +204,15 @@ pub struct Healthcheck {
     pub start_period: Option<i64>,
     /// Failures until unhealthy.
     pub retries: Option<i64>,
+}
+
+impl Healthcheck {
+    /// No check, not even the image's.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            test: vec!["NONE".to_owned()],
+            ..Self::default()
+        }
+    }
 }

@@ -11,7 +11,7 @@ use agent_api::os::{ApplyState, ImageReport, Report, ServiceReport};
 use agent_api::reference::{ContainerStatus, ImageStatus};
 
 use crate::model::{
-    Batch, ContainerState, Millis, Observed, ObservedContainer, PortBinding, Service, Step, Target,
+    Batch, ContainerState, Millis, Observed, ObservedContainer, Service, Step, Target,
     Warning,
 };
 
@@ -321,20 +321,6 @@ fn image_status(image: ImageReport) -> Option<ImageStatus> {
         status: status.to_owned(),
         download_progress: image.download_progress,
     })
-}
-
-/// A published port as `address:port->port/protocol`.
-pub(crate) fn port_text(port: &PortBinding) -> Option<String> {
-    let host = port.host?;
-    let address = match port.host_ip.as_str() {
-        "" => "0.0.0.0".to_owned(),
-        v6 if v6.contains(':') => format!("[{v6}]"),
-        v4 => v4.to_owned(),
-    };
-    Some(format!(
-        "{address}:{host}->{}/{}",
-        port.container, port.protocol
-    ))
 }
 
 /// RFC 3339 with milliseconds, UTC.
