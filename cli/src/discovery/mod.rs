@@ -8,7 +8,7 @@ mod device;
 mod error;
 mod picture;
 mod querier;
-mod record_file;
+pub mod record_file;
 pub mod remembered;
 mod resolve;
 mod scan;
