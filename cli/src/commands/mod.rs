@@ -4,6 +4,7 @@
 
 pub mod completions;
 pub mod new;
+pub mod scan;
 pub mod simulate;
 
 use std::{io, process::ExitCode};
@@ -58,6 +59,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Scan(scan::Args),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -142,6 +144,7 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 
 async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Scan(args) => scan::run(context, &args).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),
