@@ -3,11 +3,16 @@
 //! In: a directory, options of the command line, the environment. Out: [`Project`]. No network, no code of the project is run.
 
 pub mod compose;
+pub mod context;
+pub mod dockerfile;
 pub mod dotenv;
+pub mod ignore;
 pub mod interpolate;
 mod load;
+pub mod metadata;
 mod model;
 mod problem;
+pub mod registry;
 pub mod yaml;
 
 #[cfg(test)]
