@@ -14,6 +14,8 @@ use crate::process::{Process, Signal};
 use crate::programs::built;
 use crate::until::{PATIENCE, until};
 
+/// What opens an engine to the network, as on a device in development mode.
+const OPEN: &str = "--host=tcp://0.0.0.0:2375";
 /// Bit of `CAP_SYS_RESOURCE` in a capability set.
 const CAP_SYS_RESOURCE: u32 = 24;
 
@@ -28,10 +30,20 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine that has the images of [`image`], and returns when it answers.
     pub async fn start(machine: &Namespace) -> Self {
+        Self::cold(machine).warm(machine).await
+    }
+
+    /// The same without TCP, as on a device in production mode.
+    pub async fn start_closed(machine: &Namespace) -> Self {
         let mut engine = Self::cold(machine);
-        engine.resume_service(machine).await;
-        image::import_base(&engine.client().await).await;
-        engine
+        engine.arguments.retain(|argument| argument != OPEN);
+        engine.warm(machine).await
+    }
+
+    async fn warm(mut self, machine: &Namespace) -> Self {
+        self.resume_service(machine).await;
+        image::import_base(&self.client().await).await;
+        self
     }
 
     /// An engine that has not been started.
@@ -48,8 +60,6 @@ impl Engine {
             ["--pidfile", &path("pid")],
             ["--host", &format!("unix://{}", path("docker.sock"))],
             ["--host", "unix:///run/docker.sock"],
-            // As on a device in development mode. Without `--tls=false` the engine waits 15 s before it listens.
-            ["--host", "tcp://0.0.0.0:2375"],
             ["--log-level", "warn"],
             ["--cgroup-parent", &format!("/{}", machine.name())],
         ]
@@ -57,6 +67,8 @@ impl Engine {
         .flatten()
         .map(str::to_owned)
         .collect();
+        arguments.push(OPEN.to_owned());
+        // Else the engine waits 15 s before it listens without TLS.
         arguments.push("--tls=false".to_owned());
         if !may_use(CAP_SYS_RESOURCE) {
             let runtime = built("runc-without-resource");

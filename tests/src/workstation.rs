@@ -39,12 +39,10 @@ pub struct Output {
 }
 
 impl Output {
-    /// The output of a program that must have succeeded.
-    #[must_use]
+    /// Panics with all of the output unless the program has succeeded.
     #[track_caller]
-    pub fn success(self) -> Self {
-        assert_eq!(self.code, 0, "it failed:\n{}\n{}", self.stdout, self.stderr);
-        self
+    pub fn success(&self) {
+        assert_eq!(self.code, 0, "it failed:\n{self}");
     }
 }
 

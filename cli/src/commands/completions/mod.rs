@@ -210,6 +210,8 @@ fn with_devices(command: Command, devices: &KnownDevices) -> Command {
 
 fn without_options(command: Command) -> Command {
     command
+        .disable_help_flag(true)
+        .disable_version_flag(true)
         .mut_args(|argument| {
             if argument.is_positional() {
                 argument
