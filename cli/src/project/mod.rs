@@ -8,5 +8,6 @@ pub mod ignore;
 pub mod metadata;
 mod model;
 pub mod registry;
+pub mod template;
 
 pub use model::{BuildSpec, Project, ServiceSpec, Source, Warning};
