@@ -3,7 +3,10 @@
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
 pub mod completions;
+pub mod logs;
 pub mod new;
+pub mod push;
+mod reach;
 pub mod simulate;
 
 use std::{io, process::ExitCode};
@@ -58,6 +61,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Push(Box<push::Args>),
+    Logs(logs::Args),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -142,6 +147,8 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 
 async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Push(args) => push::run(context, *args).await,
+        Verb::Logs(args) => logs::run(context, args).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),

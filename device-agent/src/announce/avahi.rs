@@ -34,7 +34,7 @@ pub(super) fn is_running() -> bool {
     let is_avahi = fs_err::read_to_string(process.join("comm"))
         .is_ok_and(|name| name.trim() == "avahi-daemon");
     let theirs = fs_err::read_link(process.join("ns/net"));
-    let ours = fs_err::read_link("/proc/self/ns/net");
+    let ours = fs_err::read_link("/proc/thread-self/ns/net");
     // Without the right to see its network it is taken for ours.
     is_avahi && !matches!((theirs, ours), (Ok(theirs), Ok(ours)) if theirs != ours)
 }
