@@ -131,18 +131,6 @@ fn container(service: &str, id: &str, number: u32) -> ContainerStatus {
 #[tokio::test]
 async fn a_walk_over_the_api_gives_the_recorded_answers() {
     let device = device(None);
-    device.publish(
-        vec![container("web", "3567", 1), container("worker", "18fa", 2)],
-        vec![ImageStatus {
-            name: "local_image_web:latest".to_owned(),
-            app_id: 1,
-            service_name: "web".to_owned(),
-            image_id: 1,
-            docker_image_id: "sha256:cc5f".to_owned(),
-            status: "Downloaded".to_owned(),
-            download_progress: None,
-        }],
-    );
     for (path, status, kind, body) in [
         ("/ping", 200, "text/html; charset=utf-8", "OK"),
         ("/v1/healthy", 200, "text/plain; charset=utf-8", "OK"),
@@ -164,6 +152,46 @@ async fn a_walk_over_the_api_gives_the_recorded_answers() {
             JSON,
             r#"{"status":"success","info":{"arch":"amd64","deviceType":"generic-amd64"}}"#,
         ),
+        (
+            "/v1/device/host-config",
+            200,
+            JSON,
+            r#"{"network":{"hostname":"peer-device"}}"#,
+        ),
+        (
+            "/v2/applications/7/state",
+            409,
+            JSON,
+            r#"{"status":"failed","message":"Application ID does not exist: 7"}"#,
+        ),
+        (
+            "/nosuch",
+            404,
+            "text/html; charset=utf-8",
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n<body>\n<pre>Cannot GET /nosuch</pre>\n</body>\n</html>\n",
+        ),
+    ] {
+        let answer = device.get(path).await;
+        assert_eq!(answer, (status, kind.to_owned(), body.to_owned()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn containers_are_told_as_recorded() {
+    let device = device(None);
+    device.publish(
+        vec![container("web", "3567", 1), container("worker", "18fa", 2)],
+        vec![ImageStatus {
+            name: "local_image_web:latest".to_owned(),
+            app_id: 1,
+            service_name: "web".to_owned(),
+            image_id: 1,
+            docker_image_id: "sha256:cc5f".to_owned(),
+            status: "Downloaded".to_owned(),
+            download_progress: None,
+        }],
+    );
+    for (path, status, kind, body) in [
         (
             "/v2/state/status",
             200,
@@ -193,24 +221,6 @@ async fn a_walk_over_the_api_gives_the_recorded_answers() {
             503,
             JSON,
             r#"{"status":"failed","message":"Could not find service with that name"}"#,
-        ),
-        (
-            "/v1/device/host-config",
-            200,
-            JSON,
-            r#"{"network":{"hostname":"peer-device"}}"#,
-        ),
-        (
-            "/v2/applications/7/state",
-            409,
-            JSON,
-            r#"{"status":"failed","message":"Application ID does not exist: 7"}"#,
-        ),
-        (
-            "/nosuch",
-            404,
-            "text/html; charset=utf-8",
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n<body>\n<pre>Cannot GET /nosuch</pre>\n</body>\n</html>\n",
         ),
     ] {
         let answer = device.get(path).await;
