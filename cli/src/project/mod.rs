@@ -2,6 +2,18 @@
 //!
 //! In: a directory, options of the command line, the environment. Out: [`Project`]. No network, no code of the project is run.
 
+pub mod context;
+pub mod dockerfile;
+pub mod dotenv;
+pub mod ignore;
+pub mod interpolate;
+mod load;
+pub mod metadata;
 mod model;
+mod problem;
+pub mod registry;
+pub mod yaml;
 
+pub use load::{LoadRequest, load};
 pub use model::{BuildSpec, Project, ServiceSpec, Source, Warning};
+pub use problem::{Problem, Problems, ProjectError};
