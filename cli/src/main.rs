@@ -1,3 +1,7 @@
-//! `os`, the workstation command.
+//! `os`, the workstation command: a doorway. Everything behind it takes its environment as a value.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    os_cli::commands::main(os_cli::env::Environment::capture())
+}

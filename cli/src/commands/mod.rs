@@ -1,0 +1,183 @@
+//! One file for each verb: its arguments, whose doc comments are the help, and `run`.
+//!
+//! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
+
+pub mod completions;
+pub mod logs;
+pub mod new;
+pub mod push;
+mod reach;
+pub mod scan;
+pub mod simulate;
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    env::Environment,
+    failure::{Failure, Kind},
+    ui::{Console, Level},
+};
+
+/// Develops for container-based devices: finds them, pushes projects to them, follows their logs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "os",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    infer_subcommands = false
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags of every verb.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Print data as JSON, one object a line.
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+    /// Say only what went wrong.
+    #[arg(
+        long,
+        short,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Global options"
+    )]
+    quiet: bool,
+    /// Say how things are done, too.
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Scan(scan::Args),
+    Push(Box<push::Args>),
+    Logs(logs::Args),
+    Simulate(simulate::Args),
+    New(new::Args),
+    Completions(completions::Args),
+}
+
+/// What every verb is given.
+#[derive(Debug)]
+pub struct Context {
+    /// The environment as it was at the start.
+    pub environment: Environment,
+    /// Where output goes.
+    pub console: Console,
+    /// Cancelled by the first interrupt; the verb then cleans up and returns [`Failure::interrupted`].
+    pub interrupt: CancellationToken,
+}
+
+/// Parses the command line, runs the verb, and says how it ended.
+#[must_use]
+pub fn main(environment: Environment) -> ExitCode {
+    if let Some(answer) = completions::answer(&environment) {
+        return completed(&environment, answer);
+    }
+    let cli = match Cli::try_parse_from(&environment.args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let level = match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => Level::Quiet,
+        (_, true) => Level::Verbose,
+        _ => Level::Normal,
+    };
+    let console = Console::new(&environment, level, cli.global.json);
+    let context = Context {
+        environment,
+        console,
+        interrupt: CancellationToken::new(),
+    };
+    match run(&context, cli.verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            context.console.failure(&failure);
+            failure.kind().into()
+        }
+    }
+}
+
+/// Hands a completion script its candidates. Failures stay quiet: a person is typing.
+fn completed(environment: &Environment, answer: io::Result<String>) -> ExitCode {
+    let console = Console::new(environment, Level::Quiet, false);
+    match answer {
+        Ok(candidates) if candidates.is_empty() => ExitCode::SUCCESS,
+        Ok(candidates) if console.data(candidates.trim_end()).is_ok() => ExitCode::SUCCESS,
+        _ => Kind::Other.into(),
+    }
+}
+
+/// Help and version go to stdout, complaints to stderr, as clap decides.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe behind `os --help` is no reason to complain.
+    drop(error.print());
+    if error.use_stderr() {
+        Kind::Usage.into()
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(async {
+        let watcher = tokio::spawn(interrupted(context.interrupt.clone()));
+        let result = dispatch(context, verb).await;
+        watcher.abort();
+        result
+    });
+    // A thread that still reads a file or a socket must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Push(args) => push::run(context, *args).await,
+        Verb::Logs(args) => logs::run(context, args).await,
+        Verb::Scan(args) => scan::run(context, &args).await,
+        Verb::Simulate(args) => simulate::run(context, args).await,
+        Verb::New(args) => new::run(context, &args),
+        Verb::Completions(args) => completions::run(context, &args),
+    }
+}
+
+/// Cancels `token` at the first Ctrl-C or SIGTERM, and ends the process at the second: the person insists.
+#[expect(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "the second interrupt must not wait for clean-up"
+)]
+async fn interrupted(token: CancellationToken) {
+    let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        if token.is_cancelled() {
+            std::process::exit(Kind::Interrupted.exit_code().into());
+        }
+        token.cancel();
+    }
+}

@@ -1,0 +1,194 @@
+//! The environment, captured once: arguments, variables, folders, terminals.
+//!
+//! In: the process. Out: [`Environment`], a value that is handed down. Nothing else reads the environment.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
+
+/// Any value but the empty one turns colour off, see <https://no-color.org>.
+pub const NO_COLOR: &str = "NO_COLOR";
+
+/// `1` turns colour on even where the output is not a terminal.
+pub const CLICOLOR_FORCE: &str = "CLICOLOR_FORCE";
+
+/// The container engine of this workstation, for simulated devices: `unix:///path/to/docker.sock`.
+pub const DOCKER_HOST: &str = "DOCKER_HOST";
+
+/// The `os-agent` program that `os simulate` starts.
+pub const OSCLI_AGENT: &str = "OSCLI_AGENT";
+
+/// The device that commands use when none is named.
+pub const OSCLI_DEVICE: &str = "OSCLI_DEVICE";
+
+/// Set by the completion scripts, to the name of the shell: the line that is being typed follows.
+pub const OSCLI_COMPLETE: &str = "OSCLI_COMPLETE";
+
+/// What the process was given.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Arguments, the program's name first.
+    pub args: Vec<OsString>,
+    /// This program's file, where the system tells it.
+    pub program: Option<PathBuf>,
+    /// Environment variables whose names and values are UTF-8.
+    pub variables: BTreeMap<String, String>,
+    /// Where files of ours are kept.
+    pub paths: Paths,
+    /// Folder from which relative paths are taken.
+    pub current_dir: PathBuf,
+    /// Which standard streams are terminals.
+    pub terminal: Terminal,
+}
+
+/// Which standard streams are terminals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terminal {
+    /// Standard input.
+    pub stdin: bool,
+    /// Standard output.
+    pub stdout: bool,
+    /// Standard error.
+    pub stderr: bool,
+}
+
+/// Folders of ours, by the XDG base directory rules. None of them needs to exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// `$XDG_CONFIG_HOME/os`: what a person writes.
+    pub config: PathBuf,
+    /// `$XDG_CACHE_HOME/os`: what may be deleted at any time.
+    pub cache: PathBuf,
+    /// `$XDG_STATE_HOME/os`: devices seen before, simulated devices.
+    pub state: PathBuf,
+    /// `$XDG_RUNTIME_DIR/os`, or `run` in the state folder: sockets and locks.
+    pub runtime: PathBuf,
+}
+
+impl Environment {
+    /// Reads everything once.
+    #[must_use]
+    pub fn capture() -> Self {
+        let variables: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self {
+            args: std::env::args_os().collect(),
+            program: std::env::current_exe().ok(),
+            paths: Paths::from_variables(&variables),
+            variables,
+            current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            terminal: Terminal {
+                stdin: std::io::stdin().is_terminal(),
+                stdout: std::io::stdout().is_terminal(),
+                stderr: std::io::stderr().is_terminal(),
+            },
+        }
+    }
+
+    /// A variable that is set and not empty.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+}
+
+impl Paths {
+    /// Derives the folders from `HOME` and the `XDG_*` variables; relative values are ignored, as the rules ask.
+    #[must_use]
+    pub fn from_variables(variables: &BTreeMap<String, String>) -> Self {
+        let absolute = |name: &str| {
+            variables
+                .get(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let home = absolute("HOME").unwrap_or_else(|| PathBuf::from("/"));
+        let base = |name: &str, fallback: &str| {
+            absolute(name)
+                .unwrap_or_else(|| home.join(fallback))
+                .join("os")
+        };
+        let state = base("XDG_STATE_HOME", ".local/state");
+        Self {
+            config: base("XDG_CONFIG_HOME", ".config"),
+            cache: base("XDG_CACHE_HOME", ".cache"),
+            runtime: absolute("XDG_RUNTIME_DIR")
+                .map_or_else(|| state.join("run"), |path| path.join("os")),
+            state,
+        }
+    }
+
+    /// File in which devices that were seen before are remembered.
+    #[must_use]
+    pub fn remembered_devices(&self) -> PathBuf {
+        self.state.join("devices.json")
+    }
+
+    /// Folder of the records of simulated devices.
+    #[must_use]
+    pub fn simulated_devices(&self) -> PathBuf {
+        self.state.join("simulated")
+    }
+
+    /// Folder in which the digests of contexts and the images built from them are kept.
+    #[must_use]
+    pub fn contexts(&self) -> PathBuf {
+        self.cache.join("contexts")
+    }
+
+    /// Folder in which it is kept which image each device had built from which context.
+    #[must_use]
+    pub fn builds(&self) -> PathBuf {
+        self.cache.join("builds")
+    }
+
+    /// `path` relative to `current_dir`.
+    #[must_use]
+    pub fn absolute(current_dir: &Path, path: &Path) -> PathBuf {
+        if path.is_absolute() {
+            path.to_path_buf()
+        } else {
+            current_dir.join(path)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn folders_follow_the_xdg_variables() {
+        let paths = Paths::from_variables(&variables(&[
+            ("HOME", "/home/ann"),
+            ("XDG_CACHE_HOME", "/var/cache/ann"),
+            ("XDG_RUNTIME_DIR", "/run/user/1000"),
+        ]));
+        assert_eq!(paths.config, Path::new("/home/ann/.config/os"));
+        assert_eq!(paths.cache, Path::new("/var/cache/ann/os"));
+        assert_eq!(paths.state, Path::new("/home/ann/.local/state/os"));
+        assert_eq!(paths.runtime, Path::new("/run/user/1000/os"));
+    }
+
+    #[test]
+    fn relative_xdg_values_are_ignored() {
+        let paths =
+            Paths::from_variables(&variables(&[("HOME", "/h"), ("XDG_STATE_HOME", "state")]));
+        assert_eq!(paths.state, Path::new("/h/.local/state/os"));
+        assert_eq!(paths.runtime, Path::new("/h/.local/state/os/run"));
+    }
+}

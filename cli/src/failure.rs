@@ -1,0 +1,222 @@
+//! The one funnel for errors: what kind of failure it is, what caused it, what to type next, which exit code it gets.
+//!
+//! In: the typed errors of all modules, by one `From` each. Out: [`Failure`], which `ui` shows and `main` turns into an exit code.
+//!
+//! | exit code | meaning |
+//! | --- | --- |
+//! | 0 | done |
+//! | 1 | failed in a way that no other code describes |
+//! | 2 | the command line is wrong |
+//! | 3 | the project cannot be used as it is |
+//! | 4 | the device was not found, or does not answer |
+//! | 5 | a build failed |
+//! | 6 | the device could not bring up what was deployed |
+//! | 130 | interrupted |
+
+use std::{error::Error, io, process::ExitCode};
+
+use crate::discovery::{DiscoveryError, selector::InvalidSelector};
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+    causes: Vec<String>,
+    hints: Vec<String>,
+}
+
+/// Kind of a failure; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything that has no kind of its own.
+    Other,
+    /// The command line is wrong.
+    Usage,
+    /// The project cannot be used as it is.
+    Project,
+    /// The device was not found, or does not answer.
+    Device,
+    /// A build failed.
+    Build,
+    /// The device could not bring up what was deployed.
+    Deploy,
+    /// Interrupted by a signal.
+    Interrupted,
+    /// The reader of our output went away; nothing is said.
+    BrokenPipe,
+}
+
+impl Failure {
+    /// A failure with a message of its own: a lowercase fragment that names the operation and the object.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// A failure from a typed error with the errors that caused it.
+    pub fn from_error(kind: Kind, error: &(dyn Error + 'static)) -> Self {
+        let mut causes = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        Self {
+            kind,
+            message: error.to_string(),
+            causes,
+            hints: Vec::new(),
+        }
+    }
+
+    /// The command was interrupted.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted")
+    }
+
+    /// Adds what to type or do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Why, outermost first.
+    #[must_use]
+    pub fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+}
+
+impl Kind {
+    /// The documented exit code.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::BrokenPipe => 0,
+            Self::Other => 1,
+            Self::Usage => 2,
+            Self::Project => 3,
+            Self::Device => 4,
+            Self::Build => 5,
+            Self::Deploy => 6,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// A word for machines, in `--json` output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::BrokenPipe => "broken-pipe",
+            Self::Other => "failed",
+            Self::Usage => "usage",
+            Self::Project => "project",
+            Self::Device => "device",
+            Self::Build => "build",
+            Self::Deploy => "deploy",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<Kind> for ExitCode {
+    fn from(kind: Kind) -> Self {
+        Self::from(kind.exit_code())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let kind = if error.kind() == io::ErrorKind::BrokenPipe {
+            Kind::BrokenPipe
+        } else {
+            Kind::Other
+        };
+        Self::from_error(kind, &error)
+    }
+}
+
+impl From<InvalidSelector> for Failure {
+    fn from(error: InvalidSelector) -> Self {
+        Self::from_error(Kind::Usage, &error).hint(
+            "a device is named by its name, its uuid or the first 7 digits of it, or its address",
+        )
+    }
+}
+
+impl From<DiscoveryError> for Failure {
+    fn from(error: DiscoveryError) -> Self {
+        let kind = match &error {
+            DiscoveryError::UnknownInterface { .. } | DiscoveryError::ScopeMissing { .. } => {
+                Kind::Usage
+            }
+            DiscoveryError::NotFound { .. }
+            | DiscoveryError::Ambiguous { .. }
+            | DiscoveryError::Interfaces(_)
+            | DiscoveryError::NoSocket(_) => Kind::Device,
+        };
+        let failure = Self::from_error(kind, &error);
+        match error {
+            DiscoveryError::NotFound { .. } => failure
+                .hint("`os scan` lists the devices that answer")
+                .hint("a device that multicast does not reach is named by its address"),
+            DiscoveryError::Ambiguous { .. } => {
+                failure.hint("name it by its address, or by its uuid")
+            }
+            DiscoveryError::UnknownInterface { .. } | DiscoveryError::ScopeMissing { .. } => {
+                failure.hint("`ip -brief address` lists the interfaces of this machine")
+            }
+            DiscoveryError::Interfaces(_) | DiscoveryError::NoSocket(_) => {
+                failure.hint("is this machine in a network?")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("failed to read the settings")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn causes_are_listed_once_each() {
+        let failure = Failure::from_error(Kind::Project, &Outer(io::Error::other("disk on fire")));
+        assert_eq!(failure.message(), "failed to read the settings");
+        assert_eq!(failure.causes(), ["disk on fire"]);
+        assert_eq!(failure.kind().exit_code(), 3);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_not_a_failure() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(failure.kind().exit_code(), 0);
+    }
+}
