@@ -8,53 +8,38 @@ use std::{
 use super::Project;
 use crate::project::context::{ContextError, archive, walk};
 
-type Change = Box<dyn Fn(&Path)>;
+type Change = fn(&Path);
 
 #[test]
 fn a_file_that_changes_before_it_is_sent_never_makes_a_whole_archive() {
     let big = "x".repeat(600_000);
-    for (what, change) in [
-        (
-            "it became shorter",
-            Box::new(|path: &Path| fs_err::write(path, "x").unwrap()) as Change,
-        ),
-        (
-            "it became longer",
-            Box::new(|path: &Path| {
-                fs_err::OpenOptions::new()
-                    .append(true)
-                    .open(path)
-                    .unwrap()
-                    .write_all(b"x")
-                    .unwrap()
-            }),
-        ),
-        (
-            "it was written to or replaced",
-            Box::new(|path: &Path| {
-                fs_err::remove_file(path).unwrap();
-                fs_err::write(path, "y".repeat(600_000)).unwrap();
-            }),
-        ),
-        (
-            "it is gone",
-            Box::new(|path: &Path| fs_err::remove_file(path).unwrap()),
-        ),
-        (
-            "it is no file any more",
-            Box::new(|path: &Path| {
-                fs_err::remove_file(path).unwrap();
-                fs_err::os::unix::fs::symlink("/etc/passwd", path).unwrap();
-            }),
-        ),
-        (
-            "it is no file any more",
-            Box::new(|path: &Path| {
-                fs_err::remove_file(path).unwrap();
-                fs_err::create_dir(path).unwrap();
-            }),
-        ),
-    ] {
+    let cases: [(&str, Change); 6] = [
+        ("it became shorter", |path| {
+            fs_err::write(path, "x").unwrap();
+        }),
+        ("it became longer", |path| {
+            fs_err::OpenOptions::new()
+                .append(true)
+                .open(path)
+                .unwrap()
+                .write_all(b"x")
+                .unwrap();
+        }),
+        ("it was written to or replaced", |path| {
+            fs_err::remove_file(path).unwrap();
+            fs_err::write(path, "y".repeat(600_000)).unwrap();
+        }),
+        ("it is gone", |path| fs_err::remove_file(path).unwrap()),
+        ("it is no file any more", |path| {
+            fs_err::remove_file(path).unwrap();
+            fs_err::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+        }),
+        ("it is no file any more", |path| {
+            fs_err::remove_file(path).unwrap();
+            fs_err::create_dir(path).unwrap();
+        }),
+    ];
+    for (what, change) in cases {
         let project = Project::new(&[("Dockerfile", "FROM scratch\n"), ("big", &big)]);
         let context = project.context();
         change(&project.root().join("big"));
@@ -78,7 +63,7 @@ fn a_file_that_changes_before_it_is_sent_never_makes_a_whole_archive() {
 /// Changes a file while its content is on its way, after its header and a first piece were written.
 struct Meddler<'a> {
     path: &'a Path,
-    change: &'a dyn Fn(&Path),
+    change: Change,
     taken: usize,
 }
 
@@ -101,8 +86,8 @@ impl Write for Meddler<'_> {
 fn a_file_that_changes_while_it_is_sent_stops_the_sending() {
     let project = Project::new(&[("Dockerfile", "FROM scratch\n"), ("big", "")]);
     let path = project.root().join("big");
-    let shrink = |path: &Path| fs_err::write(path, "short").unwrap();
-    let grow = |path: &Path| {
+    let shrink: Change = |path| fs_err::write(path, "short").unwrap();
+    let grow: Change = |path| {
         fs_err::OpenOptions::new()
             .append(true)
             .open(path)
@@ -110,7 +95,7 @@ fn a_file_that_changes_while_it_is_sent_stops_the_sending() {
             .write_all(b"more")
             .unwrap();
     };
-    for (change, what) in [(&shrink as &dyn Fn(&Path), "shorter"), (&grow, "longer")] {
+    for (change, what) in [(shrink, "shorter"), (grow, "longer")] {
         fs_err::write(&path, vec![b'x'; 3_000_000]).unwrap();
         let context = project.context();
         let error = context
