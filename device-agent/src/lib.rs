@@ -7,4 +7,23 @@
 //!  api/ ◄──────────── watch<Report> ◄── reconcile
 //! ```
 
+pub mod announce;
+mod api;
+mod daemon;
+pub mod engine;
+mod execute;
+mod host;
+mod logs;
+mod memory;
 pub mod model;
+mod observe;
+pub mod plan;
+mod reconcile;
+mod report;
+pub mod settings;
+mod store;
+pub mod target;
+
+pub use api::BindError;
+pub use daemon::{DaemonError, chain, start};
+pub use store::StoreError;

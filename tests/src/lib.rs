@@ -1,1 +1,55 @@
-//! What the tests of the workspace share.
+//! What the tests of the workspace share: real devices, real networks, sandboxed workstations.
+//!
+//! | module | what it gives |
+//! | --- | --- |
+//! | [`namespace`] | [`Namespace`]: a machine of its own (network, mounts, processes) that vanishes with the test |
+//! | [`lan`] | [`Lan`]: a local network that such machines join |
+//! | [`process`] | [`Process`]: a program on such a machine, with its log |
+//! | [`engine`], [`image`] | [`Engine`]: a real container engine, and the images that it has from the start |
+//! | [`agent`] | [`Agent`]: the built `os-agent` |
+//! | [`avahi`] | [`Avahi`]: the responder of the reference |
+//! | [`device`] | [`Device`]: machine + engine + agent |
+//! | [`workstation`] | [`Workstation`]: a machine with a home, on which `os` runs, with or without a terminal |
+//! | [`http`] | requests to the letter, over TCP and unix sockets |
+//! | [`proxy`] | a connection to the engine that can be cut, stalled and made to lie |
+//! | [`target`] | target states in a few words |
+//! | [`recorder`] | a port that keeps everything that clients send |
+//! | [`reference`] | [`ReferenceDevice`]: a device that has only what the reference has |
+//! | [`wire`] | recorded exchanges of the reference programs |
+//! | [`until`] | waiting for something that announces itself by no event |
+//!
+//! Everything panics with a sentence that names the operation: in a test that is the report. Nothing here may pass a
+//! test by leaving something out: what this machine cannot do fails, with the reason.
+
+pub mod agent;
+pub mod avahi;
+pub mod device;
+pub mod engine;
+pub mod http;
+pub mod image;
+pub mod lan;
+pub mod namespace;
+pub mod process;
+pub mod programs;
+pub mod proxy;
+pub mod recorder;
+pub mod reference;
+pub mod source_list;
+pub mod target;
+pub mod until;
+pub mod wire;
+pub mod workstation;
+
+pub use agent::Agent;
+pub use avahi::Avahi;
+pub use device::Device;
+pub use engine::Engine;
+pub use http::{Answer, Endpoint};
+pub use lan::Lan;
+pub use namespace::Namespace;
+pub use process::Process;
+pub use recorder::Recorder;
+pub use reference::ReferenceDevice;
+pub use target::Target;
+pub use until::until;
+pub use workstation::Workstation;

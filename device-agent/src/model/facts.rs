@@ -18,6 +18,10 @@ pub struct DeviceFacts {
     /// Directory below which each service has its own, mounted at `/tmp/balena` and `/tmp/resin`.
     /// On a device `/tmp/balena-supervisor/services`.
     pub services_dir: String,
+    /// Whether the host has `/lib/modules`.
+    pub kernel_modules: bool,
+    /// Whether the host has `/lib/firmware`.
+    pub firmware: bool,
     /// Set on a simulated device.
     pub confinement: Option<Confinement>,
 }

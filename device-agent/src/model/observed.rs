@@ -13,10 +13,16 @@ pub struct Observed {
     pub containers: Vec<ObservedContainer>,
     /// Supervised networks.
     pub networks: Vec<ObservedNetwork>,
+    /// The network [`super::API_NETWORK`], over which bridged services reach the agent. It carries no labels and
+    /// belongs to no application: its `app_id` is 0. Never looked at on a simulated device.
+    pub api_network: Option<ObservedNetwork>,
     /// Supervised volumes.
     pub volumes: Vec<ObservedVolume>,
     /// Images of the target that the engine has, by the reference that the target uses.
     pub images: BTreeMap<String, ImageFacts>,
+    /// API keys of services by application id and service name, for those that `plan::wants_api_key` names.
+    /// They must not change while a service has its container.
+    pub api_keys: BTreeMap<(u32, String), String>,
     /// Failures of the present target by [`super::Step::key`]; a step that succeeds clears its entry.
     pub failures: BTreeMap<String, Failure>,
 }
@@ -52,8 +58,13 @@ pub struct ObservedContainer {
     pub ever_started: bool,
     /// The engine's own error text of the last start.
     pub error: String,
-    /// The configuration that it was created with, normalised.
+    /// Whether the agent itself stopped it, because its target said that it should not run.
+    pub stopped_by_agent: bool,
+    /// The configuration that it has now, normalised.
     pub config: ServiceConfig,
+    /// [`ServiceConfig::digest`] of what it was created from, if this agent created it. Engines leave out what the kernel
+    /// cannot do (memory limits without their control group, for example), so `config` alone could differ for ever.
+    pub created_from: Option<String>,
 }
 
 /// Engine state of a container.

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// One container's configuration with every default filled in, so that equal means equal.
 ///
 /// Sets where the order of the source does not matter, vectors where it does.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "they mirror the engine's independent switches"
@@ -33,6 +33,8 @@ pub struct ServiceConfig {
     pub ports: BTreeSet<PortBinding>,
     /// Binds and named volumes, `source:target[:mode]`, and bare paths of anonymous volumes.
     pub volumes: BTreeSet<String>,
+    /// Mounts that the short form cannot say.
+    pub mounts: BTreeSet<Mount>,
     /// tmpfs mounts, `path[:options]`.
     pub tmpfs: BTreeSet<String>,
     /// Health check.
@@ -109,6 +111,58 @@ pub struct ServiceConfig {
     pub nano_cpus: i64,
     /// CPUs that may be used.
     pub cpuset: String,
+    /// Options of the storage driver.
+    pub storage_opt: BTreeMap<String, String>,
+}
+
+impl ServiceConfig {
+    /// Label under which [`ServiceConfig::digest`] is kept on the container.
+    pub const DIGEST_LABEL: &'static str = "os.config-digest";
+
+    /// 32 hex digits over every field: equal configurations have equal digests, within one version of the agent.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hex = blake3::hash(format!("{self:?}").as_bytes())
+            .to_hex()
+            .to_string();
+        hex.truncate(32);
+        hex
+    }
+
+    /// A capability as it is compared: upper case, without `CAP_`.
+    #[must_use]
+    pub fn capability(name: &str) -> String {
+        let name = name.trim().to_ascii_uppercase();
+        name.strip_prefix("CAP_").unwrap_or(&name).to_owned()
+    }
+}
+
+/// A mount in the long form.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Mount {
+    /// Path in the container.
+    pub target: String,
+    /// Not writable.
+    pub read_only: bool,
+    /// What is mounted.
+    pub source: MountSource,
+}
+
+/// What a [`Mount`] mounts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum MountSource {
+    /// A volume of the engine.
+    Volume {
+        /// Engine name; empty is an anonymous volume.
+        name: String,
+        /// Whether the image's content is left out of a new volume.
+        no_copy: bool,
+    },
+    /// Memory.
+    Tmpfs {
+        /// Limit in bytes; 0 is none.
+        size: i64,
+    },
 }
 
 /// How a container is attached to one network.
@@ -150,4 +204,15 @@ pub struct Healthcheck {
     pub start_period: Option<i64>,
     /// Failures until unhealthy.
     pub retries: Option<i64>,
+}
+
+impl Healthcheck {
+    /// No check, not even the image's.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            test: vec!["NONE".to_owned()],
+            ..Self::default()
+        }
+    }
 }

@@ -20,6 +20,17 @@ pub enum Plan {
     },
 }
 
+/// Something that was asked for and is not done, or done otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Warning {
+    /// Application id.
+    pub app_id: u32,
+    /// Service name; `None` when it is about the application.
+    pub service: Option<String>,
+    /// For people.
+    pub message: String,
+}
+
 /// Steps that may run at the same time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Batch(
@@ -78,8 +89,6 @@ pub enum Step {
         config: Box<ServiceConfig>,
         /// Device name, given to the container at its creation only.
         device_name: String,
-        /// `new`, or what changed: `image, env.FOO changed`.
-        because: String,
     },
     /// Start a container.
     Start {
@@ -113,7 +122,7 @@ pub enum Step {
         id: String,
         /// Engine image id, for the log line.
         image: String,
-        /// Why, for the log line.
+        /// Why, for the log line: `image, env.FOO changed`. The container that follows is there for the same reason.
         because: String,
     },
     /// Remove a container that the engine calls dead.

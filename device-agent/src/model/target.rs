@@ -75,10 +75,23 @@ pub struct NetworkSpec {
     pub config_only: bool,
     /// IPAM driver; `default` unless set.
     pub ipam_driver: Option<String>,
-    /// Address pools: subnet, gateway, `ip_range`, `aux_addresses` by their compose names.
-    pub ipam_config: Vec<BTreeMap<String, String>>,
+    /// Address pools.
+    pub ipam_pools: Vec<IpamPool>,
     /// Options of the IPAM driver.
     pub ipam_options: BTreeMap<String, String>,
+}
+
+/// Addresses of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IpamPool {
+    /// CIDR.
+    pub subnet: Option<String>,
+    /// CIDR within the subnet, from which addresses are given.
+    pub ip_range: Option<String>,
+    /// The host's address.
+    pub gateway: Option<String>,
+    /// Addresses that are in use by others, by name.
+    pub aux_addresses: BTreeMap<String, String>,
 }
 
 /// A volume of an application.

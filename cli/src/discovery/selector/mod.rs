@@ -1,0 +1,233 @@
+//! What a person may type to mean a device: `abc1234`, `abc1234.local`, a uuid or its beginning, an address, each with or
+//! without a port. Pure: parsing decides nothing about the network.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
+
+use super::Device;
+
+/// Hex digits that a uuid needs at least to be told from a name.
+const UUID_PREFIX: usize = 7;
+/// Hex digits of the longest uuid in use.
+const UUID_LONGEST: usize = 62;
+
+/// A device as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selector {
+    /// What names the device.
+    pub target: Target,
+    /// Port of the agent's API, where it was given.
+    pub port: Option<u16>,
+}
+
+/// What names the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A host label in lower case, without `.local`; also stands for a uuid or its beginning when it looks like one.
+    Label(String),
+    /// An address: nothing has to be looked up.
+    Ip {
+        /// The address.
+        ip: IpAddr,
+        /// Interface of a link-local IPv6 address, by name or index.
+        scope: Option<String>,
+    },
+}
+
+/// The text cannot name a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` cannot name a device: {because}")]
+pub struct InvalidSelector {
+    /// What was typed.
+    pub text: String,
+    /// What is wrong with it.
+    pub because: &'static str,
+}
+
+impl Selector {
+    /// Parses a name, `<name>.local`, a uuid or the first 7 or more digits of one, an IPv4 address, an IPv6 address (in brackets when
+    /// a port follows, with `%interface` when it is link-local); `:port` may follow all of them.
+    ///
+    /// # Errors
+    /// [`InvalidSelector`] says which part cannot be.
+    pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
+        let invalid = |because| InvalidSelector {
+            text: text.to_owned(),
+            because,
+        };
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            return Err(invalid("it is empty"));
+        }
+        if let Some(rest) = trimmed.strip_prefix('[') {
+            let (inside, after) = rest
+                .split_once(']')
+                .ok_or_else(|| invalid("the closing bracket is missing"))?;
+            let (ip, scope) = ipv6(inside)
+                .ok_or_else(|| invalid("only an IPv6 address may stand in brackets"))?;
+            let port = match after.strip_prefix(':') {
+                Some(digits) => Some(
+                    port(digits)
+                        .ok_or_else(|| invalid("the port is not a number from 1 to 65535"))?,
+                ),
+                None if after.is_empty() => None,
+                None => return Err(invalid("only `:port` may follow the bracket")),
+            };
+            return Ok(Self {
+                target: Target::Ip {
+                    ip: IpAddr::V6(ip),
+                    scope,
+                },
+                port,
+            });
+        }
+        if let Some((ip, scope)) = ipv6(trimmed) {
+            return Ok(Self {
+                target: Target::Ip {
+                    ip: IpAddr::V6(ip),
+                    scope,
+                },
+                port: None,
+            });
+        }
+        let (host, port) = match trimmed.split_once(':') {
+            Some((host, digits)) => (
+                host,
+                Some(
+                    port(digits)
+                        .ok_or_else(|| invalid("the port is not a number from 1 to 65535"))?,
+                ),
+            ),
+            None => (trimmed, None),
+        };
+        if let Ok(ip) = host.parse() {
+            return Ok(Self {
+                target: Target::Ip {
+                    ip: IpAddr::V4(ip),
+                    scope: None,
+                },
+                port,
+            });
+        }
+        let label = label(host).map_err(invalid)?;
+        Ok(Self {
+            target: Target::Label(label),
+            port,
+        })
+    }
+
+    /// Whether this means that device. An address means a device that has it; a name means the device of that name, or the one
+    /// whose uuid begins with it.
+    #[must_use]
+    pub fn matches(&self, device: &Device) -> bool {
+        match &self.target {
+            Target::Ip { ip, .. } => device.addresses.iter().any(|address| address.ip == *ip),
+            Target::Label(label) => {
+                device.name.eq_ignore_ascii_case(label) || self.means_uuid_of(device)
+            }
+        }
+    }
+
+    /// Whether this is the uuid of that device, or begins it.
+    #[must_use]
+    pub fn means_uuid_of(&self, device: &Device) -> bool {
+        match (self.uuid_prefix(), &device.uuid) {
+            (Some(prefix), Some(uuid)) => uuid
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix)),
+            _ => false,
+        }
+    }
+
+    /// The label, when it could be a uuid or the beginning of one.
+    #[must_use]
+    pub fn uuid_prefix(&self) -> Option<&str> {
+        match &self.target {
+            Target::Label(label)
+                if (UUID_PREFIX..=UUID_LONGEST).contains(&label.len())
+                    && label.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+            {
+                Some(label)
+            }
+            Target::Label(_) | Target::Ip { .. } => None,
+        }
+    }
+}
+
+fn port(digits: &str) -> Option<u16> {
+    if digits.starts_with('+') {
+        return None;
+    }
+    digits.parse().ok().filter(|port| *port != 0)
+}
+
+fn ipv6(text: &str) -> Option<(Ipv6Addr, Option<String>)> {
+    let (ip, scope) = match text.split_once('%') {
+        Some((ip, scope)) => (ip, Some(scope)),
+        None => (text, None),
+    };
+    if scope.is_some_and(|name| name.is_empty() || name.len() > 15 || name.contains(['/', ' '])) {
+        return None;
+    }
+    Some((ip.parse().ok()?, scope.map(str::to_owned)))
+}
+
+fn label(host: &str) -> Result<String, &'static str> {
+    let lower = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let label = lower.strip_suffix(".local").unwrap_or(&lower);
+    if label.is_empty() {
+        return Err("it has no name in it");
+    }
+    if label.len() > 63 {
+        return Err("a host name has at most 63 characters");
+    }
+    if label.contains('.') {
+        return Err(
+            "a device is a name of the local network (`name` or `name.local`) or an address",
+        );
+    }
+    if !label
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    {
+        return Err("a host name has letters, digits and hyphens only");
+    }
+    if label.starts_with('-') {
+        return Err("a host name does not begin with a hyphen");
+    }
+    Ok(label.to_owned())
+}
+
+impl FromStr for Selector {
+    type Err = InvalidSelector;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.target, self.port) {
+            (Target::Label(label), None) => write!(out, "{label}"),
+            (Target::Label(label), Some(port)) => write!(out, "{label}:{port}"),
+            (Target::Ip { ip, scope }, port) => {
+                let scope = scope
+                    .as_ref()
+                    .map(|name| format!("%{name}"))
+                    .unwrap_or_default();
+                match port {
+                    Some(port) if ip.is_ipv6() => write!(out, "[{ip}{scope}]:{port}"),
+                    Some(port) => write!(out, "{ip}:{port}"),
+                    None => write!(out, "{ip}{scope}"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! Makes the device findable in its local network (mDNS, RFC 6762 and DNS-SD, RFC 6763).
+//!
+//! What comes in: a [`Config`] and queries from the network (hostile until proven otherwise). What goes out: answers, announcements, a goodbye at
+//! the end; or, where an Avahi daemon runs, a service file for it. It must not stop the agent: a network that fails is logged and tried again.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use tokio::sync::watch;
+
+/// What is announced, and where.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Host name; its first label becomes `<label>.local`.
+    pub hostname: String,
+    /// Device uuid.
+    pub uuid: String,
+    /// Device type slug.
+    pub device_type: String,
+    /// Architecture slug.
+    pub arch: String,
+    /// Operating system with version.
+    pub os_version: String,
+    /// Version of this agent.
+    pub agent_version: String,
+    /// `development` or `production`.
+    pub variant: String,
+    /// TCP port of the API.
+    pub api_port: u16,
+    /// Port of the SSH server for the reference client's record; without one the record is announced with 22222, as the reference's
+    /// devices do.
+    pub ssh_port: Option<u16>,
+    /// Who may find the device.
+    pub scope: Scope,
+    /// Folder of Avahi's static services, `/etc/avahi/services` as a rule.
+    pub avahi_services_dir: PathBuf,
+}
+
+/// Who may find the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody in the local networks.
+    All,
+    /// Only this machine: the loopback interface, with that loopback address.
+    Loopback(IpAddr),
+    /// Nobody.
+    None,
+}
+
+/// Announces the device until `shutdown` turns true (or its sender is gone), then says goodbye. Returns at once for [`Scope::None`].
+pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) {
+    if config.scope == Scope::None {
+        return;
+    }
+    let _closed = shutdown.wait_for(|stop| *stop).await;
+}

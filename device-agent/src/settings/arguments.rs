@@ -1,0 +1,98 @@
+//! The command line as it was written. The doc comments are the help.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps the services of a target state running on a container engine.
+#[derive(Debug, Parser)]
+#[command(name = "os-agent", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent until SIGTERM or SIGINT.
+    Run(Box<RunArguments>),
+}
+
+/// Flags of `os-agent run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArguments {
+    /// Address and port of the HTTP API; repeatable [default: [::]:48484, IPv4 included]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Vec<SocketAddr>,
+    /// Unix socket of the HTTP API
+    #[arg(long, value_name = "PATH", default_value = "/run/os-agent/agent.sock")]
+    pub socket: PathBuf,
+    /// Socket of the container engine [default: the first of /run/balena-engine.sock, /run/balena.sock, /var/run/docker.sock]
+    #[arg(long, value_name = "unix:///PATH")]
+    pub engine: Option<String>,
+    /// Directory in which the agent keeps its state
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/os-agent")]
+    pub state_dir: PathBuf,
+    /// The device's config.json; it may be absent
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/mnt/boot/config.json"
+    )]
+    pub config_json: PathBuf,
+    /// The device's device-type.json; it may be absent
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/mnt/boot/device-type.json",
+        hide = true
+    )]
+    pub device_type_json: PathBuf,
+    /// The system's os-release
+    #[arg(long, value_name = "PATH", default_value = "/etc/os-release", hide = true)]
+    pub os_release: PathBuf,
+    /// Device uuid [default: from config.json, else kept in the state directory]
+    #[arg(long)]
+    pub uuid: Option<String>,
+    /// Host name [default: from config.json, else the first 7 digits of the uuid]
+    #[arg(long)]
+    pub hostname: Option<String>,
+    /// Device type slug [default: from device-type.json, else generic]
+    #[arg(long, value_name = "SLUG")]
+    pub device_type: Option<String>,
+    /// Architecture slug [default: from device-type.json, else this machine's]
+    #[arg(long, value_name = "SLUG")]
+    pub arch: Option<String>,
+    /// Operating system with version [default: `PRETTY_NAME` of os-release]
+    #[arg(long, value_name = "TEXT")]
+    pub os_version: Option<String>,
+    /// Directory below which each service has its own, mounted at /tmp/balena
+    #[arg(long, value_name = "DIR")]
+    pub services_dir: Option<PathBuf>,
+    /// Be a simulated device: keep everything on the engine apart under this name
+    #[arg(long, value_name = "NAMESPACE", requires = "simulated_address")]
+    pub simulated: Option<String>,
+    /// Loopback address on which a simulated device publishes ports
+    #[arg(long, value_name = "IP", requires = "simulated")]
+    pub simulated_address: Option<IpAddr>,
+    /// Let services of a simulated device run privileged and in the host's network
+    #[arg(long, requires = "simulated")]
+    pub allow_privileged: bool,
+    /// Where to announce the device by mDNS
+    #[arg(long, value_enum, default_value_t = AnnounceScope::All)]
+    pub announce: AnnounceScope,
+}
+
+/// Where a device announces itself by mDNS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AnnounceScope {
+    /// On every network interface that can multicast.
+    All,
+    /// On the loopback interface, for this machine only.
+    Loopback,
+    /// Nowhere.
+    None,
+}

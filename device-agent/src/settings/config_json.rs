@@ -1,0 +1,99 @@
+//! The keys of config.json that the agent reads, all optional.
+//!
+//! The file is shared with many writers and sits on FAT: a broken one is a fault that is reported, never a reason to
+//! leave a device unreachable. A key of the wrong type counts as absent and is reported too.
+
+use std::path::Path;
+
+use fs_err as fs;
+use serde_json::{Map, Value};
+
+/// Larger files are not config.json.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// config.json as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ConfigJson {
+    pub(super) uuid: Option<String>,
+    pub(super) hostname: Option<String>,
+    pub(super) listen_port: Option<u16>,
+    pub(super) development_mode: Option<bool>,
+    pub(super) api_endpoint: Option<String>,
+    pub(super) initial_device_name: Option<String>,
+}
+
+impl ConfigJson {
+    /// Reads the file; says in `faults` what could not be understood.
+    pub(super) fn load(path: &Path, faults: &mut Vec<String>) -> Self {
+        match read(path) {
+            Ok(Some(keys)) => Self::from_keys(&keys, faults),
+            Ok(None) => Self::default(),
+            Err(error) => {
+                faults.push(format!("{} is not used: {error}", path.display()));
+                Self::default()
+            }
+        }
+    }
+
+    fn from_keys(keys: &Map<String, Value>, faults: &mut Vec<String>) -> Self {
+        let mut wrong = |key: &str, wanted: &str| {
+            faults.push(format!("config.json: `{key}` is ignored: {wanted} is expected"));
+        };
+        let mut text = |key: &str| match keys.get(key) {
+            Some(Value::String(value)) if !value.is_empty() => Some(value.clone()),
+            None | Some(Value::Null | Value::String(_)) => None,
+            Some(_) => {
+                wrong(key, "a string");
+                None
+            }
+        };
+        let uuid = text("uuid");
+        let hostname = text("hostname");
+        let api_endpoint = text("apiEndpoint");
+        let initial_device_name = text("initialDeviceName");
+        let listen_port = keys.get("listenPort").and_then(|value| {
+            let port = match value {
+                Value::Number(number) => number.as_u64().and_then(|n| u16::try_from(n).ok()),
+                Value::String(digits) => digits.parse().ok(),
+                _ => None,
+            };
+            if port.is_none_or(|port| port == 0) {
+                wrong("listenPort", "a port number");
+            }
+            port.filter(|port| *port != 0)
+        });
+        let development_mode = keys.get("developmentMode").and_then(|value| {
+            let switch = match value {
+                Value::Bool(switch) => Some(*switch),
+                Value::String(word) => word.parse().ok(),
+                _ => None,
+            };
+            if switch.is_none() {
+                wrong("developmentMode", "true or false");
+            }
+            switch
+        });
+        Self {
+            uuid,
+            hostname,
+            listen_port,
+            development_mode,
+            api_endpoint,
+            initial_device_name,
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Map<String, Value>>, Box<dyn std::error::Error>> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.len() > MAX_BYTES => return Err("it is larger than 1 MiB".into()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let text = fs::read(path)?;
+    match serde_json::from_slice(&text)? {
+        Value::Object(keys) => Ok(Some(keys)),
+        _ => Err("it is not a JSON object".into()),
+    }
+}

@@ -1,0 +1,247 @@
+//! What the agent was told to be: flags and config.json as written → merged → valid [`Settings`].
+//!
+//! In: the command line, the environment (here and nowhere else), config.json, os-release, device-type.json.
+//! Out: one [`Settings`] value that is passed down. Must not: open sockets, talk to the engine, print.
+
+mod arguments;
+mod config_json;
+mod identity;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use agent_api::os::Variant;
+use thiserror::Error;
+
+pub use arguments::{AnnounceScope, Arguments, Command, RunArguments};
+use config_json::ConfigJson;
+
+use crate::host;
+use crate::model::{Confinement, DeviceFacts};
+
+/// Log filter, in the syntax of `tracing_subscriber::EnvFilter`; `info` unless set.
+const LOG_VARIABLE: &str = "OS_AGENT_LOG";
+/// Set by systemd for services whose standard error goes to the journal.
+const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
+
+/// Where engines put their socket, in order of preference.
+const ENGINE_SOCKETS: [&str; 3] = [
+    "/run/balena-engine.sock",
+    "/run/balena.sock",
+    "/var/run/docker.sock",
+];
+/// Where services find their own directory on a device.
+const SERVICES_DIR: &str = "/tmp/balena-supervisor/services";
+/// The name of a device that was never given one.
+const DEFAULT_NAME: &str = "local";
+
+/// Why the agent cannot start with what it was given.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// Not a device uuid.
+    #[error("`{0}` is not a device uuid: 32 or 62 hexadecimal digits are expected")]
+    Uuid(String),
+    /// Would not work as a host name.
+    #[error("`{0}` is not a host name: letters, digits and inner hyphens are expected, at most 63")]
+    Hostname(String),
+    /// Would not work in container names.
+    #[error("`{0}` is not a namespace: 1 to 32 lower case letters and digits are expected")]
+    Namespace(String),
+    /// Only unix sockets are supported.
+    #[error("`{0}` is not an engine socket: an absolute path or unix:///path is expected")]
+    Engine(String),
+    /// The uuid could not be kept.
+    #[error("could not read or keep the uuid of this device")]
+    Identity(#[source] std::io::Error),
+}
+
+/// Everything that the agent needs to know before it starts, valid.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Addresses of the HTTP API.
+    pub listen: Vec<SocketAddr>,
+    /// Path of the API's unix socket.
+    pub socket: PathBuf,
+    /// Sockets at which the engine may be, in order of preference.
+    pub engine: Vec<PathBuf>,
+    /// Where the agent keeps its state.
+    pub state_dir: PathBuf,
+    /// What ends up in containers.
+    pub facts: DeviceFacts,
+    /// Device name until a target sets one.
+    pub initial_name: String,
+    /// Development or production mode.
+    pub variant: Variant,
+    /// Whether config.json names a fleet's API.
+    pub managed: bool,
+    /// Where the device announces itself.
+    pub announce: AnnounceScope,
+    /// What was wrong with the sources and is worked around.
+    pub faults: Vec<String>,
+}
+
+/// How the agent logs about itself.
+#[derive(Debug, Clone)]
+pub struct Logging {
+    /// Filter directives.
+    pub filter: String,
+    /// Whether lines carry the time; the journal adds its own.
+    pub timestamps: bool,
+}
+
+impl Logging {
+    /// Reads the environment.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self {
+            filter: variable(LOG_VARIABLE).unwrap_or_else(|| "info".to_owned()),
+            timestamps: variable(JOURNAL_VARIABLE).is_none(),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Settings {
+    /// Reads config.json and the facts of the host, and lets flags win.
+    pub fn load(arguments: &RunArguments) -> Result<Self, SettingsError> {
+        let mut faults = Vec::new();
+        let config = ConfigJson::load(&arguments.config_json, &mut faults);
+        let facts = device_facts(arguments, &config)?;
+        let port = facts.listen_port;
+        let listen = if arguments.listen.is_empty() {
+            let address = arguments
+                .simulated_address
+                .unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+            vec![SocketAddr::new(address, port)]
+        } else {
+            arguments.listen.clone()
+        };
+        let managed = config
+            .api_endpoint
+            .as_deref()
+            .is_some_and(|e| !e.is_empty());
+        if managed {
+            faults.push(
+                "config.json names a fleet, which this agent does not take part in: it works in local mode".to_owned(),
+            );
+        }
+        let development = config.development_mode.unwrap_or(false) || facts.confinement.is_some();
+        Ok(Self {
+            listen,
+            socket: arguments.socket.clone(),
+            engine: engine_sockets(arguments.engine.as_deref())?,
+            state_dir: arguments.state_dir.clone(),
+            initial_name: config
+                .initial_device_name
+                .unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+            variant: if development {
+                Variant::Development
+            } else {
+                Variant::Production
+            },
+            managed,
+            announce: arguments.announce,
+            facts,
+            faults,
+        })
+    }
+}
+
+fn device_facts(
+    arguments: &RunArguments,
+    config: &ConfigJson,
+) -> Result<DeviceFacts, SettingsError> {
+    let uuid = identity::uuid(
+        arguments.uuid.as_deref().or(config.uuid.as_deref()),
+        &arguments.state_dir,
+    )?;
+    let hostname = match arguments.hostname.as_ref().or(config.hostname.as_ref()) {
+        Some(name) if identity::is_hostname(name) => name.clone(),
+        Some(name) => return Err(SettingsError::Hostname(name.clone())),
+        None => uuid.chars().take(7).collect(),
+    };
+    let machine = host::machine();
+    let on_boot = host::device_type_json(&arguments.device_type_json);
+    let arch = arguments
+        .arch
+        .clone()
+        .or(on_boot.arch)
+        .unwrap_or_else(|| machine.arch.to_owned());
+    let device_type = arguments
+        .device_type
+        .clone()
+        .or(on_boot.slug)
+        .unwrap_or_else(|| machine.device_type.to_owned());
+    let listen_port = arguments
+        .listen
+        .first()
+        .map(SocketAddr::port)
+        .or(config.listen_port)
+        .unwrap_or(agent_api::API_PORT);
+    let confinement = confinement(arguments)?;
+    let services_dir = match (&arguments.services_dir, &confinement) {
+        (Some(dir), _) => dir.to_string_lossy().into_owned(),
+        (None, Some(_)) => arguments
+            .state_dir
+            .join("services")
+            .to_string_lossy()
+            .into_owned(),
+        (None, None) => SERVICES_DIR.to_owned(),
+    };
+    Ok(DeviceFacts {
+        uuid,
+        device_type,
+        arch,
+        os_version: arguments
+            .os_version
+            .clone()
+            .or_else(|| host::os_version(&arguments.os_release))
+            .unwrap_or_else(|| "unknown".to_owned()),
+        hostname,
+        listen_port,
+        services_dir,
+        kernel_modules: std::path::Path::new("/lib/modules").exists(),
+        firmware: std::path::Path::new("/lib/firmware").exists(),
+        confinement,
+    })
+}
+
+fn confinement(arguments: &RunArguments) -> Result<Option<Confinement>, SettingsError> {
+    let (Some(namespace), Some(address)) = (&arguments.simulated, arguments.simulated_address)
+    else {
+        return Ok(None);
+    };
+    let fits = (1..=32).contains(&namespace.len())
+        && namespace
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if !fits {
+        return Err(SettingsError::Namespace(namespace.clone()));
+    }
+    Ok(Some(Confinement {
+        namespace: namespace.clone(),
+        address,
+        allow_privileged: arguments.allow_privileged,
+    }))
+}
+
+fn engine_sockets(asked: Option<&str>) -> Result<Vec<PathBuf>, SettingsError> {
+    let Some(asked) = asked else {
+        return Ok(ENGINE_SOCKETS.iter().map(PathBuf::from).collect());
+    };
+    let path = asked.strip_prefix("unix://").unwrap_or(asked);
+    if path.starts_with('/') {
+        Ok(vec![PathBuf::from(path)])
+    } else {
+        Err(SettingsError::Engine(asked.to_owned()))
+    }
+}

@@ -1,0 +1,102 @@
+use clap::Parser;
+
+use super::*;
+
+fn load(dir: &std::path::Path, config: Option<&str>, flags: &[&str]) -> Result<Settings, SettingsError> {
+    let config_json = dir.join("config.json");
+    if let Some(text) = config {
+        fs_err::write(&config_json, text).unwrap();
+    }
+    let state = dir.join("state");
+    let mut words = vec![
+        "os-agent".to_owned(),
+        "run".to_owned(),
+        format!("--config-json={}", config_json.display()),
+        format!("--state-dir={}", state.display()),
+        format!("--device-type-json={}", dir.join("device-type.json").display()),
+        format!("--os-release={}", dir.join("os-release").display()),
+    ];
+    words.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    let Command::Run(arguments) = Arguments::parse_from(words).command;
+    Settings::load(&arguments)
+}
+
+#[test]
+fn a_device_without_config_keeps_the_uuid_it_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = load(dir.path(), None, &[]).unwrap();
+    let second = load(dir.path(), None, &[]).unwrap();
+    assert_eq!(first.facts.uuid.len(), 32);
+    assert_eq!(first.facts.uuid, second.facts.uuid);
+    assert_eq!(first.facts.hostname, first.facts.uuid[..7]);
+    assert_eq!(first.listen, ["[::]:48484".parse().unwrap()]);
+    assert!(first.faults.is_empty());
+}
+
+#[test]
+fn flags_win_over_config_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = r#"{"uuid":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","hostname":"kitchen","listenPort":"4000","developmentMode":true}"#;
+    let settings = load(dir.path(), Some(config), &[]).unwrap();
+    assert_eq!(settings.facts.hostname, "kitchen");
+    assert_eq!(settings.facts.listen_port, 4000);
+    assert_eq!(settings.variant, Variant::Development);
+    let uuid = "b".repeat(32);
+    let settings = load(
+        dir.path(),
+        Some(config),
+        &["--uuid", &uuid, "--hostname=attic", "--listen=127.0.0.1:99"],
+    )
+    .unwrap();
+    assert_eq!(settings.facts.uuid, uuid);
+    assert_eq!(settings.facts.hostname, "attic");
+    assert_eq!(settings.facts.listen_port, 99);
+}
+
+#[test]
+fn a_broken_config_json_is_a_fault_and_keeps_the_identity() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = r#"{"uuid":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#;
+    load(dir.path(), Some(good), &[]).unwrap();
+    for broken in ["", "{", "[]", "\u{0}", r#"{"uuid":7,"listenPort":99999999,"developmentMode":"x"}"#] {
+        let settings = load(dir.path(), Some(broken), &[]).unwrap();
+        assert_eq!(settings.facts.uuid, "a".repeat(32), "{broken:?}");
+        assert!(!settings.faults.is_empty(), "{broken:?}");
+    }
+}
+
+#[test]
+fn facts_come_from_the_system_when_no_flag_gives_them() {
+    let dir = tempfile::tempdir().unwrap();
+    fs_err::write(dir.path().join("device-type.json"), r#"{"slug":"raspberrypi4-64","arch":"aarch64"}"#).unwrap();
+    fs_err::write(dir.path().join("os-release"), "ID=os\nPRETTY_NAME=\"os 1.0.0\"\n").unwrap();
+    let settings = load(dir.path(), None, &[]).unwrap();
+    assert_eq!(settings.facts.device_type, "raspberrypi4-64");
+    assert_eq!(settings.facts.arch, "aarch64");
+    assert_eq!(settings.facts.os_version, "os 1.0.0");
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for flags in [
+        &["--uuid=abc"][..],
+        &["--hostname=-x"],
+        &["--hostname=a.b"],
+        &["--engine=tcp://1.2.3.4:2375"],
+        &["--simulated=A_B", "--simulated-address=127.71.0.1"],
+    ] {
+        assert!(load(dir.path(), None, flags).is_err(), "{flags:?}");
+    }
+}
+
+#[test]
+fn a_simulated_device_listens_on_its_own_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = load(dir.path(), None, &["--simulated=ab12cd3", "--simulated-address=127.71.0.9"]).unwrap();
+    assert_eq!(settings.listen, ["127.71.0.9:48484".parse().unwrap()]);
+    let confinement = settings.facts.confinement.unwrap();
+    assert_eq!(confinement.namespace, "ab12cd3");
+    assert!(!confinement.allow_privileged);
+    assert!(settings.facts.services_dir.ends_with("state/services"));
+}

@@ -1,0 +1,13 @@
+//! `os`, agent and engine together, on real networks.
+
+mod bad_projects;
+mod interruptions;
+mod projects;
+mod push;
+mod reference_device;
+mod secrets;
+
+#[test]
+fn every_file_is_listed() {
+    testkit::source_list::assert_complete(file!());
+}

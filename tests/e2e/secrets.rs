@@ -1,0 +1,76 @@
+//! What belongs to a cloud never reaches a device.
+
+use testkit::agent::{Agent, Settings};
+use testkit::{Engine, Lan, Namespace, Recorder, Workstation};
+
+use crate::projects::compose;
+
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LW9mLXRoZS1jbG91ZA.3q2-7w";
+
+#[tokio::test]
+async fn no_request_to_a_device_carries_a_cloud_token() {
+    let lan = Lan::new();
+    let machine = Namespace::new();
+    lan.join(&machine);
+    let engine = Engine::start_closed(&machine).await;
+    let mut settings = Settings::new(engine.socket());
+    settings.more = ["--listen", "127.0.0.1:48485"].map(str::to_owned).to_vec();
+    let agent = Agent::start(&machine, settings).await;
+    let ports = [
+        Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket()),
+        Recorder::start(&machine, agent_api::API_PORT, &agent.socket()),
+    ];
+    let mut workstation = Workstation::new(Some(&lan));
+    // Everywhere that a token may be found in.
+    for name in [
+        "BALENA_API_KEY",
+        "RESIN_API_KEY",
+        "OSCLI_TOKEN",
+        "OSCLI_API_KEY",
+        "BALENA_TOKEN",
+        "OS_TOKEN",
+    ] {
+        workstation.set(name, TOKEN);
+    }
+    for file in [
+        ".balena/token",
+        ".resin/token",
+        ".config/os/token",
+        ".config/os/credentials",
+        ".local/state/os/token",
+    ] {
+        workstation.write(file, TOKEN);
+    }
+    workstation.write(".config/os/config.toml", format!("token = \"{TOKEN}\"\n"));
+    compose(&workstation, "project");
+    workstation
+        .os(&["push", "10.88.7.1", "--source", "project", "--detached"])
+        .await
+        .success();
+    workstation
+        .os(&["push", "10.88.7.1", "--source", "project", "--detached"])
+        .await
+        .success();
+    let mut logs = workstation.start_in_terminal(&["logs", "10.88.7.1"]);
+    testkit::until("logs are asked for", async || {
+        ports[1]
+            .requests()
+            .iter()
+            .any(|request| request.contains("logs"))
+            .then_some(())
+    })
+    .await;
+    logs.press("\x03");
+    logs.output().await;
+    for port in &ports {
+        let bytes = port.bytes();
+        assert!(!port.requests().is_empty());
+        let sent = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+        assert!(
+            !sent.contains("authorization:"),
+            "a request claims to be somebody's"
+        );
+        assert!(!sent.contains(&TOKEN.to_ascii_lowercase()));
+        assert!(!sent.contains("apikey="));
+    }
+}

@@ -1,0 +1,99 @@
+//! A device: a machine with an engine and an agent.
+
+use std::net::SocketAddr;
+
+use agent_api::os::{ApplyState, Report};
+
+use crate::agent::{Agent, Settings};
+use crate::engine::Engine;
+use crate::http::Endpoint;
+use crate::lan::{Address, Lan};
+use crate::namespace::Namespace;
+
+/// A device. The order of the fields is the order in which they end.
+#[derive(Debug)]
+pub struct Device {
+    /// The agent.
+    pub agent: Agent,
+    /// The engine.
+    pub engine: Engine,
+    /// The machine.
+    pub machine: Namespace,
+    /// Its place in the local network, when it is in one.
+    pub address: Option<Address>,
+}
+
+impl Device {
+    /// A device in no network, as the recordings' one is called; returns when engine and agent answer.
+    pub async fn start() -> Self {
+        Self::start_with(None, |_| ()).await
+    }
+
+    /// A device in a local network, with settings changed by `change`.
+    pub async fn start_with(lan: Option<&Lan>, change: impl FnOnce(&mut Settings)) -> Self {
+        let machine = Namespace::new();
+        let address = lan.map(|lan| lan.join(&machine));
+        let engine = Engine::start(&machine).await;
+        let mut settings = Settings::new(engine.socket());
+        change(&mut settings);
+        let agent = Agent::start(&machine, settings).await;
+        Self {
+            agent,
+            engine,
+            machine,
+            address,
+        }
+    }
+
+    /// Kills the agent and starts it again.
+    pub async fn crash_agent(&mut self) {
+        self.agent.kill().await;
+        self.agent.resume(&self.machine).await;
+    }
+
+    /// The device's API as another machine of the network sees it.
+    pub fn seen_from<'a>(&self, other: &'a Namespace) -> Endpoint<'a> {
+        let address = self.address.expect("a device in a network").v4;
+        Endpoint::Tcp(other, SocketAddr::from((address, agent_api::API_PORT)))
+    }
+
+    /// Posts a target state and waits until the device says that it is there. Panics when it says that it failed.
+    pub async fn converge(&self, target: &str) -> Report {
+        let answer = self
+            .agent
+            .endpoint()
+            .post("/os/v1/target-state", target.to_owned())
+            .await;
+        assert!(
+            answer.status.is_success(),
+            "the target was refused: {}",
+            answer.text()
+        );
+        let accepted: agent_api::os::Accepted =
+            serde_json::from_slice(&answer.body).expect("an acceptance");
+        self.settled(accepted.generation).await
+    }
+
+    /// Waits until the device has applied target number `generation` or a later one. Panics when it says that it failed.
+    pub async fn settled(&self, generation: u64) -> Report {
+        let mut reports = self
+            .agent
+            .endpoint()
+            .lines("/os/v1/report?follow=true")
+            .await;
+        loop {
+            let line = reports
+                .next()
+                .await
+                .expect("a report, not the end of the stream");
+            let report: Report = serde_json::from_slice(&line).expect("a report");
+            if report.generation >= generation {
+                match report.state {
+                    ApplyState::Applied => return report,
+                    ApplyState::Failing => panic!("the target failed: {report:#?}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A port of a machine behind which a real server stands, and that keeps everything that clients send to it.
+//!
+//! In: the port and the server's unix socket. Out: the bytes of all clients, and the requests in them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
+
+use crate::namespace::Namespace;
+
+/// The port. Dropping it closes it.
+#[derive(Debug)]
+pub struct Recorder {
+    connections: Connections,
+    accepting: JoinHandle<()>,
+}
+
+/// One text of bytes a connection, in the order in which they were opened.
+type Connections = Arc<Mutex<Vec<Vec<u8>>>>;
+
+impl Recorder {
+    /// Listens on all addresses of `machine` and passes every connection on to `server`.
+    pub fn start(machine: &Namespace, port: u16, server: &Path) -> Self {
+        let listener = machine
+            .listen(SocketAddr::from(([0; 8], port)))
+            .expect("a free port");
+        let connections = Connections::default();
+        let (kept, server) = (Arc::clone(&connections), server.to_owned());
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass_on(client, server.clone(), Arc::clone(&kept)));
+            }
+        });
+        Self {
+            connections,
+            accepting,
+        }
+    }
+
+    /// Everything that clients have sent.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .concat()
+    }
+
+    /// The first lines of all requests (`GET /path HTTP/1.1`), connection by connection.
+    pub fn requests(&self) -> Vec<String> {
+        let bytes = self.bytes();
+        let text = String::from_utf8_lossy(&bytes);
+        let methods = ["GET ", "POST ", "PUT ", "DELETE ", "HEAD ", "PATCH "];
+        text.split("\r\n")
+            .filter_map(|line| {
+                let line = line.strip_suffix(" HTTP/1.1")?;
+                // A request may follow the last byte of a body.
+                let start = methods
+                    .iter()
+                    .filter_map(|method| line.rfind(method))
+                    .max()?;
+                Some(line[start..].to_owned())
+            })
+            .collect()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn pass_on(client: TcpStream, server: PathBuf, kept: Connections) {
+    let number = {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(Vec::new());
+        kept.len() - 1
+    };
+    let Ok(server) = UnixStream::connect(server).await else {
+        return;
+    };
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let answers = async {
+        // Either side may go away at any time; that ends the connection and nothing else.
+        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+        let _ = to_client.shutdown().await;
+    };
+    let requests = async {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            if let Some(kept) = kept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_mut(number)
+            {
+                kept.extend_from_slice(&buffer[..count]);
+            }
+            if to_server.write_all(&buffer[..count]).await.is_err() {
+                break;
+            }
+        }
+        let _ = to_server.shutdown().await;
+    };
+    tokio::join!(answers, requests);
+}
