@@ -44,7 +44,10 @@ impl Memory {
                 Ok(content) => (content, None),
                 Err(error) => (
                     Content::default(),
-                    Some(format!("{} is damaged and was given up: {error}", file.display())),
+                    Some(format!(
+                        "{} is damaged and was given up: {error}",
+                        file.display()
+                    )),
                 ),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => (Content::default(), None),
@@ -129,13 +132,18 @@ mod tests {
         memory.note_stopped("abc").unwrap();
         let keys = memory.api_keys();
         assert_eq!(keys.len(), 2);
-        assert_ne!(keys[&(1, "web".to_owned())], keys[&(1, "worker".to_owned())]);
+        assert_ne!(
+            keys[&(1, "web".to_owned())],
+            keys[&(1, "worker".to_owned())]
+        );
 
         let (mut memory, _) = Memory::open(dir.path());
         assert_eq!(memory.api_keys(), keys);
         assert!(memory.has_stopped("abc"));
         memory.keep_stopped(|_| false).unwrap();
-        memory.keep_api_keys(&BTreeSet::from([(1, "web".to_owned())])).unwrap();
+        memory
+            .keep_api_keys(&BTreeSet::from([(1, "web".to_owned())]))
+            .unwrap();
         assert!(!memory.has_stopped("abc"));
         assert_eq!(memory.api_keys().len(), 1);
     }

@@ -16,9 +16,7 @@ use crate::engine::decode::{self, NotOurs};
 use crate::engine::events::SUPERVISED;
 use crate::engine::{Connected, EngineError, QUICK, bounded};
 use crate::memory::Memory;
-use crate::model::{
-    API_NETWORK, DeviceFacts, Failure, ImageFacts, Observed, Target,
-};
+use crate::model::{API_NETWORK, DeviceFacts, Failure, ImageFacts, Observed, Target};
 
 /// Inspections at a time: quick, without flooding a small device's engine.
 const PARALLEL: usize = 8;
@@ -47,10 +45,7 @@ pub(crate) struct Known<'a> {
 }
 
 /// Reads everything, in parallel where it can.
-pub(crate) async fn observe(
-    connected: &Connected,
-    known: Known<'_>,
-) -> Result<World, EngineError> {
+pub(crate) async fn observe(connected: &Connected, known: Known<'_>) -> Result<World, EngineError> {
     let mut faults = Vec::new();
     let confinement = known.facts.confinement.as_ref();
     let inspected = containers(connected).await?;
@@ -153,9 +148,7 @@ async fn networks(connected: &Connected) -> Result<Vec<Network>, EngineError> {
     Ok(found.into_values().collect())
 }
 
-async fn volumes(
-    connected: &Connected,
-) -> Result<Vec<bollard::models::Volume>, EngineError> {
+async fn volumes(connected: &Connected) -> Result<Vec<bollard::models::Volume>, EngineError> {
     let mut found = BTreeMap::new();
     for label in SUPERVISED {
         let filters = HashMap::from([("label", vec![label])]);

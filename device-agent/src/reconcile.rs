@@ -243,7 +243,12 @@ impl Reconciler {
             .map(|container| (container.app_id, container.service_name.clone()))
             .collect();
         let doomed = |key: &ServiceKey| !present.contains(key) && !self.is_wanted(key);
-        let gone: Vec<ServiceKey> = self.reasons.keys().filter(|key| doomed(key)).cloned().collect();
+        let gone: Vec<ServiceKey> = self
+            .reasons
+            .keys()
+            .filter(|key| doomed(key))
+            .cloned()
+            .collect();
         for key in gone {
             self.reasons.remove(&key);
         }

@@ -111,10 +111,7 @@ async fn connect(socket: &Path) -> Result<Connected, EngineError> {
         info: EngineInfo {
             name,
             version: version.version.unwrap_or_default(),
-            api_version: format!(
-                "{}.{}",
-                negotiated.major_version, negotiated.minor_version
-            ),
+            api_version: format!("{}.{}", negotiated.major_version, negotiated.minor_version),
         },
     })
 }

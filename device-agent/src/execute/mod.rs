@@ -40,7 +40,13 @@ impl Executor<'_> {
     pub(crate) async fn execute(&self, step: &Step) -> Result<(), EngineError> {
         match step {
             Step::Pull { image, .. } => {
-                let words = Words::new("Downloading", "Downloaded", "Failed to download", "image", image);
+                let words = Words::new(
+                    "Downloading",
+                    "Downloaded",
+                    "Failed to download",
+                    "image",
+                    image,
+                );
                 self.told(words, self.pull(image)).await
             }
             Step::CreateNetwork {
@@ -72,15 +78,25 @@ impl Executor<'_> {
                 ..
             } => {
                 let object = format!("{service} {}", config.image);
-                let words = Words::new("Installing", "Installed", "Failed to install", "service", &object);
-                self.told(words, self.install((*app_id, service), name, config, device_name))
-                    .await
+                let words = Words::new(
+                    "Installing",
+                    "Installed",
+                    "Failed to install",
+                    "service",
+                    &object,
+                );
+                self.told(
+                    words,
+                    self.install((*app_id, service), name, config, device_name),
+                )
+                .await
             }
             Step::Start {
                 service, id, image, ..
             } => {
                 let object = format!("{service} {image}");
-                let words = Words::new("Starting", "Started", "Failed to start", "service", &object);
+                let words =
+                    Words::new("Starting", "Started", "Failed to start", "service", &object);
                 self.told(words, self.start(id)).await
             }
             Step::Stop {
@@ -98,7 +114,13 @@ impl Executor<'_> {
                 self.told(words, self.kill(id)).await
             }
             Step::RemoveDead { service, id } => {
-                let words = Words::new("Removing dead", "", "Failed to remove dead", "container", service);
+                let words = Words::new(
+                    "Removing dead",
+                    "",
+                    "Failed to remove dead",
+                    "container",
+                    service,
+                );
                 self.told(words, self.remove(id, true)).await
             }
             Step::Rename { id, name, .. } => self.rename(id, name).await,
@@ -255,7 +277,9 @@ impl Executor<'_> {
             .build();
         let call = self.connected.docker.remove_container(id, Some(options));
         match bounded(SLOW, call).await {
-            Err(EngineError::Conflict(message)) if message.contains("already in progress") => Ok(()),
+            Err(EngineError::Conflict(message)) if message.contains("already in progress") => {
+                Ok(())
+            }
             outcome => gone_is_done(outcome),
         }
     }
@@ -265,9 +289,10 @@ impl Executor<'_> {
         let call = self.connected.docker.rename_container(id, options);
         match bounded(SLOW, call).await {
             // The engine refuses to give a container the name that it has.
-            Err(EngineError::Refused { status: 400, message }) if message.contains("same name") => {
-                Ok(())
-            }
+            Err(EngineError::Refused {
+                status: 400,
+                message,
+            }) if message.contains("same name") => Ok(()),
             outcome => gone_is_done(outcome),
         }
     }

@@ -38,7 +38,10 @@ impl Shown {
     fn note(&mut self, line: &Line) {
         match &line.container {
             Some(container) => {
-                let until = self.until.entry(Arc::clone(container)).or_insert(line.nanos);
+                let until = self
+                    .until
+                    .entry(Arc::clone(container))
+                    .or_insert(line.nanos);
                 *until = line.nanos.max(*until);
             }
             None => self.system = Some(line.nanos.max(self.system.unwrap_or(line.nanos))),
@@ -104,7 +107,9 @@ async fn read_one(
         bytes += text.message.len();
         kept.push_back(line_of(source, text));
         while bytes > MAX_BYTES {
-            let Some(oldest) = kept.pop_front() else { break };
+            let Some(oldest) = kept.pop_front() else {
+                break;
+            };
             bytes -= oldest.line.message.len();
         }
     };

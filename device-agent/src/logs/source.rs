@@ -22,8 +22,7 @@ impl Source {
         confinement: Option<&Confinement>,
     ) -> Option<Self> {
         let ours = SUPERVISED.iter().any(|label| labels.contains_key(*label))
-            && confinement
-                .is_none_or(|c| labels.get(Confinement::LABEL) == Some(&c.namespace));
+            && confinement.is_none_or(|c| labels.get(Confinement::LABEL) == Some(&c.namespace));
         if !ours {
             return None;
         }

@@ -11,8 +11,7 @@ use agent_api::os::{ApplyState, ImageReport, Report, ServiceReport};
 use agent_api::reference::{ContainerStatus, ImageStatus};
 
 use crate::model::{
-    Batch, ContainerState, Millis, Observed, ObservedContainer, Service, Step, Target,
-    Warning,
+    Batch, ContainerState, Millis, Observed, ObservedContainer, Service, Step, Target, Warning,
 };
 
 /// Everything that is told, made at one moment.
@@ -98,10 +97,15 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
         ApplyState::Failing
     };
     let mut faults = sources.faults.to_vec();
-    faults.extend(sources.warnings.iter().map(|warning| match &warning.service {
-        Some(service) => format!("service '{service}': {}", warning.message),
-        None => warning.message.clone(),
-    }));
+    faults.extend(
+        sources
+            .warnings
+            .iter()
+            .map(|warning| match &warning.service {
+                Some(service) => format!("service '{service}': {}", warning.message),
+                None => warning.message.clone(),
+            }),
+    );
     let mut containers: Vec<&ObservedContainer> = sources.observed.containers.iter().collect();
     containers.sort_by_key(|container| std::cmp::Reverse(container.created));
     let images = images(sources);
@@ -160,7 +164,10 @@ fn errors(observed: &Observed) -> BTreeMap<ServiceKey, String> {
         .filter_map(|(key, failure)| {
             let (_, what) = key.split_once(' ')?;
             let (app, service) = what.split_once('/')?;
-            Some(((app.parse().ok()?, service.to_owned()), failure.error.clone()))
+            Some((
+                (app.parse().ok()?, service.to_owned()),
+                failure.error.clone(),
+            ))
         })
         .collect()
 }
@@ -244,7 +251,11 @@ fn service_report(
             }
             _ => None,
         },
-        ports: sources.ports.get(&container.id).cloned().unwrap_or_default(),
+        ports: sources
+            .ports
+            .get(&container.id)
+            .cloned()
+            .unwrap_or_default(),
         because: sources.reasons.get(&key).cloned(),
         error: errors.get(&key).cloned().or(engine_error),
     }

@@ -47,9 +47,7 @@ fn generate() -> io::Result<String> {
 /// Whether this can be a single DNS label.
 pub(super) fn is_hostname(text: &str) -> bool {
     (1..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-')
 }
