@@ -4,13 +4,15 @@
 //! Losing it is not fatal: services get new keys (and are recreated once), and a service that was stopped on purpose
 //! stays as it is. So a file that cannot be read counts as empty and is reported.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use crate::host::random_hex;
 use crate::report::ServiceKey;
 use crate::store::replace_file;
 
@@ -80,8 +82,8 @@ impl Memory {
             .collect();
         content.api_keys.retain(|name, _| names.contains(name));
         for name in names {
-            if !content.api_keys.contains_key(&name) {
-                content.api_keys.insert(name, new_key()?);
+            if let Entry::Vacant(place) = content.api_keys.entry(name) {
+                place.insert(random_hex()?);
             }
         }
         self.replace(content)
@@ -109,13 +111,6 @@ impl Memory {
         }
         Ok(())
     }
-}
-
-/// 32 hex digits.
-fn new_key() -> io::Result<String> {
-    let mut bytes = [0_u8; 16];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -58,10 +58,21 @@ async fn an_engine_that_comes_late_is_waited_for() {
     engine.stop_service().await;
     let agent = Agent::start(&machine, Settings::new(engine.socket())).await;
     let target = Target::of(&[("one", IDLE)]);
-    let accepted = agent.endpoint().post("/os/v1/target-state", target.text()).await.json();
+    let accepted = agent
+        .endpoint()
+        .post("/os/v1/target-state", target.text())
+        .await
+        .json();
     engine.resume_service(&machine).await;
-    let device = Device { agent, engine, machine, address: None };
-    device.settled_at_last(accepted["generation"].as_u64().unwrap()).await;
+    let device = Device {
+        agent,
+        engine,
+        machine,
+        address: None,
+    };
+    device
+        .settled_at_last(accepted["generation"].as_u64().unwrap())
+        .await;
     assert_eq!(containers(&device.engine.client().await).await.len(), 1);
 }
 
@@ -171,8 +182,16 @@ async fn an_image_that_is_not_there_is_named() {
         })
         .await;
     let services = report["services"].as_array().unwrap();
-    let two = services.iter().find(|service| service["name"] == "two").unwrap();
+    let two = services
+        .iter()
+        .find(|service| service["name"] == "two")
+        .unwrap();
     assert!(two["error"].is_string(), "{report}");
-    assert!(report["waiting"].as_str().is_some_and(|why| why.contains("nowhere.invalid/none:1")), "{report}");
+    assert!(
+        report["waiting"]
+            .as_str()
+            .is_some_and(|why| why.contains("nowhere.invalid/none:1")),
+        "{report}"
+    );
     is_alive(&device).await;
 }

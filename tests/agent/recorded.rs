@@ -65,7 +65,11 @@ fn compare(path: &str, wish: &Value, made: &Value, differences: &mut Vec<String>
             if wish != made {
                 let only = |one: &Value, other: &Value| match (one, other) {
                     (Value::Array(one), Value::Array(other)) => {
-                        json!(one.iter().filter(|element| !other.contains(element)).collect::<Vec<_>>())
+                        json!(
+                            one.iter()
+                                .filter(|element| !other.contains(element))
+                                .collect::<Vec<_>>()
+                        )
                     }
                     _ => one.clone(),
                 };
@@ -103,13 +107,19 @@ fn settled(path: &str, value: &Value) -> Value {
         Value::Array(elements) if path == "/HostConfig/Binds" => {
             // Of the host's folders, the recorded device had neither.
             let absent = ["/lib/firmware:/lib/firmware", "/lib/modules:/lib/modules"];
-            let here = elements.iter().filter(|bind| !absent.iter().any(|absent| *bind == absent));
+            let here = elements
+                .iter()
+                .filter(|bind| !absent.iter().any(|absent| *bind == absent));
             let mut binds: Vec<_> = here.cloned().collect();
             binds.sort_by_key(Value::to_string);
             json!(binds)
         }
         // The engine's own way to say that a privileged container is not labelled.
-        Value::Array(elements) if path == "/HostConfig/SecurityOpt" && elements[..] == [json!("label=disable")] => Value::Null,
+        Value::Array(elements)
+            if path == "/HostConfig/SecurityOpt" && elements[..] == [json!("label=disable")] =>
+        {
+            Value::Null
+        }
         Value::Array(elements) if elements.is_empty() => Value::Null,
         Value::Object(members) if members.is_empty() => Value::Null,
         Value::Object(members) if path == "/Labels" => {

@@ -103,7 +103,7 @@ fn tail(state: Tail) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
             while let Some(delivery) = next {
                 match delivery {
                     Delivery::Line(line) if state.shown.contains(&line) => {}
-                    Delivery::Line(line) => state.taste.append(&line.line, &mut text),
+                    Delivery::Line(line) => state.taste.append(&line.text, &mut text),
                     Delivery::Dropped { lines, at } => append(
                         &LogLine::system(format!("{lines} lines dropped"), at),
                         &mut text,
@@ -192,7 +192,7 @@ pub(super) async fn logs(
     let mut first = Vec::new();
     append(&LogLine::greeting(), &mut first);
     for line in &past {
-        taste.append(&line.line, &mut first);
+        taste.append(&line.text, &mut first);
     }
     ndjson(tail(Tail {
         first,

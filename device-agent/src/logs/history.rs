@@ -78,14 +78,14 @@ pub(crate) async fn read(
     for line in &lines {
         shown.note(line);
     }
-    lines.retain(|line| wanted(&line.line));
+    lines.retain(|line| wanted(&line.text));
     let mut bytes = 0;
     let kept = lines
         .iter()
         .rev()
         .take(tail)
         .take_while(|line| {
-            bytes += line.line.message.len();
+            bytes += line.text.message.len();
             bytes <= MAX_BYTES
         })
         .count();
@@ -110,7 +110,7 @@ async fn read_one(
             let Some(oldest) = kept.pop_front() else {
                 break;
             };
-            bytes -= oldest.line.message.len();
+            bytes -= oldest.text.message.len();
         }
     };
     while let Some(chunk) = stream.next().await? {

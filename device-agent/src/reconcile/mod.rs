@@ -4,11 +4,12 @@
 //! or when the planner asked for a time; it never looks again just because time has passed. What failed is a fact for
 //! the next planning.
 
+mod telling;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use agent_api::os::ApplyState;
 use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
@@ -21,7 +22,7 @@ use crate::memory::Memory;
 use crate::model::{Batch, DeviceFacts, Failure, Millis, Plan, Step, Target};
 use crate::observe::{Known, World, observe};
 use crate::plan;
-use crate::report::{ServiceKey, Snapshot, Sources, snapshot};
+use crate::report::{ServiceKey, Snapshot};
 use crate::store::{Accepted, Store};
 
 /// Steps at a time.
@@ -323,98 +324,6 @@ impl Reconciler {
                 failure.error = error.to_string();
             }
         }
-    }
-
-    /// Says why containers are made anew, before they are.
-    fn tell_reasons(&mut self, batch: &Batch) {
-        for step in &batch.0 {
-            match step {
-                Step::Kill {
-                    app_id,
-                    service,
-                    because,
-                    ..
-                } => {
-                    let key = (*app_id, service.clone());
-                    if self.is_wanted(&key) {
-                        self.inputs
-                            .hub
-                            .system(format!("Recreating service '{service}' because {because}"));
-                        self.reasons.insert(key, because.clone());
-                    }
-                }
-                Step::Install {
-                    app_id, service, ..
-                } => {
-                    self.reasons
-                        .entry((*app_id, service.clone()))
-                        .or_insert_with(|| "new".to_owned());
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn faults(&self) -> Vec<String> {
-        let mut faults = self.inputs.faults.clone();
-        let store = self
-            .inputs
-            .store
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        faults.extend(store.fault().map(str::to_owned));
-        faults
-    }
-
-    fn publish(
-        &self,
-        world: &World,
-        target: Option<&Target>,
-        doing: &Batch,
-        waiting: Option<&str>,
-    ) {
-        let mut faults = self.faults();
-        faults.extend(world.faults.iter().cloned());
-        let warnings = target
-            .map(|target| plan::warnings(&world.observed, target))
-            .unwrap_or_default();
-        // Failures are facts that the reading took along; those of the batch before are newer.
-        let mut observed = world.observed.clone();
-        observed.failures.clone_from(&self.failures);
-        let made = snapshot(&Sources {
-            generation: self.generation,
-            target,
-            observed: &observed,
-            ports: &world.ports,
-            doing,
-            reasons: &self.reasons,
-            pulls: &self.pulls.borrow(),
-            warnings: &warnings,
-            faults: &faults,
-            waiting,
-        });
-        self.put(made);
-    }
-
-    /// Without a reading, what was last read stands; the present target counts as not yet looked at.
-    fn publish_fault(&self, fault: String) {
-        let mut made = self.publish.borrow().as_ref().clone();
-        made.report.state = ApplyState::Failing;
-        made.report.waiting = Some(fault.clone());
-        made.report.faults = self.faults();
-        made.report.faults.push(fault);
-        self.put(made);
-    }
-
-    /// Wakes followers only when something has changed.
-    fn put(&self, made: Snapshot) {
-        self.publish.send_if_modified(|present| {
-            let changed = **present != made;
-            if changed {
-                *present = Arc::new(made);
-            }
-            changed
-        });
     }
 }
 
