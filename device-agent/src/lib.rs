@@ -10,12 +10,20 @@
 pub mod announce;
 mod api;
 mod daemon;
-mod engine;
+pub mod engine;
+mod execute;
 mod host;
 mod logs;
+mod memory;
 pub mod model;
+mod observe;
+pub mod plan;
+mod reconcile;
 mod report;
 pub mod settings;
 mod store;
+pub mod target;
 
-pub use daemon::{DaemonError, start};
+pub use api::BindError;
+pub use daemon::{DaemonError, chain, start};
+pub use store::StoreError;

@@ -1,5 +1,8 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
+mod completions;
+mod surface;
+
 #[test]
 fn every_file_is_listed() {
     testkit::source_list::assert_complete(file!());

@@ -2,6 +2,7 @@
 
 mod engines;
 mod machines;
+mod standins;
 
 #[test]
 fn every_file_is_listed() {

@@ -7,6 +7,7 @@
 //! | [`process`] | [`Process`]: a program on such a machine, with its log |
 //! | [`engine`], [`image`] | [`Engine`]: a real container engine, and the images that it has from the start |
 //! | [`agent`] | [`Agent`]: the built `os-agent` |
+//! | [`avahi`] | [`Avahi`]: the responder of the reference |
 //! | [`device`] | [`Device`]: machine + engine + agent |
 //! | [`workstation`] | [`Workstation`]: a machine with a home, on which `os` runs, with or without a terminal |
 //! | [`http`] | requests to the letter, over TCP and unix sockets |
@@ -21,6 +22,7 @@
 //! test by leaving something out: what this machine cannot do fails, with the reason.
 
 pub mod agent;
+pub mod avahi;
 pub mod device;
 pub mod engine;
 pub mod http;
@@ -39,6 +41,7 @@ pub mod wire;
 pub mod workstation;
 
 pub use agent::Agent;
+pub use avahi::Avahi;
 pub use device::Device;
 pub use engine::Engine;
 pub use http::{Answer, Endpoint};

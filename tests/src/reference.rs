@@ -1,4 +1,4 @@
-//! A device that has only what the reference has: its API on 48484, an open engine on 2375, its record in mDNS' words.
+//! A device that has only what the reference has: its API on 48484, an open engine on 2375, its record in mDNS.
 //!
 //! In: nothing. Out: a [`ReferenceDevice`] that answers as the recorded one did, and that keeps what clients asked of
 //! it. The engine is real; the API replays the recordings, with the state that a client posted.
@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use crate::avahi::Avahi;
 use crate::engine::Engine;
 use crate::lan::{Address, Lan};
 use crate::namespace::Namespace;
@@ -28,6 +29,8 @@ const APPLYING: u32 = 2;
 pub struct ReferenceDevice {
     serving: JoinHandle<()>,
     state: Arc<Mutex<State>>,
+    /// What announces it as `peer-device.local`.
+    pub avahi: Avahi,
     /// The open port of the engine, and what was sent to it.
     pub engine_port: Recorder,
     /// The engine itself.
@@ -63,6 +66,7 @@ impl ReferenceDevice {
         let machine = Namespace::new();
         let address = lan.join(&machine);
         let engine = Engine::start_closed(&machine).await;
+        let avahi = Avahi::start(&machine, "peer-device").await;
         let engine_port = Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket());
         let state = Arc::new(Mutex::new(State::default()));
         let listener = machine
@@ -86,6 +90,7 @@ impl ReferenceDevice {
         Self {
             serving,
             state,
+            avahi,
             engine_port,
             engine,
             machine,

@@ -17,10 +17,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_util::either::Either;
 
 /// Connections at a time on each listener; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 256;
@@ -63,26 +63,48 @@ pub enum BindError {
 /// Open listeners.
 #[derive(Debug)]
 pub(crate) struct Servers {
-    tcp: Vec<TcpListener>,
-    unix: UnixListener,
+    listeners: Vec<Listener>,
     socket: PathBuf,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Either<TcpStream, UnixStream>> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+                SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                Ok(Either::Left(stream))
+            }
+            Self::Unix(listener) => Ok(Either::Right(listener.accept().await?.0)),
+        }
+    }
 }
 
 /// Opens all listeners, or none.
 pub(crate) async fn bind(listen: &[SocketAddr], socket: &Path) -> Result<Servers, BindError> {
-    let tcp = listen
+    let mut listeners = listen
         .iter()
         .map(|&address| {
-            bind_tcp(address).map_err(|source| BindError::Tcp { address, source })
+            bind_tcp(address)
+                .map(Listener::Tcp)
+                .map_err(|source| BindError::Tcp { address, source })
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
     let unix = bind_unix(socket).await.map_err(|source| BindError::Unix {
         path: socket.to_owned(),
         source,
     })?;
+    listeners.push(Listener::Unix(unix));
     Ok(Servers {
-        tcp,
-        unix,
+        listeners,
         socket: socket.to_owned(),
     })
 }
@@ -137,50 +159,29 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 impl Servers {
     /// Serves until `shutdown` turns true; then lets answers under way end for a moment and removes the unix socket.
     pub(crate) async fn run(self, router: Router, shutdown: watch::Receiver<bool>) {
-        let mut listeners = JoinSet::new();
-        for listener in self.tcp {
-            let (router, shutdown) = (router.clone(), shutdown.clone());
-            listeners.spawn(async move {
-                let accept = async || {
-                    let (stream, _) = listener.accept().await?;
-                    stream.set_nodelay(true)?;
-                    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-                    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-                    Ok(stream)
-                };
-                serve(accept, router, shutdown).await;
-            });
+        let mut serving = JoinSet::new();
+        for listener in self.listeners {
+            serving.spawn(serve(listener, router.clone(), shutdown.clone()));
         }
-        let unix = self.unix;
-        listeners.spawn(async move {
-            let accept = async || Ok(unix.accept().await?.0);
-            serve(accept, router, shutdown).await;
-        });
-        while listeners.join_next().await.is_some() {}
+        while serving.join_next().await.is_some() {}
         if let Err(error) = fs::remove_file(&self.socket) {
             tracing::debug!(%error, "the unix socket was not removed");
         }
     }
 }
 
-async fn serve<S>(
-    accept: impl AsyncFn() -> io::Result<S>,
-    router: Router,
-    mut shutdown: watch::Receiver<bool>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn serve(listener: Listener, router: Router, mut shutdown: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     let stopping = shutdown.clone();
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
-            (place, accept().await)
+            (place, listener.accept().await)
         };
         tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = asked_to_end(&mut shutdown) => break,
             // Reaps what has ended, so that the set does not grow.
             Some(_) = connections.join_next() => {}
             (place, stream) = next => match stream {
@@ -204,10 +205,11 @@ async fn serve<S>(
     }
 }
 
-async fn converse<S>(stream: S, router: Router, mut shutdown: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn converse(
+    stream: Either<TcpStream, UnixStream>,
+    router: Router,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -218,7 +220,7 @@ where
         pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        _ = shutdown.wait_for(|stop| *stop) => {
+        () = asked_to_end(&mut shutdown) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -226,4 +228,10 @@ where
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Returns when the agent ends.
+pub(super) async fn asked_to_end(shutdown: &mut watch::Receiver<bool>) {
+    // Without a sender there is no agent any more either.
+    drop(shutdown.wait_for(|stop| *stop).await);
 }

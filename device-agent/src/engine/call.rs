@@ -1,7 +1,6 @@
 //! One call to the engine, bounded in time, with the engine's refusals told apart.
 
 use std::error::Error as _;
-use std::future::Future;
 use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
@@ -37,13 +36,6 @@ pub(crate) enum EngineError {
     Unusable(String),
 }
 
-impl EngineError {
-    /// Whether this is about the engine as a whole rather than about one object.
-    pub(crate) fn is_about_the_engine(&self) -> bool {
-        matches!(self, Self::Hanging(_) | Self::Unusable(_))
-    }
-}
-
 impl From<Bollard> for EngineError {
     fn from(error: Bollard) -> Self {
         match error {
@@ -60,15 +52,13 @@ impl From<Bollard> for EngineError {
                 message: error,
             },
             Bollard::RequestTimeoutError => Self::Hanging(SLOW),
+            Bollard::SocketNotFoundError(_) => Self::Unusable("there is no such socket".to_owned()),
             error => {
-                // The first layer says only that sending failed; the reason lies below.
+                // The outer layers say only that sending failed; the reason is the innermost one.
                 let mut words = error.to_string();
                 let mut below = error.source();
                 while let Some(cause) = below {
-                    let cause_words = cause.to_string();
-                    if !words.contains(&cause_words) {
-                        words = format!("{words}: {cause_words}");
-                    }
+                    words = cause.to_string();
                     below = cause.source();
                 }
                 Self::Unusable(words)

@@ -13,7 +13,8 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use bollard::{ClientVersion, Docker};
 use futures_util::StreamExt;
 use rustix::fs::inotify;
-use tokio::io::unix::AsyncFd;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use tokio::sync::{broadcast, watch};
 
 use super::events::{Happened, understand};
@@ -75,8 +76,11 @@ pub(crate) async fn run(
             Err(error) => error,
         };
         let reason = format!("{}: {error}", socket.display());
-        tracing::warn!(%reason, "the engine is away");
-        link.send_replace(Link::Down(reason));
+        let again = matches!(&*link.borrow(), Link::Down(before) if *before == reason);
+        if !again {
+            tracing::warn!("the engine is away: {reason}");
+            link.send_replace(Link::Down(reason));
+        }
         wait_for(&sockets, was_there, delay).await;
         delay = (delay * 2).min(LONGEST_DELAY);
     }
@@ -103,17 +107,17 @@ async fn connect(socket: &Path) -> Result<Connected, EngineError> {
         .components
         .as_ref()
         .and_then(|parts| parts.first())
-        .map_or_else(|| "docker".to_owned(), |part| part.name.clone());
+        .map(|part| part.name.clone())
+        // What Docker calls itself there.
+        .filter(|name| name != "Engine")
+        .unwrap_or_else(|| "docker".to_owned());
     Ok(Connected {
         docker,
         socket: socket.to_owned(),
         info: EngineInfo {
             name,
             version: version.version.unwrap_or_default(),
-            api_version: format!(
-                "{}.{}",
-                negotiated.major_version, negotiated.minor_version
-            ),
+            api_version: format!("{}.{}", negotiated.major_version, negotiated.minor_version),
         },
     })
 }
@@ -189,26 +193,20 @@ async fn appears(sockets: &[PathBuf], was_there: bool) -> std::io::Result<()> {
     if !was_there && sockets.iter().any(|socket| socket.exists()) {
         return Ok(());
     }
-    let watch = AsyncFd::new(watch)?;
+    // A watch is read like a pipe.
+    let mut watch = pipe::Receiver::from_owned_fd_unchecked(watch)?;
+    let mut buffer = [0_u8; 4096];
     loop {
-        let mut ready = watch.readable().await?;
-        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(watch.get_ref(), &mut buffer);
-        loop {
-            match reader.next() {
-                Ok(event) => {
-                    let name = event.file_name().map(|name| name.to_string_lossy());
-                    let ours = |socket: &PathBuf| {
-                        socket.file_name().map(std::ffi::OsStr::to_string_lossy) == name
-                    };
-                    if sockets.iter().any(ours) {
-                        return Ok(());
-                    }
-                }
-                Err(rustix::io::Errno::AGAIN) => break,
-                Err(error) => return Err(error.into()),
-            }
+        let length = watch.read(&mut buffer).await?;
+        let told = buffer.get(..length).unwrap_or_default();
+        let names_it = |socket: &PathBuf| {
+            socket.file_name().is_some_and(|name| {
+                told.windows(name.len())
+                    .any(|part| part == name.as_encoded_bytes())
+            })
+        };
+        if sockets.iter().any(names_it) {
+            return Ok(());
         }
-        ready.clear_ready();
     }
 }

@@ -128,6 +128,22 @@ impl ServiceConfig {
         hex.truncate(32);
         hex
     }
+
+    /// A path as it is compared: without a trailing slash.
+    #[must_use]
+    pub fn path(path: &str) -> String {
+        match path.strip_suffix('/') {
+            Some(rest) if !rest.is_empty() => rest.to_owned(),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// A capability as it is compared: upper case, without `CAP_`.
+    #[must_use]
+    pub fn capability(name: &str) -> String {
+        let name = name.trim().to_ascii_uppercase();
+        name.strip_prefix("CAP_").unwrap_or(&name).to_owned()
+    }
 }
 
 /// A mount in the long form.
@@ -197,4 +213,15 @@ pub struct Healthcheck {
     pub start_period: Option<i64>,
     /// Failures until unhealthy.
     pub retries: Option<i64>,
+}
+
+impl Healthcheck {
+    /// No check, not even the image's.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            test: vec!["NONE".to_owned()],
+            ..Self::default()
+        }
+    }
 }

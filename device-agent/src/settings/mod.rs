@@ -209,6 +209,8 @@ fn device_facts(
         hostname,
         listen_port,
         services_dir,
+        kernel_modules: std::path::Path::new("/lib/modules").exists(),
+        firmware: std::path::Path::new("/lib/firmware").exists(),
         confinement,
     })
 }

@@ -1,0 +1,257 @@
+//! Puts the parts together and ends them in order: one thread, one task for each part.
+//!
+//! | task | in | out |
+//! | --- | --- | --- |
+//! | `engine::run` | the engine's socket | [`Link`], [`Happened`] |
+//! | `reconcile::run` | accepted target, link, events | [`Snapshot`], system lines |
+//! | `logs::run`, `logs::narrate` | events, the engine's log streams | lines in the [`Hub`] |
+//! | `api` servers | requests | accepted targets |
+//! | `announce::run` | queries by mDNS | announcements |
+//! | `host::notify::watchdog` | – | signs of life for the service manager |
+
+use std::error::Error;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use agent_api::os::Variant;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+use tracing_subscriber::EnvFilter;
+
+use crate::api::{self, Agent};
+use crate::engine::{self, Link};
+use crate::logs::{self, Hub};
+use crate::memory::Memory;
+use crate::report::Snapshot;
+use crate::settings::{AnnounceScope, Arguments, Command, Logging, Settings, SettingsError};
+use crate::store::{Store, StoreError};
+use crate::{announce, host, reconcile};
+
+/// Events of the engine that wait for a slow listener; who misses some reads the world again.
+const EVENTS: usize = 256;
+/// For goodbyes and answers under way; what is not done by then is cut.
+const FAREWELL: Duration = Duration::from_millis(600);
+/// Port of the reference's SSH server.
+const SSH_PORT: u16 = agent_api::SSH_PORT;
+
+/// Why the agent did not run.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// What it was given does not fit together.
+    #[error("could not start")]
+    Settings(#[from] SettingsError),
+    /// The state directory cannot be used.
+    #[error("could not start")]
+    Store(#[from] StoreError),
+    /// A listener cannot be opened.
+    #[error("could not start")]
+    Bind(#[from] api::BindError),
+    /// The kernel refused something basic.
+    #[error("could not {what}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// An error and its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        words = format!("{words}: {cause}");
+        below = cause.source();
+    }
+    words
+}
+
+/// Runs the agent until it is asked to end.
+pub fn start(arguments: Arguments, logging: &Logging) -> Result<(), DaemonError> {
+    start_logging(logging);
+    let Command::Run(arguments) = arguments.command;
+    let settings = Settings::load(&arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // For file writes and look-ups only.
+        .max_blocking_threads(4)
+        .build()
+        .map_err(|source| DaemonError::Io {
+            what: "start the runtime",
+            source,
+        })?;
+    let outcome = runtime.block_on(run(settings));
+    runtime.shutdown_background();
+    outcome
+}
+
+fn start_logging(logging: &Logging) {
+    let filter = EnvFilter::try_new(&logging.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false);
+    // Only a second start in one process can fail, and then the first one's logging stands.
+    if logging.timestamps {
+        drop(lines.try_init());
+    } else {
+        drop(lines.without_time().try_init());
+    }
+}
+
+async fn run(mut settings: Settings) -> Result<(), DaemonError> {
+    let store = Store::open(&settings.state_dir)?;
+    let (memory, forgotten) = Memory::open(&settings.state_dir);
+    settings.faults.extend(forgotten);
+    let servers = api::bind(&settings.listen, &settings.socket).await?;
+    let mut ends = signals()?;
+    let (stop, stopped) = watch::channel(false);
+    let (accepted, targets) = watch::channel(store.accepted().clone());
+    let (link_in, link) = watch::channel(Link::Connecting);
+    let (snapshot_in, snapshot) = watch::channel(Arc::new(Snapshot::default()));
+    let (happened, events) = broadcast::channel(EVENTS);
+    let hub = Hub::new();
+    let store = Arc::new(Mutex::new(store));
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(host::notify::watchdog());
+    tasks.spawn(logs::narrate(
+        hub.clone(),
+        settings.facts.confinement.clone(),
+        happened.subscribe(),
+    ));
+    tasks.spawn(logs::run(
+        hub.clone(),
+        settings.facts.confinement.clone(),
+        link.clone(),
+        happened.clone(),
+    ));
+    let reconciling = reconcile::run(
+        reconcile::Inputs {
+            facts: settings.facts.clone(),
+            faults: settings.faults.clone(),
+            memory,
+            store: Arc::clone(&store),
+            targets,
+            link: link.clone(),
+            events,
+            hub: hub.clone(),
+        },
+        snapshot_in,
+    );
+    tasks.spawn(engine::run(settings.engine.clone(), link_in, happened));
+    let announced = tokio::spawn(announce::run(announcement(&settings), stopped.clone()));
+    for fault in &settings.faults {
+        tracing::warn!("{fault}");
+    }
+    tracing::info!(uuid = %settings.facts.uuid, listen = ?settings.listen, "os-agent {} runs", env!("CARGO_PKG_VERSION"));
+    let agent = Arc::new(Agent {
+        settings,
+        store,
+        accepted,
+        snapshot,
+        link,
+        logs: hub,
+        shutdown: stopped.clone(),
+    });
+    let serving = tokio::spawn(servers.run(api::router(agent), stopped));
+    host::notify::ready();
+
+    tokio::select! {
+        () = ends.recv() => {}
+        () = reconciling => tracing::error!("the engine's events ended"),
+    }
+    tracing::info!("stopping");
+    host::notify::stopping();
+    stop.send_replace(true);
+    // Steps under way are cut: they can be done again, and the engine finishes what it was asked for.
+    tasks.shutdown().await;
+    let farewell = async {
+        for task in [serving, announced] {
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "a task did not end well");
+            }
+        }
+    };
+    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        tracing::debug!("not everything ended in time");
+    }
+    Ok(())
+}
+
+/// SIGTERM and SIGINT, whichever comes first.
+struct Ends {
+    term: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Ends {
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn signals() -> Result<Ends, DaemonError> {
+    let io = |source| DaemonError::Io {
+        what: "listen for signals",
+        source,
+    };
+    Ok(Ends {
+        term: signal(SignalKind::terminate()).map_err(io)?,
+        interrupt: signal(SignalKind::interrupt()).map_err(io)?,
+    })
+}
+
+fn announcement(settings: &Settings) -> announce::Config {
+    let facts = &settings.facts;
+    announce::Config {
+        hostname: facts.hostname.clone(),
+        uuid: facts.uuid.clone(),
+        device_type: facts.device_type.clone(),
+        arch: facts.arch.clone(),
+        os_version: facts.os_version.clone(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        variant: match settings.variant {
+            Variant::Development => "development",
+            Variant::Production | Variant::Unknown => "production",
+        }
+        .to_owned(),
+        api_port: facts.listen_port,
+        ssh_port: facts.confinement.is_none().then_some(SSH_PORT),
+        scope: match settings.announce {
+            AnnounceScope::All => announce::Scope::All,
+            AnnounceScope::Loopback => announce::Scope::Loopback(loopback(settings)),
+            AnnounceScope::None => announce::Scope::None,
+        },
+        avahi_services_dir: "/etc/avahi/services".into(),
+    }
+}
+
+/// The loopback address at which the device is found.
+fn loopback(settings: &Settings) -> IpAddr {
+    let confined = settings
+        .facts
+        .confinement
+        .as_ref()
+        .map(|confinement| confinement.address);
+    confined
+        .or_else(|| {
+            settings
+                .listen
+                .iter()
+                .map(std::net::SocketAddr::ip)
+                .find(IpAddr::is_loopback)
+        })
+        .unwrap_or(IpAddr::from([127, 0, 0, 1]))
+}

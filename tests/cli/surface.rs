@@ -1,0 +1,67 @@
+//! What every command line has in common: where output goes, which code it ends with, what happens to a closed pipe.
+
+use testkit::Workstation;
+
+const USAGE: i32 = 2;
+
+#[tokio::test]
+async fn help_and_version_are_data() {
+    let workstation = Workstation::new(None);
+    let help = workstation.os(&["--help"]).await;
+    help.success();
+    assert_eq!(help.stderr, "");
+    assert!(help.stdout.contains("Exit codes"), "{help}");
+    let version = workstation.os(&["--version"]).await;
+    version.success();
+    assert_eq!(
+        version.stdout,
+        format!("os {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_talk_and_ends_with_its_code() {
+    let workstation = Workstation::new(None);
+    for arguments in [
+        &["frobnicate"][..],
+        &["--frobnicate"],
+        &["--quiet", "--verbose"],
+        &[],
+    ] {
+        let output = workstation.os(arguments).await;
+        assert_eq!(output.code, USAGE, "{arguments:?}: {output}");
+        assert_eq!(output.stdout, "", "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn output_that_is_no_terminal_has_no_colours() {
+    let workstation = Workstation::new(None);
+    let output = workstation.os(&["frobnicate"]).await;
+    assert!(!output.stderr.contains('\u{1b}'), "{output}");
+}
+
+#[tokio::test]
+async fn no_color_is_heeded_in_a_terminal() {
+    let mut workstation = Workstation::new(None);
+    let coloured = workstation
+        .start_in_terminal(&["frobnicate"])
+        .output()
+        .await;
+    assert!(coloured.stdout.contains('\u{1b}'), "{coloured}");
+    workstation.set("NO_COLOR", "1");
+    let plain = workstation
+        .start_in_terminal(&["frobnicate"])
+        .output()
+        .await;
+    assert!(!plain.stdout.contains('\u{1b}'), "{plain}");
+}
+
+#[tokio::test]
+async fn asking_for_help_leaves_no_file_behind() {
+    let workstation = Workstation::new(None);
+    workstation.os(&["--help"]).await.success();
+    let files: Vec<_> = fs_err::read_dir(workstation.home()).unwrap().collect();
+    assert!(files.is_empty(), "{files:?}");
+}
