@@ -171,7 +171,16 @@ impl From<InvalidSelector> for Failure {
 
 impl From<DiscoveryError> for Failure {
     fn from(error: DiscoveryError) -> Self {
-        let failure = Self::from_error(Kind::Device, &error);
+        let kind = match &error {
+            DiscoveryError::UnknownInterface { .. } | DiscoveryError::ScopeMissing { .. } => {
+                Kind::Usage
+            }
+            DiscoveryError::NotFound { .. }
+            | DiscoveryError::Ambiguous { .. }
+            | DiscoveryError::Interfaces(_)
+            | DiscoveryError::NoSocket(_) => Kind::Device,
+        };
+        let failure = Self::from_error(kind, &error);
         match error {
             DiscoveryError::NotFound { .. } => failure
                 .hint("`os scan` lists the devices that answer")

@@ -20,6 +20,7 @@ fn assert_answer(answer: &Answer, status: StatusCode, kind: &str, body: &str) {
 #[tokio::test]
 async fn answers_to_the_letter() {
     let device = Device::start().await;
+    device.settled(0).await;
     let api = device.agent.endpoint_tcp(&device.machine);
     for (target, kind, body) in [
         ("/ping", HTML, "OK"),
@@ -176,6 +177,7 @@ async fn state_and_container_ids_are_those_of_the_recorded_push() {
 #[tokio::test]
 async fn the_agents_own_description_names_its_engine() {
     let device = Device::start().await;
+    device.settled(0).await;
     let info = device.agent.endpoint().get("/os/v1/info").await;
     let info: agent_api::os::Info = serde_json::from_slice(&info.body).unwrap();
     let version = device.engine.client().await.version().await.unwrap();

@@ -3,7 +3,10 @@
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
 pub mod completions;
+pub mod logs;
 pub mod new;
+pub mod push;
+mod reach;
 pub mod scan;
 pub mod simulate;
 
@@ -60,6 +63,8 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Scan(scan::Args),
+    Push(Box<push::Args>),
+    Logs(logs::Args),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -144,6 +149,8 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 
 async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Push(args) => push::run(context, *args).await,
+        Verb::Logs(args) => logs::run(context, args).await,
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),

@@ -2,6 +2,7 @@
 //!
 //! In: a directory, options of the command line, the environment. Out: [`Project`]. No network, no code of the project is run.
 
+pub mod compose;
 pub mod context;
 pub mod dockerfile;
 pub mod dotenv;
@@ -12,7 +13,11 @@ pub mod metadata;
 mod model;
 mod problem;
 pub mod registry;
+pub mod template;
 pub mod yaml;
+
+#[cfg(test)]
+mod cases;
 
 pub use load::{LoadRequest, load};
 pub use model::{BuildSpec, Project, ServiceSpec, Source, Warning};

@@ -5,10 +5,12 @@
 
 use std::{fmt, path::PathBuf};
 
+use unicode_width::UnicodeWidthStr;
+
 /// One mistake at one place in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file as the person would name it.
+    /// The file as it is found from the current folder.
     pub file: PathBuf,
     /// Line, from 1.
     pub line: usize,
@@ -45,18 +47,18 @@ impl fmt::Display for Problem {
             let number = line.to_string();
             let gutter = " ".repeat(number.len());
             write!(f, "\n {number} | {shown}")?;
-            let before = column.saturating_sub(1);
-            if let Some(room) = shown
+            let before: String = shown.chars().take(column.saturating_sub(1)).collect();
+            let marked: String = shown
                 .chars()
-                .count()
-                .checked_sub(before)
-                .filter(|room| *room > 0)
-            {
+                .skip(column.saturating_sub(1))
+                .take((*length).max(1))
+                .collect();
+            if !marked.is_empty() {
                 write!(
                     f,
                     "\n {gutter} | {}{}",
-                    " ".repeat(before),
-                    "^".repeat((*length).clamp(1, room))
+                    " ".repeat(before.width()),
+                    "^".repeat(marked.width().max(1))
                 )?;
             }
         }

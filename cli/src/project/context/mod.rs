@@ -3,8 +3,21 @@
 //! In: a service's build specification and the folder on disk. Out: [`BuildContext`], which knows everything that will be sent and
 //! writes it as a tar stream in bounded memory. It runs no code of the project, prints nothing, and writes nothing but its own cache
 //! of content hashes (`cache_dir`).
+//!
+//! A context may lie outside the project (`build: ../shared`): it must exist, and obeys the ignore file in it. A Dockerfile may lie
+//! outside its context, as it may for Docker: its text is then sent beside the context's files under a name of its own, as is the text
+//! of a template.
 
+mod archive;
+mod cache;
+mod content;
+mod digest;
 mod error;
+mod plan;
+mod scope;
+#[cfg(test)]
+mod tests;
+mod walk;
 
 use std::{
     io::Write,
@@ -13,7 +26,17 @@ use std::{
 
 pub use error::ContextError;
 
-use super::{BuildSpec, Warning};
+use super::{
+    BuildSpec, Warning,
+    dockerfile::{self, DockerfileRequest},
+    template::Values,
+};
+use cache::Cache;
+use scope::{ScopeRequest, Scopes};
+use walk::{Entry, Kind};
+
+/// Folders at the top of a project that tell the push something and are never a part of a build.
+const METADATA_FOLDERS: [&str; 2] = [".balena", ".resin"];
 
 /// What to prepare.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +66,13 @@ pub struct BuildContext {
     pub dockerfile: String,
     /// The text that the engine will find under that name; variables are replaced.
     pub dockerfile_text: String,
+    /// Absolute path of the file that the text comes from.
+    pub dockerfile_path: PathBuf,
     /// Images that the Dockerfile starts from or copies from, without stages of its own and `scratch`, in order, each once.
     /// References with build arguments are resolved as far as their defaults and the request's arguments allow, else left out.
     pub base_images: Vec<String>,
     /// Hex digest over everything that decides what the engine builds: paths, kinds, modes, contents, link targets, Dockerfile,
-    /// arguments, target, labels and the rest of the build specification. Times of modification are not in it.
+    /// arguments, target, labels and the rest of the build specification but `cache_from`. Times of modification are not in it.
     pub digest: String,
     /// Files in the tar.
     pub files: usize,
@@ -55,21 +80,122 @@ pub struct BuildContext {
     pub bytes: u64,
     /// What a person should know.
     pub warnings: Vec<Warning>,
+    /// The real path of the context.
+    folder: PathBuf,
+    entries: Vec<Entry>,
 }
 
 /// Finds out what a service is built from.
 pub fn prepare(request: &ContextRequest<'_>) -> Result<BuildContext, ContextError> {
-    Err(ContextError::Missing {
-        service: request.service.to_owned(),
-        path: request.build.context.clone(),
+    let folder = folder(request)?;
+    let root = real(request.project_root);
+    let found = dockerfile::find(&DockerfileRequest {
+        context: &folder,
+        named: request.build.dockerfile.as_deref(),
+        values: Values {
+            device_type: request.device_type,
+            arch: request.arch,
+            service: request.service,
+        },
+    })?;
+    let contexts: Vec<PathBuf> = request
+        .contexts
+        .iter()
+        .map(|context| real(context))
+        .collect();
+    let scopes = Scopes::read(&ScopeRequest {
+        project_root: &root,
+        context: &folder,
+        dockerfile: &found.path,
+        each: request.multi_dockerignore.then_some(contexts.as_slice()),
+    })?;
+    let skipped = METADATA_FOLDERS.map(|name| root.join(name));
+    let mut walked = walk::walk(&folder, &scopes, &skipped)?;
+    let facts = dockerfile::facts(&found.text, &request.build.args);
+    let mut warnings = plan::warnings(request, &folder, &scopes, &walked);
+    warnings.extend(facts.doubt.map(|(line, reason)| Warning {
+        at: Some((found.path.clone(), line)),
+        message: format!("this may not be what the engine understands: {reason}"),
+    }));
+    let dockerfile =
+        plan::place_dockerfile(&folder, &scopes, &skipped, &found, &mut walked.entries)?;
+    let mut cache = request
+        .cache_dir
+        .map(|cache_dir| Cache::load(cache_dir, &folder));
+    let hashes = content::hashes(&folder, &walked.entries, cache.as_mut())?;
+    let sizes = walked.entries.iter().filter_map(|entry| match &entry.kind {
+        Kind::File(stamp) => Some(stamp.size),
+        Kind::Text(text) => u64::try_from(text.len()).ok(),
+        Kind::Folder | Kind::Link(_) => None,
+    });
+    Ok(BuildContext {
+        digest: digest::digest(&walked.entries, &hashes, &dockerfile, request.build),
+        dockerfile,
+        dockerfile_text: found.text,
+        dockerfile_path: found.path,
+        base_images: facts.images,
+        files: sizes.clone().count(),
+        bytes: sizes.sum(),
+        warnings,
+        folder,
+        entries: walked.entries,
     })
 }
 
 impl BuildContext {
     /// Writes the context as an uncompressed tar stream. Memory does not grow with the size of the context.
     ///
-    /// After an error the stream is incomplete and must be cut off, so that the engine does not build from a part of it.
+    /// After an error the stream is incomplete and must be cut off, so that the engine does not build from a part of it. That it
+    /// ends early is never silent: a file that is not what it was when the digest was made is [`ContextError::Changed`].
     pub fn write_tar(&self, out: &mut dyn Write) -> Result<(), ContextError> {
-        out.flush().map_err(ContextError::Write)
+        archive::write(&self.folder, &self.entries, out)
     }
+}
+
+/// The real path of the context, which must be a folder that is there.
+fn folder(request: &ContextRequest<'_>) -> Result<PathBuf, ContextError> {
+    let service = || request.service.to_owned();
+    let path = &request.build.context;
+    let folder = match fs_err::canonicalize(path) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(match remote(request) {
+                Some(context) => ContextError::Remote {
+                    service: service(),
+                    context,
+                },
+                None => ContextError::Missing {
+                    service: service(),
+                    path: path.clone(),
+                },
+            });
+        }
+        Err(error) => return Err(walk::unreadable(path.clone(), error)),
+    };
+    if !folder.is_dir() {
+        return Err(ContextError::NotFolder {
+            service: service(),
+            path: folder,
+        });
+    }
+    Ok(folder)
+}
+
+/// The address that was written where a folder is expected, if it is one.
+fn remote(request: &ContextRequest<'_>) -> Option<String> {
+    let path = &request.build.context;
+    let written = path
+        .strip_prefix(request.project_root)
+        .unwrap_or(path)
+        .to_string_lossy();
+    let starts = ["git@", "github.com/", "git:/", "http:/", "https:/", "ssh:/"];
+    starts
+        .iter()
+        .any(|start| written.starts_with(start))
+        .then(|| written.into_owned())
+}
+
+/// The path without links, where it exists.
+fn real(path: &Path) -> PathBuf {
+    fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

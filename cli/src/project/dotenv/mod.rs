@@ -4,6 +4,8 @@
 //! of two equal names last. Single quotes take everything literally; double quotes know `\n \r \t \" \\ \$` and variables;
 //! both may span lines. A name without `=` takes the value of the look-up, or is left out.
 
+use std::collections::HashMap;
+
 use super::interpolate;
 
 #[cfg(test)]
@@ -60,6 +62,7 @@ pub fn parse_with(
         at: 0,
         lookup,
         found: Vec::new(),
+        known: HashMap::new(),
         budget: MAX_BYTES,
     };
     while reader.statement()? {}
@@ -71,6 +74,8 @@ struct Reader<'a> {
     at: usize,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     found: Vec<(String, String)>,
+    /// The last value of each name so far.
+    known: HashMap<String, String>,
     /// Bytes that values may still take: expansion must not multiply a small file.
     budget: usize,
 }
@@ -132,6 +137,7 @@ impl<'a> Reader<'a> {
                         format!("the values take more than {} KiB", MAX_BYTES >> 10),
                     )
                 })?;
+            self.known.insert(name.clone(), value.clone());
             self.found.push((name, value));
         }
         Ok(true)
@@ -218,19 +224,23 @@ impl<'a> Reader<'a> {
 
     fn expanded(&self, value: &str, start: usize) -> Result<String, Invalid> {
         let lookup = |name: &str| {
-            let own = || {
-                self.found
-                    .iter()
-                    .rev()
-                    .find(|(known, _)| known == name)
-                    .map(|(_, value)| value.clone())
-            };
+            let own = || self.known.get(name).cloned();
             (self.lookup)(name).or_else(own)
         };
         interpolate::expand(value, &lookup)
             .map(|expanded| expanded.text)
             .map_err(|error| {
-                let mut invalid = self.invalid(start, error.to_string());
+                // The value may be a secret, so no part of it is repeated.
+                let message = match error {
+                    interpolate::Invalid::Malformed { .. } => {
+                        "a $ in this value starts no variable".to_owned()
+                    }
+                    interpolate::Invalid::Unclosed { .. } => {
+                        "a ${ in this value has no closing brace".to_owned()
+                    }
+                    other => other.to_string(),
+                };
+                let mut invalid = self.invalid(start, message);
                 invalid.hint = Some("a value in single quotes is taken as it is".to_owned());
                 invalid
             })
@@ -266,6 +276,10 @@ fn unescape(raw: &str) -> String {
             Some('n') => out.push('\n'),
             Some('r') => out.push('\r'),
             Some('t') => out.push('\t'),
+            Some('a') => out.push('\u{7}'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('v') => out.push('\u{b}'),
             Some('$') => out.push_str("$$"),
             Some(quoted @ ('"' | '\\' | '\'')) => out.push(quoted),
             Some(other) => out.extend(['\\', other]),

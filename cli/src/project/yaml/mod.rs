@@ -6,6 +6,7 @@
 
 mod build;
 mod scalar;
+mod tags;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,314 @@
+//! Which keys there are, and what becomes of each.
+//!
+//! In: a key. Out: how it is read, or why it is not. Every key of Compose is here: one that is missing is a typing error
+//! and answered with its nearest neighbour.
+
+use serde_json::Value as Json;
+
+use super::{limits, report::Report, typed};
+use crate::project::yaml::{Entry, Node};
+
+/// What becomes of a service's key.
+#[derive(Clone, Copy)]
+pub(super) enum Key {
+    /// Goes to the device as this reads it.
+    Read(fn(&mut Report, &str, &Node) -> Option<Json>),
+    /// As `Read`; devices of old do not know it, so they must be asked first.
+    New(fn(&mut Report, &str, &Node) -> Option<Json>),
+    /// Has a place of its own in the reader of services.
+    Own,
+    /// Left out, with a warning that says why.
+    Dropped(&'static str),
+    /// A mistake, with what to do instead.
+    Rejected(&'static str),
+}
+
+use Key::{Dropped, New, Own, Read, Rejected};
+
+/// The keys of a service.
+pub(super) const SERVICE: &[(&str, Key)] = &[
+    ("annotations", New(typed::text_map)),
+    ("attach", New(boolean)),
+    (
+        "blkio_config",
+        Rejected("remove it: a device does not limit block I/O per service"),
+    ),
+    ("build", Own),
+    ("cap_add", Read(texts)),
+    ("cap_drop", Read(texts)),
+    ("cgroup", New(text)),
+    ("cgroup_parent", Read(text)),
+    ("command", Read(typed::command)),
+    (
+        "configs",
+        Rejected("copy the file into the image, or pass its content in environment"),
+    ),
+    (
+        "container_name",
+        Dropped("the device names its containers itself"),
+    ),
+    ("cpu_count", Rejected("use cpus")),
+    ("cpu_percent", Rejected("use cpus")),
+    ("cpu_period", Rejected("use cpus")),
+    ("cpu_quota", Read(integer)),
+    ("cpu_rt_period", New(limits::microseconds)),
+    ("cpu_rt_runtime", New(limits::microseconds)),
+    ("cpu_shares", Read(integer)),
+    ("cpus", Read(number)),
+    ("cpuset", Read(text)),
+    (
+        "credential_spec",
+        Rejected("remove it: it is for Windows containers only"),
+    ),
+    ("depends_on", Own),
+    (
+        "deploy",
+        Rejected("use cpus, mem_limit, mem_reservation and restart of the service itself"),
+    ),
+    ("develop", Rejected("remove it")),
+    ("device_cgroup_rules", New(texts)),
+    ("devices", Read(limits::devices)),
+    ("dns", Read(text_or_texts)),
+    ("dns_opt", Read(texts)),
+    ("dns_search", Read(text_or_texts)),
+    ("domainname", Read(text)),
+    ("entrypoint", Read(typed::command)),
+    ("env_file", Own),
+    ("environment", Own),
+    (
+        "expose",
+        Dropped("it informs only: services of one project reach each other's ports without it"),
+    ),
+    ("extends", Own),
+    (
+        "external_links",
+        Rejected("services reach each other by name over a common network"),
+    ),
+    ("extra_hosts", Read(limits::extra_hosts)),
+    (
+        "gpus",
+        Rejected("set the label io.balena.features.gpu: \"1\""),
+    ),
+    ("group_add", Read(texts)),
+    ("healthcheck", Read(limits::healthcheck)),
+    ("hostname", Read(text)),
+    ("image", Own),
+    ("init", Read(boolean)),
+    ("ipc", Read(text)),
+    (
+        "isolation",
+        Rejected("remove it: it is for Windows containers only"),
+    ),
+    ("label_file", Own),
+    ("labels", Own),
+    (
+        "links",
+        Rejected("services reach each other by name; depends_on gives the order of starting"),
+    ),
+    (
+        "logging",
+        Rejected("remove it: the device collects the logs; read them with os logs"),
+    ),
+    ("mac_address", Read(text)),
+    ("mem_limit", Read(bytes)),
+    ("mem_reservation", Read(bytes)),
+    ("mem_swappiness", Rejected("remove it")),
+    ("memswap_limit", Rejected("use mem_limit")),
+    ("models", Rejected("remove it: a device runs no models")),
+    ("network_mode", Own),
+    ("networks", Own),
+    ("oom_kill_disable", Rejected("use oom_score_adj")),
+    ("oom_score_adj", Read(limits::oom_score)),
+    ("pid", Read(limits::pid)),
+    ("pids_limit", Read(limits::pids)),
+    (
+        "platform",
+        Rejected("remove it: images are built and taken for the device's own architecture"),
+    ),
+    ("ports", Own),
+    ("post_start", New(as_it_is)),
+    ("pre_stop", New(as_it_is)),
+    ("privileged", Read(boolean)),
+    ("profiles", Own),
+    (
+        "provider",
+        Rejected("remove it: the device runs containers only"),
+    ),
+    (
+        "pull_policy",
+        Rejected("remove it; os push --pull takes newer base images"),
+    ),
+    ("read_only", Read(boolean)),
+    ("restart", Read(limits::restart)),
+    ("runtime", Rejected("remove it: a device has one runtime")),
+    ("scale", Rejected("remove it: a service is one container")),
+    (
+        "secrets",
+        Rejected(
+            "build secrets belong in .balena/secrets, those of a running service in environment",
+        ),
+    ),
+    ("security_opt", Read(limits::security_opt)),
+    ("shm_size", Read(bytes)),
+    (
+        "stdin_open",
+        Rejected("remove it: nobody types into a service of a device"),
+    ),
+    ("stop_grace_period", Read(duration)),
+    ("stop_signal", Read(text)),
+    (
+        "storage_opt",
+        Rejected("remove it: the device's storage driver has no such options"),
+    ),
+    ("sysctls", Read(typed::text_map)),
+    ("tmpfs", Own),
+    ("tty", Read(boolean)),
+    ("ulimits", Read(limits::ulimits)),
+    (
+        "use_api_socket",
+        Rejected("set the label io.balena.features.balena-socket: \"1\""),
+    ),
+    ("user", Read(text)),
+    ("userns_mode", Read(text)),
+    ("uts", New(text)),
+    (
+        "volume_driver",
+        Rejected("declare the volume under the top-level volumes"),
+    ),
+    ("volumes", Own),
+    ("volumes_from", New(texts)),
+    ("working_dir", Read(text)),
+];
+
+/// The key of a service, if there is one of that name.
+pub(super) fn service(name: &str) -> Option<Key> {
+    SERVICE
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, key)| *key)
+}
+
+/// Reports a key that does not exist.
+pub(super) fn unknown<'k>(
+    report: &mut Report,
+    path: &str,
+    entry: &Entry,
+    known: impl IntoIterator<Item = &'k str>,
+) {
+    let message = if path.is_empty() {
+        format!("unknown key {}", entry.key)
+    } else {
+        format!("{path} has an unknown key {}", entry.key)
+    };
+    match nearest(&entry.key, known) {
+        Some(near) => report.error_with(entry.at, message, format!("did you mean {near}?")),
+        None => report.error(entry.at, message),
+    }
+}
+
+/// Reports all keys of a map but the known ones and `x-…`.
+pub(super) fn only(report: &mut Report, path: &str, entries: &[Entry], known: &[&str]) {
+    for entry in entries {
+        if !known.contains(&entry.key.as_str()) && !entry.key.starts_with("x-") {
+            unknown(report, path, entry, known.iter().copied());
+        }
+    }
+}
+
+/// The known word that was probably meant.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let word: Vec<char> = word
+        .to_lowercase()
+        .replace('-', "_")
+        .chars()
+        .take(40)
+        .collect();
+    let limit = if word.len() <= 3 { 1 } else { 2 };
+    let scored = known
+        .into_iter()
+        .map(|candidate| (distance(&word, candidate), candidate));
+    scored
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// How many letters must be added, removed or changed.
+fn distance(word: &[char], other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=word.len()).collect();
+    for (line, letter) in other.chars().enumerate() {
+        let mut left = line + 1;
+        let mut next = vec![left];
+        for (pair, mine) in row.windows(2).zip(word) {
+            let [diagonal, above] = pair else { continue };
+            let change = usize::from(*mine != letter);
+            left = (diagonal + change).min(above + 1).min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+fn text(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::text(report, path, node).map(Json::from)
+}
+
+fn texts(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::texts(report, path, node).map(Json::from)
+}
+
+fn text_or_texts(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::text_or_texts(report, path, node).map(Json::from)
+}
+
+fn boolean(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::boolean(report, path, node).map(Json::from)
+}
+
+fn integer(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::integer(report, path, node).map(Json::from)
+}
+
+fn number(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::number(report, path, node).map(Json::from)
+}
+
+/// Sizes go to the device as decimal text.
+fn bytes(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::bytes(report, path, node).map(|bytes| Json::from(bytes.to_string()))
+}
+
+fn duration(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::duration(report, path, node).map(Json::from)
+}
+
+fn as_it_is(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::list(report, path, node).map(|_| typed::json(node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_errors_find_their_neighbour() {
+        let keys = || SERVICE.iter().map(|(key, _)| *key);
+        for (word, expected) in [
+            ("enviroment", Some("environment")),
+            ("port", Some("ports")),
+            ("working-dir", Some("working_dir")),
+            ("Image", Some("image")),
+            ("volume", Some("volumes")),
+            ("completely_different", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, keys()), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_has_no_doubles() {
+        assert!(SERVICE.is_sorted_by(|(a, _), (b, _)| a < b));
+    }
+}

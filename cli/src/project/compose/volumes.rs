@@ -1,0 +1,351 @@
+//! `volumes` and `tmpfs` of a service → what a device can mount.
+//!
+//! In: the lists as written. Out: named, anonymous and memory mounts in short form; labels in place of the few paths of
+//! the device that a service may see. Any other path of the device or the workstation is a mistake.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{keys, merge, report::Report, typed};
+use crate::project::yaml::{Node, Place, Value};
+
+/// The engine is at several places in the container, and `DOCKER_HOST` names it.
+const SOCKET: &str = "io.balena.features.balena-socket";
+
+/// Paths of the device that stand for a feature: path, label, where the device mounts it in the container.
+const FEATURES: &[(&str, &str, &str)] = &[
+    ("/var/run/docker.sock", SOCKET, "/var/run/balena.sock"),
+    ("/run/docker.sock", SOCKET, "/var/run/balena.sock"),
+    (
+        "/var/run/balena-engine.sock",
+        SOCKET,
+        "/var/run/balena.sock",
+    ),
+    ("/run/balena-engine.sock", SOCKET, "/var/run/balena.sock"),
+    ("/var/run/balena.sock", SOCKET, "/var/run/balena.sock"),
+    ("/run/balena.sock", SOCKET, "/var/run/balena.sock"),
+    ("/run/dbus", "io.balena.features.dbus", "/host/run/dbus"),
+    ("/sys", "io.balena.features.sysfs", "/sys"),
+    ("/proc", "io.balena.features.procfs", "/proc"),
+    (
+        "/lib/modules",
+        "io.balena.features.kernel-modules",
+        "/lib/modules",
+    ),
+    (
+        "/lib/firmware",
+        "io.balena.features.firmware",
+        "/lib/firmware",
+    ),
+    (
+        "/var/log/journal",
+        "io.balena.features.journal-logs",
+        "/var/log/journal",
+    ),
+    (
+        "/run/log/journal",
+        "io.balena.features.journal-logs",
+        "/run/log/journal",
+    ),
+    (
+        "/etc/machine-id",
+        "io.balena.features.journal-logs",
+        "/etc/machine-id",
+    ),
+];
+
+/// What a service's mounts say.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    pub(super) volumes: Vec<Json>,
+    pub(super) tmpfs: Vec<String>,
+    pub(super) labels: Vec<&'static str>,
+    /// Named volumes that must be declared.
+    pub(super) named: Vec<(String, Place)>,
+}
+
+pub(super) fn read(report: &mut Report, path: &str, node: &Node) -> Option<Mounts> {
+    let mut mounts = Mounts::default();
+    let before = report.count();
+    let items = typed::list(report, path, node)?;
+    for item in items {
+        if matches!(item.value, Value::Map(_)) {
+            long(report, path, item, &mut mounts);
+        } else if let Some(text) = typed::text(report, path, item) {
+            short(report, path, &text, item.at, &mut mounts);
+        }
+    }
+    if report.count() == before {
+        rival_targets(report, path, items);
+    }
+    Some(mounts)
+}
+
+/// Two mounts at one place of the container.
+fn rival_targets(report: &mut Report, path: &str, items: &[Node]) {
+    let mut targets: BTreeMap<String, usize> = BTreeMap::new();
+    for item in items {
+        if let Some(target) = merge::mount_target(item)
+            && let Some(line) =
+                targets.insert(target.trim_end_matches('/').to_owned(), item.at.line)
+        {
+            let message = format!("{path}: there is already a mount at {target} (line {line})");
+            report.error_with(item.at, message, "mount each at a path of its own");
+        }
+    }
+}
+
+/// `[source:]target[:mode]`
+fn short(report: &mut Report, path: &str, text: &str, at: Place, mounts: &mut Mounts) {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, target, mode) = match parts.as_slice() {
+        [target] => (None, *target, ""),
+        [source, target] => (Some(*source), *target, ""),
+        [source, target, mode] => (Some(*source), *target, *mode),
+        _ => {
+            report.error(
+                at,
+                format!("{path}: {text:?} is not name:/path or name:/path:ro"),
+            );
+            return;
+        }
+    };
+    if let Some(source) = source.filter(|source| is_path(source)) {
+        bind(report, path, source, target, at, mounts);
+        return;
+    }
+    let Some(mode) = mode_of(report, path, mode, at) else {
+        return;
+    };
+    volume(
+        report,
+        path,
+        &Volume {
+            source,
+            target,
+            mode,
+        },
+        at,
+        mounts,
+    );
+}
+
+/// Whether a source is a path of some machine and not a volume's name.
+fn is_path(source: &str) -> bool {
+    source.starts_with(['/', '.', '~', '\\']) || source.contains('/')
+}
+
+/// The part of the mode that a device heeds.
+fn mode_of(report: &mut Report, path: &str, mode: &str, at: Place) -> Option<&'static str> {
+    let mut kept = "";
+    for option in mode.split(',') {
+        match option {
+            "ro" => kept = ":ro",
+            "nocopy" if kept.is_empty() => kept = ":nocopy",
+            "" | "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" | "nocopy" => {}
+            other => {
+                report.error(
+                    at,
+                    format!("{path}: {other:?} is not a mode of a volume (ro, rw, nocopy)"),
+                );
+                return None;
+            }
+        }
+    }
+    Some(kept)
+}
+
+/// A mount of a named or anonymous volume.
+struct Volume<'a> {
+    source: Option<&'a str>,
+    target: &'a str,
+    mode: &'static str,
+}
+
+fn volume(report: &mut Report, path: &str, volume: &Volume<'_>, at: Place, mounts: &mut Mounts) {
+    let Volume {
+        source,
+        target,
+        mode,
+    } = volume;
+    if !target.starts_with('/') {
+        let message = format!("{path}: {target:?} is not an absolute path in the container");
+        report.error_with(at, message, "write name:/path");
+        return;
+    }
+    match source {
+        Some(name) => {
+            mounts.named.push(((*name).to_owned(), at));
+            mounts
+                .volumes
+                .push(Json::from(format!("{name}:{target}{mode}")));
+        }
+        None => mounts.volumes.push(Json::from(*target)),
+    }
+}
+
+fn bind(
+    report: &mut Report,
+    path: &str,
+    source: &str,
+    target: &str,
+    at: Place,
+    mounts: &mut Mounts,
+) {
+    let plain = source.trim_end_matches('/');
+    let Some((_, label, mounted)) = FEATURES.iter().find(|(known, ..)| *known == plain) else {
+        let hint = if source.starts_with('/') {
+            "a device shares only /run/dbus, /sys, /proc, /lib/modules, /lib/firmware, its journal and the engine's \
+             socket; use a named volume for data that shall stay"
+        } else {
+            "copy the files into the image with COPY, or use a named volume for data that shall stay"
+        };
+        report.error_with(
+            at,
+            format!("{path}: {source} cannot be mounted from the device"),
+            hint,
+        );
+        return;
+    };
+    let target = target.trim_end_matches('/');
+    let at_known_place = target == *mounted || (*label == SOCKET);
+    if !at_known_place {
+        report.warn(
+            at,
+            format!(
+                "{path}: the device mounts {plain} at {mounted}, not at {target} (label {label})"
+            ),
+        );
+    }
+    if !mounts.labels.contains(label) {
+        mounts.labels.push(label);
+    }
+}
+
+/// `{type: volume|tmpfs|bind, source, target, …}`
+fn long(report: &mut Report, path: &str, node: &Node, mounts: &mut Mounts) {
+    let Some(entries) = typed::map(report, path, node) else {
+        return;
+    };
+    let known = [
+        "type",
+        "source",
+        "target",
+        "read_only",
+        "volume",
+        "tmpfs",
+        "bind",
+        "consistency",
+        "image",
+    ];
+    keys::only(report, path, entries, &known);
+    let mut part = |key: &str| match node.get(key).filter(|value| !value.is_null()) {
+        Some(value) => typed::text(report, &format!("{path}.{key}"), value).map(Some),
+        None => Some(None),
+    };
+    let Some((kind, source, target)) = part("type")
+        .zip(part("source"))
+        .zip(part("target"))
+        .map(|((a, b), c)| (a, b, c))
+    else {
+        return;
+    };
+    let Some(target) = target else {
+        report.error(
+            node.at,
+            format!("{path}: the key target (the path in the container) is missing"),
+        );
+        return;
+    };
+    let read_only = match node.get("read_only") {
+        Some(value) => {
+            typed::boolean(report, &format!("{path}.read_only"), value).unwrap_or_default()
+        }
+        None => false,
+    };
+    match kind.as_deref().unwrap_or("volume") {
+        "volume" => {
+            let Some(nocopy) = volume_options(report, path, node) else {
+                return;
+            };
+            let mode = match (read_only, nocopy) {
+                (true, _) => ":ro",
+                (false, true) => ":nocopy",
+                (false, false) => "",
+            };
+            let source = source.as_deref();
+            volume(
+                report,
+                path,
+                &Volume {
+                    source,
+                    target: &target,
+                    mode,
+                },
+                node.at,
+                mounts,
+            );
+        }
+        "tmpfs" => tmpfs(report, path, node, target, mounts),
+        "bind" => match source {
+            Some(source) => bind(report, path, &source, &target, node.at, mounts),
+            None => report.error(node.at, format!("{path}: the key source is missing")),
+        },
+        other => {
+            let message = format!("{path}: a mount of type {other} is not supported");
+            report.error_with(node.at, message, "use volume or tmpfs");
+        }
+    }
+}
+
+/// Whether `volume.nocopy` is set; nothing where there is an option that cannot be kept.
+fn volume_options(report: &mut Report, path: &str, node: &Node) -> Option<bool> {
+    let Some(options) = node.get("volume").filter(|options| !options.is_null()) else {
+        return Some(false);
+    };
+    let path = format!("{path}.volume");
+    let before = report.count();
+    for entry in typed::map(report, &path, options)? {
+        if entry.key != "nocopy" {
+            report.error(
+                entry.at,
+                format!("{path}.{} is not supported by devices", entry.key),
+            );
+        }
+    }
+    let nocopy = match options.get("nocopy") {
+        Some(value) => typed::boolean(report, &format!("{path}.nocopy"), value)?,
+        None => false,
+    };
+    (report.count() == before).then_some(nocopy)
+}
+
+/// A mount in memory; with options it keeps the long form, which has a place for them.
+fn tmpfs(report: &mut Report, path: &str, node: &Node, target: String, mounts: &mut Mounts) {
+    let Some(options) = node.get("tmpfs").filter(|options| !options.is_null()) else {
+        mounts.tmpfs.push(target);
+        return;
+    };
+    let path = format!("{path}.tmpfs");
+    let Some(entries) = typed::map(report, &path, options) else {
+        return;
+    };
+    keys::only(report, &path, entries, &["size", "mode"]);
+    let mut out = Map::new();
+    if let Some(size) = options
+        .get("size")
+        .and_then(|node| typed::bytes(report, &format!("{path}.size"), node))
+    {
+        out.insert("size".to_owned(), Json::from(size));
+    }
+    if let Some(mode) = options
+        .get("mode")
+        .and_then(|node| typed::integer(report, &format!("{path}.mode"), node))
+    {
+        out.insert("mode".to_owned(), Json::from(mode));
+    }
+    mounts
+        .volumes
+        .push(json!({ "type": "tmpfs", "target": target, "tmpfs": out }));
+}

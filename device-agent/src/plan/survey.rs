@@ -1,0 +1,314 @@
+//! What is wanted beside what is there, pair by pair, for the phases to look at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compare::{self, Scope};
+use super::desired::{self, Context, Wanted};
+use crate::model::{
+    App, ContainerState, ImageFacts, Millis, NetworkSpec, Observed, ObservedContainer,
+    ObservedNetwork, Service, ServiceConfig, Target, VolumeSpec, Warning, names,
+};
+use crate::target::compose::{self, NetworkMode};
+
+/// The whole world, compared.
+#[derive(Debug)]
+pub(super) struct Survey<'a> {
+    /// The world as it was read.
+    pub(super) observed: &'a Observed,
+    /// The present time.
+    pub(super) now: Millis,
+    /// Device name, for new containers.
+    pub(super) device_name: &'a str,
+    /// Applications that have something to run.
+    pub(super) apps: Vec<AppSurvey<'a>>,
+    /// Containers of applications that have nothing to run any more.
+    pub(super) orphans: Vec<&'a ObservedContainer>,
+    /// The agent's own network, if a service needs it.
+    pub(super) api_network: Option<NetworkSurvey<'a>>,
+    /// What is asked for and not done.
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// One application.
+#[derive(Debug)]
+pub(super) struct AppSurvey<'a> {
+    pub(super) app: &'a App,
+    pub(super) services: Vec<ServiceSurvey<'a>>,
+    pub(super) networks: Vec<NetworkSurvey<'a>>,
+    pub(super) volumes: Vec<Wanted<VolumeSpec>>,
+    /// Containers of services that are not in the target.
+    pub(super) leftovers: Vec<&'a ObservedContainer>,
+    /// Whether every image of the release is on the device. Until then nothing that runs is touched.
+    pub(super) images_ready: bool,
+}
+
+/// One service and its container.
+#[derive(Debug)]
+pub(super) struct ServiceSurvey<'a> {
+    pub(super) service: &'a Service,
+    /// Engine name that its container should have.
+    pub(super) name: String,
+    /// What its container should be; `None` while its image or the container that it depends on is not there.
+    pub(super) desired: Option<ServiceConfig>,
+    /// The container that may stay, were it as it should be.
+    pub(super) container: Option<&'a ObservedContainer>,
+    /// Older containers of the same service.
+    pub(super) duplicates: Vec<&'a ObservedContainer>,
+    /// Services that must have been started before.
+    pub(super) waits_for: BTreeSet<String>,
+    /// What differs between container and wish.
+    pub(super) differences: Vec<String>,
+}
+
+/// One network.
+#[derive(Debug)]
+pub(super) struct NetworkSurvey<'a> {
+    pub(super) wanted: Wanted<NetworkSpec>,
+    /// Networks of that engine name; more than one is a fault of the engine's.
+    pub(super) found: Vec<&'a ObservedNetwork>,
+    /// What differs, of the first that was found.
+    pub(super) differences: Vec<String>,
+}
+
+impl<'a> Survey<'a> {
+    /// Compares everything.
+    pub(super) fn of(observed: &'a Observed, target: &'a Target, now: Millis) -> Self {
+        let mut warnings = Vec::new();
+        let running = target.apps.values().filter(|app| app.commit.is_some());
+        let apps: Vec<_> = running
+            .map(|app| AppSurvey::of(observed, app, &mut warnings))
+            .collect();
+        let orphans = live(observed)
+            .filter(|c| !apps.iter().any(|app| app.app.id == c.app_id))
+            .collect();
+        let needs_api_network = apps.iter().flat_map(|app| &app.services).any(|service| {
+            let networks = service.desired.as_ref().map(|d| &d.networks);
+            networks.is_some_and(|n| n.contains_key(crate::model::API_NETWORK))
+        });
+        Self {
+            observed,
+            now,
+            device_name: &target.name,
+            orphans,
+            api_network: needs_api_network.then(|| {
+                let found = observed.api_network.iter();
+                NetworkSurvey::of(desired::api_network(), found)
+            }),
+            apps,
+            warnings,
+        }
+    }
+
+    /// Networks that services may be in now or later.
+    pub(super) fn networks(&self) -> impl Iterator<Item = &NetworkSurvey<'a>> {
+        let of_apps = self.apps.iter().flat_map(|app| &app.networks);
+        of_apps.chain(&self.api_network)
+    }
+
+    /// Whether a network is there as it should be.
+    pub(super) fn is_network_ready(&self, name: &str) -> bool {
+        self.networks()
+            .any(|network| network.wanted.name == name && network.is_ready())
+    }
+
+    /// Whether a container is in a network that must be made anew.
+    pub(super) fn stands_in_changed_network(&self, container: &ObservedContainer) -> Option<&str> {
+        self.networks()
+            .find(|n| n.must_go() && container.config.networks.contains_key(&n.wanted.name))
+            .map(|network| network.wanted.logical_name.as_str())
+    }
+}
+
+impl<'a> AppSurvey<'a> {
+    fn of(observed: &'a Observed, app: &'a App, warnings: &mut Vec<Warning>) -> Self {
+        let mut warn = |service: Option<&str>, found: Vec<String>| {
+            warnings.extend(found.into_iter().map(|message| Warning {
+                app_id: app.id,
+                service: service.map(ToOwned::to_owned),
+                message,
+            }));
+        };
+        let (networks, found) = desired::networks(&observed.device, app);
+        warn(None, found);
+        let (volumes, found) = desired::volumes(&observed.device, app);
+        warn(None, found);
+        for (wanted, observed) in changed_volumes(&volumes, observed) {
+            warn(
+                None,
+                vec![format!(
+                    "the configuration of the volume {} changed; it keeps the one that it was created with, because its \
+                     data would be lost ({observed})",
+                    wanted.logical_name
+                )],
+            );
+        }
+        let services = pairs(observed, app);
+        let images_ready = services
+            .iter()
+            .all(|s| observed.images.contains_key(&s.service.image));
+        let networks = networks
+            .into_iter()
+            .map(|wanted| NetworkSurvey::of(wanted, &observed.networks))
+            .collect();
+        let mut survey = Self {
+            app,
+            services,
+            networks,
+            volumes,
+            leftovers: live(observed)
+                .filter(|c| c.app_id == app.id && !app.services.contains_key(&c.service_name))
+                .collect(),
+            images_ready,
+        };
+        survey.compare(observed, &mut warn);
+        survey
+    }
+
+    fn compare(&mut self, observed: &Observed, warn: &mut impl FnMut(Option<&str>, Vec<String>)) {
+        let containers: BTreeMap<String, String> = self
+            .services
+            .iter()
+            .filter_map(|s| Some((s.service.name.clone(), s.container?.id.clone())))
+            .collect();
+        let supervised_networks = observed.networks.iter().map(|n| n.name.as_str()).collect();
+        for survey in &mut self.services {
+            let service = survey.service;
+            let Some(image) = observed.images.get(&service.image) else {
+                continue;
+            };
+            let (wish, _) = compose::read(&service.composition);
+            let unknown = survey
+                .waits_for
+                .iter()
+                .filter(|n| !self.app.services.contains_key(*n));
+            let unknown = unknown.map(|name| format!("there is no service {name} to wait for"));
+            warn(Some(&service.name), unknown.collect());
+            let network_container = match &wish.network_mode {
+                Some(NetworkMode::Service(name)) => match containers.get(name) {
+                    Some(id) => Some(id.as_str()),
+                    None => continue,
+                },
+                _ => None,
+            };
+            let (config, found) = configure(observed, self.app, service, image, network_container);
+            warn(Some(&service.name), found);
+            let scope = Scope {
+                supervised_networks: &supervised_networks,
+                confinement: observed.device.confinement.as_ref(),
+                host_name_is_devices: wish.hostname.is_none() && config.network_mode == "host",
+            };
+            if let Some(container) = survey.container {
+                survey.differences = compare::service(container, &config, scope);
+            }
+            survey.desired = Some(config);
+        }
+    }
+
+    /// A service by its name.
+    pub(super) fn service(&self, name: &str) -> Option<&ServiceSurvey<'a>> {
+        self.services.iter().find(|s| s.service.name == name)
+    }
+}
+
+impl<'a> NetworkSurvey<'a> {
+    fn of(
+        wanted: Wanted<NetworkSpec>,
+        observed: impl IntoIterator<Item = &'a ObservedNetwork>,
+    ) -> Self {
+        let found: Vec<_> = observed
+            .into_iter()
+            .filter(|n| n.name == wanted.name)
+            .collect();
+        let differences = found
+            .first()
+            .map(|network| compare::network(&network.spec, &wanted.spec))
+            .unwrap_or_default();
+        Self {
+            wanted,
+            found,
+            differences,
+        }
+    }
+
+    /// There, and as it should be.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.found.is_empty() && !self.must_go()
+    }
+
+    /// There, but not as it should be.
+    pub(super) fn must_go(&self) -> bool {
+        !self.differences.is_empty() || self.found.len() > 1
+    }
+}
+
+/// Containers that are not already on their way out.
+pub(super) fn live(observed: &Observed) -> impl Iterator<Item = &ObservedContainer> {
+    observed
+        .containers
+        .iter()
+        .filter(|c| !matches!(c.state, ContainerState::Removing | ContainerState::Dead))
+}
+
+fn configure(
+    observed: &Observed,
+    app: &App,
+    service: &Service,
+    image: &ImageFacts,
+    network_container: Option<&str>,
+) -> (ServiceConfig, Vec<String>) {
+    let context = Context {
+        device: &observed.device,
+        app,
+        api_key: observed
+            .api_keys
+            .get(&(app.id, service.name.clone()))
+            .map(String::as_str),
+        network_container,
+    };
+    desired::service(context, service, image)
+}
+
+/// Every service with its containers, the newest of which counts.
+fn pairs<'a>(observed: &'a Observed, app: &'a App) -> Vec<ServiceSurvey<'a>> {
+    let pair = |service: &'a Service| {
+        let is_its = |c: &&ObservedContainer| c.app_id == app.id && c.service_name == service.name;
+        let mut containers: Vec<_> = live(observed).filter(is_its).collect();
+        containers.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+        let mut containers = containers.into_iter();
+        ServiceSurvey {
+            service,
+            name: names::container(
+                &service.name,
+                &names::ContainerName {
+                    image_id: service.image_id,
+                    release_id: app.release_id,
+                    commit: app.commit.clone().unwrap_or_default(),
+                },
+                observed.device.confinement.as_ref(),
+            ),
+            desired: None,
+            container: containers.next(),
+            duplicates: containers.collect(),
+            waits_for: compose::read(&service.composition).0.waits_for(),
+            differences: Vec::new(),
+        }
+    };
+    app.services.values().map(pair).collect()
+}
+
+/// Volumes whose driver or options are no more what they were created with.
+fn changed_volumes<'w>(
+    wanted: &'w [Wanted<VolumeSpec>],
+    observed: &Observed,
+) -> Vec<(&'w Wanted<VolumeSpec>, String)> {
+    let driver = |spec: &VolumeSpec| spec.driver.clone().unwrap_or_else(|| "local".to_owned());
+    wanted
+        .iter()
+        .filter_map(|wanted| {
+            let found = observed.volumes.iter().find(|v| v.name == wanted.name)?;
+            let same = driver(&found.spec) == driver(&wanted.spec)
+                && found.spec.driver_opts == wanted.spec.driver_opts;
+            (!same).then(|| (wanted, format!("driver {}", driver(&found.spec))))
+        })
+        .collect()
+}

@@ -1,0 +1,73 @@
+//! Health checks.
+
+use serde_json::Value;
+
+use super::scalar::{flag, integer, nanoseconds, object, text, texts, under};
+use super::{Fault, Read, quoted};
+use crate::target::value::field;
+
+/// What a service changes in the health check of its image; absent fields keep the image's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HealthcheckChange {
+    /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", …]`.
+    pub test: Option<Vec<String>>,
+    /// Nanoseconds.
+    pub interval: Option<i64>,
+    /// Nanoseconds.
+    pub timeout: Option<i64>,
+    /// Nanoseconds.
+    pub start_period: Option<i64>,
+    /// Failures until unhealthy.
+    pub retries: Option<i64>,
+}
+
+/// The key `healthcheck`.
+pub(super) fn read(value: &Value) -> Read<HealthcheckChange> {
+    let map = object(value)?;
+    let get = |name: &str| field(map, name);
+    let disable = get("disable").map(flag).transpose();
+    if disable.map_err(|f| under(f, "disable"))? == Some(true) {
+        return Ok(HealthcheckChange {
+            test: Some(vec!["NONE".to_owned()]),
+            ..HealthcheckChange::default()
+        });
+    }
+    let time = |name: &str| {
+        get(name)
+            .map(duration)
+            .transpose()
+            .map_err(|f| under(f, name))
+    };
+    Ok(HealthcheckChange {
+        test: get("test")
+            .map(test)
+            .transpose()
+            .map_err(|f| under(f, "test"))?,
+        interval: time("interval")?,
+        timeout: time("timeout")?,
+        start_period: time("start_period")?,
+        retries: get("retries")
+            .map(integer)
+            .transpose()
+            .map_err(|f| under(f, "retries"))?,
+    })
+}
+
+fn test(value: &Value) -> Read<Vec<String>> {
+    let test = match value {
+        Value::Array(_) => texts(value)?,
+        _ => vec!["CMD-SHELL".to_owned(), text(value)?],
+    };
+    match test.first().map(String::as_str) {
+        None | Some("NONE" | "CMD" | "CMD-SHELL") => Ok(test),
+        Some(_) => Err(Fault::new(
+            "a list must begin with `NONE`, `CMD` or `CMD-SHELL`",
+        )),
+    }
+}
+
+fn duration(value: &Value) -> Read<i64> {
+    let sent = text(value)?;
+    nanoseconds(&sent)
+        .ok_or_else(|| Fault::new(format!("{} is no duration such as `1m30s`", quoted(&sent))))
+}

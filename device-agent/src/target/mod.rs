@@ -1,0 +1,66 @@
+//! Target states as they are sent → [`Target`], validated.
+//!
+//! What comes in: the `local` part of `POST /v2/local/target-state`. What goes out: a target from which nothing can be
+//! misread, or every problem with its path. Pure. What a composition asks for is read here too ([`compose`]), so that a
+//! wrong port is refused when it is sent and not when it is applied.
+//!
+//! Bounds, above which a target is refused: [`MAX_APPS`], [`MAX_ITEMS`] services, networks or volumes of one app and
+//! entries of one list or map, 255 characters of a name, [`MAX_TEXT`] bytes of any other text. The size of the whole
+//! body is bounded where it is received.
+
+mod app;
+pub mod compose;
+mod order;
+mod problem;
+mod resource;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use agent_api::reference::LocalTarget;
+
+use crate::model::Target;
+
+pub use problem::{Invalid, Problem};
+
+use problem::Problems;
+
+/// Apps of a target.
+pub const MAX_APPS: usize = 64;
+/// Entries of one map or list.
+pub const MAX_ITEMS: usize = 1024;
+/// Bytes of one text; what the kernel takes as one argument or variable.
+pub const MAX_TEXT: usize = 128 * 1024 - 1;
+
+/// Reads a target. `present_name` is kept when the target names no device.
+///
+/// `SUPERVISOR_LOCAL_MODE` in its configuration is carried along and means nothing: a device without a fleet is always
+/// in local mode.
+pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid> {
+    let mut problems = Problems::default();
+    let name = local.name.as_deref().unwrap_or(present_name);
+    if name.is_empty() || name.chars().count() > 255 || name.contains(['\n', '\r']) {
+        problems.add("name", "a device's name is one line of 1 to 255 characters");
+    }
+    let config = local.config.iter().flatten();
+    let config = value::string_map(config, "config", &mut problems, |key| {
+        value::is_variable(&key.replace(':', "_"))
+    });
+    let mut apps = std::collections::BTreeMap::new();
+    let sent = local.apps.iter().flatten();
+    if local.apps.as_ref().is_some_and(|a| a.len() > MAX_APPS) {
+        problems.add("apps", &format!("there are more than {MAX_APPS} apps"));
+    }
+    for (key, sent) in sent.take(MAX_APPS) {
+        let path = problem::join("apps", key);
+        if let Some(app) = app::read(key, sent, &path, &mut problems) {
+            apps.insert(app.id, app);
+        }
+    }
+    app::check_names(apps.values(), &mut problems);
+    problems.or(Target {
+        name: name.to_owned(),
+        config,
+        apps,
+    })
+}
