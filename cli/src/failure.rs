@@ -15,6 +15,8 @@
 
 use std::{error::Error, io, process::ExitCode};
 
+use crate::discovery::{DiscoveryError, selector::InvalidSelector};
+
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
 pub struct Failure {
@@ -156,6 +158,43 @@ impl From<io::Error> for Failure {
             Kind::Other
         };
         Self::from_error(kind, &error)
+    }
+}
+
+impl From<InvalidSelector> for Failure {
+    fn from(error: InvalidSelector) -> Self {
+        Self::from_error(Kind::Usage, &error).hint(
+            "a device is named by its name, its uuid or the first 7 digits of it, or its address",
+        )
+    }
+}
+
+impl From<DiscoveryError> for Failure {
+    fn from(error: DiscoveryError) -> Self {
+        let kind = match &error {
+            DiscoveryError::UnknownInterface { .. } | DiscoveryError::ScopeMissing { .. } => {
+                Kind::Usage
+            }
+            DiscoveryError::NotFound { .. }
+            | DiscoveryError::Ambiguous { .. }
+            | DiscoveryError::Interfaces(_)
+            | DiscoveryError::NoSocket(_) => Kind::Device,
+        };
+        let failure = Self::from_error(kind, &error);
+        match error {
+            DiscoveryError::NotFound { .. } => failure
+                .hint("`os scan` lists the devices that answer")
+                .hint("a device that multicast does not reach is named by its address"),
+            DiscoveryError::Ambiguous { .. } => {
+                failure.hint("name it by its address, or by its uuid")
+            }
+            DiscoveryError::UnknownInterface { .. } | DiscoveryError::ScopeMissing { .. } => {
+                failure.hint("`ip -brief address` lists the interfaces of this machine")
+            }
+            DiscoveryError::Interfaces(_) | DiscoveryError::NoSocket(_) => {
+                failure.hint("is this machine in a network?")
+            }
+        }
     }
 }
 

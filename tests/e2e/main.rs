@@ -7,6 +7,9 @@ mod projects;
 mod push;
 mod reference_device;
 mod secrets;
+mod simulate;
+mod simulated;
+mod templates;
 
 #[test]
 fn every_file_is_listed() {

@@ -7,6 +7,7 @@ pub mod logs;
 pub mod new;
 pub mod push;
 mod reach;
+pub mod scan;
 pub mod simulate;
 
 use std::{io, process::ExitCode};
@@ -61,6 +62,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Scan(scan::Args),
     Push(Box<push::Args>),
     Logs(logs::Args),
     Simulate(simulate::Args),
@@ -149,6 +151,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Push(args) => push::run(context, *args).await,
         Verb::Logs(args) => logs::run(context, args).await,
+        Verb::Scan(args) => scan::run(context, &args).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),

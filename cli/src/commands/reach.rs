@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use crate::{
     agent::{Agent, AgentError, Kind},
     commands::Context,
-    discovery::{self, Device, DiscoveryError, Memory, Origin, Places, Selector, remembered},
+    discovery::{self, Device, Memory, Origin, Places, Selector, remembered},
     engine::Engine,
     env::OSCLI_DEVICE,
     failure::{self, Failure},
@@ -225,30 +225,6 @@ fn remember(context: &Context, reached: &Reached) {
 
 fn places(context: &Context) -> Places {
     Places::below(&context.environment.paths.state)
-}
-
-impl From<DiscoveryError> for Failure {
-    fn from(error: DiscoveryError) -> Self {
-        let kind = match &error {
-            DiscoveryError::UnknownInterface { .. } | DiscoveryError::ScopeMissing { .. } => {
-                failure::Kind::Usage
-            }
-            DiscoveryError::NotFound { .. }
-            | DiscoveryError::Ambiguous { .. }
-            | DiscoveryError::Interfaces(_)
-            | DiscoveryError::NoSocket(_) => failure::Kind::Device,
-        };
-        let failure = Self::from_error(kind, &error);
-        match error {
-            DiscoveryError::NotFound { .. } => failure
-                .hint("`os scan` lists the devices that answer")
-                .hint("name its address if multicast does not reach it"),
-            DiscoveryError::Ambiguous { .. } => {
-                failure.hint("name the address of the one you mean")
-            }
-            _ => failure,
-        }
-    }
 }
 
 impl From<AgentError> for Failure {

@@ -185,7 +185,8 @@ impl From<SimulateError> for Failure {
                 };
                 failure.hint("the same command again removes the rest")
             }
-            SimulateError::File(_)
+            SimulateError::Silent(_)
+            | SimulateError::File(_)
             | SimulateError::Folder { .. }
             | SimulateError::NoAddress { .. } => Self::from_error(Kind::Other, &error),
         }

@@ -16,6 +16,7 @@ mod schedule;
 pub mod selector;
 pub mod simulated;
 mod sockets;
+mod variant;
 mod wire;
 
 use std::{
@@ -31,6 +32,7 @@ pub use error::DiscoveryError;
 pub use resolve::resolve;
 pub use scan::{Ended, scan};
 pub use selector::Selector;
+pub use variant::variant;
 
 /// Where this machine keeps what it knows about devices.
 #[derive(Debug, Clone, PartialEq, Eq)]

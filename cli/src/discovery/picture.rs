@@ -18,6 +18,9 @@ use super::{
 const MOST_RESPONDERS: usize = 1024;
 const MOST_INSTANCES: usize = 32;
 const MOST_ADDRESSES: usize = 16;
+/// Hosts that are numbered in the life of a picture, and hosts that are put together at one time.
+const MOST_NUMBERS: usize = 4096;
+const MOST_HOSTS: usize = 512;
 
 /// Ports of devices that do not tell theirs.
 const API_PORT: u16 = 48484;
@@ -82,6 +85,11 @@ impl Picture {
             changed |= voice.hear(fact);
         }
         changed
+    }
+
+    /// Whether anything that a responder said is kept.
+    pub(super) fn knows(&self, responder: &Responder) -> bool {
+        self.voices.contains_key(responder)
     }
 
     /// Forgets a responder that has fallen silent.
@@ -150,8 +158,11 @@ impl Picture {
         for (responder, voice) in &self.voices {
             let hosts = voice.targets.values().map(|(host, _)| host);
             for host in hosts.chain(&self.wanted) {
-                let next = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
-                self.ids.entry((*responder, host.clone())).or_insert(next);
+                let next = self.ids.len();
+                if next < MOST_NUMBERS {
+                    let next = u32::try_from(next).unwrap_or(u32::MAX);
+                    self.ids.entry((*responder, host.clone())).or_insert(next);
+                }
             }
         }
     }
@@ -187,6 +198,7 @@ impl Picture {
             }
             nodes.extend(hosts.into_values());
         }
+        nodes.truncate(MOST_HOSTS);
         nodes
     }
 }

@@ -170,6 +170,9 @@ impl Querier {
         if self.picture.hear(responder, facts) {
             self.last_news = now;
         }
+        if !self.picture.knows(&responder) {
+            return;
+        }
         self.last_heard.insert(responder, now);
         if ours && heard.link != 0 {
             self.answered.entry(responder).or_default().insert(id);

@@ -8,6 +8,8 @@ use std::{
 
 use tokio::net::UnixStream;
 
+use crate::transport::{Endpoint, Http, Limits, TransportError};
+
 /// Why there is no engine to run containers with.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -43,7 +45,7 @@ pub enum EngineError {
         /// The socket.
         socket: PathBuf,
         /// What happened.
-        source: bollard::errors::Error,
+        source: TransportError,
     },
 }
 
@@ -84,31 +86,33 @@ pub async fn find(variables: &BTreeMap<String, String>) -> Result<PathBuf, Engin
     Err(first.unwrap_or(EngineError::Absent { tried }))
 }
 
-/// Connects to an engine and agrees on a version with it.
-pub(super) async fn connect(socket: &Path) -> Result<bollard::Docker, EngineError> {
-    // The client's own error does not say why a socket cannot be used.
+/// Connects to an engine and asks whether it is there.
+pub(super) async fn connect(socket: &Path) -> Result<Http, EngineError> {
+    // Tried first, because only the plain error tells a missing permission from an engine that does not run.
     if let Err(error) = UnixStream::connect(socket).await {
         return Err(unusable(socket, error));
     }
+    let http = Http::new("the engine", Endpoint::Unix(socket.to_path_buf()));
     let answer = |source| EngineError::Answer {
         socket: socket.to_path_buf(),
         source,
     };
-    bollard::Docker::connect_with_unix(
-        &socket.to_string_lossy(),
-        TIMEOUT_SECONDS,
-        bollard::API_DEFAULT_VERSION,
-    )
-    .map_err(answer)?
-    .negotiate_version()
-    .await
-    .map_err(answer)
+    let pong = http
+        .get("/_ping", Limits::default())
+        .await
+        .map_err(answer)?;
+    if pong.status.is_success() {
+        return Ok(http);
+    }
+    Err(answer(TransportError::BadAnswer {
+        peer: http.peer(),
+        operation: "GET /_ping".to_owned(),
+        problem: format!("status {}", pong.status),
+    }))
 }
 
-/// For one request. An engine on a busy disk takes its time to remove a container.
-const TIMEOUT_SECONDS: u64 = 60;
-
 fn unusable(socket: &Path, error: io::Error) -> EngineError {
+    let peer = socket.display().to_string();
     let socket = socket.to_path_buf();
     match error.kind() {
         io::ErrorKind::NotFound => EngineError::Absent {
@@ -118,7 +122,10 @@ fn unusable(socket: &Path, error: io::Error) -> EngineError {
         io::ErrorKind::ConnectionRefused => EngineError::Down { socket },
         _ => EngineError::Answer {
             socket,
-            source: error.into(),
+            source: TransportError::Unreachable {
+                peer,
+                source: error,
+            },
         },
     }
 }

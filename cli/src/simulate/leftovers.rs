@@ -1,24 +1,23 @@
 //! What a simulated device leaves in the engine, and its removal. Only what carries the device's label, or its tag, is touched.
 
-use std::collections::HashMap;
+use std::time::Duration;
 
-use bollard::{
-    Docker,
-    errors::Error as BollardError,
-    models::ImageSummary,
-    query_parameters::{
-        ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
-        ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
-        RemoveVolumeOptionsBuilder,
-    },
-};
+use hyper::{Method, Request, StatusCode};
+use serde::{Deserialize, de::DeserializeOwned};
 
-/// Label of everything that belongs to a simulated device; its value is the namespace. The agent's planner sets it.
-const LABEL: &str = "os.simulated-device";
+use crate::transport::{Http, Limits, TransportError, empty};
+
+/// Label of everything that belongs to a simulated device; its value is the namespace. Set by the agent's planner, and on images by
+/// `deploy`.
+pub const LABEL: &str = "os.simulated-device";
 /// Names of images that were built for a device in local mode begin so; their tag is the namespace.
 const IMAGE: &str = "local_image_";
 /// A request of the agent that was under way when it ended may still create something: look again this often at most.
 const PASSES: usize = 5;
+/// For one request. An engine on a busy disk takes its time to remove a container.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Characters of the engine's reason that are shown.
+const LONGEST_MESSAGE: usize = 500;
 
 /// How much was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,7 +54,7 @@ impl Leftover {
 }
 
 /// Removes everything of one device from the engine, in the order in which the engine allows it.
-pub(super) async fn remove(engine: &Docker, namespace: &str) -> (Removed, Vec<Leftover>) {
+pub(super) async fn remove(engine: &Http, namespace: &str) -> (Removed, Vec<Leftover>) {
     let mut sweep = Sweep {
         engine,
         namespace,
@@ -95,8 +94,64 @@ struct Found {
     name: String,
 }
 
+/// Why the engine did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    /// No usable answer.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// An answer that says no.
+    #[error("the engine answered {status}: {message}")]
+    Status { status: StatusCode, message: String },
+    /// The request cannot be written, or the answer cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl Refusal {
+    fn is(&self, wanted: StatusCode) -> bool {
+        matches!(self, Self::Status { status, .. } if *status == wanted)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    id: String,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Network {
+    id: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Volumes {
+    #[serde(default)]
+    volumes: Option<Vec<Volume>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Volume {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    id: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+}
+
 struct Sweep<'a> {
-    engine: &'a Docker,
+    engine: &'a Http,
     namespace: &'a str,
     left: Vec<Leftover>,
 }
@@ -121,187 +176,165 @@ impl Sweep<'_> {
             for found in found {
                 match self.remove(kind, &found.id).await {
                     Ok(()) => count += 1,
-                    Err(error) if is_status(&error, 404) => {}
+                    Err(error) if error.is(StatusCode::NOT_FOUND) => {}
                     // An image that another container or image needs has lost its name by now; it goes with its last user.
-                    Err(error) if kind == Kind::Image && is_status(&error, 409) => {}
+                    Err(error) if kind == Kind::Image && error.is(StatusCode::CONFLICT) => {}
                     Err(error) => {
                         failures.push(Leftover::new(kind.word(), &found.name, &error));
                     }
                 }
             }
-            if !failures.is_empty() {
-                self.left.extend(failures);
-                return count;
-            }
             // The engine keeps images that others need, so these may be listed again for ever.
-            if kind == Kind::Image {
+            if !failures.is_empty() || kind == Kind::Image {
+                self.left.extend(failures);
                 return count;
             }
         }
         count
     }
 
-    async fn list(&self, kind: Kind) -> Result<Vec<Found>, BollardError> {
-        let filters = HashMap::from([(
-            "label".to_owned(),
-            vec![format!("{LABEL}={}", self.namespace)],
-        )]);
-        match kind {
-            Kind::Container => self.containers(filters).await,
-            Kind::Network => self.networks(filters).await,
-            Kind::Volume => self.volumes(filters).await,
-            Kind::Image => self.images(filters).await,
-        }
-    }
-
-    async fn containers(
-        &self,
-        filters: HashMap<String, Vec<String>>,
-    ) -> Result<Vec<Found>, BollardError> {
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let found = self.engine.list_containers(Some(options)).await?;
-        Ok(found
-            .into_iter()
-            .filter_map(|container| {
-                let id = container.id?;
-                let name = container.names.and_then(|names| names.into_iter().next());
-                Some(Found {
-                    name: name.unwrap_or_else(|| id.clone()),
-                    id,
-                })
-            })
-            .collect())
-    }
-
-    async fn networks(
-        &self,
-        filters: HashMap<String, Vec<String>>,
-    ) -> Result<Vec<Found>, BollardError> {
-        let options = ListNetworksOptionsBuilder::default()
-            .filters(&filters)
-            .build();
-        let found = self.engine.list_networks(Some(options)).await?;
-        Ok(found
-            .into_iter()
-            .filter_map(|network| {
-                let id = network.id?;
-                Some(Found {
-                    name: network.name.unwrap_or_else(|| id.clone()),
-                    id,
-                })
-            })
-            .collect())
-    }
-
-    async fn volumes(
-        &self,
-        filters: HashMap<String, Vec<String>>,
-    ) -> Result<Vec<Found>, BollardError> {
-        let options = ListVolumesOptionsBuilder::default()
-            .filters(&filters)
-            .build();
-        let found = self.engine.list_volumes(Some(options)).await?;
-        Ok(found
-            .volumes
-            .unwrap_or_default()
-            .into_iter()
-            .map(|volume| Found {
-                id: volume.name.clone(),
-                name: volume.name,
-            })
-            .collect())
-    }
-
-    async fn images(
-        &self,
-        filters: HashMap<String, Vec<String>>,
-    ) -> Result<Vec<Found>, BollardError> {
-        let labelled = ListImagesOptionsBuilder::default()
-            .filters(&filters)
-            .build();
-        let labelled = self.engine.list_images(Some(labelled)).await?;
-        let tagged = HashMap::from([(
-            "reference".to_owned(),
-            vec![format!("{IMAGE}*:{}", self.namespace)],
-        )]);
-        let tagged = ListImagesOptionsBuilder::default().filters(&tagged).build();
-        let tagged = self.engine.list_images(Some(tagged)).await?;
-        let found = image_names(labelled.iter().chain(&tagged), self.namespace);
-        Ok(found
-            .into_iter()
-            .map(|name| Found {
-                id: name.clone(),
-                name,
-            })
-            .collect())
-    }
-
-    async fn remove(&self, kind: Kind, id: &str) -> Result<(), BollardError> {
+    async fn list(&self, kind: Kind) -> Result<Vec<Found>, Refusal> {
+        // A namespace is hexadecimal: nothing in it needs escaping.
+        let labelled = format!(
+            "filters=%7B%22label%22%3A%5B%22{LABEL}%3D{}%22%5D%7D",
+            self.namespace
+        );
         match kind {
             Kind::Container => {
-                // With the anonymous volumes that nobody else can know.
-                let options = RemoveContainerOptionsBuilder::default()
-                    .force(true)
-                    .v(true)
-                    .build();
-                self.engine.remove_container(id, Some(options)).await
+                let path = format!("/containers/json?all=true&{labelled}");
+                let found: Vec<Container> = self.read(&path).await?;
+                Ok(found.into_iter().map(Found::from).collect())
             }
-            Kind::Network => self.engine.remove_network(id).await,
+            Kind::Network => {
+                let found: Vec<Network> = self.read(&format!("/networks?{labelled}")).await?;
+                Ok(found.into_iter().map(Found::from).collect())
+            }
             Kind::Volume => {
-                let options = RemoveVolumeOptionsBuilder::default().force(true).build();
-                self.engine.remove_volume(id, Some(options)).await
+                let found: Volumes = self.read(&format!("/volumes?{labelled}")).await?;
+                let found = found.volumes.unwrap_or_default();
+                Ok(found.into_iter().map(|volume| named(volume.name)).collect())
             }
             Kind::Image => {
-                let options = RemoveImageOptionsBuilder::default().build();
-                self.engine
-                    .remove_image(id, Some(options), None)
-                    .await
-                    .map(drop)
+                let tagged = format!(
+                    "filters=%7B%22reference%22%3A%5B%22{IMAGE}%2A%3A{}%22%5D%7D",
+                    self.namespace
+                );
+                let mut found: Vec<Image> = self.read(&format!("/images/json?{labelled}")).await?;
+                found.extend(
+                    self.read::<Vec<Image>>(&format!("/images/json?{tagged}"))
+                        .await?,
+                );
+                let names = image_names(&found, self.namespace);
+                Ok(names.into_iter().map(named).collect())
             }
         }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        let body = self.ask(Method::GET, path).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| Refusal::Unreadable(format!("its answer to {path}: {error}")))
+    }
+
+    async fn remove(&self, kind: Kind, id: &str) -> Result<(), Refusal> {
+        let path = match kind {
+            // With the anonymous volumes, which nobody else can know.
+            Kind::Container => format!("/containers/{id}?force=true&v=true"),
+            Kind::Network => format!("/networks/{id}"),
+            Kind::Volume => format!("/volumes/{id}?force=true"),
+            Kind::Image => format!("/images/{id}"),
+        };
+        self.ask(Method::DELETE, &path).await.map(drop)
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<bytes::Bytes, Refusal> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(empty())
+            .map_err(|error| Refusal::Unreadable(format!("the request {path}: {error}")))?;
+        let limits = Limits {
+            headers: PATIENCE,
+            ..Limits::default()
+        };
+        let answer = self.engine.send(request, limits).await?;
+        if answer.status.is_success() {
+            return Ok(answer.body);
+        }
+        let message: serde_json::Value =
+            serde_json::from_slice(&answer.body).unwrap_or(serde_json::Value::Null);
+        let message = message
+            .get("message")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("no reason was given");
+        Err(Refusal::Status {
+            status: answer.status,
+            message: message.chars().take(LONGEST_MESSAGE).collect(),
+        })
+    }
+}
+
+impl From<Container> for Found {
+    fn from(container: Container) -> Self {
+        let name = container.names.and_then(|names| names.into_iter().next());
+        Self {
+            name: name.unwrap_or_else(|| container.id.clone()),
+            id: container.id,
+        }
+    }
+}
+
+impl From<Network> for Found {
+    fn from(network: Network) -> Self {
+        Self {
+            id: network.id,
+            name: network.name,
+        }
+    }
+}
+
+/// What is addressed by its name.
+fn named(name: String) -> Found {
+    Found {
+        id: name.clone(),
+        name,
     }
 }
 
 /// By which names the images of a device are removed: their tags of this device, and the ids of those that have no tag at all.
 /// An image that also has a name of somebody else's only loses the device's.
-fn image_names<'a>(images: impl Iterator<Item = &'a ImageSummary>, namespace: &str) -> Vec<String> {
+fn image_names(images: &[Image], namespace: &str) -> Vec<String> {
     let ours = |tag: &str| {
         tag.rsplit_once(':')
             .is_some_and(|(name, tag)| name.starts_with(IMAGE) && tag == namespace)
     };
     let mut names = Vec::new();
     for image in images {
-        // Old engines list an image without a tag as `<none>:<none>`.
+        // Some engines list an image without a tag as `<none>:<none>`.
         let mut tags = image
             .repo_tags
             .iter()
-            .filter(|tag| !tag.starts_with("<none>"));
-        if image.repo_tags.iter().all(|tag| tag.starts_with("<none>")) {
+            .flatten()
+            .filter(|tag| !tag.starts_with("<none>"))
+            .peekable();
+        if tags.peek().is_none() {
             names.push(image.id.clone());
         }
-        names.extend(tags.by_ref().filter(|tag| ours(tag)).cloned());
+        names.extend(tags.filter(|tag| ours(tag)).cloned());
     }
     names.sort();
     names.dedup();
     names
 }
 
-fn is_status(error: &BollardError, status: u16) -> bool {
-    matches!(error, BollardError::DockerResponseServerError { status_code, .. } if *status_code == status)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn image(id: &str, tags: &[&str]) -> ImageSummary {
-        ImageSummary {
+    fn image(id: &str, tags: &[&str]) -> Image {
+        Image {
             id: id.to_owned(),
-            repo_tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            ..ImageSummary::default()
+            repo_tags: Some(tags.iter().map(|tag| (*tag).to_owned()).collect()),
         }
     }
 
@@ -317,7 +350,7 @@ mod tests {
             image("sha256:6", &["registry:5000/local_image_web:abc1234"]),
         ];
         assert_eq!(
-            image_names(images.iter(), "abc1234"),
+            image_names(&images, "abc1234"),
             ["local_image_web:abc1234", "sha256:4", "sha256:5"]
         );
     }

@@ -25,7 +25,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 pub use engine::{EngineError, find as find_engine};
 pub use identity::{Identity, InvalidName, Wish, machine_arch, usual_device_type};
-pub use leftovers::{Leftover, Removed};
+pub use leftovers::{LABEL, Leftover, Removed};
 pub use process::AgentError;
 pub use start::{Request, start};
 pub use stop::{Which, stop};
@@ -63,6 +63,9 @@ pub enum SimulateError {
     /// The agent could not be started.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// The agent was started and does not answer.
+    #[error(transparent)]
+    Silent(#[from] crate::agent::AgentError),
     /// A file of ours could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),

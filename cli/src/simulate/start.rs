@@ -18,9 +18,13 @@ use super::{
     process,
     stop::remove,
 };
-use crate::discovery::{
-    record_file,
-    simulated::{self, Record},
+use crate::{
+    agent::{Agent, Kind},
+    discovery::{
+        record_file,
+        simulated::{self, Record},
+    },
+    transport::Endpoint,
 };
 
 /// Longest path of a unix socket, without the closing zero.
@@ -190,7 +194,7 @@ async fn bring_up(
         let record = match identity.record(folder) {
             Some(record) if record.agent_pid == agent.pid => record,
             // The command that started it was killed before it could write the record.
-            _ => write_record(folder, identity, agent.pid)?,
+            _ => write_record(folder, identity, agent.pid).await?,
         };
         tell(events, Event::AlreadyRunning(Box::new(record.clone())));
         return Ok(record);
@@ -203,14 +207,25 @@ async fn bring_up(
         })?;
     }
     let started = process::start(program, identity, &files).await?;
-    let record = write_record(folder, identity, started.pid)?;
+    let record = write_record(folder, identity, started.pid).await?;
     tell(events, Event::Started(Box::new(record.clone())));
     Ok(record)
 }
 
-fn write_record(folder: &Path, identity: &Identity, pid: u32) -> Result<Record, SimulateError> {
+/// Asks the agent what it is, and makes it known to other commands.
+async fn write_record(
+    folder: &Path,
+    identity: &Identity,
+    pid: u32,
+) -> Result<Record, SimulateError> {
+    let endpoint = Endpoint::Unix(identity.folder(folder).socket());
+    let kind = Agent::new(&identity.name, endpoint).detect().await?;
+    let mut device = identity.device(folder);
+    if let Kind::Ours(info) = kind {
+        device.agent_version = Some(info.agent_version);
+    }
     let record = Record {
-        device: identity.device(folder),
+        device,
         agent_pid: pid,
         started_at: Timestamp::now().to_string(),
         engine_socket: identity.engine_socket.clone(),

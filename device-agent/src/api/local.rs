@@ -1,8 +1,6 @@
 //! `/v2/local` of the reference: what pushing needs.
 
-use agent_api::reference::{
-    DeviceInfo, DeviceInfoAnswer, LocalTarget, LocalTargetState,
-};
+use agent_api::reference::{DeviceInfo, DeviceInfoAnswer, LocalTarget, LocalTargetState};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -85,9 +83,8 @@ fn understand(body: Value, present_name: &str) -> Result<crate::model::Target, S
     if body.get("local").is_none_or(Value::is_null) {
         return Err("Invalid target state: local: is missing".to_owned());
     }
-    let state: LocalTargetState = serde_json::from_value(body).map_err(|error| {
-        format!("Invalid target state: {error}")
-    })?;
+    let state: LocalTargetState =
+        serde_json::from_value(body).map_err(|error| format!("Invalid target state: {error}"))?;
     let local: LocalTarget = state.local;
     target::parse(&local, present_name).map_err(|invalid| invalid.to_string())
 }

@@ -37,7 +37,7 @@ impl Cursor {
     }
 
     /// Whether a line is new, when reading began at this cursor's time again. `again` counts lines with that time.
-    fn advance(&mut self, nanos: i64, resumed: Self, again: &mut u32) -> bool {
+    pub(super) fn advance(&mut self, nanos: i64, resumed: Self, again: &mut u32) -> bool {
         if nanos < resumed.nanos {
             return false;
         }
@@ -57,7 +57,7 @@ impl Cursor {
 /// A line as clients get it.
 pub(super) fn line_of(source: &Source, text: Text) -> Line {
     Line {
-        line: LogLine {
+        text: LogLine {
             service_name: Some(source.service.clone()),
             message: text.message,
             is_system: None,

@@ -87,7 +87,7 @@ pub fn plan(project: &Project, facts: &Facts) -> Plan {
             name: service.name.clone(),
             image: image_name(service, facts),
             source: match &service.source {
-                Source::Build(build) => ImageSource::Build(build.clone()),
+                Source::Build(build) => ImageSource::Build(labelled(build, facts)),
                 Source::Image(reference) => ImageSource::Registry(ImageRef::parse(reference)),
             },
         })
@@ -109,6 +109,17 @@ pub fn plan(project: &Project, facts: &Facts) -> Plan {
     });
     let apps = Map::from_iter([(APP_ID.to_owned(), app)]);
     Plan { services, apps }
+}
+
+/// On a simulated device every image carries the device's label, so that also those that lost their name can be removed with it.
+fn labelled(build: &BuildSpec, facts: &Facts) -> BuildSpec {
+    let mut build = build.clone();
+    if let Some(namespace) = &facts.namespace {
+        build
+            .labels
+            .insert(crate::simulate::LABEL.to_owned(), namespace.clone());
+    }
+    build
 }
 
 /// The name under which a service's image is known on the device. On a simulated device the namespace is the tag, and names

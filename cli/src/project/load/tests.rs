@@ -23,7 +23,11 @@ fn loaded(folder: &tempfile::TempDir) -> Result<Project, ProjectError> {
 }
 
 fn failure(folder: &tempfile::TempDir) -> String {
-    loaded(folder).unwrap_err().to_string()
+    // Files are named as they are found from the current folder.
+    loaded(folder)
+        .unwrap_err()
+        .to_string()
+        .replace(&format!("{}/", folder.path().display()), "")
 }
 
 /// A service as the recorded bodies have it, without what is only known when it has been built.
@@ -173,4 +177,23 @@ fn files_of_f_count_from_the_source_folder() {
         panic!("built")
     };
     assert_eq!(build.context, project.root.join("sub"));
+}
+
+#[test]
+fn a_linked_compose_file_counts_from_where_it_stands() {
+    let folder = folder(&[
+        ("shared/one.yml", b"services: {a: {build: ctx}}\n"),
+        ("ctx/Dockerfile", b"FROM scratch\n"),
+    ]);
+    symlink("shared/one.yml", folder.path().join("link.yml")).unwrap();
+    let request = LoadRequest {
+        source: folder.path().to_owned(),
+        compose_files: vec![folder.path().join("link.yml")],
+        ..LoadRequest::default()
+    };
+    let project = load(&request).unwrap();
+    let Source::Build(build) = &project.services[0].source else {
+        panic!("built")
+    };
+    assert_eq!(build.context, project.root.join("ctx"));
 }

@@ -4,4 +4,5 @@ pub mod logs;
 pub mod new;
 mod progress;
 pub mod push;
+pub mod scan;
 pub mod simulate;
