@@ -122,7 +122,11 @@ impl Hub {
 
     fn publish_system(&self, message: String, is_std_err: Option<bool>) {
         let nanos = now_nanos();
-        tracing::info!("{message}");
+        if is_std_err.is_some() {
+            tracing::warn!("{message}");
+        } else {
+            tracing::info!("{message}");
+        }
         self.publish(Line {
             text: LogLine {
                 is_std_err,

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerConfig, ContainerInspectResponse, ContainerState as State, ContainerStateStatusEnum,
-    HealthConfig, NetworkSettings,
+    EndpointSettings, HealthConfig, HostConfig, NetworkSettings,
 };
 
 use crate::engine::{decode, encode};
 use crate::model::{
-    API_NETWORK, ContainerState, ImageFacts, IpamPool, Observed, ObservedNetwork, ObservedVolume,
-    ServiceConfig, Step, labels, names,
+    API_NETWORK, ContainerState, ImageFacts, IpamPool, NetworkSpec, Observed, ObservedContainer,
+    ObservedNetwork, ObservedVolume, ServiceConfig, Step, labels, names,
 };
 
 /// Does a step, and checks what an engine would check.
@@ -30,45 +30,8 @@ pub(super) fn apply(world: &mut Observed, step: &Step, serial: u32) {
             name,
             logical_name,
             spec,
-        } => {
-            assert!(world.networks.iter().all(|n| n.name != *name));
-            let mut spec = spec.clone();
-            spec.driver.get_or_insert_with(|| "bridge".to_owned());
-            spec.ipam_driver.get_or_insert_with(|| "default".to_owned());
-            if spec.config_only {
-                spec.driver = Some("null".to_owned());
-            } else if spec.ipam_pools.is_empty() {
-                spec.ipam_pools.push(IpamPool {
-                    subnet: Some(format!("172.{serial}.0.0/16")),
-                    gateway: Some(format!("172.{serial}.0.1")),
-                    ..IpamPool::default()
-                });
-            }
-            let network = ObservedNetwork {
-                id: format!("network-{serial}"),
-                name: name.clone(),
-                logical_name: logical_name.clone(),
-                app_id: spec
-                    .labels
-                    .get(labels::APP_ID)
-                    .map_or(0, |id| id.parse().unwrap()),
-                spec,
-            };
-            if name == API_NETWORK {
-                world.api_network = Some(network);
-            } else {
-                world.networks.push(network);
-            }
-        }
-        Step::RemoveNetwork { id, .. } => {
-            let all = world.networks.iter().chain(&world.api_network);
-            let name = all.into_iter().find(|n| n.id == *id).unwrap().name.clone();
-            let stands_in =
-                |c: &crate::model::ObservedContainer| c.config.networks.contains_key(&name);
-            assert!(!world.containers.iter().any(stands_in), "{name} is in use");
-            world.networks.retain(|n| n.id != *id);
-            world.api_network.take_if(|n| n.id == *id);
-        }
+        } => create_network(world, name, logical_name, spec.clone(), serial),
+        Step::RemoveNetwork { id, .. } => remove_network(world, id),
         Step::CreateVolume {
             name,
             logical_name,
@@ -88,17 +51,7 @@ pub(super) fn apply(world: &mut Observed, step: &Step, serial: u32) {
             config,
             device_name,
             ..
-        } => {
-            assert!(world.containers.iter().all(|c| c.name != *name), "{name}");
-            for network in config.networks.keys() {
-                let mut all = world.networks.iter().chain(&world.api_network);
-                assert!(all.any(|n| n.name == *network), "no network {network}");
-            }
-            let image = world.images.values().find(|i| i.id == config.image);
-            let answer = created(config, name, device_name, image.unwrap(), serial);
-            let container = decode::container(&answer, confinement.as_ref()).unwrap();
-            world.containers.push(container);
-        }
+        } => install(world, name, config, device_name, serial),
         Step::Start { id, .. } => {
             let one_shot = |config: &ServiceConfig| config.restart == "no";
             let container = find(world, id);
@@ -132,7 +85,68 @@ pub(super) fn apply(world: &mut Observed, step: &Step, serial: u32) {
     }
 }
 
-fn find<'a>(world: &'a mut Observed, id: &str) -> &'a mut crate::model::ObservedContainer {
+fn create_network(
+    world: &mut Observed,
+    name: &str,
+    logical_name: &str,
+    mut spec: NetworkSpec,
+    serial: u32,
+) {
+    assert!(world.networks.iter().all(|n| n.name != *name));
+    spec.driver.get_or_insert_with(|| "bridge".to_owned());
+    spec.ipam_driver.get_or_insert_with(|| "default".to_owned());
+    if spec.config_only {
+        spec.driver = Some("null".to_owned());
+    } else if spec.ipam_pools.is_empty() {
+        spec.ipam_pools.push(IpamPool {
+            subnet: Some(format!("172.{serial}.0.0/16")),
+            gateway: Some(format!("172.{serial}.0.1")),
+            ..IpamPool::default()
+        });
+    }
+    let app_id = spec.labels.get(labels::APP_ID);
+    let network = ObservedNetwork {
+        id: format!("network-{serial}"),
+        name: name.to_owned(),
+        logical_name: logical_name.to_owned(),
+        app_id: app_id.map_or(0, |id| id.parse().unwrap()),
+        spec,
+    };
+    if name == API_NETWORK {
+        world.api_network = Some(network);
+    } else {
+        world.networks.push(network);
+    }
+}
+
+fn remove_network(world: &mut Observed, id: &str) {
+    let mut all = world.networks.iter().chain(&world.api_network);
+    let name = all.find(|n| n.id == *id).unwrap().name.clone();
+    let stands_in = |c: &ObservedContainer| c.config.networks.contains_key(&name);
+    assert!(!world.containers.iter().any(stands_in), "{name} is in use");
+    world.networks.retain(|n| n.id != *id);
+    world.api_network.take_if(|n| n.id == *id);
+}
+
+fn install(
+    world: &mut Observed,
+    name: &str,
+    config: &ServiceConfig,
+    device_name: &str,
+    serial: u32,
+) {
+    assert!(world.containers.iter().all(|c| c.name != *name), "{name}");
+    for network in config.networks.keys() {
+        let mut all = world.networks.iter().chain(&world.api_network);
+        assert!(all.any(|n| n.name == *network), "no network {network}");
+    }
+    let image = world.images.values().find(|i| i.id == config.image);
+    let answer = created(config, name, device_name, image.unwrap(), serial);
+    let container = decode::container(&answer, world.device.confinement.as_ref());
+    world.containers.push(container.unwrap());
+}
+
+fn find<'a>(world: &'a mut Observed, id: &str) -> &'a mut ObservedContainer {
     world.containers.iter_mut().find(|c| c.id == id).unwrap()
 }
 
@@ -152,7 +166,7 @@ pub(super) fn created(
         .unwrap_or_default();
     networks.extend(attach);
     if matches!(config.network_mode.as_str(), "host" | "none" | "bridge") {
-        networks.insert(config.network_mode.clone(), Default::default());
+        networks.insert(config.network_mode.clone(), EndpointSettings::default());
     }
     for endpoint in networks.values_mut() {
         // As engines up to 24 do.
@@ -180,13 +194,6 @@ pub(super) fn created(
     volumes.extend(image.volumes.iter().cloned());
     volumes.sort();
     volumes.dedup();
-    let mut host_config = body.host_config;
-    if let Some(host) = &mut host_config {
-        host.pids_limit.take_if(|limit| *limit == 0);
-        if host.privileged == Some(true) {
-            host.security_opt = Some(vec!["label=disable".to_owned()]);
-        }
-    }
     ContainerInspectResponse {
         created: Some(
             jiff::Timestamp::from_second(i64::from(serial))
@@ -201,7 +208,7 @@ pub(super) fn created(
             exit_code: Some(0),
             ..State::default()
         }),
-        host_config,
+        host_config: body.host_config.map(host),
         config: Some(ContainerConfig {
             hostname: or(body.hostname, &id[..12]),
             domainname: body.domainname,
@@ -230,6 +237,16 @@ pub(super) fn created(
         id: Some(id),
         ..ContainerInspectResponse::default()
     }
+}
+
+/// What engines change in it.
+fn host(mut host: HostConfig) -> HostConfig {
+    host.pids_limit.take_if(|limit| *limit == 0);
+    if host.privileged == Some(true) {
+        let options = host.security_opt.get_or_insert_default();
+        options.push("label=disable".to_owned());
+    }
+    host
 }
 
 fn merged(check: HealthConfig, image: &ImageFacts) -> HealthConfig {

@@ -3,6 +3,7 @@
 mod engine;
 mod properties;
 mod recorded;
+mod roundtrip;
 mod tables;
 
 use std::collections::BTreeMap;
