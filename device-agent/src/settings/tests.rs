@@ -71,6 +71,8 @@ fn a_broken_config_json_is_a_fault_and_keeps_the_identity() {
         "[]",
         "\u{0}",
         r#"{"uuid":7,"listenPort":99999999,"developmentMode":"x"}"#,
+        r#"{"uuid":"not a uuid"}"#,
+        r#"{"hostname":"not a host name"}"#,
     ] {
         let settings = load(dir.path(), Some(broken), &[]).unwrap();
         assert_eq!(settings.facts.uuid, "a".repeat(32), "{broken:?}");
