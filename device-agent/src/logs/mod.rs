@@ -78,7 +78,11 @@ impl Hub {
 
     pub(crate) fn subscribe(&self) -> Subscription {
         let queue = Arc::new(Queue::default());
-        self.lock().clients.push(Arc::downgrade(&queue));
+        let mut shared = self.lock();
+        // Those that are gone are not kept until the next line.
+        shared.clients.retain(|client| client.strong_count() > 0);
+        shared.clients.push(Arc::downgrade(&queue));
+        drop(shared);
         self.listening.send_modify(|listening| {
             if listening.clients == 0 {
                 listening.since = now_nanos();
