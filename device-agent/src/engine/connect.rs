@@ -128,7 +128,8 @@ async fn follow(
     seen: &mut i64,
     happened: &broadcast::Sender<Happened>,
 ) -> EngineError {
-    let since = format!("{}.{:09}", *seen / 1_000_000_000, *seen % 1_000_000_000);
+    let resumed = *seen;
+    let since = format!("{}.{:09}", resumed / 1_000_000_000, resumed % 1_000_000_000);
     let options = EventsOptionsBuilder::default().since(&since).build();
     let mut events = pin!(docker.events(Some(options)));
     // The engine may have restarted and forgotten; whoever listens reads the world again.
@@ -137,7 +138,9 @@ async fn follow(
         match events.next().await {
             Some(Ok(event)) => {
                 if let Some(at) = event.time_nano {
-                    if at <= *seen {
+                    // The engine tells again what happened at that very time, and nothing before it. A clock that is
+                    // set back makes new events look older.
+                    if at == resumed {
                         continue;
                     }
                     *seen = at;
