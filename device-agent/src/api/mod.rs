@@ -2,6 +2,9 @@
 //!
 //! In: requests on TCP and on the unix socket. Out: answers, and accepted targets for the store. Reference-compatible
 //! routes and our own stand side by side. Must not: talk to the engine, or decide what happens to a target.
+//!
+//! Of the reference's headers, `ETag` is left out (no client asks with `If-None-Match`), and so are `Connection` and
+//! `Keep-Alive` (a connection of HTTP/1.1 is kept anyway, and longer than the reference promises).
 
 mod body;
 mod defaults;

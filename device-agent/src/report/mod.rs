@@ -330,7 +330,9 @@ fn images(sources: &Sources<'_>) -> Vec<ImageReport> {
     images
 }
 
-/// The reference lists only images that it has or is fetching.
+/// The reference lists only images that it has or is fetching, and among them those of earlier pushes, which it keeps a
+/// record of. Those are left out here: the engine is asked for what the target needs and nothing else, and clients read
+/// of this answer `appState` and `containers`.
 fn image_status(image: ImageReport) -> Option<ImageStatus> {
     let status = match (&image.engine_id, image.download_progress) {
         (Some(_), _) => "Downloaded",
