@@ -199,7 +199,8 @@ impl Reconciler {
         connected: &Connected,
         target: Option<&Target>,
     ) -> Result<World, EngineError> {
-        let world = observe(connected, self.known(target)).await?;
+        // Reads side by side make a large future; it lives only now and then.
+        let world = Box::pin(observe(connected, self.known(target))).await?;
         let present = pins(&world.observed, target);
         let before = self.pinned.len();
         self.pinned
@@ -208,7 +209,7 @@ impl Reconciler {
             return Ok(world);
         }
         // Somebody took a container away: its service gets what its image's name means now.
-        observe(connected, self.known(target)).await
+        Box::pin(observe(connected, self.known(target))).await
     }
 
     fn known<'a>(&'a self, target: Option<&'a Target>) -> Known<'a> {

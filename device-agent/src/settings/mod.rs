@@ -49,6 +49,11 @@ pub enum SettingsError {
     /// Would not work in container names.
     #[error("`{0}` is not a namespace: 1 to 32 lower case letters and digits are expected")]
     Namespace(String),
+    /// Would be reached from other machines.
+    #[error(
+        "`{0}` is no address for a simulated device: one of this machine's loopback is expected"
+    )]
+    Address(IpAddr),
     /// Only unix sockets are supported.
     #[error("`{0}` is not an engine socket: an absolute path or unix:///path is expected")]
     Engine(String),
@@ -239,6 +244,9 @@ fn confinement(arguments: &RunArguments) -> Result<Option<Confinement>, Settings
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if !fits {
         return Err(SettingsError::Namespace(namespace.clone()));
+    }
+    if !address.is_loopback() {
+        return Err(SettingsError::Address(address));
     }
     Ok(Some(Confinement {
         namespace: namespace.clone(),

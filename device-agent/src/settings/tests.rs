@@ -108,6 +108,8 @@ fn what_cannot_work_is_refused() {
         &["--hostname=a.b"],
         &["--engine=tcp://1.2.3.4:2375"],
         &["--simulated=A_B", "--simulated-address=127.71.0.1"],
+        &["--simulated=ab", "--simulated-address=0.0.0.0"],
+        &["--simulated=ab", "--simulated-address=192.168.1.2"],
     ] {
         assert!(load(dir.path(), None, flags).is_err(), "{flags:?}");
     }
