@@ -7,10 +7,9 @@ use bollard::Docker;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
 use serde_json::json;
-use testkit::agent::{Agent, Settings};
-use testkit::proxy::{Fault, Proxy};
+use testkit::proxy::Fault;
 use testkit::target::IDLE;
-use testkit::{Device, Engine, Namespace, Target};
+use testkit::{Device, Target};
 
 use crate::recreation::containers;
 
@@ -108,14 +107,8 @@ const CUTS: [u64; 4] = [100, 300, 500, 700];
 
 #[tokio::test]
 async fn lines_outlive_connections_to_the_engine_that_break_and_come_once() {
-    let machine = Namespace::new();
-    let engine = Engine::start(&machine).await;
-    let proxy = Proxy::start(
-        &machine.dir().join("proxy.sock"),
-        &engine.socket(),
-        Fault::None,
-    );
-    let agent = Agent::start(&machine, Settings::new(proxy.socket().to_owned())).await;
+    let (device, proxy) = Device::start_behind_proxy().await;
+    let agent = &device.agent;
     let mut logs = agent.endpoint().lines("/v2/local/logs").await;
     logs.json().await;
     let script = format!(
@@ -146,20 +139,7 @@ async fn lines_outlive_connections_to_the_engine_that_break_and_come_once() {
 
 #[tokio::test]
 async fn an_engine_that_is_cut_off_at_every_step_gets_the_target_once() {
-    let machine = Namespace::new();
-    let engine = Engine::start(&machine).await;
-    let proxy = Proxy::start(
-        &machine.dir().join("proxy.sock"),
-        &engine.socket(),
-        Fault::None,
-    );
-    let agent = Agent::start(&machine, Settings::new(proxy.socket().to_owned())).await;
-    let device = Device {
-        agent,
-        engine,
-        machine,
-        address: None,
-    };
+    let (device, proxy) = Device::start_behind_proxy().await;
     let api = device.agent.endpoint();
     let mut logs = api.lines("/v2/local/logs").await;
     logs.json().await;

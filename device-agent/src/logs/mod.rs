@@ -14,11 +14,11 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::SystemTime;
 
 use agent_api::log::LogLine;
 use tokio::sync::watch;
 
+use crate::host::now_nanos;
 pub(crate) use lifecycle::narrate;
 pub(crate) use queue::Delivery;
 use queue::Queue;
@@ -172,13 +172,4 @@ impl Drop for Subscription {
         self.listening
             .send_modify(|listening| listening.clients = listening.clients.saturating_sub(1));
     }
-}
-
-/// Nanoseconds since the Unix epoch.
-fn now_nanos() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|age| i64::try_from(age.as_nanos()).ok())
-        .unwrap_or_default()
 }
