@@ -40,8 +40,6 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 const PROBE: Duration = Duration::from_secs(20);
 /// Probes without an answer.
 const PROBES: u32 = 3;
-/// A peer that takes nothing of what waits for it for this long is gone or stalled: its place is given to others.
-const UNREAD: Duration = Duration::from_mins(15);
 
 /// A listener that could not be opened.
 #[derive(Debug, Error)]
@@ -103,13 +101,11 @@ impl Listener {
 
 fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE)
         .with_interval(PROBE)
         .with_retries(PROBES);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(UNREAD))
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 /// Opens all listeners, or none.
