@@ -1,6 +1,7 @@
 //! `os`, agent and engine together, on real networks.
 
 mod bad_projects;
+mod ignore;
 mod interruptions;
 mod projects;
 mod push;
