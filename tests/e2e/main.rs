@@ -3,6 +3,7 @@
 mod bad_projects;
 mod discovery;
 mod install;
+mod ignore;
 mod interruptions;
 mod projects;
 mod push;
