@@ -122,14 +122,14 @@ async fn a_stalled_client_costs_the_others_nothing() {
     logs.json().await;
     let script = "trap 'exit 0' TERM; i=0; while [ $i -lt 50000 ]; do echo line $i of many words to fill the pipe; \
                   i=$((i+1)); done; echo the end; sleep 1000000 & wait";
-    device
-        .converge(
-            &Target::of(&[("talker", script)])
-                .with("talker", "tty", json!(false))
-                .text(),
-        )
-        .await;
-    logs.find(|line| line["message"] == "the end").await;
+    let target = Target::of(&[("talker", script)])
+        .with("talker", "tty", json!(false))
+        .text();
+    // A client that reads all the while: one that does not loses lines, as the stalled one does.
+    tokio::join!(
+        device.converge(&target),
+        logs.find(|line| line["message"] == "the end")
+    );
 }
 
 #[tokio::test]
