@@ -187,7 +187,11 @@ async fn a_service_that_is_started_again_is_heard_again() {
 async fn a_tail_replays_what_the_engine_kept() {
     let (device, mut logs) = speaking("for i in 1 2 3; do echo line $i; done").await;
     logs.find(|line| line["message"] == "line 3").await;
-    let mut late = device.agent.endpoint().lines("/os/v1/logs?tail=2").await;
+    let mut late = device
+        .agent
+        .endpoint()
+        .lines("/os/v1/logs?tail=2&service=talker")
+        .await;
     assert_eq!(late.find(of_service).await["message"], "line 2");
     assert_eq!(late.find(of_service).await["message"], "line 3");
 }
