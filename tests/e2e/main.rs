@@ -2,8 +2,8 @@
 
 mod bad_projects;
 mod discovery;
-mod install;
 mod ignore;
+mod install;
 mod interruptions;
 mod projects;
 mod push;
