@@ -76,9 +76,10 @@ impl Reconciler {
         self.put(made);
     }
 
-    /// Without a reading, what was last read stands; the present target counts as not yet looked at.
+    /// Without a reading, what was last read stands, and who follows the present target is told what is wrong.
     pub(super) fn publish_fault(&self, fault: String) {
         let mut made = self.publish.borrow().as_ref().clone();
+        made.report.generation = self.generation;
         made.report.state = ApplyState::Failing;
         made.report.waiting = Some(fault.clone());
         made.report.faults = self.faults();

@@ -20,6 +20,8 @@ use crate::model::{
 pub(crate) struct Snapshot {
     /// For our own API.
     pub(crate) report: Report,
+    /// The target with which the world was last read: of a later one nothing is known but what the report says.
+    pub(crate) seen: u64,
     /// For the reference's API, the newest container first.
     pub(crate) containers: Vec<ContainerStatus>,
     /// For the reference's API.
@@ -42,6 +44,7 @@ impl Default for Snapshot {
                 images: Vec::new(),
                 faults: Vec::new(),
             },
+            seen: 0,
             containers: Vec::new(),
             images: Vec::new(),
             release: None,
@@ -115,6 +118,7 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             images: images.clone(),
             faults,
         },
+        seen: sources.generation,
         containers: containers
             .into_iter()
             .map(|container| container_status(container, &doing))

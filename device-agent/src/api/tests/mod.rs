@@ -106,6 +106,7 @@ impl Device {
                 state: ApplyState::Applied,
                 ..Snapshot::default().report
             },
+            seen: 0,
             containers,
             images,
             release: Some("10ca12e1ea5e".to_owned()),
