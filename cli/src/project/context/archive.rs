@@ -87,12 +87,17 @@ fn owners(entries: &[Entry]) -> BTreeMap<&[u8], (u64, u64)> {
         }
     }
     // Numbers that every engine can map, also one that has only a range of 65536 of its own.
-    let number = |bytes: [u8; 4]| 1 + u64::from(u32::from_le_bytes(bytes) % 60_000);
+    let number = |half: u64| 1 + half % 60_000;
     links
         .into_iter()
         .map(|(bearer, hasher)| {
-            let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
-            (bearer, (number([a, b, c, d]), number([e, f, g, h])))
+            let hash = hasher.finalize();
+            let bits = hash
+                .as_bytes()
+                .first_chunk()
+                .copied()
+                .map_or(0, u64::from_le_bytes);
+            (bearer, (number(bits & 0xffff_ffff), number(bits >> 32)))
         })
         .collect()
 }

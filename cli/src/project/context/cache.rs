@@ -46,8 +46,8 @@ pub(super) struct Cache {
 pub(super) struct Writer {
     file: File,
     path: PathBuf,
-    /// The file system's time at which the hashing began.
-    began: i64,
+    /// The file system's time at which the hashing began, nanoseconds since 1970.
+    pub(super) began: i64,
 }
 
 impl Cache {

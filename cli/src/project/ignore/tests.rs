@@ -41,7 +41,7 @@ fn cases(text: &str) -> Vec<Case> {
         };
         match line {
             "ignore:" | "tree:" | "kept:" | "kept by the older builder:" | "error:" => {
-                section = line
+                section = line;
             }
             _ => {
                 let visible = line
@@ -115,7 +115,7 @@ fn keeps_what_the_engine_keeps() {
         let rules = Rules::plain(Path::new(".dockerignore"), text.as_bytes());
         match (&case.error, rules) {
             (Some(part), Err(error)) => {
-                assert!(error.to_string().contains(part), "{}: {error}", case.name)
+                assert!(error.to_string().contains(part), "{}: {error}", case.name);
             }
             (None, Ok(rules)) => {
                 let kept: BTreeSet<String> = case.kept.into_iter().collect();
@@ -211,9 +211,8 @@ mod reference {
 
     fn parts(pattern: &[&str], path: &[&str]) -> bool {
         match (pattern.split_first(), path.split_first()) {
-            (None, None) => true,
+            (None, None) | (Some((&"**", [])), Some(_)) => true,
             (Some((&"**", rest)), _) if !rest.is_empty() && parts(rest, path) => true,
-            (Some((&"**", [])), Some(_)) => true,
             (Some((&"**", _)), Some((_, path))) => parts(pattern, path),
             (Some((one, rest)), Some((other, path))) => {
                 part(one.as_bytes(), other.as_bytes()) && parts(rest, path)
