@@ -25,7 +25,7 @@ pub struct Args {
     /// Lines of the device itself: only these, or beside those of --service
     #[arg(long, short = 'S')]
     system: bool,
-    /// Begin with the last N lines of each service
+    /// Begin with the last N lines that the device kept
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100_000))]
     tail: Option<u32>,
     /// End after the lines of --tail instead of waiting for new ones

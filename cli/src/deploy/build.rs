@@ -225,6 +225,7 @@ fn step_of(progress: Progress, total: u64, lines: &mut VecDeque<String>) -> Opti
             keep(line.clone());
             Step::Output(line)
         }
+        Progress::Said(BuildEvent::Note(line)) => Step::Note(line),
         Progress::Said(BuildEvent::Layer { bytes, .. }) => {
             let (bytes, total) = bytes?;
             Step::Pulled { bytes, total }

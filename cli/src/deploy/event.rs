@@ -74,6 +74,8 @@ pub enum Step {
     Cached,
     /// A line of the build.
     Output(String),
+    /// A line of the builder's own bookkeeping.
+    Note(String),
     /// Layers are being pulled.
     Pulled {
         /// Bytes so far.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    DeployError, Event, Events, Facts, ServiceOutcome, Step, build,
+    DeployError, Event, Events, Facts, ServiceFailure, ServiceOutcome, build,
     changes::{compare, of_report},
     logs::LogTap,
     plan, prepare,
@@ -59,8 +59,12 @@ pub struct Options<'a> {
 pub struct Outcome {
     /// The device was there already: nothing was built, and nothing was sent.
     pub unchanged: bool,
+    /// Whether an image was built or pulled.
+    pub built: bool,
     /// The services, in the project's order.
     pub services: Vec<ServiceOutcome>,
+    /// Services that were started and have failed since.
+    pub ended: Vec<ServiceFailure>,
     /// Services that are no longer on the device.
     pub removed: Vec<String>,
     /// The open log stream, from which no line has been missed since the device was given its target.
@@ -135,10 +139,36 @@ pub async fn run(
     let (services, removed) = compare(&names, &settled.before, &settled.after);
     Ok(Outcome {
         unchanged: false,
+        built: fresh,
+        ended: ended(deployment, &services, &mut tap).await,
         services,
         removed,
         logs: tap.into_stream(),
     })
+}
+
+/// The services that ended with an error as soon as they were started, with the last lines of their logs.
+async fn ended(
+    deployment: &Deployment<'_>,
+    services: &[ServiceOutcome],
+    tap: &mut LogTap,
+) -> Vec<ServiceFailure> {
+    let failed = |service: &&ServiceOutcome| service.exit_code.is_some_and(|code| code != 0);
+    if services.iter().any(|service| failed(&service)) {
+        tap.drain(deployment.events).await;
+    }
+    services
+        .iter()
+        .filter(failed)
+        .map(|service| ServiceFailure {
+            service: Some(service.service.clone()),
+            reason: format!(
+                "has ended with code {}",
+                service.exit_code.unwrap_or_default()
+            ),
+            lines: tap.last_lines(&service.service),
+        })
+        .collect()
 }
 
 /// Whether our agent holds exactly this target, with exactly these images, and is done with it.
@@ -167,14 +197,12 @@ async fn already_there(
     if !healthy {
         return Ok(None);
     }
-    for state in &states {
-        let step = Step::Status(state.status.clone());
-        deployment.events.step(&state.name, step);
-    }
     let (services, _) = compare(names, &states, &states);
     Ok(Some(Outcome {
         unchanged: true,
+        built: false,
         services,
+        ended: Vec::new(),
         removed: Vec::new(),
         logs: None,
     }))

@@ -214,6 +214,7 @@ impl Outcome {
             | BuildEvent::Step { .. }
             | BuildEvent::Cached
             | BuildEvent::Line(_)
+            | BuildEvent::Note(_)
             | BuildEvent::Layer { .. } => {}
         }
     }

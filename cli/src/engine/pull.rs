@@ -70,6 +70,7 @@ impl Engine {
                         BuildEvent::Step { .. }
                         | BuildEvent::Cached
                         | BuildEvent::Line(_)
+                        | BuildEvent::Note(_)
                         | BuildEvent::Image(_) => {}
                     }
                 }

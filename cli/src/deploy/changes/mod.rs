@@ -65,6 +65,10 @@ impl Port {
     pub fn url(&self, device: Option<IpAddr>) -> Option<String> {
         let address = SocketAddr::new(self.address.or(device)?, self.port);
         Some(match self.protocol.as_str() {
+            "tcp" if self.port == 80 => match address.ip() {
+                IpAddr::V4(ip) => format!("http://{ip}"),
+                IpAddr::V6(ip) => format!("http://[{ip}]"),
+            },
             "tcp" => format!("http://{address}"),
             other => format!("{other}://{address}"),
         })

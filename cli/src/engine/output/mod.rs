@@ -21,8 +21,10 @@ pub enum BuildEvent {
     },
     /// The step's result was in the engine's cache.
     Cached,
-    /// A line of output.
+    /// A line that a build step wrote, or that the builder says to people.
     Line(String),
+    /// A line of the builder's own bookkeeping.
+    Note(String),
     /// A layer of a base image is being fetched.
     Layer {
         /// The layer's short id.
@@ -141,7 +143,12 @@ impl Output {
         {
             events.push(BuildEvent::Image(id.to_owned()));
         }
-        events.push(BuildEvent::Line(line.to_owned()));
+        let line = line.to_owned();
+        events.push(if is_bookkeeping(&line) {
+            BuildEvent::Note(line)
+        } else {
+            BuildEvent::Line(line)
+        });
     }
 }
 
@@ -150,6 +157,18 @@ fn step(line: &str) -> Option<(u32, u32, &str)> {
     let (counts, text) = line.strip_prefix("Step ")?.split_once(" : ")?;
     let (number, of) = counts.split_once('/')?;
     Some((number.parse().ok()?, of.parse().ok()?, text))
+}
+
+fn is_bookkeeping(line: &str) -> bool {
+    line == " --->"
+        || [
+            " ---> ",
+            "Removing intermediate container ",
+            "Successfully built ",
+            "Successfully tagged ",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 fn is_short_id(text: &str) -> bool {

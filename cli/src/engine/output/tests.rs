@@ -22,6 +22,10 @@ fn line(text: &str) -> BuildEvent {
     BuildEvent::Line(text.to_owned())
 }
 
+fn note(text: &str) -> BuildEvent {
+    BuildEvent::Note(text.to_owned())
+}
+
 #[test]
 fn the_recorded_cached_build_is_read() {
     let events = read(&[
@@ -40,18 +44,18 @@ fn the_recorded_cached_build_is_read() {
         events,
         [
             step(1, 3, "FROM scratch"),
-            line(" --->"),
+            note(" --->"),
             step(2, 3, "COPY busybox /bin/busybox"),
             BuildEvent::Cached,
-            line(" ---> Using cache"),
-            line(" ---> 652ef4f8b660"),
+            note(" ---> Using cache"),
+            note(" ---> 652ef4f8b660"),
             BuildEvent::Image(
                 "sha256:ab5271f25fc2f207c8a187333d7bd2e72cd8cc8d551dba1501eaf68260edf842"
                     .to_owned()
             ),
             BuildEvent::Image("ab5271f25fc2".to_owned()),
-            line("Successfully built ab5271f25fc2"),
-            line("Successfully tagged local_image_main:latest"),
+            note("Successfully built ab5271f25fc2"),
+            note("Successfully tagged local_image_main:latest"),
         ]
     );
 }
@@ -65,7 +69,7 @@ fn the_recorded_failure_is_read() {
     assert_eq!(
         events,
         [
-            line(" ---> Running in ce6b39801959"),
+            note(" ---> Running in ce6b39801959"),
             BuildEvent::Failed(
                 "The command '/bin/busybox false' returned a non-zero code: 1".to_owned()
             ),

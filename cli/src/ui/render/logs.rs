@@ -97,13 +97,13 @@ impl<'a> LogView<'a> {
         if !self.filter.shows(line) {
             return Ok(());
         }
-        if self.console.is_json() {
-            return self.console.json(line);
-        }
         if line.timestamp.is_none() {
             // The greeting says only that the stream is open.
             self.console.detail(&neutralise(&line.message));
             return Ok(());
+        }
+        if self.console.is_json() {
+            return self.console.json(line);
         }
         let text = self.text(line, dropped);
         self.console.data(&text)
