@@ -39,8 +39,7 @@ pub(crate) struct Known<'a> {
     pub(crate) target: Option<&'a Target>,
     pub(crate) failures: &'a BTreeMap<String, Failure>,
     pub(crate) memory: &'a Memory,
-    /// Engine image ids by reference, as they were when this target was first looked at: an image that is built
-    /// meanwhile takes effect with the next target, not in the middle of this one.
+    /// Engine image ids by reference, for those that must not be looked up by their name.
     pub(crate) pinned: &'a BTreeMap<String, String>,
 }
 

@@ -47,7 +47,7 @@ fn nonsense() -> Vec<(Value, &'static str)> {
         (one().with("one", "labels", json!({"a": true})).0, "labels"),
         (
             one().with("one", "serviceName", json!("../../etc")).0,
-            "../../etc",
+            "services.1.serviceName",
         ),
         (one().with("one", "serviceName", json!("")).0, "serviceName"),
         (one().with("one", "serviceName", json!(7)).0, "serviceName"),

@@ -53,7 +53,10 @@ pub(crate) async fn traces(workstation: &Workstation, engine: &Engine) -> BTreeS
     let state = workstation.home().join(".local/state/os/simulated");
     if let Ok(entries) = fs_err::read_dir(&state) {
         for entry in entries {
-            found.insert(format!("file {}", entry.expect("an entry").path().display()));
+            found.insert(format!(
+                "file {}",
+                entry.expect("an entry").path().display()
+            ));
         }
     }
     found

@@ -153,22 +153,25 @@ async fn ended(
     services: &[ServiceOutcome],
     tap: &mut LogTap,
 ) -> Vec<ServiceFailure> {
-    let failed = |service: &&ServiceOutcome| service.exit_code.is_some_and(|code| code != 0);
-    if services.iter().any(|service| failed(&service)) {
+    if !failures(services, |_| Vec::new()).is_empty() {
         tap.drain(deployment.events).await;
     }
-    services
-        .iter()
-        .filter(failed)
-        .map(|service| ServiceFailure {
+    failures(services, |service| tap.last_lines(service))
+}
+
+fn failures(
+    services: &[ServiceOutcome],
+    lines: impl Fn(&str) -> Vec<String>,
+) -> Vec<ServiceFailure> {
+    let failed = services.iter().filter_map(|service| {
+        let code = service.exit_code.filter(|code| *code != 0)?;
+        Some(ServiceFailure {
             service: Some(service.service.clone()),
-            reason: format!(
-                "has ended with code {}",
-                service.exit_code.unwrap_or_default()
-            ),
-            lines: tap.last_lines(&service.service),
+            reason: format!("has ended with code {code}"),
+            lines: lines(&service.service),
         })
-        .collect()
+    });
+    failed.collect()
 }
 
 /// Whether our agent holds exactly this target, with exactly these images, and is done with it.
@@ -201,8 +204,8 @@ async fn already_there(
     Ok(Some(Outcome {
         unchanged: true,
         built: false,
+        ended: failures(&services, |_| Vec::new()),
         services,
-        ended: Vec::new(),
         removed: Vec::new(),
         logs: None,
     }))

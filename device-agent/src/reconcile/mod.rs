@@ -19,7 +19,7 @@ use crate::engine::{Connected, EngineError, Link};
 use crate::execute::Executor;
 use crate::logs::Hub;
 use crate::memory::Memory;
-use crate::model::{Batch, DeviceFacts, Failure, Millis, Plan, Step, Target};
+use crate::model::{Batch, DeviceFacts, Failure, Millis, Observed, Plan, Step, Target};
 use crate::observe::{Known, World, observe};
 use crate::plan;
 use crate::report::{ServiceKey, Snapshot};
@@ -141,6 +141,8 @@ impl Reconciler {
         match plan::plan(&world.observed, target, now()) {
             Plan::Converged => {
                 self.batches = 0;
+                // What failed on the way is not needed any more.
+                self.failures.clear();
                 self.publish(&world, Some(target), &Batch::default(), None);
                 Next::Wait(None)
             }
@@ -192,18 +194,30 @@ impl Reconciler {
     }
 
     async fn observe(
-        &self,
+        &mut self,
         connected: &Connected,
         target: Option<&Target>,
     ) -> Result<World, EngineError> {
-        let known = Known {
+        let world = observe(connected, self.known(target)).await?;
+        let present = pins(&world.observed);
+        let before = self.pinned.len();
+        self.pinned
+            .retain(|reference, _| present.contains_key(reference));
+        if self.pinned.len() == before {
+            return Ok(world);
+        }
+        // Somebody took a container away: its service gets what its image's name means now.
+        observe(connected, self.known(target)).await
+    }
+
+    fn known<'a>(&'a self, target: Option<&'a Target>) -> Known<'a> {
+        Known {
             facts: &self.inputs.facts,
             target,
             failures: &self.failures,
             memory: &self.inputs.memory,
             pinned: &self.pinned,
-        };
-        observe(connected, known).await
+        }
     }
 
     /// Gives keys to the services that the planner says need one.
@@ -222,11 +236,7 @@ impl Reconciler {
 
     /// Keeps what later readings must know, and forgets what is gone.
     fn remember(&mut self, world: &World) {
-        for (reference, facts) in &world.observed.images {
-            self.pinned
-                .entry(reference.clone())
-                .or_insert_with(|| facts.id.clone());
-        }
+        self.pinned = pins(&world.observed);
         let still: BTreeSet<&str> = world
             .observed
             .containers
@@ -325,6 +335,22 @@ impl Reconciler {
             }
         }
     }
+}
+
+/// Engine image ids by the references that stand for them, as long as a container is made from them. An image that is
+/// built anew under the same name takes effect with the next target, not while the services before it still build.
+fn pins(observed: &Observed) -> BTreeMap<String, String> {
+    observed
+        .images
+        .iter()
+        .filter(|(_, facts)| {
+            observed
+                .containers
+                .iter()
+                .any(|container| container.config.image == facts.id)
+        })
+        .map(|(reference, facts)| (reference.clone(), facts.id.clone()))
+        .collect()
 }
 
 /// Milliseconds since the Unix epoch.

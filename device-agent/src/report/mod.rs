@@ -89,13 +89,7 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             .filter(|container| !named.contains(&container.id))
             .map(|container| service_report(sources, container, &doing, &errors)),
     );
-    let state = if !sources.doing.0.is_empty() {
-        ApplyState::Applying
-    } else if sources.observed.failures.is_empty() && sources.waiting.is_none() {
-        ApplyState::Applied
-    } else {
-        ApplyState::Failing
-    };
+    let state = state(sources);
     let mut faults = sources.faults.to_vec();
     faults.extend(
         sources
@@ -127,6 +121,24 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             .target
             .and_then(|target| target.apps.values().find_map(|app| app.commit.clone())),
         progress: sources.pulls.values().copied().min(),
+    }
+}
+
+/// What is waited for counts as a failure, for followers would wait with us; only the engine's own removal of a
+/// container is sure to end.
+fn state(sources: &Sources<'_>) -> ApplyState {
+    let observed = sources.observed;
+    let removing = || {
+        observed
+            .containers
+            .iter()
+            .any(|container| container.state == ContainerState::Removing)
+    };
+    match (sources.doing.0.is_empty(), sources.waiting) {
+        (false, _) => ApplyState::Applying,
+        (true, None) if observed.failures.is_empty() => ApplyState::Applied,
+        (true, Some(_)) if observed.failures.is_empty() && removing() => ApplyState::Applying,
+        (true, _) => ApplyState::Failing,
     }
 }
 

@@ -235,3 +235,18 @@ fn containers_that_are_not_wanted_are_listed_too() {
         .collect();
     assert_eq!(newest, ["a", "b", "c"]);
 }
+
+#[test]
+fn only_the_engines_own_removal_is_waited_for_without_calling_it_a_failure() {
+    let because = Some("web waits for an old container to be gone");
+    let mut old = container("web", "a", 1);
+    let target = target(&["web"]);
+    let state = |world: &Observed| {
+        told(world, Some(&target), &Batch::default(), because)
+            .report
+            .state
+    };
+    assert_eq!(state(&observed(vec![old.clone()])), ApplyState::Failing);
+    old.state = ContainerState::Removing;
+    assert_eq!(state(&observed(vec![old])), ApplyState::Applying);
+}

@@ -123,7 +123,9 @@ impl Output {
 
     fn flush(&mut self, events: &mut Vec<BuildEvent>) {
         let line = std::mem::take(&mut self.partial);
+        // The classic builder colours what a step writes to standard error, and ends the colour in the next line.
         let line = line.trim_end();
+        let line = line.strip_prefix("\u{1b}[0m").unwrap_or(line);
         if line.is_empty() {
             return;
         }

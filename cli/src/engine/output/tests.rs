@@ -78,6 +78,21 @@ fn the_recorded_failure_is_read() {
 }
 
 #[test]
+fn the_end_of_a_colour_is_no_part_of_the_next_line() {
+    let events = read(&[
+        r#"{"stream":"\u001b[91mbad\n\u001b[0m"}"#,
+        r#"{"stream":"Removing intermediate container 4c97a340a351\n"}"#,
+    ]);
+    assert_eq!(
+        events,
+        [
+            line("\u{1b}[91mbad"),
+            note("Removing intermediate container 4c97a340a351"),
+        ]
+    );
+}
+
+#[test]
 fn output_in_pieces_becomes_lines() {
     let events = read(&[
         r#"{"stream":"half a "}"#,

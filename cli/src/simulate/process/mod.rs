@@ -183,9 +183,14 @@ pub(super) async fn start(
         .spawn()
         .map_err(spawn)?;
     let pid = child.id().unwrap_or_default();
+    let unready = Unready::watch(pid).map_err(spawn)?;
     let name = || identity.name.clone();
     tokio::select! {
-        answer = ready.wait() => answer.map(|()| Started { pid }).map_err(spawn),
+        answer = ready.wait() => {
+            answer.map_err(spawn)?;
+            unready.disarm();
+            Ok(Started { pid })
+        }
         status = child.wait() => Err(AgentError::Ended {
             name: name(),
             status: status.map_err(spawn)?,
@@ -196,6 +201,37 @@ pub(super) async fn start(
             log: tail(&folder.log()),
         }),
     }
+}
+
+/// A process that was started and is not ready: unless it becomes so, it is killed, also when nobody waits for it any more.
+struct Unready(Option<OwnedFd>);
+
+impl Unready {
+    fn watch(pid: u32) -> io::Result<Self> {
+        match handle_of(pid) {
+            // It has ended already; whoever waits for it is told.
+            Err(rustix::io::Errno::SRCH) => Ok(Self(None)),
+            handle => Ok(Self(Some(handle?))),
+        }
+    }
+
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unready {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            // It may have ended by itself.
+            pidfd_send_signal(handle, Signal::KILL).ok();
+        }
+    }
+}
+
+fn handle_of(pid: u32) -> rustix::io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pidfd_open(pid.ok_or(rustix::io::Errno::SRCH)?, PidfdFlags::empty())
 }
 
 /// The socket on which the agent says that it is ready, as it would say to systemd. Removed when it is dropped.
@@ -274,8 +310,7 @@ pub(super) fn find(state: &Path) -> Vec<Agent> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid| is_agent(*pid, state))
         .filter_map(|pid: u32| {
-            let raw = Pid::from_raw(i32::try_from(pid).ok()?)?;
-            let handle = pidfd_open(raw, PidfdFlags::empty()).ok()?;
+            let handle = handle_of(pid).ok()?;
             // Between the look and the handle the id may have gone to another process: look again.
             is_agent(pid, state).then_some(Agent { pid, handle })
         })

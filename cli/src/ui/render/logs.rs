@@ -13,15 +13,13 @@ use crate::{
     deploy::LogEvent,
     ui::{
         Console,
+        render::foreign,
         style::{self, neutralise, paint},
     },
 };
 
 /// Columns that a service's name may take before it stops pushing the text to the right.
 const WIDEST_NAME: usize = 24;
-
-/// Longest colour sequence that is kept.
-const LONGEST_SEQUENCE: usize = 32;
 
 /// Which lines are shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,6 +61,12 @@ impl<'a> LogView<'a> {
             zone: TimeZone::system(),
             width: width.min(WIDEST_NAME),
         }
+    }
+
+    /// Whether lines of the device itself were asked for.
+    #[must_use]
+    pub fn wants_system(&self) -> bool {
+        self.filter.system
     }
 
     /// Shows what happened to the log.
@@ -127,7 +131,10 @@ impl<'a> LogView<'a> {
             "{} {}{padding} {mark} {}",
             paint(colour, style::FAINT, &self.time(line)),
             paint(colour, name_style, &shown),
-            message(&line.message, colour)
+            match line.is_system {
+                Some(true) => foreign::line(&short_ids(&line.message), colour),
+                Some(false) | None => foreign::line(&line.message, colour),
+            }
         );
         if dropped > 0 {
             text.push_str(&paint(
@@ -154,6 +161,26 @@ impl<'a> LogView<'a> {
     }
 }
 
+/// Image ids as people read them: `sha256:` and 64 digits become 12 digits.
+fn short_ids(text: &str) -> String {
+    let mut out = String::new();
+    let mut parts = text.split("sha256:");
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let (id, rest) = part.split_at(digits);
+        match id.get(..12) {
+            Some(short) if digits == 64 => out.push_str(short),
+            _ => {
+                out.push_str("sha256:");
+                out.push_str(id);
+            }
+        }
+        out.push_str(rest);
+    }
+    out
+}
+
 fn delay(duration: std::time::Duration) -> String {
     if duration.as_secs() == 0 {
         format!("{} ms", duration.as_millis())
@@ -162,87 +189,26 @@ fn delay(duration: std::time::Duration) -> String {
     }
 }
 
-/// A message as it may be written to a terminal. Of text that a carriage return wrote over, only what would be seen is shown.
-fn message(text: &str, colour: bool) -> String {
-    let text = text.trim_end_matches('\r');
-    let text = text
-        .rsplit('\r')
-        .find(|part| !part.is_empty())
-        .unwrap_or("");
-    if !text.contains('\u{1b}') {
-        return neutralise(text).into_owned();
-    }
-    let mut out = String::new();
-    let mut coloured = false;
-    let mut rest = text;
-    while let Some(start) = rest.find('\u{1b}') {
-        let (before, sequence) = rest.split_at(start);
-        out.push_str(&neutralise(before));
-        let length = colour_sequence(sequence).unwrap_or(0);
-        let (kept, after) = sequence.split_at(length);
-        if length == 0 {
-            out.push_str("\\u{1b}");
-            rest = after.strip_prefix('\u{1b}').unwrap_or(after);
-            continue;
-        }
-        if colour {
-            out.push_str(kept);
-            coloured = true;
-        }
-        rest = after;
-    }
-    out.push_str(&neutralise(rest));
-    if coloured {
-        out.push_str("\u{1b}[0m");
-    }
-    out
-}
-
-/// Length of the colour sequence at the beginning of `text`: `ESC [ digits and semicolons m`.
-fn colour_sequence(text: &str) -> Option<usize> {
-    let parameters = text.strip_prefix("\u{1b}[")?;
-    let end = parameters.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
-    let fits = end <= LONGEST_SEQUENCE && parameters.get(end..)?.starts_with('m');
-    fits.then_some(end + 3)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn colours_stay_where_they_are_shown_and_nothing_else_does() {
-        for (text, plain, coloured) in [
-            ("hello\r", "hello", "hello"),
-            ("10%\r20%\r100%\r", "100%", "100%"),
-            ("\r\r", "", ""),
-            ("a\tb", "a\tb", "a\tb"),
+    fn image_ids_are_shortened_and_nothing_else_is() {
+        let id = "0123456789abcdef".repeat(4);
+        for (text, shown) in [
             (
-                "\u{1b}[31mred\u{1b}[0m",
-                "red",
-                "\u{1b}[31mred\u{1b}[0m\u{1b}[0m",
+                format!("Killed 'web sha256:{id}'"),
+                "Killed 'web 0123456789ab'".to_owned(),
             ),
-            ("\u{1b}[1;38;5;8mx", "x", "\u{1b}[1;38;5;8mx\u{1b}[0m"),
-            ("\u{1b}[2Jgone", "\\u{1b}[2Jgone", "\\u{1b}[2Jgone"),
             (
-                "\u{1b}]0;title\u{7}",
-                "\\u{1b}]0;title\\u{7}",
-                "\\u{1b}]0;title\\u{7}",
+                "sha256:abc sha256:é".to_owned(),
+                "sha256:abc sha256:é".to_owned(),
             ),
-            ("\u{1b}\u{1b}[31m", "\\u{1b}", "\\u{1b}\u{1b}[31m\u{1b}[0m"),
-            ("\u{1b}[31", "\\u{1b}[31", "\\u{1b}[31"),
-            (
-                "\u{9b}31m\u{202e}",
-                "\\u{9b}31m\\u{202e}",
-                "\\u{9b}31m\\u{202e}",
-            ),
-            ("\u{fffd} äöü", "\u{fffd} äöü", "\u{fffd} äöü"),
+            ("plain".to_owned(), "plain".to_owned()),
         ] {
-            assert_eq!(message(text, false), plain, "{text:?}");
-            assert_eq!(message(text, true), coloured, "{text:?}");
+            assert_eq!(short_ids(&text), shown);
         }
-        let long = format!("\u{1b}[{}m", "1;".repeat(20));
-        assert!(message(&long, true).starts_with("\\u{1b}["));
     }
 
     #[test]

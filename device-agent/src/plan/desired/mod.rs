@@ -11,6 +11,8 @@ mod labels;
 mod network;
 mod resource;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use crate::model::{App, DeviceFacts, ImageFacts, Service, ServiceConfig};
 use crate::target::compose::{self, Composition, NetworkMode};

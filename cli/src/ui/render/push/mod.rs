@@ -8,7 +8,7 @@ use std::{io, net::IpAddr, time::Instant};
 use agent_api::log::LogLine;
 use serde_json::json;
 
-use super::{logs::LogView, progress::duration};
+use super::{foreign, logs::LogView, progress::duration};
 use crate::{
     deploy::{BuildFailure, Change, DeployError, Event, Outcome, ServiceFailure},
     project::Warning,
@@ -74,10 +74,11 @@ impl<'a> PushView<'a> {
         Ok(())
     }
 
+    /// What the device says about its services is told by their lines already, unless it was asked for.
     fn log(&mut self, line: &LogLine) -> io::Result<()> {
         match &mut self.logs {
-            Some(view) => view.line(line, 0),
-            None => Ok(()),
+            Some(view) if line.is_system != Some(true) || view.wants_system() => view.line(line, 0),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -215,7 +216,8 @@ impl<'a> PushView<'a> {
         self.console
             .say(&format!("{}  {what}:", self.rows.prefix(&service)));
         for line in lines {
-            self.console.say(&format!("  {}", neutralise(line)));
+            let line = foreign::line(line, self.console.stderr_colour());
+            self.console.say(&format!("  {line}"));
         }
     }
 }

@@ -12,7 +12,10 @@ use crate::{
     deploy::{Action, Step},
     ui::{
         Console, Level,
-        render::progress::{bytes, transfer},
+        render::{
+            foreign,
+            progress::{bytes, transfer},
+        },
         style::{self, neutralise, paint},
     },
 };
@@ -152,14 +155,15 @@ impl<'a> Rows<'a> {
             }
             Step::Output(text) => {
                 self.tell_step(name, "");
-                let text = neutralise(&text).into_owned();
+                let text = foreign::line(&text, self.console.stderr_colour());
                 if self.console.level() == Level::Verbose || !self.console.draws_bars() {
                     self.tell(name, &text);
                 }
                 let step = self.by_name.get(name).map(|row| row.step.clone());
+                let shown = foreign::line(&text, false);
                 self.show(
                     name,
-                    format!("{}: {}", step.unwrap_or_default(), text.trim()),
+                    format!("{}: {}", step.unwrap_or_default(), shown.trim()),
                 );
             }
             _ => {}

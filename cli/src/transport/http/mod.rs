@@ -421,3 +421,6 @@ fn innermost(error: &dyn Error) -> String {
     }
     innermost.to_string()
 }
+
+#[cfg(test)]
+mod tests;
