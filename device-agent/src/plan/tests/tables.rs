@@ -182,6 +182,9 @@ fn happen(world: &mut Observed, event: &Value) {
         if let Some(error) = text("error") {
             error.clone_into(&mut container.error);
         }
+        if let Some(by_agent) = event["stopped_by_agent"].as_bool() {
+            container.stopped_by_agent = by_agent;
+        }
         if let Some(ever) = event["ever_started"].as_bool() {
             container.ever_started = ever;
         }
