@@ -132,7 +132,7 @@ impl Reconciler {
             }
         };
         self.delay = FIRST_DELAY;
-        self.remember(&world);
+        self.remember(&world, target);
         let Some(target) = target else {
             // Nothing was ever asked for: what runs is left alone.
             self.publish(&world, None, &Batch::default(), None);
@@ -199,7 +199,7 @@ impl Reconciler {
         target: Option<&Target>,
     ) -> Result<World, EngineError> {
         let world = observe(connected, self.known(target)).await?;
-        let present = pins(&world.observed);
+        let present = pins(&world.observed, target);
         let before = self.pinned.len();
         self.pinned
             .retain(|reference, _| present.contains_key(reference));
@@ -235,8 +235,8 @@ impl Reconciler {
     }
 
     /// Keeps what later readings must know, and forgets what is gone.
-    fn remember(&mut self, world: &World) {
-        self.pinned = pins(&world.observed);
+    fn remember(&mut self, world: &World, target: Option<&Target>) {
+        self.pinned = pins(&world.observed, target);
         let still: BTreeSet<&str> = world
             .observed
             .containers
@@ -337,19 +337,25 @@ impl Reconciler {
     }
 }
 
-/// Engine image ids by the references that stand for them, as long as a container is made from them. An image that is
-/// built anew under the same name takes effect with the next target, not while the services before it still build.
-fn pins(observed: &Observed) -> BTreeMap<String, String> {
-    observed
-        .images
-        .iter()
-        .filter(|(_, facts)| {
-            observed
-                .containers
-                .iter()
-                .any(|container| container.config.image == facts.id)
+/// Engine image ids by the references that stand for them, as long as a service's container is made from them. An image
+/// that is built anew under the same name takes effect with the next target, not while the services before it still
+/// build.
+fn pins(observed: &Observed, target: Option<&Target>) -> BTreeMap<String, String> {
+    let made_from = |app: u32, service: &str, image: &str| {
+        observed.containers.iter().any(|container| {
+            container.app_id == app
+                && container.service_name == service
+                && container.config.image == image
         })
-        .map(|(reference, facts)| (reference.clone(), facts.id.clone()))
+    };
+    target
+        .into_iter()
+        .flat_map(|target| target.apps.values())
+        .flat_map(|app| app.services.values().map(move |service| (app.id, service)))
+        .filter_map(|(app, service)| {
+            let id = &observed.images.get(&service.image)?.id;
+            made_from(app, &service.name, id).then(|| (service.image.clone(), id.clone()))
+        })
         .collect()
 }
 
