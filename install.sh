@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 usage() {
     cat <<'HELP'
-Usage: ./install.sh [--prefix DIR] [--demo | --uninstall] [--debug-build]
+Usage: ./install.sh [--prefix DIR] [--demo | --uninstall] [--built DIR]
 
 Builds `os` (the workstation command) and `os-agent` (the device's agent, used by simulated devices) with cargo and installs them
 with their shell completions. Nothing of that needs root. Safe to run again: it then updates what is there.
@@ -14,7 +14,7 @@ with their shell completions. Nothing of that needs root. Safe to run again: it 
   --demo          sets up what is missing (also a container engine, from Debian's packages), installs, starts a simulated device,
                   finds it, pushes a sample to it, shows its logs and fetches its page
   --uninstall     removes what was installed, the simulated devices, and what the demo started; packages stay
-  --debug-build   for developers: builds in seconds what runs slower
+  --built DIR     for developers: installs the programs of this folder (target/debug) instead of building them
   --help          this text
 HELP
 }
@@ -31,14 +31,14 @@ fail() {
 main() {
     local action=install
     prefix=${HOME:?HOME is not set}/.local
-    profile=release
+    built=
     while [ $# -gt 0 ]; do
         case $1 in
             --prefix) [ $# -ge 2 ] || fail '--prefix needs a folder'; prefix=$2; shift ;;
             --prefix=*) prefix=${1#*=} ;;
             --demo) action=demo ;;
             --uninstall) action=uninstall ;;
-            --debug-build) profile=dev ;;
+            --built) [ $# -ge 2 ] && [ -n "$2" ] || fail '--built needs a folder'; built=$2; shift ;;
             -h | --help) usage; exit 0 ;;
             *) usage >&2; fail "unknown option $1" ;;
         esac
@@ -46,6 +46,7 @@ main() {
     done
     [ -n "$prefix" ] || fail '--prefix needs a folder'
     case $prefix in /*) ;; *) prefix=$OLDPWD/$prefix ;; esac
+    case $built in '' | /*) ;; *) built=$OLDPWD/$built ;; esac
 
     # One line for each file (f) and folder (d) that was created, relative to the prefix.
     manifest=$prefix/share/os/installed
@@ -71,24 +72,21 @@ install() {
 }
 
 check_build_tools() {
+    [ -z "$built" ] || return 0
     command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
     command -v cargo >/dev/null || fail 'cargo is missing' 'install Rust as https://rustup.rs says, then run this again'
     command -v cc >/dev/null || fail 'a linker is missing' 'sudo apt-get install gcc libc6-dev'
 }
 
 build() {
-    local how='optimised for size; this takes some minutes'
-    [ $profile = release ] || how='not optimised'
-    step "build ($how)"
-    cargo build --locked --profile $profile -p os-cli -p os-agent
+    [ -z "$built" ] || return 0
+    step 'build (optimised for size; this takes some minutes)'
+    cargo build --locked --release -p os-cli -p os-agent
+    built=$(cargo metadata --locked --offline --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
 }
 
 install_files() {
     step "install into $prefix"
-    local built
-    built=$(cargo metadata --locked --offline --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
-    case $profile in dev) built=$built/debug ;; *) built=$built/release ;; esac
-
     installed=()
     put_folder share/os
     put 755 "$built/os" bin/os
@@ -108,7 +106,7 @@ put() {
     record f "$to"
     command install -m "$mode" "$from" "$prefix/$to.new"
     mv -f "$prefix/$to.new" "$prefix/$to"
-    installed+=("f $to")
+    installed+=("$to")
     say "  $prefix/$to"
 }
 
@@ -131,12 +129,10 @@ record() { grep -sqxF "$1 $2" "$manifest" || printf '%s %s\n' "$1" "$2" >>"$mani
 remove_outdated() {
     local kind path kept
     while read -r kind path; do
-        if [ "$kind" = f ] && ! printf '%s\n' "${installed[@]}" | grep -qxF "f $path"; then
-            rm -f "$prefix/$path"
-        fi
+        if [ "$kind" = f ] && [[ " ${installed[*]} " != *" $path "* ]]; then rm -f "$prefix/$path"; fi
     done <"$manifest"
     kept=$(grep '^d ' "$manifest" || true)
-    printf '%s\n' "$kept" "${installed[@]}" | sed '/^$/d' >"$manifest.new"
+    { [ -z "$kept" ] || printf '%s\n' "$kept"; printf 'f %s\n' "${installed[@]}"; } >"$manifest.new"
     mv "$manifest.new" "$manifest"
 }
 
@@ -198,7 +194,7 @@ as_root() {
 # Says what will be done to this machine before anything is.
 announce_demo() {
     packages=()
-    command -v cc >/dev/null || packages+=(gcc libc6-dev)
+    [ -n "$built" ] || command -v cc >/dev/null || packages+=(gcc libc6-dev)
     if ! command -v docker >/dev/null; then
         # Newer Debian releases have the client in a package of its own.
         if apt-cache show docker-cli >/dev/null 2>&1; then packages+=(docker-cli); else packages+=(docker.io); fi
@@ -276,7 +272,7 @@ start_engine() {
 allow_engine() {
     local user
     user=$(id -un)
-    if ! id -nG "$user" | tr ' ' '\n' | grep -qx docker; then
+    if [[ " $(id -nG "$user") " != *' docker '* ]]; then
         note group "$user"
         as_root usermod -aG docker "$user"
     fi
@@ -295,7 +291,7 @@ set_up_base_image() {
     import_busybox "$(command -v busybox)"
 }
 
-is_static_busybox() { [ -n "$1" ] && dpkg-query -W -f '${Status}' busybox-static 2>/dev/null | grep -q 'ok installed'; }
+is_static_busybox() { [ -n "$1" ] && [[ $(dpkg-query -W -f '${Status}' busybox-static 2>/dev/null) == *'ok installed' ]]; }
 
 import_busybox() {
     local root applet

@@ -149,6 +149,12 @@ impl Paths {
         self.cache.join("builds")
     }
 
+    /// Folder of the locks that keep two pushes to one device apart.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.state.join("locks")
+    }
+
     /// `path` relative to `current_dir`.
     #[must_use]
     pub fn absolute(current_dir: &Path, path: &Path) -> PathBuf {

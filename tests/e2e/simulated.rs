@@ -50,13 +50,18 @@ pub(crate) async fn traces(workstation: &Workstation, engine: &Engine) -> BTreeS
     for pid in agents(workstation) {
         found.insert(format!("process {pid}"));
     }
-    let state = workstation.home().join(".local/state/os/simulated");
-    if let Ok(entries) = fs_err::read_dir(&state) {
-        for entry in entries {
-            found.insert(format!(
-                "file {}",
-                entry.expect("an entry").path().display()
-            ));
+    // The hashes of files are of use for every device, and the lock's folder for every push.
+    let mut folders = [".local/state/os", ".cache/os/builds"]
+        .map(|folder| workstation.home().join(folder))
+        .to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(&folder).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(format!("file {}", path.display()));
+            }
         }
     }
     found

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use crate::{
     commands::Context,
     env::Paths,
-    failure::{Failure, Kind},
+    failure::Failure,
     templates::{self, Template},
     ui::render,
 };
@@ -43,16 +43,4 @@ fn write(context: &Context, template: &Template, folder: &Path) -> Result<(), Fa
     template.write(&Paths::absolute(&context.environment.current_dir, folder))?;
     render::new::written(&context.console, template, folder)?;
     Ok(())
-}
-
-impl From<templates::WriteError> for Failure {
-    fn from(error: templates::WriteError) -> Self {
-        let failure = Self::from_error(Kind::Project, &error);
-        match error {
-            templates::WriteError::Occupied { .. } => {
-                failure.hint("name another folder; nothing was changed")
-            }
-            templates::WriteError::Write { .. } => failure,
-        }
-    }
 }

@@ -131,10 +131,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         system: args.system,
     };
     let log_view = || LogView::new(&context.console, filter.clone(), &names);
-    let lock = PushLock::take(
-        &context.environment.paths.state.join("locks"),
-        &reached.key(),
-    )?;
+    let lock = PushLock::take(&context.environment.paths.locks(), &reached.key())?;
     let mut view = PushView::new(
         &context.console,
         &reached.device.name,

@@ -1,7 +1,7 @@
 //! What an engine's or an agent's words mean and what a person can do about it. Pure.
 
 /// Parts of messages, and what to do. The first that fits is told.
-const MEANINGS: [(&[&str], &str); 9] = [
+const MEANINGS: [(&[&str], &str); 10] = [
     (
         &["no space left on device"],
         "the device's disk is full: remove images and volumes that it no longer needs",
@@ -9,6 +9,10 @@ const MEANINGS: [(&[&str], &str); 9] = [
     (
         &["unable to apply caps", "operation not permitted: unknown"],
         "the device's engine may not start privileged containers: set `privileged: false` or name the capabilities that the service needs",
+    ),
+    (
+        &["unable to start container process: exec"],
+        "the service's command is not in its image: check `command`, `entrypoint` and the Dockerfile",
     ),
     (
         &["exec format error"],

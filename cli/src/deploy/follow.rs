@@ -112,7 +112,14 @@ pub async fn follow(
         if opened.elapsed() > LONGEST_DELAY {
             delay = FIRST_DELAY;
         }
-        let Some(again) = reopen(agent, ours, (reason, &mut delay), &events).await else {
+        let Some(again) = reopen(
+            agent,
+            (ours, seen.repeated()),
+            (reason, &mut delay),
+            &events,
+        )
+        .await
+        else {
             return Ok(());
         };
         seen.gap();
@@ -123,7 +130,7 @@ pub async fn follow(
 /// Tries until the log is open again; `None` when nobody listens any more.
 async fn reopen(
     agent: &Agent,
-    ours: bool,
+    (ours, repeated): (bool, Option<u32>),
     (mut reason, delay): (Option<AgentError>, &mut Duration),
     events: &mpsc::Sender<LogEvent>,
 ) -> Option<LogStream> {
@@ -136,9 +143,14 @@ async fn reopen(
             () = events.closed() => return None,
         }
         *delay = (*delay * 2).min(LONGEST_DELAY);
-        match open(agent, ours, Some(REPEATED)).await {
+        match open(agent, ours, repeated).await {
             Ok(stream) => {
-                events.send(LogEvent::Back { gapless: ours }).await.ok()?;
+                events
+                    .send(LogEvent::Back {
+                        gapless: ours && repeated.is_some(),
+                    })
+                    .await
+                    .ok()?;
                 return Some(stream);
             }
             Err(error) => reason = Some(error),
@@ -161,9 +173,12 @@ async fn open(agent: &Agent, ours: bool, tail: Option<u32>) -> Result<LogStream,
 }
 
 /// Tells lines that are repeated after a gap from new ones: for each service, nothing older than its last line is new, and of
-/// the same millisecond only what was not there.
+/// the same millisecond only what was not there. Of a service that had said nothing, nothing is new that is older than the first
+/// line of all: it was written before the log was followed.
 #[derive(Debug, Default)]
 struct Seen {
+    first: Option<i64>,
+    gaps: bool,
     last: BTreeMap<Option<String>, Last>,
     /// Lines up to these may be repeated.
     before_gap: BTreeMap<Option<String>, Last>,
@@ -184,7 +199,13 @@ const MOST_MESSAGES: usize = 1000;
 impl Seen {
     /// The connection was lost: from now on lines may come again.
     fn gap(&mut self) {
+        self.gaps = true;
         self.before_gap.clone_from(&self.last);
+    }
+
+    /// How many past lines of each service fill a gap. Without a line that was seen there is nothing to count from.
+    fn repeated(&self) -> Option<u32> {
+        self.first.map(|_| REPEATED)
     }
 
     fn is_new(&mut self, line: &LogLine) -> bool {
@@ -199,7 +220,11 @@ impl Seen {
             if timestamp < last.timestamp || known {
                 return false;
             }
+        } else if self.gaps && self.first.is_some_and(|first| timestamp < first) {
+            return false;
         }
+        let first = self.first.map_or(timestamp, |first| first.min(timestamp));
+        self.first = Some(first);
         if self.last.len() < MOST_SERVICES || self.last.contains_key(service) {
             let last = self.last.entry(service.clone()).or_default();
             if timestamp > last.timestamp {
@@ -265,6 +290,7 @@ mod tests {
             ("web", "e", 3, true),
             ("db", "x", 9, false),
             ("db", "y", 10, true),
+            ("new", "y", 0, false),
             ("new", "z", 1, true),
         ] {
             assert_eq!(
@@ -273,6 +299,8 @@ mod tests {
                 "{service} {message}"
             );
         }
+        assert_eq!(Seen::default().repeated(), None);
+        assert_eq!(seen.repeated(), Some(REPEATED));
         // A second gap counts from what was seen after the first.
         seen.gap();
         assert!(!seen.is_new(&line("web", "e", 3)));

@@ -62,7 +62,9 @@ impl Settling {
                 });
             }
         }
+        // While something fails, the reason is that failure, which is told if it stays.
         if let Some(reason) = &report.waiting
+            && report.state != ApplyState::Failing
             && self.waiting.as_ref() != Some(reason)
         {
             events.push(Event::Waiting(reason.clone()));

@@ -1,6 +1,9 @@
 //! Stopping simulated devices, and removing everything that they left.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -24,7 +27,8 @@ pub enum Which {
 
 /// Stops devices and removes what is left of them. None at all is no error.
 ///
-/// `engine` is asked where a device does not say which engine it used. A device of which something cannot be removed stays known, so that the next call finishes what this one could not.
+/// `engine` is asked where a device does not say which engine it used; `kept` are folders in which other commands keep files whose
+/// names tell the device by its uuid. A device of which something cannot be removed stays known, so that the next call finishes what this one could not.
 ///
 /// # Errors
 /// [`SimulateError::Unknown`] before anything is done; [`SimulateError::Incomplete`] after everything that could be done was.
@@ -32,6 +36,7 @@ pub async fn stop(
     folder: &Path,
     which: &Which,
     engine: Option<&Path>,
+    kept: &[PathBuf],
     events: &UnboundedSender<Event>,
 ) -> Result<Vec<Identity>, SimulateError> {
     // Nothing was ever started: leave no folder behind.
@@ -55,7 +60,10 @@ pub async fn stop(
     for device in &devices {
         drop(events.send(Event::Stopping(device.clone())));
         let event = match remove(folder, device).await {
-            Ok(removed) => Event::Stopped(device.clone(), removed),
+            Ok(removed) => {
+                forget(kept, &device.uuid);
+                Event::Stopped(device.clone(), removed)
+            }
             Err(failed) => {
                 incomplete.push(device.name.clone());
                 no_engine = no_engine.or(failed.engine);
@@ -72,6 +80,19 @@ pub async fn stop(
         names: incomplete,
         engine: no_engine,
     })
+}
+
+/// Removes what other commands remembered about a device. It is of no use any more, and of no harm where it cannot be removed.
+fn forget(kept: &[PathBuf], uuid: &str) {
+    let entries = kept
+        .iter()
+        .filter_map(|folder| fs_err::read_dir(folder).ok())
+        .flat_map(|entries| entries.filter_map(Result::ok));
+    for entry in entries {
+        if entry.file_name().to_string_lossy().contains(uuid) {
+            drop(fs_err::remove_file(entry.path()));
+        }
+    }
 }
 
 fn select(folder: &Path, which: &Which) -> Result<Vec<Identity>, SimulateError> {

@@ -91,7 +91,7 @@ impl<'a> LogView<'a> {
             LogEvent::Back { gapless: true } => self.console.say("following the log again"),
             LogEvent::Back { gapless: false } => self
                 .console
-                .say("following the log again; what was written meanwhile is lost"),
+                .say("following the log again; what was written meanwhile may be missing"),
         }
         Ok(())
     }
