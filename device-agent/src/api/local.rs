@@ -79,7 +79,8 @@ fn failure_chain(error: &dyn std::error::Error) -> String {
     words
 }
 
-fn understand(body: Value, present_name: &str) -> Result<crate::model::Target, String> {
+/// The target in a parsed body, or what is wrong with it.
+pub(super) fn understand(body: Value, present_name: &str) -> Result<crate::model::Target, String> {
     if body.get("local").is_none_or(Value::is_null) {
         return Err("Invalid target state: local: is missing".to_owned());
     }
