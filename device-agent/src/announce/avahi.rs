@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Config,
-    zone::{OWN_SERVICE, REFERENCE_SSH_PORT, SSH_SERVICE, SSH_SUBTYPE, txt_pairs},
+    zone::{OWN_SERVICE, SSH_SERVICE, SSH_SUBTYPE, txt_pairs},
 };
 
 /// Where the daemon writes its process id.
@@ -117,8 +117,7 @@ fn document(config: &Config, with_reference: bool) -> String {
         .map(|(key, value)| format!("    <txt-record>{key}={}</txt-record>\n", escaped(value)))
         .collect();
     text += &service(OWN_SERVICE, None, config.api_port, &records.concat());
-    if with_reference {
-        let port = config.ssh_port.unwrap_or(REFERENCE_SSH_PORT);
+    if let Some(port) = config.ssh_port.filter(|_| with_reference) {
         text += &service(SSH_SERVICE, Some(SSH_SUBTYPE), port, "");
     }
     text + "</service-group>\n"
@@ -137,4 +136,62 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::announce::Scope;
+
+    fn config(folder: &Path) -> Config {
+        Config {
+            hostname: "lamp".into(),
+            uuid: "abcdef0123456789abcdef0123456789".into(),
+            device_type: "a<b&c".into(),
+            arch: "aarch64".into(),
+            os_version: "os 1.0.0".into(),
+            agent_version: "0.1.0".into(),
+            variant: "development".into(),
+            api_port: 48484,
+            ssh_port: Some(22222),
+            scope: Scope::All,
+            avahi_services_dir: folder.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_file_is_there_as_long_as_we_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let publication = Publication::write(&config(folder.path())).unwrap();
+        let text = fs_err::read_to_string(folder.path().join(FILE)).unwrap();
+        for part in [
+            "<type>_osdev._tcp</type>",
+            "<txt-record>dt=a&lt;b&amp;c</txt-record>",
+            "<subtype>_resin-device._sub._ssh._tcp</subtype>",
+            "<port>22222</port>",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        publication.withdraw();
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_the_system_publishes_already_is_not_published_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = format!("<subtype>{SSH_SUBTYPE}</subtype>");
+        fs_err::write(folder.path().join("ssh.service"), theirs).unwrap();
+        let publication = Publication::write(&config(folder.path())).unwrap();
+        let text = fs_err::read_to_string(folder.path().join(FILE)).unwrap();
+        assert!(
+            text.contains(OWN_SERVICE) && !text.contains(SSH_SUBTYPE),
+            "{text}"
+        );
+        publication.withdraw();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_an_error() {
+        assert!(Publication::write(&config(Path::new("/nonexistent"))).is_err());
+    }
 }

@@ -8,6 +8,7 @@ pub(crate) mod fuzz;
 mod interfaces;
 mod link;
 mod message;
+mod pace;
 mod responder;
 mod zone;
 
@@ -34,8 +35,7 @@ pub struct Config {
     pub variant: String,
     /// TCP port of the API.
     pub api_port: u16,
-    /// Port of the SSH server for the reference client's record; without one the record is announced with 22222, as the reference's
-    /// devices do.
+    /// Port of the SSH server, told by the record that the reference's client looks for; without one there is no such record.
     pub ssh_port: Option<u16>,
     /// Who may find the device.
     pub scope: Scope,

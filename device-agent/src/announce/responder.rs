@@ -3,7 +3,6 @@
 //! One loop owns all state. What to say is decided by [`super::message`] and [`super::zone`]; when to say it is decided here.
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -20,6 +19,7 @@ use super::{
     interfaces::{self, Changes},
     link::{Family, Heard, Link, LinkId},
     message::{self, Delivery},
+    pace::Pace,
     zone::{Record, Zone, host_label},
 };
 
@@ -40,8 +40,6 @@ const SPREAD_FROM: Duration = Duration::from_millis(20);
 /// …and no record goes to all more often than this; the defence of a name may.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 const DEFEND_AFTER: Duration = Duration::from_millis(250);
-/// Unicast answers in one second, over all links.
-const MOST_UNICAST: u32 = 250;
 /// Interfaces are read anew at least this often, should word of a change get lost; and often where there is no word at all.
 const REFRESH: Duration = Duration::from_mins(1);
 const REFRESH_BLIND: Duration = Duration::from_secs(5);
@@ -68,10 +66,9 @@ struct Responder<'a> {
     mute: Vec<LinkId>,
     refresh: Instant,
     refresh_every: Duration,
-    unicast: (Instant, u32),
+    pace: Pace,
     heard: mpsc::Sender<Heard>,
     tasks: JoinSet<()>,
-    spread: RandomState,
 }
 
 /// Announces until `until` is done, whose value is handed on. Without `claims_host` another daemon of this machine answers for the host's
@@ -149,10 +146,9 @@ impl<'a> Responder<'a> {
             mute: Vec::new(),
             refresh: now,
             refresh_every,
-            unicast: (now, 0),
+            pace: Pace::new(now),
             heard,
             tasks: JoinSet::new(),
-            spread: RandomState::new(),
         }
     }
 
@@ -313,7 +309,7 @@ impl<'a> Responder<'a> {
         };
         match delivery {
             Delivery::Multicast => self.gather(position, records),
-            Delivery::Unicast | Delivery::Legacy if !self.may_send() => {}
+            Delivery::Unicast | Delivery::Legacy if !self.pace.may_send() => {}
             Delivery::Unicast => {
                 self.send(position, message::response(records), source)
                     .await;
@@ -380,7 +376,7 @@ impl<'a> Responder<'a> {
     fn gather(&mut self, position: usize, records: Vec<Record>) {
         let now = Instant::now();
         let (spread, gap) = if message::is_shared(&records) {
-            (SPREAD_FROM + self.within(SPREAD), AGAIN_AFTER)
+            (SPREAD_FROM + self.pace.within(SPREAD), AGAIN_AFTER)
         } else {
             (Duration::ZERO, DEFEND_AFTER)
         };
@@ -396,21 +392,6 @@ impl<'a> Responder<'a> {
                 gathered.push(record);
             }
         }
-    }
-
-    fn within(&self, span: Duration) -> Duration {
-        let random = self.spread.hash_one(Instant::now()) % 1000;
-        span.mul_f64(f64::from(u32::try_from(random).unwrap_or_default()) / 1000.0)
-    }
-
-    /// Counts unicast answers: nobody makes this device flood another one.
-    fn may_send(&mut self) -> bool {
-        let now = Instant::now();
-        if self.unicast.0 + Duration::from_secs(1) <= now {
-            self.unicast = (now, 0);
-        }
-        self.unicast.1 = self.unicast.1.saturating_add(1);
-        self.unicast.1 <= MOST_UNICAST
     }
 
     async fn say_goodbye(&self) {

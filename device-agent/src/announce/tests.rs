@@ -32,7 +32,7 @@ fn config() -> Config {
         agent_version: "0.1.0".into(),
         variant: "development".into(),
         api_port: 48484,
-        ssh_port: None,
+        ssh_port: Some(22222),
         scope: Scope::All,
         avahi_services_dir: "/etc/avahi/services".into(),
     }

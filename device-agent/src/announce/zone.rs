@@ -18,8 +18,6 @@ pub(super) const OWN_SERVICE: &str = "_osdev._tcp";
 pub(super) const SSH_SERVICE: &str = "_ssh._tcp";
 /// The subtype by which the reference's client finds its devices.
 pub(super) const SSH_SUBTYPE: &str = "_resin-device._sub._ssh._tcp";
-/// SSH port of the reference's devices.
-pub(super) const REFERENCE_SSH_PORT: u16 = 22222;
 
 /// Seconds for records that name the host or lead to it (RFC 6762 §10).
 const HOST_TTL: u32 = 120;
@@ -58,15 +56,16 @@ impl Zone {
             config.api_port,
             own_txt(config),
         );
-        let ssh_port = config.ssh_port.unwrap_or(REFERENCE_SSH_PORT);
-        services.extend(service(
-            label,
-            SSH_SERVICE,
-            Some(SSH_SUBTYPE),
-            &host,
-            ssh_port,
-            TXT::new(),
-        ));
+        services.extend(config.ssh_port.into_iter().flat_map(|port| {
+            service(
+                label,
+                SSH_SERVICE,
+                Some(SSH_SUBTYPE),
+                &host,
+                port,
+                TXT::new(),
+            )
+        }));
         Self {
             host,
             claims_host,

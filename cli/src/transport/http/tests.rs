@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::mpsc};
+use std::sync::mpsc;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
