@@ -24,11 +24,16 @@ pub const OSCLI_AGENT: &str = "OSCLI_AGENT";
 /// The device that commands use when none is named.
 pub const OSCLI_DEVICE: &str = "OSCLI_DEVICE";
 
+/// Set by the completion scripts, to the name of the shell: the line that is being typed follows.
+pub const OSCLI_COMPLETE: &str = "OSCLI_COMPLETE";
+
 /// What the process was given.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// Arguments, the program's name first.
     pub args: Vec<OsString>,
+    /// This program's file, where the system tells it.
+    pub program: Option<PathBuf>,
     /// Environment variables whose names and values are UTF-8.
     pub variables: BTreeMap<String, String>,
     /// Where files of ours are kept.
@@ -72,6 +77,7 @@ impl Environment {
             .collect();
         Self {
             args: std::env::args_os().collect(),
+            program: std::env::current_exe().ok(),
             paths: Paths::from_variables(&variables),
             variables,
             current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
@@ -141,6 +147,12 @@ impl Paths {
     #[must_use]
     pub fn builds(&self) -> PathBuf {
         self.cache.join("builds")
+    }
+
+    /// Folder of the locks that keep two pushes to one device apart.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.state.join("locks")
     }
 
     /// `path` relative to `current_dir`.

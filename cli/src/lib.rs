@@ -7,13 +7,19 @@
 //!  L4  commands/          one file per verb: Args (its doc comments are the help) + async fn run
 //!  L3  ui/   failure.rs   all that a person sees: events → lines, bars, JSON; errors → text, hint, exit code
 //!  L2  deploy/            operations over several adapters; emit typed events; know no terminal
-//!  L1  discovery/ agent/ engine/     adapters: one outside thing each; know no sibling
+//!  L1  discovery/ agent/ engine/     adapters: one outside thing each; know no sibling; agent/ and engine/ speak over transport/
 //!  L0  project/  settings/  env.rs   values: parse and validate; no network
 //! ```
 
+pub mod agent;
 pub mod commands;
+pub mod deploy;
 pub mod discovery;
+pub mod engine;
 pub mod env;
 pub mod failure;
 pub mod project;
+pub mod simulate;
+pub mod templates;
+pub mod transport;
 pub mod ui;

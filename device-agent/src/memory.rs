@@ -4,13 +4,15 @@
 //! Losing it is not fatal: services get new keys (and are recreated once), and a service that was stopped on purpose
 //! stays as it is. So a file that cannot be read counts as empty and is reported.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use crate::host::random_hex;
 use crate::report::ServiceKey;
 use crate::store::replace_file;
 
@@ -44,7 +46,10 @@ impl Memory {
                 Ok(content) => (content, None),
                 Err(error) => (
                     Content::default(),
-                    Some(format!("{} is damaged and was given up: {error}", file.display())),
+                    Some(format!(
+                        "{} is damaged and was given up: {error}",
+                        file.display()
+                    )),
                 ),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => (Content::default(), None),
@@ -77,8 +82,8 @@ impl Memory {
             .collect();
         content.api_keys.retain(|name, _| names.contains(name));
         for name in names {
-            if !content.api_keys.contains_key(&name) {
-                content.api_keys.insert(name, new_key()?);
+            if let Entry::Vacant(place) = content.api_keys.entry(name) {
+                place.insert(random_hex()?);
             }
         }
         self.replace(content)
@@ -108,13 +113,6 @@ impl Memory {
     }
 }
 
-/// 32 hex digits.
-fn new_key() -> io::Result<String> {
-    let mut bytes = [0_u8; 16];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,13 +127,18 @@ mod tests {
         memory.note_stopped("abc").unwrap();
         let keys = memory.api_keys();
         assert_eq!(keys.len(), 2);
-        assert_ne!(keys[&(1, "web".to_owned())], keys[&(1, "worker".to_owned())]);
+        assert_ne!(
+            keys[&(1, "web".to_owned())],
+            keys[&(1, "worker".to_owned())]
+        );
 
         let (mut memory, _) = Memory::open(dir.path());
         assert_eq!(memory.api_keys(), keys);
         assert!(memory.has_stopped("abc"));
         memory.keep_stopped(|_| false).unwrap();
-        memory.keep_api_keys(&BTreeSet::from([(1, "web".to_owned())])).unwrap();
+        memory
+            .keep_api_keys(&BTreeSet::from([(1, "web".to_owned())]))
+            .unwrap();
         assert!(!memory.has_stopped("abc"));
         assert_eq!(memory.api_keys().len(), 1);
     }

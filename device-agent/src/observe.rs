@@ -16,9 +16,7 @@ use crate::engine::decode::{self, NotOurs};
 use crate::engine::events::SUPERVISED;
 use crate::engine::{Connected, EngineError, QUICK, bounded};
 use crate::memory::Memory;
-use crate::model::{
-    API_NETWORK, DeviceFacts, Failure, ImageFacts, Observed, Target,
-};
+use crate::model::{API_NETWORK, DeviceFacts, Failure, ImageFacts, Observed, Target};
 
 /// Inspections at a time: quick, without flooding a small device's engine.
 const PARALLEL: usize = 8;
@@ -41,16 +39,12 @@ pub(crate) struct Known<'a> {
     pub(crate) target: Option<&'a Target>,
     pub(crate) failures: &'a BTreeMap<String, Failure>,
     pub(crate) memory: &'a Memory,
-    /// Engine image ids by reference, as they were when this target was first looked at: an image that is built
-    /// meanwhile takes effect with the next target, not in the middle of this one.
+    /// Engine image ids by reference, for those that must not be looked up by their name.
     pub(crate) pinned: &'a BTreeMap<String, String>,
 }
 
 /// Reads everything, in parallel where it can.
-pub(crate) async fn observe(
-    connected: &Connected,
-    known: Known<'_>,
-) -> Result<World, EngineError> {
+pub(crate) async fn observe(connected: &Connected, known: Known<'_>) -> Result<World, EngineError> {
     let mut faults = Vec::new();
     let confinement = known.facts.confinement.as_ref();
     let inspected = containers(connected).await?;
@@ -153,9 +147,7 @@ async fn networks(connected: &Connected) -> Result<Vec<Network>, EngineError> {
     Ok(found.into_values().collect())
 }
 
-async fn volumes(
-    connected: &Connected,
-) -> Result<Vec<bollard::models::Volume>, EngineError> {
+async fn volumes(connected: &Connected) -> Result<Vec<bollard::models::Volume>, EngineError> {
     let mut found = BTreeMap::new();
     for label in SUPERVISED {
         let filters = HashMap::from([("label", vec![label])]);

@@ -39,7 +39,7 @@ async fn an_engine_that_is_stopped_and_started_has_its_services_again() {
     is_alive(&device).await;
     device.engine.resume_service(&device.machine).await;
     knows_of_its_engine(&device, true).await;
-    device.settled(report.generation).await;
+    device.settled_at_last(report.generation).await;
     let engine = device.engine.client().await;
     until("the service runs", async || {
         let one = engine
@@ -54,7 +54,8 @@ async fn an_engine_that_is_stopped_and_started_has_its_services_again() {
 #[tokio::test]
 async fn an_engine_that_comes_late_is_waited_for() {
     let machine = Namespace::new();
-    let mut engine = Engine::cold(&machine);
+    let mut engine = Engine::start(&machine).await;
+    engine.stop_service().await;
     let agent = Agent::start(&machine, Settings::new(engine.socket())).await;
     let target = Target::of(&[("one", IDLE)]);
     let accepted = agent
@@ -63,7 +64,6 @@ async fn an_engine_that_comes_late_is_waited_for() {
         .await
         .json();
     engine.resume_service(&machine).await;
-    testkit::image::import_base(&engine.client().await).await;
     let device = Device {
         agent,
         engine,
@@ -71,7 +71,7 @@ async fn an_engine_that_comes_late_is_waited_for() {
         address: None,
     };
     device
-        .settled(accepted["generation"].as_u64().unwrap())
+        .settled_at_last(accepted["generation"].as_u64().unwrap())
         .await;
     assert_eq!(containers(&device.engine.client().await).await.len(), 1);
 }
@@ -93,7 +93,7 @@ async fn an_engine_that_hangs_does_not_hang_the_agent() {
     is_alive(&device).await;
     device.engine.thaw();
     device
-        .settled(accepted["generation"].as_u64().unwrap())
+        .settled_at_last(accepted["generation"].as_u64().unwrap())
         .await;
     let after = containers(&engine).await;
     assert_eq!(after.len(), 2);
@@ -144,16 +144,7 @@ async fn an_engine_that_answers_wrongly_loses_nothing() {
         is_alive(&device).await;
         proxy.set(Fault::None);
         let generation = accepted["generation"].as_u64().unwrap();
-        let mut reports = device
-            .agent
-            .endpoint()
-            .lines("/os/v1/report?follow=true")
-            .await;
-        reports
-            .find(|report| {
-                report["generation"].as_u64() >= Some(generation) && report["state"] == "applied"
-            })
-            .await;
+        device.settled_at_last(generation).await;
         let after = containers(&client).await;
         assert_eq!(
             after["one_1_1_10ca12e1ea5e"], before["one_1_1_10ca12e1ea5e"],
@@ -167,7 +158,7 @@ async fn an_engine_that_answers_wrongly_loses_nothing() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_not_there_is_said_and_the_others_run() {
+async fn an_image_that_is_not_there_is_named() {
     let device = Device::start().await;
     let target = Target::of(&[("one", IDLE), ("two", IDLE)]).with(
         "two",
@@ -190,16 +181,16 @@ async fn an_image_that_is_not_there_is_said_and_the_others_run() {
             report["generation"] == accepted["generation"] && report["state"] == "failing"
         })
         .await;
-    let two = report["services"]
-        .as_array()
-        .unwrap()
+    let services = report["services"].as_array().unwrap();
+    let two = services
         .iter()
         .find(|service| service["name"] == "two")
         .unwrap();
+    assert!(two["error"].is_string(), "{report}");
     assert!(
-        two["error"]
+        report["waiting"]
             .as_str()
-            .is_some_and(|error| error.contains("nowhere.invalid/none:1")),
+            .is_some_and(|why| why.contains("nowhere.invalid/none:1")),
         "{report}"
     );
     is_alive(&device).await;

@@ -122,14 +122,14 @@ async fn a_stalled_client_costs_the_others_nothing() {
     logs.json().await;
     let script = "trap 'exit 0' TERM; i=0; while [ $i -lt 50000 ]; do echo line $i of many words to fill the pipe; \
                   i=$((i+1)); done; echo the end; sleep 1000000 & wait";
-    device
-        .converge(
-            &Target::of(&[("talker", script)])
-                .with("talker", "tty", json!(false))
-                .text(),
-        )
-        .await;
-    logs.find(|line| line["message"] == "the end").await;
+    let target = Target::of(&[("talker", script)])
+        .with("talker", "tty", json!(false))
+        .text();
+    // A client that reads all the while: one that does not loses lines, as the stalled one does.
+    tokio::join!(
+        device.converge(&target),
+        logs.find(|line| line["message"] == "the end")
+    );
 }
 
 #[tokio::test]
@@ -187,7 +187,11 @@ async fn a_service_that_is_started_again_is_heard_again() {
 async fn a_tail_replays_what_the_engine_kept() {
     let (device, mut logs) = speaking("for i in 1 2 3; do echo line $i; done").await;
     logs.find(|line| line["message"] == "line 3").await;
-    let mut late = device.agent.endpoint().lines("/os/v1/logs?tail=2").await;
+    let mut late = device
+        .agent
+        .endpoint()
+        .lines("/os/v1/logs?tail=2&service=talker")
+        .await;
     assert_eq!(late.find(of_service).await["message"], "line 2");
     assert_eq!(late.find(of_service).await["message"], "line 3");
 }

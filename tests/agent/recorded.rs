@@ -63,7 +63,18 @@ fn compare(path: &str, wish: &Value, made: &Value, differences: &mut Vec<String>
         _ => {
             let (wish, made) = (settled(path, wish), settled(path, made));
             if wish != made {
-                differences.push(format!("{path}: recorded {wish}, made {made}"));
+                let only = |one: &Value, other: &Value| match (one, other) {
+                    (Value::Array(one), Value::Array(other)) => {
+                        json!(
+                            one.iter()
+                                .filter(|element| !other.contains(element))
+                                .collect::<Vec<_>>()
+                        )
+                    }
+                    _ => one.clone(),
+                };
+                let (wish, made) = (only(&wish, &made), only(&made, &wish));
+                differences.push(format!("{path}: only recorded {wish}, only made {made}"));
             }
         }
     }
@@ -93,13 +104,28 @@ fn settled(path: &str, value: &Value) -> Value {
             variables.sort();
             json!(variables)
         }
+        Value::Array(elements) if path == "/HostConfig/Binds" => {
+            // Of the host's folders, the recorded device had neither.
+            let absent = ["/lib/firmware:/lib/firmware", "/lib/modules:/lib/modules"];
+            let here = elements
+                .iter()
+                .filter(|bind| !absent.iter().any(|absent| *bind == absent));
+            let mut binds: Vec<_> = here.cloned().collect();
+            binds.sort_by_key(Value::to_string);
+            json!(binds)
+        }
+        // The engine's own way to say that a privileged container is not labelled.
+        Value::Array(elements)
+            if path == "/HostConfig/SecurityOpt" && elements[..] == [json!("label=disable")] =>
+        {
+            Value::Null
+        }
         Value::Array(elements) if elements.is_empty() => Value::Null,
         Value::Object(members) if members.is_empty() => Value::Null,
         Value::Object(members) if path == "/Labels" => {
-            // The engine adds the image's own labels.
-            let own = members
-                .iter()
-                .filter(|(name, _)| !name.starts_with("io.resin."));
+            // The engine adds the image's own labels, our agent what it compares by.
+            let added = |name: &str| name.starts_with("io.resin.") || name == "os.config-digest";
+            let own = members.iter().filter(|(name, _)| !added(name));
             let mut own: Vec<_> = own
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect();

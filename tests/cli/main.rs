@@ -1,5 +1,6 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
+mod completions;
 mod surface;
 
 #[test]

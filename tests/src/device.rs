@@ -76,24 +76,35 @@ impl Device {
 
     /// Waits until the device has applied target number `generation` or a later one. Panics when it says that it failed.
     pub async fn settled(&self, generation: u64) -> Report {
+        let report = self
+            .reported(generation, |state| state != ApplyState::Applying)
+            .await;
+        assert_eq!(
+            report.state,
+            ApplyState::Applied,
+            "the target failed: {report:#?}"
+        );
+        report
+    }
+
+    /// The same, with failures on the way: the device tries again.
+    pub async fn settled_at_last(&self, generation: u64) -> Report {
+        self.reported(generation, |state| state == ApplyState::Applied)
+            .await
+    }
+
+    async fn reported(&self, generation: u64, fits: impl Fn(ApplyState) -> bool) -> Report {
         let mut reports = self
             .agent
             .endpoint()
             .lines("/os/v1/report?follow=true")
             .await;
-        loop {
-            let line = reports
-                .next()
-                .await
-                .expect("a report, not the end of the stream");
-            let report: Report = serde_json::from_slice(&line).expect("a report");
-            if report.generation >= generation {
-                match report.state {
-                    ApplyState::Applied => return report,
-                    ApplyState::Failing => panic!("the target failed: {report:#?}"),
-                    _ => {}
-                }
-            }
-        }
+        let found = reports
+            .find(|line| {
+                let report: Report = serde_json::from_value(line.clone()).expect("a report");
+                report.generation >= generation && fits(report.state)
+            })
+            .await;
+        serde_json::from_value(found).expect("a report")
     }
 }

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -186,13 +186,18 @@ impl Lines {
         })
     }
 
-    /// Reads on until a line fits.
+    /// Reads on until a line fits. Panics with the last line when none does in time.
     pub async fn find(&mut self, mut fits: impl FnMut(&Value) -> bool) -> Value {
+        let start = Instant::now();
         loop {
             let line = self.json().await;
             if fits(&line) {
                 return line;
             }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "no line fits; the last one: {line}"
+            );
         }
     }
 

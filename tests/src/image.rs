@@ -36,6 +36,8 @@ pub async fn make_service(engine: &Docker, service: &str, script: &str) -> Strin
     let changes = vec![
         r#"CMD ["/bin/sh", "/app/run.sh"]"#.to_owned(),
         "WORKDIR /app".to_owned(),
+        // Every build gives it to images without one.
+        "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
         "LABEL io.resin.local.image=1".to_owned(),
         format!("LABEL io.resin.local.service={service}"),
     ];

@@ -68,6 +68,13 @@ impl Process {
             self.log()
         );
         kill_process(self.pid, signal).expect("a signal");
+        if signal == Signal::CONT {
+            // `nsenter` stops with its child and does not notice when that goes on.
+            let entered = i32::try_from(self.entered().id())
+                .ok()
+                .and_then(Pid::from_raw);
+            kill_process(entered.expect("a process id"), signal).expect("a signal");
+        }
     }
 
     /// How the program ended, if it has.
@@ -108,6 +115,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         if self.ended().is_none() {
             let _ = kill_process(self.pid, Signal::KILL);
+            // It may be stopped, as its child may have been.
+            let _ = self.entered().kill();
             let _ = self.entered().wait();
         }
         if std::thread::panicking() {

@@ -100,9 +100,16 @@ impl Workstation {
 
     /// Starts `os` in the home directory, without a terminal.
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self
-            .command(&[])
-            .args(arguments)
+        Self::run(self.command(&[]).arg(built("os")).args(arguments))
+    }
+
+    /// Starts another program in the home directory, without a terminal.
+    pub fn start_program(&self, program: &[&str]) -> Running {
+        Self::run(&mut self.command(program))
+    }
+
+    fn run(command: &mut Command) -> Running {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -143,6 +150,7 @@ impl Workstation {
         // A session of its own, so that Ctrl-C reaches it as in a shell.
         let child = self
             .command(&["setsid", "--ctty", "--wait"])
+            .arg(built("os"))
             .args(arguments)
             .stdin(line())
             .stdout(line())
@@ -159,8 +167,8 @@ impl Workstation {
         }
     }
 
-    /// `os` under `wrapper`, with the user's environment.
-    fn command(&self, wrapper: &[&str]) -> Command {
+    /// A program, or what comes before it, with the user's environment.
+    fn command(&self, program: &[&str]) -> Command {
         let mut command = self.machine.command("env");
         command.arg("--chdir").arg(self.home());
         let home = self.home();
@@ -181,7 +189,7 @@ impl Workstation {
         for (name, value) in &self.environment {
             command.arg(set(name, OsStr::new(value)));
         }
-        command.args(wrapper).arg(built("os"));
+        command.args(program);
         command
     }
 }

@@ -2,7 +2,15 @@
 //!
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
-use std::process::ExitCode;
+pub mod completions;
+pub mod logs;
+pub mod new;
+pub mod push;
+mod reach;
+pub mod scan;
+pub mod simulate;
+
+use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +61,14 @@ struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    Scan(scan::Args),
+    Push(Box<push::Args>),
+    Logs(logs::Args),
+    Simulate(simulate::Args),
+    New(new::Args),
+    Completions(completions::Args),
+}
 
 /// What every verb is given.
 #[derive(Debug)]
@@ -69,6 +84,9 @@ pub struct Context {
 /// Parses the command line, runs the verb, and says how it ended.
 #[must_use]
 pub fn main(environment: Environment) -> ExitCode {
+    if let Some(answer) = completions::answer(&environment) {
+        return completed(&environment, answer);
+    }
     let cli = match Cli::try_parse_from(&environment.args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -90,6 +108,16 @@ pub fn main(environment: Environment) -> ExitCode {
             context.console.failure(&failure);
             failure.kind().into()
         }
+    }
+}
+
+/// Hands a completion script its candidates. Failures stay quiet: a person is typing.
+fn completed(environment: &Environment, answer: io::Result<String>) -> ExitCode {
+    let console = Console::new(environment, Level::Quiet, false);
+    match answer {
+        Ok(candidates) if candidates.is_empty() => ExitCode::SUCCESS,
+        Ok(candidates) if console.data(candidates.trim_end()).is_ok() => ExitCode::SUCCESS,
+        _ => Kind::Other.into(),
     }
 }
 
@@ -119,9 +147,15 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     result
 }
 
-#[expect(clippy::unused_async, reason = "verbs are added below")]
-async fn dispatch(_context: &Context, verb: Verb) -> Result<(), Failure> {
-    match verb {}
+async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Push(args) => push::run(context, *args).await,
+        Verb::Logs(args) => logs::run(context, args).await,
+        Verb::Scan(args) => scan::run(context, &args).await,
+        Verb::Simulate(args) => simulate::run(context, args).await,
+        Verb::New(args) => new::run(context, &args),
+        Verb::Completions(args) => completions::run(context, &args),
+    }
 }
 
 /// Cancels `token` at the first Ctrl-C or SIGTERM, and ends the process at the second: the person insists.

@@ -40,7 +40,7 @@ pub struct Device {
 }
 
 /// An address of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Address {
     /// The address.
     pub ip: IpAddr,

@@ -6,12 +6,21 @@
 
 mod device;
 mod error;
-mod record_file;
+mod picture;
+mod querier;
+pub mod record_file;
 pub mod remembered;
+mod resolve;
+mod scan;
+mod schedule;
 pub mod selector;
 pub mod simulated;
+mod sockets;
+mod variant;
+mod wire;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,7 +29,10 @@ use tokio::sync::mpsc;
 
 pub use device::{Address, Device, Origin};
 pub use error::DiscoveryError;
+pub use resolve::resolve;
+pub use scan::{Ended, scan};
 pub use selector::Selector;
+pub use variant::variant;
 
 /// Where this machine keeps what it knows about devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +56,24 @@ impl Places {
 
 /// What a scan reports, in the order in which it becomes known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    /// A device that was not known to this scan.
-    Found(Device),
-    /// More is known about a device that was found.
-    Updated(Device),
-    /// A device said goodbye; only while watching.
-    Gone(Device),
+pub struct Seen {
+    /// Identity of the device within this scan.
+    pub id: u32,
+    /// What happened.
+    pub change: Change,
+    /// The device as it is known now; for one that is gone, as it was.
+    pub device: Device,
+}
+
+/// What happened to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It was not known to this scan.
+    Found,
+    /// More is known about it, or something else than before.
+    Updated,
+    /// It said goodbye, fell silent, or turned out to be the same as another one.
+    Gone,
 }
 
 /// How long a scan goes on.
@@ -71,49 +94,26 @@ pub enum Memory {
     Ignore,
 }
 
-/// Asks the local network and reports each device as it answers; returns when the answers have dried up.
-///
-/// What was found is remembered. Ends early when the receiver is dropped.
-///
-/// # Errors
-/// [`DiscoveryError::Interfaces`] and [`DiscoveryError::NoSocket`].
-pub async fn scan(
-    places: &Places,
-    options: ScanOptions,
-    found: mpsc::Sender<Seen>,
-) -> Result<(), DiscoveryError> {
-    // Filled in by the querier.
-    let (_, _, _) = (places, options, found);
-    Ok(())
-}
-
-/// Finds the one device that a selector means.
-///
-/// # Errors
-/// [`DiscoveryError::NotFound`] after one to three seconds; [`DiscoveryError::Ambiguous`] when several devices answer to the name.
-pub async fn resolve(
-    places: &Places,
-    selector: &Selector,
-    memory: Memory,
-) -> Result<Device, DiscoveryError> {
-    let (_, _) = (places, memory);
-    Err(DiscoveryError::NotFound {
-        selector: selector.to_string(),
-    })
-}
-
 /// All devices that a command without a device argument could mean: those of this machine and those that answer.
 ///
 /// # Errors
 /// As [`scan`].
 pub async fn only_device(places: &Places) -> Result<Vec<Device>, DiscoveryError> {
-    let (found, mut seen) = mpsc::channel(16);
-    scan(places, ScanOptions::default(), found).await?;
-    let mut devices = Vec::new();
-    while let Some(event) = seen.recv().await {
-        if let Seen::Found(device) = event {
-            devices.push(device);
+    let (found, mut seen) = mpsc::channel::<Seen>(16);
+    let collected = async {
+        let mut devices = BTreeMap::new();
+        while let Some(event) = seen.recv().await {
+            match event.change {
+                Change::Found | Change::Updated => devices.insert(event.id, event.device),
+                Change::Gone => devices.remove(&event.id),
+            };
         }
-    }
+        devices.into_values().collect()
+    };
+    let (scanned, devices) = tokio::join!(scan(places, ScanOptions::default(), found), collected);
+    scanned?;
     Ok(devices)
 }
+
+#[cfg(test)]
+mod tests;

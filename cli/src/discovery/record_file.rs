@@ -40,7 +40,7 @@ pub enum FileError {
 }
 
 /// Reads a file; `None` when there is none.
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
     let access = |source| FileError::Io {
         path: path.to_owned(),
         source,
@@ -67,7 +67,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileEr
 }
 
 /// Replaces a file as a whole: after a power cut there is the old one or the new one. Creates the folder.
-pub(super) fn replace<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
+pub fn replace<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
     let access = |source| FileError::Io {
         path: path.to_owned(),
         source,

@@ -73,7 +73,7 @@ pub struct BuildSpec {
 /// Something noteworthy in a project's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// File and line (1-based), where they are known.
+    /// File, as it is found from the current folder, and line (1-based), where they are known.
     pub at: Option<(PathBuf, usize)>,
     /// What, and what to do.
     pub message: String,

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 /// One mistake at one place in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file as the person would name it.
+    /// The file as it is found from the current folder.
     pub file: PathBuf,
     /// Line, from 1.
     pub line: usize,

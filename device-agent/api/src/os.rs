@@ -6,7 +6,12 @@
 //! | `GET /os/v1/report` | [`Report`] |
 //! | `GET /os/v1/report?follow=true` | [`Report`] as newline-delimited JSON: the present one at once, then one for every change |
 //! | `POST /os/v1/target-state` | body as `POST /v2/local/target-state`; answers [`Accepted`] |
-//! | `GET /os/v1/logs` | [`crate::log::LogLine`] as newline-delimited JSON; `?tail=N` first replays what the engine kept |
+//! | `GET /os/v1/logs` | [`crate::log::LogLine`] as newline-delimited JSON: the greeting, then what comes; endless |
+//!
+//! Query of `/os/v1/logs`: `tail=N` first replays the last N lines that the engine and the agent kept (at most 10,000,
+//! 8 MiB); `service=NAME`, repeatable, leaves out other services; `system=true|false` says whether the agent's own lines
+//! are wanted (unless given: yes, but not beside `service`). A line of more than 64 KiB ends with `[... N bytes cut]`. A
+//! client that reads too slowly gets the system line `N lines dropped` where they would have been.
 //!
 //! Errors are [`Problem`] with a fitting HTTP status.
 

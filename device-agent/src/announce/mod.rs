@@ -3,6 +3,14 @@
 //! What comes in: a [`Config`] and queries from the network (hostile until proven otherwise). What goes out: answers, announcements, a goodbye at
 //! the end; or, where an Avahi daemon runs, a service file for it. It must not stop the agent: a network that fails is logged and tried again.
 
+mod avahi;
+mod interfaces;
+mod link;
+mod message;
+mod pace;
+mod responder;
+mod zone;
+
 use std::{net::IpAddr, path::PathBuf};
 
 use tokio::sync::watch;
@@ -26,8 +34,7 @@ pub struct Config {
     pub variant: String,
     /// TCP port of the API.
     pub api_port: u16,
-    /// Port of the SSH server for the reference client's record; without one the record is announced with 22222, as the reference's
-    /// devices do.
+    /// Port of the SSH server, told by the record that the reference's client looks for; without one there is no such record.
     pub ssh_port: Option<u16>,
     /// Who may find the device.
     pub scope: Scope,
@@ -51,5 +58,42 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) {
     if config.scope == Scope::None {
         return;
     }
-    let _closed = shutdown.wait_for(|stop| *stop).await;
+    loop {
+        let avahi = config.scope == Scope::All && avahi::is_running();
+        let published = avahi.then(|| avahi::Publication::write(&config));
+        let until = ended(&mut shutdown, &config, avahi);
+        let stop = match published {
+            Some(Ok(publication)) => {
+                tracing::info!("announced by Avahi");
+                let stop = until.await;
+                publication.withdraw();
+                stop
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "Avahi runs, but its service file cannot be written; answering beside it");
+                responder::run(&config, false, until).await
+            }
+            None => responder::run(&config, true, until).await,
+        };
+        if stop {
+            return;
+        }
+    }
 }
+
+/// Returns true when it is time to stop, false when an Avahi daemon came or went.
+async fn ended(shutdown: &mut watch::Receiver<bool>, config: &Config, avahi: bool) -> bool {
+    let came_or_went = async {
+        match config.scope {
+            Scope::All => avahi::changed(avahi).await,
+            Scope::Loopback(_) | Scope::None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _stop = shutdown.wait_for(|stop| *stop) => true,
+        () = came_or_went => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,14 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Value, Unrea
     let parsed = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+        .map(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+        });
     let is_json = match parsed.as_deref() {
         Some("application/json") => true,
         Some("application/x-www-form-urlencoded") => false,
@@ -93,7 +100,10 @@ fn parse(text: &str) -> Result<Value, Unreadable> {
 fn complaint(text: &str, error: &serde_json::Error) -> String {
     if error.is_eof() {
         return if error.to_string().contains("string") {
-            format!("Unterminated string in JSON at position {}", text.encode_utf16().count())
+            format!(
+                "Unterminated string in JSON at position {}",
+                text.encode_utf16().count()
+            )
         } else {
             unexpected(text, text.len())
         };
@@ -123,10 +133,7 @@ fn unexpected(text: &str, at: usize) -> String {
     let before: Vec<char> = before.chars().collect();
     let place = before.len();
     let length = place + after.chars().count();
-    let tail: String = before
-        .iter()
-        .skip(place.saturating_sub(CONTEXT))
-        .collect();
+    let tail: String = before.iter().skip(place.saturating_sub(CONTEXT)).collect();
     let excerpt = if length <= 2 * CONTEXT {
         format!("\"{text}\"")
     } else {
@@ -173,7 +180,14 @@ mod tests {
 
     #[test]
     fn whatever_is_sent_gets_an_answer() {
-        for text in ["{\"ä\u{1F600}\":\u{1F600}", "\u{FEFF}{}", "[1,", "{\"a\":\"", "   ", "\n\n{\n}x"] {
+        for text in [
+            "{\"ä\u{1F600}\":\u{1F600}",
+            "\u{FEFF}{}",
+            "[1,",
+            "{\"a\":\"",
+            "   ",
+            "\n\n{\n}x",
+        ] {
             assert!(parse(text).is_err(), "{text:?}");
         }
         assert_eq!(parse("").unwrap(), Value::Object(Map::new()));

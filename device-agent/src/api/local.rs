@@ -1,8 +1,6 @@
 //! `/v2/local` of the reference: what pushing needs.
 
-use agent_api::reference::{
-    DeviceInfo, DeviceInfoAnswer, LocalTarget, LocalTargetState,
-};
+use agent_api::reference::{DeviceInfo, DeviceInfoAnswer, LocalTarget};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -64,7 +62,7 @@ pub(super) async fn take(
     body: Body,
 ) -> Result<Accepted, Refused> {
     let body = body::read(headers, body).await.map_err(Refused::Body)?;
-    let target = understand(body, &agent.name()).map_err(Refused::Invalid)?;
+    let target = understand(&body, &agent.name()).map_err(Refused::Invalid)?;
     agent.accept(target).await.map_err(|error| {
         tracing::error!(error = %failure_chain(&error), "a target could not be stored");
         Refused::Store(failure_chain(&error))
@@ -81,14 +79,22 @@ fn failure_chain(error: &dyn std::error::Error) -> String {
     words
 }
 
-fn understand(body: Value, present_name: &str) -> Result<crate::model::Target, String> {
-    if body.get("local").is_none_or(Value::is_null) {
-        return Err("Invalid target state: local: is missing".to_owned());
-    }
-    let state: LocalTargetState = serde_json::from_value(body).map_err(|error| {
-        format!("Invalid target state: {error}")
-    })?;
-    let local: LocalTarget = state.local;
+fn understand(body: &Value, present_name: &str) -> Result<crate::model::Target, String> {
+    let invalid = |place: &str, problem: &dyn std::fmt::Display| {
+        format!("invalid target state: {place}: {problem}")
+    };
+    let local = match body.get("local") {
+        None | Some(Value::Null) => return Err(invalid("local", &"is missing")),
+        Some(Value::Object(local)) => local,
+        Some(_) => return Err(invalid("local", &"is no object")),
+    };
+    // Member by member, so that the complaint can name the place.
+    let member = |name: &str| local.get(name).cloned().unwrap_or_default();
+    let local = LocalTarget {
+        name: serde_json::from_value(member("name")).map_err(|error| invalid("name", &error))?,
+        config: serde_json::from_value(member("config")).map_err(|error| invalid("config", &error))?,
+        apps: serde_json::from_value(member("apps")).map_err(|error| invalid("apps", &error))?,
+    };
     target::parse(&local, present_name).map_err(|invalid| invalid.to_string())
 }
 

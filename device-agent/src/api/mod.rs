@@ -6,8 +6,8 @@
 mod body;
 mod defaults;
 mod local;
-mod os;
 mod origin;
+mod os;
 mod reference;
 mod serve;
 mod streams;
@@ -139,7 +139,11 @@ pub(crate) fn router(agent: Arc<Agent>) -> Router {
 async fn not_found(request: Request) -> Response {
     let path = request.uri().path();
     if path.starts_with("/os/") {
-        return os::problem(StatusCode::NOT_FOUND, "not-found", format!("there is no {path}"));
+        return os::problem(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            format!("there is no {path}"),
+        );
     }
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n<body>\n<pre>Cannot {} {}</pre>\n</body>\n</html>\n",
@@ -147,8 +151,14 @@ async fn not_found(request: Request) -> Response {
         escape(path)
     );
     let headers = [
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'")),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'"),
+        ),
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
         (header::CONTENT_TYPE, HeaderValue::from_static(HTML)),
     ];
     (StatusCode::NOT_FOUND, headers, page).into_response()

@@ -16,7 +16,10 @@ pub(super) async fn refuse_pages(
     request: Request,
     next: Next,
 ) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let reads = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
     if !reads && let Some(confinement) = &agent.settings.facts.confinement {
         let own = [
             confinement.address.to_string(),
@@ -47,7 +50,9 @@ fn is_own(origin: &str, own: &[String]) -> bool {
     };
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split_once(']').map_or(v6, |(host, _)| host),
-        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+        None => authority
+            .split_once(':')
+            .map_or(authority, |(host, _)| host),
     };
     own.iter().any(|name| name.eq_ignore_ascii_case(host))
 }
@@ -58,11 +63,27 @@ mod tests {
 
     #[test]
     fn only_the_device_itself_is_its_own_origin() {
-        let own = ["127.71.0.9".to_owned(), "::1".to_owned(), "ab12cd3.local".to_owned()];
-        for origin in ["http://127.71.0.9:48484", "http://127.71.0.9", "http://[::1]:80", "http://AB12cd3.local:8080"] {
+        let own = [
+            "127.71.0.9".to_owned(),
+            "::1".to_owned(),
+            "ab12cd3.local".to_owned(),
+        ];
+        for origin in [
+            "http://127.71.0.9:48484",
+            "http://127.71.0.9",
+            "http://[::1]:80",
+            "http://AB12cd3.local:8080",
+        ] {
             assert!(is_own(origin, &own), "{origin}");
         }
-        for origin in ["null", "", "http://evil.example", "http://127.71.0.9.evil.example", "http://localhost:48484", "http://127.71.0.10"] {
+        for origin in [
+            "null",
+            "",
+            "http://evil.example",
+            "http://127.71.0.9.evil.example",
+            "http://localhost:48484",
+            "http://127.71.0.10",
+        ] {
             assert!(!is_own(origin, &own), "{origin}");
         }
     }

@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
+use super::Shared;
 use super::body::{Unreadable, json};
 use super::local::{self, Refused};
-use super::Shared;
 
 /// What clients may rely on.
 const CAPABILITIES: [&str; 3] = ["report-stream", "log-tail", "log-service-filter"];

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use agent_api::os::ApplyState;
-use agent_api::reference::{
-    COMPATIBLE_VERSION, ContainerId, ContainerIds, StateStatus, Version,
-};
+use agent_api::reference::{COMPATIBLE_VERSION, ContainerId, ContainerIds, StateStatus, Version};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -121,7 +119,10 @@ pub(super) async fn device(State(agent): Shared) -> Response {
     let mut answer = Map::new();
     answer.insert("api_port".into(), agent.settings.facts.listen_port.into());
     answer.insert("ip_address".into(), addresses.ip.join(" ").into());
-    answer.insert("os_version".into(), agent.settings.facts.os_version.clone().into());
+    answer.insert(
+        "os_version".into(),
+        agent.settings.facts.os_version.clone().into(),
+    );
     answer.insert("mac_address".into(), addresses.mac.join(" ").into());
     answer.insert("supervisor_version".into(), COMPATIBLE_VERSION.into());
     answer.insert("update_pending".into(), (!applied).into());

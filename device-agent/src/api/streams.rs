@@ -103,7 +103,7 @@ fn tail(state: Tail) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
             while let Some(delivery) = next {
                 match delivery {
                     Delivery::Line(line) if state.shown.contains(&line) => {}
-                    Delivery::Line(line) => state.taste.append(&line.line, &mut text),
+                    Delivery::Line(line) => state.taste.append(&line.text, &mut text),
                     Delivery::Dropped { lines, at } => append(
                         &LogLine::system(format!("{lines} lines dropped"), at),
                         &mut text,
@@ -159,10 +159,11 @@ impl LogQuery {
                 }
                 "service" => query.services.push(value),
                 "system" => {
-                    query.system =
-                        Some(value.parse().map_err(|_| {
-                            format!("system: `{value}` is neither true nor false")
-                        })?);
+                    query.system = Some(
+                        value
+                            .parse()
+                            .map_err(|_| format!("system: `{value}` is neither true nor false"))?,
+                    );
                 }
                 _ => {}
             }
@@ -191,7 +192,7 @@ pub(super) async fn logs(
     let mut first = Vec::new();
     append(&LogLine::greeting(), &mut first);
     for line in &past {
-        taste.append(&line.line, &mut first);
+        taste.append(&line.text, &mut first);
     }
     ndjson(tail(Tail {
         first,
@@ -211,12 +212,16 @@ async fn past(
     match link {
         Link::Up(connected) if tail > 0 => {
             let confinement = agent.settings.facts.confinement.as_ref();
-            history::read(&connected, confinement, &agent.logs, tail, |line| {
-                match &line.service_name {
+            history::read(
+                &connected,
+                confinement,
+                &agent.logs,
+                tail,
+                |line| match &line.service_name {
                     Some(name) => taste.services.is_empty() || taste.services.contains(name),
                     None => taste.system,
-                }
-            })
+                },
+            )
             .await
         }
         _ => (Vec::new(), history::Shown::default()),
@@ -231,25 +236,25 @@ pub(super) struct ReportQuery {
 }
 
 /// `GET /os/v1/report`
-pub(super) async fn report(
-    State(agent): Shared,
-    Query(query): Query<ReportQuery>,
-) -> Response {
+pub(super) async fn report(State(agent): Shared, Query(query): Query<ReportQuery>) -> Response {
     if !query.follow {
         return json(StatusCode::OK, &agent.snapshot.borrow().report);
     }
     let mut snapshots = agent.snapshot.clone();
     snapshots.mark_changed();
     let state = (snapshots, agent.shutdown.clone());
-    ndjson(stream::unfold(state, async |(mut snapshots, mut shutdown)| {
-        tokio::select! {
-            changed = snapshots.changed() => changed.ok()?,
-            () = asked_to_end(&mut shutdown) => return None,
-        }
-        let mut text = Vec::new();
-        append(&snapshots.borrow_and_update().report, &mut text);
-        Some((Ok(Bytes::from(text)), (snapshots, shutdown)))
-    }))
+    ndjson(stream::unfold(
+        state,
+        async |(mut snapshots, mut shutdown)| {
+            tokio::select! {
+                changed = snapshots.changed() => changed.ok()?,
+                () = asked_to_end(&mut shutdown) => return None,
+            }
+            let mut text = Vec::new();
+            append(&snapshots.borrow_and_update().report, &mut text);
+            Some((Ok(Bytes::from(text)), (snapshots, shutdown)))
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -267,7 +272,13 @@ mod tests {
 
     #[test]
     fn log_queries_name_services_and_bound_the_tail() {
-        let asked = query(&[("tail", "99999999"), ("service", "a"), ("service", "b"), ("later", "x")]).unwrap();
+        let asked = query(&[
+            ("tail", "99999999"),
+            ("service", "a"),
+            ("service", "b"),
+            ("later", "x"),
+        ])
+        .unwrap();
         assert_eq!(asked.tail, MAX_TAIL);
         assert_eq!(asked.services, ["a", "b"]);
         assert!(query(&[("tail", "-1")]).is_err());
@@ -286,7 +297,11 @@ mod tests {
         };
         let text = |carriage_return| {
             let mut text = Vec::new();
-            let taste = Taste { services: Vec::new(), system: true, carriage_return };
+            let taste = Taste {
+                services: Vec::new(),
+                system: true,
+                carriage_return,
+            };
             taste.append(&line, &mut text);
             String::from_utf8(text).unwrap()
         };

@@ -52,15 +52,13 @@ impl From<Bollard> for EngineError {
                 message: error,
             },
             Bollard::RequestTimeoutError => Self::Hanging(SLOW),
+            Bollard::SocketNotFoundError(_) => Self::Unusable("there is no such socket".to_owned()),
             error => {
-                // The first layer says only that sending failed; the reason lies below.
+                // The outer layers say only that sending failed; the reason is the innermost one.
                 let mut words = error.to_string();
                 let mut below = error.source();
                 while let Some(cause) = below {
-                    let cause_words = cause.to_string();
-                    if !words.contains(&cause_words) {
-                        words = format!("{words}: {cause_words}");
-                    }
+                    words = cause.to_string();
                     below = cause.source();
                 }
                 Self::Unusable(words)

@@ -76,8 +76,11 @@ pub(crate) async fn run(
             Err(error) => error,
         };
         let reason = format!("{}: {error}", socket.display());
-        tracing::warn!(%reason, "the engine is away");
-        link.send_replace(Link::Down(reason));
+        let again = matches!(&*link.borrow(), Link::Down(before) if *before == reason);
+        if !again {
+            tracing::warn!("the engine is away: {reason}");
+            link.send_replace(Link::Down(reason));
+        }
         wait_for(&sockets, was_there, delay).await;
         delay = (delay * 2).min(LONGEST_DELAY);
     }
@@ -104,17 +107,17 @@ async fn connect(socket: &Path) -> Result<Connected, EngineError> {
         .components
         .as_ref()
         .and_then(|parts| parts.first())
-        .map_or_else(|| "docker".to_owned(), |part| part.name.clone());
+        .map(|part| part.name.clone())
+        // What Docker calls itself there.
+        .filter(|name| name != "Engine")
+        .unwrap_or_else(|| "docker".to_owned());
     Ok(Connected {
         docker,
         socket: socket.to_owned(),
         info: EngineInfo {
             name,
             version: version.version.unwrap_or_default(),
-            api_version: format!(
-                "{}.{}",
-                negotiated.major_version, negotiated.minor_version
-            ),
+            api_version: format!("{}.{}", negotiated.major_version, negotiated.minor_version),
         },
     })
 }

@@ -51,7 +51,10 @@ pub(crate) fn understand(event: EventMessage) -> Option<Happened> {
     match event.typ? {
         EventMessageTypeEnum::CONTAINER => {
             let attributes = actor.attributes.unwrap_or_default();
-            if !SUPERVISED.iter().any(|label| attributes.contains_key(*label)) {
+            if !SUPERVISED
+                .iter()
+                .any(|label| attributes.contains_key(*label))
+            {
                 return None;
             }
             let action = match action.as_str() {

@@ -36,98 +36,50 @@ pub(crate) struct Executor<'a> {
 }
 
 impl Executor<'_> {
-    /// Executes one step.
+    /// Executes one step, and tells before and after.
     pub(crate) async fn execute(&self, step: &Step) -> Result<(), EngineError> {
+        let words = words(step);
+        if let Some(Words { before, object, .. }) = &words {
+            self.hub.system(format!("{before} {object}"));
+        }
+        let outcome = self.effect(step).await;
+        match (&outcome, words) {
+            (Ok(()), Some(Words { after, object, .. })) if !after.is_empty() => {
+                self.hub.system(format!("{after} {object}"));
+            }
+            (Err(error), Some(Words { failed, object, .. })) => {
+                self.hub
+                    .system_error(format!("{failed} {object} due to '{error}'"));
+            }
+            (Err(error), None) => tracing::warn!(%error, "a step failed: {}", step.key()),
+            (Ok(()), _) => {}
+        }
+        outcome
+    }
+
+    async fn effect(&self, step: &Step) -> Result<(), EngineError> {
         match step {
-            Step::Pull { image, .. } => {
-                let words = Words::new("Downloading", "Downloaded", "Failed to download", "image", image);
-                self.told(words, self.pull(image)).await
-            }
-            Step::CreateNetwork {
-                name,
-                logical_name,
-                spec,
-            } => {
-                let words = Words::new("Creating", "", "Error creating", "network", logical_name);
-                self.told(words, self.create_network(name, spec)).await
-            }
-            Step::RemoveNetwork { id, logical_name } => {
-                let words = Words::new("Removing", "", "Error removing", "network", logical_name);
-                self.told(words, self.remove_network(id)).await
-            }
-            Step::CreateVolume {
-                name,
-                logical_name,
-                spec,
-            } => {
-                let words = Words::new("Creating", "", "Error creating", "volume", logical_name);
-                self.told(words, self.create_volume(name, spec)).await
-            }
+            Step::Pull { image, .. } => self.pull(image).await,
+            Step::CreateNetwork { name, spec, .. } => self.create_network(name, spec).await,
+            Step::RemoveNetwork { id, .. } => self.remove_network(id).await,
+            Step::CreateVolume { name, spec, .. } => self.create_volume(name, spec).await,
             Step::Install {
+                app_id,
                 service,
                 name,
                 config,
                 device_name,
-                app_id,
                 ..
             } => {
-                let object = format!("{service} {}", config.image);
-                let words = Words::new("Installing", "Installed", "Failed to install", "service", &object);
-                self.told(words, self.install((*app_id, service), name, config, device_name))
+                self.install((*app_id, service), name, config, device_name)
                     .await
             }
-            Step::Start {
-                service, id, image, ..
-            } => {
-                let object = format!("{service} {image}");
-                let words = Words::new("Starting", "Started", "Failed to start", "service", &object);
-                self.told(words, self.start(id)).await
-            }
-            Step::Stop {
-                service, id, image, ..
-            } => {
-                let object = format!("{service} {image}");
-                let words = Words::new("Killing", "Killed", "Failed to kill", "service", &object);
-                self.told(words, self.stop(id)).await
-            }
-            Step::Kill {
-                service, id, image, ..
-            } => {
-                let object = format!("{service} {image}");
-                let words = Words::new("Killing", "Killed", "Failed to kill", "service", &object);
-                self.told(words, self.kill(id)).await
-            }
-            Step::RemoveDead { service, id } => {
-                let words = Words::new("Removing dead", "", "Failed to remove dead", "container", service);
-                self.told(words, self.remove(id, true)).await
-            }
+            Step::Start { id, .. } => self.start(id).await,
+            Step::Stop { id, .. } => self.stop(id).await,
+            Step::Kill { id, .. } => self.kill(id).await,
+            Step::RemoveDead { id, .. } => self.remove(id, true).await,
             Step::Rename { id, name, .. } => self.rename(id, name).await,
         }
-    }
-
-    /// Tells before and after.
-    async fn told(
-        &self,
-        words: Words<'_>,
-        effect: impl Future<Output = Result<(), EngineError>>,
-    ) -> Result<(), EngineError> {
-        let Words {
-            before,
-            after,
-            failed,
-            kind,
-            object,
-        } = words;
-        self.hub.system(format!("{before} {kind} '{object}'"));
-        let outcome = effect.await;
-        match &outcome {
-            Ok(()) if after.is_empty() => {}
-            Ok(()) => self.hub.system(format!("{after} {kind} '{object}'")),
-            Err(error) => self
-                .hub
-                .system_error(format!("{failed} {kind} '{object}' due to '{error}'")),
-        }
-        outcome
     }
 
     async fn create_network(&self, name: &str, spec: &NetworkSpec) -> Result<(), EngineError> {
@@ -255,7 +207,9 @@ impl Executor<'_> {
             .build();
         let call = self.connected.docker.remove_container(id, Some(options));
         match bounded(SLOW, call).await {
-            Err(EngineError::Conflict(message)) if message.contains("already in progress") => Ok(()),
+            Err(EngineError::Conflict(message)) if message.contains("already in progress") => {
+                Ok(())
+            }
             outcome => gone_is_done(outcome),
         }
     }
@@ -265,40 +219,82 @@ impl Executor<'_> {
         let call = self.connected.docker.rename_container(id, options);
         match bounded(SLOW, call).await {
             // The engine refuses to give a container the name that it has.
-            Err(EngineError::Refused { status: 400, message }) if message.contains("same name") => {
-                Ok(())
-            }
+            Err(EngineError::Refused {
+                status: 400,
+                message,
+            }) if message.contains("same name") => Ok(()),
             outcome => gone_is_done(outcome),
         }
     }
 }
 
-/// What is told about a step.
-struct Words<'a> {
+/// What is told about a step, in the reference's words.
+#[derive(Debug, PartialEq, Eq)]
+struct Words {
     before: &'static str,
     /// Empty: nothing.
     after: &'static str,
     failed: &'static str,
-    kind: &'static str,
-    object: &'a str,
+    /// Kind and name.
+    object: String,
 }
 
-impl<'a> Words<'a> {
-    fn new(
-        before: &'static str,
-        after: &'static str,
-        failed: &'static str,
-        kind: &'static str,
-        object: &'a str,
-    ) -> Self {
-        Self {
-            before,
-            after,
-            failed,
-            kind,
-            object,
+/// Renaming is not told: nothing happens to the service.
+fn words(step: &Step) -> Option<Words> {
+    let of = |service: &str, image: &str| format!("service '{service} {image}'");
+    let (before, after, failed, object) = match step {
+        Step::Pull { image, .. } => (
+            "Downloading",
+            "Downloaded",
+            "Failed to download",
+            format!("image '{image}'"),
+        ),
+        Step::CreateNetwork { logical_name, .. } => (
+            "Creating",
+            "",
+            "Error creating",
+            format!("network '{logical_name}'"),
+        ),
+        Step::RemoveNetwork { logical_name, .. } => (
+            "Removing",
+            "",
+            "Error removing",
+            format!("network '{logical_name}'"),
+        ),
+        Step::CreateVolume { logical_name, .. } => (
+            "Creating",
+            "",
+            "Error creating",
+            format!("volume '{logical_name}'"),
+        ),
+        Step::Install {
+            service, config, ..
+        } => (
+            "Installing",
+            "Installed",
+            "Failed to install",
+            of(service, &config.image),
+        ),
+        Step::Start { service, image, .. } => {
+            ("Starting", "Started", "Failed to start", of(service, image))
         }
-    }
+        Step::Stop { service, image, .. } | Step::Kill { service, image, .. } => {
+            ("Killing", "Killed", "Failed to kill", of(service, image))
+        }
+        Step::RemoveDead { service, .. } => (
+            "Removing dead",
+            "",
+            "Failed to remove dead",
+            format!("container '{service}'"),
+        ),
+        Step::Rename { .. } => return None,
+    };
+    Some(Words {
+        before,
+        after,
+        failed,
+        object,
+    })
 }
 
 fn gone_is_done(outcome: Result<(), EngineError>) -> Result<(), EngineError> {

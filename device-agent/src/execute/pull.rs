@@ -30,10 +30,11 @@ impl Executor<'_> {
         let options = CreateImageOptionsBuilder::default()
             .from_image(image)
             .build();
-        let mut messages = pin!(self
-            .connected
-            .docker
-            .create_image(Some(options), None, None));
+        let mut messages = pin!(
+            self.connected
+                .docker
+                .create_image(Some(options), None, None)
+        );
         let mut layers = Layers::default();
         loop {
             let message = match tokio::time::timeout(SILENCE, messages.next()).await {

@@ -5,6 +5,7 @@
 mod addresses;
 pub(crate) mod notify;
 
+use std::io::{self, Read};
 use std::path::Path;
 
 use fs_err as fs;
@@ -37,6 +38,13 @@ fn machine_of(kernel: &str) -> Machine {
         _ => ("amd64", "generic-amd64"),
     };
     Machine { arch, device_type }
+}
+
+/// 32 random hex digits, for identities and keys.
+pub(crate) fn random_hex() -> io::Result<String> {
+    let mut bytes = [0_u8; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 /// The two keys of device-type.json that matter here.

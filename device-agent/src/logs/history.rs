@@ -38,7 +38,10 @@ impl Shown {
     fn note(&mut self, line: &Line) {
         match &line.container {
             Some(container) => {
-                let until = self.until.entry(Arc::clone(container)).or_insert(line.nanos);
+                let until = self
+                    .until
+                    .entry(Arc::clone(container))
+                    .or_insert(line.nanos);
                 *until = line.nanos.max(*until);
             }
             None => self.system = Some(line.nanos.max(self.system.unwrap_or(line.nanos))),
@@ -75,14 +78,14 @@ pub(crate) async fn read(
     for line in &lines {
         shown.note(line);
     }
-    lines.retain(|line| wanted(&line.line));
+    lines.retain(|line| wanted(&line.text));
     let mut bytes = 0;
     let kept = lines
         .iter()
         .rev()
         .take(tail)
         .take_while(|line| {
-            bytes += line.line.message.len();
+            bytes += line.text.message.len();
             bytes <= MAX_BYTES
         })
         .count();
@@ -104,8 +107,10 @@ async fn read_one(
         bytes += text.message.len();
         kept.push_back(line_of(source, text));
         while bytes > MAX_BYTES {
-            let Some(oldest) = kept.pop_front() else { break };
-            bytes -= oldest.line.message.len();
+            let Some(oldest) = kept.pop_front() else {
+                break;
+            };
+            bytes -= oldest.text.message.len();
         }
     };
     while let Some(chunk) = stream.next().await? {

@@ -38,7 +38,10 @@ pub(crate) async fn narrate(
                     ended.clear();
                 }
                 ended.insert(event.id);
-                hub.system(format!("Service exited{}", told.trim_start_matches("service")));
+                hub.system(format!(
+                    "Service exited{}",
+                    told.trim_start_matches("service")
+                ));
             }
             Action::Start => {
                 if ended.remove(&event.id) {

@@ -56,8 +56,8 @@ impl Decoder {
                     got: 0,
                 }
             },
-            out: Assembler::new(false, tty),
-            err: Assembler::new(true, false),
+            out: Assembler::new(if tty { Stream::Terminal } else { Stream::Out }),
+            err: Assembler::new(Stream::Err),
         }
     }
 
@@ -119,6 +119,15 @@ impl Decoder {
     }
 }
 
+/// Where messages come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    /// Both at once, without frames.
+    Terminal,
+    Out,
+    Err,
+}
+
 /// Puts one stream's messages together to lines.
 #[derive(Debug)]
 struct Assembler {
@@ -146,10 +155,10 @@ enum Stamp {
 }
 
 impl Assembler {
-    fn new(is_std_err: bool, raw: bool) -> Self {
+    fn new(stream: Stream) -> Self {
         Self {
-            is_std_err,
-            raw,
+            is_std_err: stream == Stream::Err,
+            raw: stream == Stream::Terminal,
             text: Vec::new(),
             cut: 0,
             since_stamp: 0,
@@ -184,20 +193,17 @@ impl Assembler {
                 usize::MAX
             };
             let piece = bytes.get(..border).unwrap_or(bytes);
-            let taken = match piece.iter().position(|byte| *byte == b'\n') {
-                Some(end) => {
-                    self.keep(piece.get(..end).unwrap_or_default());
-                    self.end_line(give);
-                    end + 1
+            let taken = if let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
+                self.keep(piece.get(..end).unwrap_or_default());
+                self.end_line(give);
+                end + 1
+            } else {
+                self.keep(piece);
+                self.since_stamp += piece.len();
+                if self.raw && self.since_stamp == MESSAGE {
+                    self.stamp = Stamp::Perhaps(Vec::new());
                 }
-                None => {
-                    self.keep(piece);
-                    self.since_stamp += piece.len();
-                    if self.raw && self.since_stamp == MESSAGE {
-                        self.stamp = Stamp::Perhaps(Vec::new());
-                    }
-                    piece.len()
-                }
+                piece.len()
             };
             bytes = bytes.get(taken..).unwrap_or_default();
         }

@@ -33,7 +33,7 @@ pub(crate) const MAX_TAIL: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     /// What clients get.
-    pub(crate) line: LogLine,
+    pub(crate) text: LogLine,
     /// Engine id of the container; `None` for lines of the agent itself.
     pub(crate) container: Option<Arc<str>>,
     /// Nanoseconds since the Unix epoch.
@@ -122,9 +122,13 @@ impl Hub {
 
     fn publish_system(&self, message: String, is_std_err: Option<bool>) {
         let nanos = now_nanos();
-        tracing::info!("{message}");
+        if is_std_err.is_some() {
+            tracing::warn!("{message}");
+        } else {
+            tracing::info!("{message}");
+        }
         self.publish(Line {
-            line: LogLine {
+            text: LogLine {
                 is_std_err,
                 ..LogLine::system(message, nanos / 1_000_000)
             },

@@ -43,7 +43,7 @@ struct Waiting {
 impl Queue {
     pub(super) fn push(&self, line: Arc<Line>) {
         let mut waiting = self.lock();
-        let bytes = line.line.message.len();
+        let bytes = line.text.message.len();
         if waiting.lines.len() >= MAX_LINES || waiting.bytes + bytes > MAX_BYTES {
             if let Some(Delivery::Dropped { lines, .. }) = waiting.lines.back_mut() {
                 *lines += 1;
@@ -63,7 +63,7 @@ impl Queue {
         let mut waiting = self.lock();
         let next = waiting.lines.pop_front()?;
         if let Delivery::Line(line) = &next {
-            waiting.bytes = waiting.bytes.saturating_sub(line.line.message.len());
+            waiting.bytes = waiting.bytes.saturating_sub(line.text.message.len());
         }
         Some(next)
     }

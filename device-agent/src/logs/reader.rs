@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use agent_api::log::LogLine;
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
@@ -18,6 +19,18 @@ use crate::engine::events::{Action, Happened, SUPERVISED};
 use crate::engine::stream::{Lines, LogStream};
 use crate::engine::{Connected, EngineError, Link, QUICK, bounded};
 use crate::model::Confinement;
+
+/// Between a stream that broke and the next try.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How reading a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// With the container's run, or the container.
+    Whole,
+    /// In the middle.
+    Broken,
+}
 
 /// Where a container's lines were last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +50,7 @@ impl Cursor {
     }
 
     /// Whether a line is new, when reading began at this cursor's time again. `again` counts lines with that time.
-    fn advance(&mut self, nanos: i64, resumed: Self, again: &mut u32) -> bool {
+    pub(super) fn advance(&mut self, nanos: i64, resumed: Self, again: &mut u32) -> bool {
         if nanos < resumed.nanos {
             return false;
         }
@@ -57,7 +70,7 @@ impl Cursor {
 /// A line as clients get it.
 pub(super) fn line_of(source: &Source, text: Text) -> Line {
     Line {
-        line: LogLine {
+        text: LogLine {
             service_name: Some(source.service.clone()),
             message: text.message,
             is_system: None,
@@ -114,7 +127,7 @@ struct Session {
     active: HashSet<Arc<str>>,
     /// Containers that started again while they were still being read.
     again: HashSet<Source>,
-    readers: JoinSet<Source>,
+    readers: JoinSet<(Source, Ended)>,
 }
 
 impl Session {
@@ -131,9 +144,9 @@ impl Session {
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
                 Some(ended) = self.readers.join_next() => {
-                    if let Ok(source) = ended {
+                    if let Ok((source, how)) = ended {
                         self.active.remove(&source.id);
-                        if self.again.remove(&source) {
+                        if self.again.remove(&source) || how == Ended::Broken {
                             self.read(source);
                         }
                     }
@@ -192,14 +205,16 @@ impl Session {
         );
         let hub = self.hub.clone();
         self.readers.spawn(async move {
-            match follow(&connected, &source, &cursor, &hub).await {
+            let how = match follow(&connected, &source, &cursor, &hub).await {
                 // A container that is gone has no more lines.
-                Ok(()) | Err(EngineError::NotFound(_)) => {}
+                Ok(()) | Err(EngineError::NotFound(_)) => Ended::Whole,
                 Err(error) => {
                     tracing::debug!(service = %source.service, %error, "a log stream broke");
+                    tokio::time::sleep(RETRY).await;
+                    Ended::Broken
                 }
-            }
-            source
+            };
+            (source, how)
         });
     }
 }

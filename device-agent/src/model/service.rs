@@ -129,6 +129,15 @@ impl ServiceConfig {
         hex
     }
 
+    /// A path as it is compared: without a trailing slash.
+    #[must_use]
+    pub fn path(path: &str) -> String {
+        match path.strip_suffix('/') {
+            Some(rest) if !rest.is_empty() => rest.to_owned(),
+            _ => path.to_owned(),
+        }
+    }
+
     /// A capability as it is compared: upper case, without `CAP_`.
     #[must_use]
     pub fn capability(name: &str) -> String {

@@ -13,6 +13,8 @@ mod desired;
 mod found;
 mod phases;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use crate::model::{Batch, Millis, Observed, Plan, Service, Target, Warning};
 

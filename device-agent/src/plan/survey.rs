@@ -54,8 +54,6 @@ pub(super) struct ServiceSurvey<'a> {
     pub(super) container: Option<&'a ObservedContainer>,
     /// Older containers of the same service.
     pub(super) duplicates: Vec<&'a ObservedContainer>,
-    /// Whether a container of it is being removed by the engine.
-    pub(super) removing: bool,
     /// Services that must have been started before.
     pub(super) waits_for: BTreeSet<String>,
     /// What differs between container and wish.
@@ -196,6 +194,7 @@ impl<'a> AppSurvey<'a> {
             warn(Some(&service.name), found);
             let scope = Scope {
                 supervised_networks: &supervised_networks,
+                confinement: observed.device.confinement.as_ref(),
                 host_name_is_devices: wish.hostname.is_none() && config.network_mode == "host",
             };
             if let Some(container) = survey.container {
@@ -276,7 +275,6 @@ fn pairs<'a>(observed: &'a Observed, app: &'a App) -> Vec<ServiceSurvey<'a>> {
         let mut containers: Vec<_> = live(observed).filter(is_its).collect();
         containers.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
         let mut containers = containers.into_iter();
-        let gone = |c: &ObservedContainer| c.state == ContainerState::Removing;
         ServiceSurvey {
             service,
             name: names::container(
@@ -291,7 +289,6 @@ fn pairs<'a>(observed: &'a Observed, app: &'a App) -> Vec<ServiceSurvey<'a>> {
             desired: None,
             container: containers.next(),
             duplicates: containers.collect(),
-            removing: observed.containers.iter().any(|c| is_its(&c) && gone(c)),
             waits_for: compose::read(&service.composition).0.waits_for(),
             differences: Vec::new(),
         }

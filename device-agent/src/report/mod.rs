@@ -11,8 +11,7 @@ use agent_api::os::{ApplyState, ImageReport, Report, ServiceReport};
 use agent_api::reference::{ContainerStatus, ImageStatus};
 
 use crate::model::{
-    Batch, ContainerState, Millis, Observed, ObservedContainer, Service, Step, Target,
-    Warning,
+    Batch, ContainerState, Millis, Observed, ObservedContainer, Service, Step, Target, Warning,
 };
 
 /// Everything that is told, made at one moment.
@@ -90,18 +89,17 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             .filter(|container| !named.contains(&container.id))
             .map(|container| service_report(sources, container, &doing, &errors)),
     );
-    let state = if !sources.doing.0.is_empty() {
-        ApplyState::Applying
-    } else if sources.observed.failures.is_empty() && sources.waiting.is_none() {
-        ApplyState::Applied
-    } else {
-        ApplyState::Failing
-    };
+    let state = state(sources);
     let mut faults = sources.faults.to_vec();
-    faults.extend(sources.warnings.iter().map(|warning| match &warning.service {
-        Some(service) => format!("service '{service}': {}", warning.message),
-        None => warning.message.clone(),
-    }));
+    faults.extend(
+        sources
+            .warnings
+            .iter()
+            .map(|warning| match &warning.service {
+                Some(service) => format!("service '{service}': {}", warning.message),
+                None => warning.message.clone(),
+            }),
+    );
     let mut containers: Vec<&ObservedContainer> = sources.observed.containers.iter().collect();
     containers.sort_by_key(|container| std::cmp::Reverse(container.created));
     let images = images(sources);
@@ -123,6 +121,24 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             .target
             .and_then(|target| target.apps.values().find_map(|app| app.commit.clone())),
         progress: sources.pulls.values().copied().min(),
+    }
+}
+
+/// What is waited for counts as a failure, for followers would wait with us; only the engine's own removal of a
+/// container is sure to end.
+fn state(sources: &Sources<'_>) -> ApplyState {
+    let observed = sources.observed;
+    let removing = || {
+        observed
+            .containers
+            .iter()
+            .any(|container| container.state == ContainerState::Removing)
+    };
+    match (sources.doing.0.is_empty(), sources.waiting) {
+        (false, _) => ApplyState::Applying,
+        (true, None) if observed.failures.is_empty() => ApplyState::Applied,
+        (true, Some(_)) if observed.failures.is_empty() && removing() => ApplyState::Applying,
+        (true, _) => ApplyState::Failing,
     }
 }
 
@@ -160,7 +176,10 @@ fn errors(observed: &Observed) -> BTreeMap<ServiceKey, String> {
         .filter_map(|(key, failure)| {
             let (_, what) = key.split_once(' ')?;
             let (app, service) = what.split_once('/')?;
-            Some(((app.parse().ok()?, service.to_owned()), failure.error.clone()))
+            Some((
+                (app.parse().ok()?, service.to_owned()),
+                failure.error.clone(),
+            ))
         })
         .collect()
 }
@@ -244,7 +263,11 @@ fn service_report(
             }
             _ => None,
         },
-        ports: sources.ports.get(&container.id).cloned().unwrap_or_default(),
+        ports: sources
+            .ports
+            .get(&container.id)
+            .cloned()
+            .unwrap_or_default(),
         because: sources.reasons.get(&key).cloned(),
         error: errors.get(&key).cloned().or(engine_error),
     }

@@ -1,0 +1,252 @@
+use super::*;
+use crate::model::{App, DeviceFacts, Failure, ImageFacts, ServiceConfig};
+
+fn target(services: &[&str]) -> Target {
+    let services = services
+        .iter()
+        .zip(1..)
+        .map(|(name, id)| {
+            let service = Service {
+                name: (*name).to_owned(),
+                id,
+                image_id: id,
+                image: format!("local_image_{name}:latest"),
+                running: true,
+                environment: BTreeMap::new(),
+                labels: BTreeMap::new(),
+                composition: serde_json::Map::new(),
+            };
+            ((*name).to_owned(), service)
+        })
+        .collect();
+    let app = App {
+        id: 1,
+        uuid: "1".to_owned(),
+        name: "localapp".to_owned(),
+        commit: Some("10ca12e1ea5e".to_owned()),
+        release_id: 1,
+        services,
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+    };
+    Target {
+        name: "local".to_owned(),
+        config: BTreeMap::new(),
+        apps: BTreeMap::from([(1, app)]),
+    }
+}
+
+fn container(service: &str, id: &str, created: Millis) -> ObservedContainer {
+    ObservedContainer {
+        id: id.to_owned(),
+        name: format!("{service}_1_1_10ca12e1ea5e"),
+        app_id: 1,
+        app_uuid: "1".to_owned(),
+        service_id: 1,
+        service_name: service.to_owned(),
+        image_id: 1,
+        release_id: 1,
+        commit: None,
+        state: ContainerState::Running,
+        created,
+        exit_code: Some(0),
+        ever_started: true,
+        error: String::new(),
+        stopped_by_agent: false,
+        config: ServiceConfig::default(),
+        created_from: None,
+    }
+}
+
+fn observed(containers: Vec<ObservedContainer>) -> Observed {
+    Observed {
+        device: DeviceFacts {
+            uuid: String::new(),
+            device_type: String::new(),
+            arch: String::new(),
+            os_version: String::new(),
+            hostname: String::new(),
+            listen_port: 1,
+            services_dir: String::new(),
+            kernel_modules: false,
+            firmware: false,
+            confinement: None,
+        },
+        containers,
+        networks: Vec::new(),
+        api_network: None,
+        volumes: Vec::new(),
+        images: BTreeMap::new(),
+        api_keys: BTreeMap::new(),
+        failures: BTreeMap::new(),
+    }
+}
+
+fn told(
+    observed: &Observed,
+    target: Option<&Target>,
+    doing: &Batch,
+    waiting: Option<&str>,
+) -> Snapshot {
+    snapshot(&Sources {
+        generation: 3,
+        target,
+        observed,
+        ports: &BTreeMap::from([("a".to_owned(), vec!["0.0.0.0:80->80/tcp".to_owned()])]),
+        doing,
+        reasons: &BTreeMap::from([((1, "web".to_owned()), "image changed".to_owned())]),
+        pulls: &BTreeMap::new(),
+        warnings: &[],
+        faults: &[],
+        waiting,
+    })
+}
+
+#[test]
+fn running_services_are_applied() {
+    let told = told(
+        &observed(vec![container("web", "a", 1_795_402_963_927)]),
+        Some(&target(&["web"])),
+        &Batch::default(),
+        None,
+    );
+    assert_eq!(told.report.state, ApplyState::Applied);
+    let [service] = &told.report.services[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(service.status, "Running");
+    assert_eq!(
+        service.created_at.as_deref(),
+        Some("2026-11-23T03:02:43.927Z")
+    );
+    assert_eq!(service.exit_code, None);
+    assert_eq!(service.ports, ["0.0.0.0:80->80/tcp"]);
+    assert_eq!(service.because.as_deref(), Some("image changed"));
+    assert_eq!(told.release.as_deref(), Some("10ca12e1ea5e"));
+}
+
+#[test]
+fn whole_milliseconds_keep_their_zeros() {
+    assert_eq!(rfc3339(1_795_402_963_000), "2026-11-23T03:02:43.000Z");
+    assert_eq!(rfc3339(-1), "1969-12-31T23:59:59.999Z");
+    assert_eq!(rfc3339(Millis::MAX), "1970-01-01T00:00:00.000Z");
+}
+
+#[test]
+fn states_have_the_references_words() {
+    for (state, word) in [
+        (ContainerState::Created, "Installed"),
+        (ContainerState::Running, "Running"),
+        (ContainerState::Restarting, "restarting"),
+        (ContainerState::Paused, "paused"),
+        (ContainerState::Exited, "exited"),
+        (ContainerState::Removing, "Stopping"),
+        (ContainerState::Dead, "Dead"),
+    ] {
+        let mut one = container("web", "a", 1);
+        one.state = state;
+        let told = told(
+            &observed(vec![one]),
+            Some(&target(&["web"])),
+            &Batch::default(),
+            None,
+        );
+        assert_eq!(told.containers[0].status, word);
+        assert_eq!(told.report.services[0].status, word);
+    }
+}
+
+#[test]
+fn what_is_being_done_is_said() {
+    let doing = Batch(vec![Step::Start {
+        app_id: 1,
+        service: "web".to_owned(),
+        id: "a".to_owned(),
+        image: String::new(),
+    }]);
+    let mut one = container("web", "a", 1);
+    one.state = ContainerState::Created;
+    let told = told(&observed(vec![one]), Some(&target(&["web"])), &doing, None);
+    assert_eq!(told.report.state, ApplyState::Applying);
+    assert_eq!(told.report.services[0].status, "Starting");
+}
+
+#[test]
+fn failures_belong_to_their_service_and_keep_the_device_failing() {
+    let mut world = observed(Vec::new());
+    world
+        .images
+        .insert("local_image_web:latest".to_owned(), ImageFacts::default());
+    for (key, error) in [
+        ("start 1/web", "port is taken"),
+        ("pull local_image_worker:latest", "not found"),
+    ] {
+        world.failures.insert(
+            key.to_owned(),
+            Failure {
+                count: 1,
+                at: 0,
+                error: error.to_owned(),
+            },
+        );
+    }
+    let told = told(
+        &world,
+        Some(&target(&["web", "worker"])),
+        &Batch::default(),
+        Some("it is tried again"),
+    );
+    assert_eq!(told.report.state, ApplyState::Failing);
+    assert_eq!(told.report.waiting.as_deref(), Some("it is tried again"));
+    let said: Vec<_> = told
+        .report
+        .services
+        .iter()
+        .map(|s| (s.name.as_str(), s.status.as_str(), s.error.as_deref()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("web", "Downloaded", Some("port is taken")),
+            ("worker", "Downloading", Some("not found"))
+        ]
+    );
+}
+
+#[test]
+fn containers_that_are_not_wanted_are_listed_too() {
+    let world = observed(vec![
+        container("old", "b", 1),
+        container("web", "a", 2),
+        container("web", "c", 1),
+    ]);
+    let told = told(&world, Some(&target(&["web"])), &Batch::default(), None);
+    let ids: Vec<_> = told
+        .report
+        .services
+        .iter()
+        .filter_map(|s| s.container_id.as_deref())
+        .collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+    let newest: Vec<_> = told
+        .containers
+        .iter()
+        .map(|c| c.container_id.as_str())
+        .collect();
+    assert_eq!(newest, ["a", "b", "c"]);
+}
+
+#[test]
+fn only_the_engines_own_removal_is_waited_for_without_calling_it_a_failure() {
+    let because = Some("web waits for an old container to be gone");
+    let mut old = container("web", "a", 1);
+    let target = target(&["web"]);
+    let state = |world: &Observed| {
+        told(world, Some(&target), &Batch::default(), because)
+            .report
+            .state
+    };
+    assert_eq!(state(&observed(vec![old.clone()])), ApplyState::Failing);
+    old.state = ContainerState::Removing;
+    assert_eq!(state(&observed(vec![old])), ApplyState::Applying);
+}

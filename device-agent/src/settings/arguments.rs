@@ -37,11 +37,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "DIR", default_value = "/var/lib/os-agent")]
     pub state_dir: PathBuf,
     /// The device's config.json; it may be absent
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "/mnt/boot/config.json"
-    )]
+    #[arg(long, value_name = "PATH", default_value = "/mnt/boot/config.json")]
     pub config_json: PathBuf,
     /// The device's device-type.json; it may be absent
     #[arg(
@@ -52,7 +48,12 @@ pub struct RunArguments {
     )]
     pub device_type_json: PathBuf,
     /// The system's os-release
-    #[arg(long, value_name = "PATH", default_value = "/etc/os-release", hide = true)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/etc/os-release",
+        hide = true
+    )]
     pub os_release: PathBuf,
     /// Device uuid [default: from config.json, else kept in the state directory]
     #[arg(long)]

@@ -37,7 +37,9 @@ impl ConfigJson {
 
     fn from_keys(keys: &Map<String, Value>, faults: &mut Vec<String>) -> Self {
         let mut wrong = |key: &str, wanted: &str| {
-            faults.push(format!("config.json: `{key}` is ignored: {wanted} is expected"));
+            faults.push(format!(
+                "config.json: `{key}` is ignored: {wanted} is expected"
+            ));
         };
         let mut text = |key: &str| match keys.get(key) {
             Some(Value::String(value)) if !value.is_empty() => Some(value.clone()),

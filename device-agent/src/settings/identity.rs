@@ -1,11 +1,12 @@
 //! The device's uuid: given, kept, or made; and what a host name may look like.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use fs_err as fs;
 
 use super::SettingsError;
+use crate::host::random_hex;
 use crate::store::replace_file;
 
 /// Name in the state directory of the file that holds the uuid.
@@ -25,7 +26,7 @@ pub(super) fn uuid(given: Option<&str>, state_dir: &Path) -> Result<String, Sett
         (Some(given), _) if is_uuid(given) => given.to_ascii_lowercase(),
         (Some(given), _) => return Err(SettingsError::Uuid(given.to_owned())),
         (None, Some(kept)) => kept.clone(),
-        (None, None) => generate().map_err(SettingsError::Identity)?,
+        (None, None) => random_hex().map_err(SettingsError::Identity)?,
     };
     if kept.as_ref() != Some(&uuid) {
         fs::create_dir_all(state_dir).map_err(SettingsError::Identity)?;
@@ -38,18 +39,10 @@ fn is_uuid(text: &str) -> bool {
     matches!(text.len(), 32 | 62) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-fn generate() -> io::Result<String> {
-    let mut bytes = [0_u8; 16];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 /// Whether this can be a single DNS label.
 pub(super) fn is_hostname(text: &str) -> bool {
     (1..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-')
 }

@@ -2,7 +2,11 @@ use clap::Parser;
 
 use super::*;
 
-fn load(dir: &std::path::Path, config: Option<&str>, flags: &[&str]) -> Result<Settings, SettingsError> {
+fn load(
+    dir: &std::path::Path,
+    config: Option<&str>,
+    flags: &[&str],
+) -> Result<Settings, SettingsError> {
     let config_json = dir.join("config.json");
     if let Some(text) = config {
         fs_err::write(&config_json, text).unwrap();
@@ -13,7 +17,10 @@ fn load(dir: &std::path::Path, config: Option<&str>, flags: &[&str]) -> Result<S
         "run".to_owned(),
         format!("--config-json={}", config_json.display()),
         format!("--state-dir={}", state.display()),
-        format!("--device-type-json={}", dir.join("device-type.json").display()),
+        format!(
+            "--device-type-json={}",
+            dir.join("device-type.json").display()
+        ),
         format!("--os-release={}", dir.join("os-release").display()),
     ];
     words.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -58,7 +65,13 @@ fn a_broken_config_json_is_a_fault_and_keeps_the_identity() {
     let dir = tempfile::tempdir().unwrap();
     let good = r#"{"uuid":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#;
     load(dir.path(), Some(good), &[]).unwrap();
-    for broken in ["", "{", "[]", "\u{0}", r#"{"uuid":7,"listenPort":99999999,"developmentMode":"x"}"#] {
+    for broken in [
+        "",
+        "{",
+        "[]",
+        "\u{0}",
+        r#"{"uuid":7,"listenPort":99999999,"developmentMode":"x"}"#,
+    ] {
         let settings = load(dir.path(), Some(broken), &[]).unwrap();
         assert_eq!(settings.facts.uuid, "a".repeat(32), "{broken:?}");
         assert!(!settings.faults.is_empty(), "{broken:?}");
@@ -68,8 +81,16 @@ fn a_broken_config_json_is_a_fault_and_keeps_the_identity() {
 #[test]
 fn facts_come_from_the_system_when_no_flag_gives_them() {
     let dir = tempfile::tempdir().unwrap();
-    fs_err::write(dir.path().join("device-type.json"), r#"{"slug":"raspberrypi4-64","arch":"aarch64"}"#).unwrap();
-    fs_err::write(dir.path().join("os-release"), "ID=os\nPRETTY_NAME=\"os 1.0.0\"\n").unwrap();
+    fs_err::write(
+        dir.path().join("device-type.json"),
+        r#"{"slug":"raspberrypi4-64","arch":"aarch64"}"#,
+    )
+    .unwrap();
+    fs_err::write(
+        dir.path().join("os-release"),
+        "ID=os\nPRETTY_NAME=\"os 1.0.0\"\n",
+    )
+    .unwrap();
     let settings = load(dir.path(), None, &[]).unwrap();
     assert_eq!(settings.facts.device_type, "raspberrypi4-64");
     assert_eq!(settings.facts.arch, "aarch64");
@@ -93,7 +114,12 @@ fn what_cannot_work_is_refused() {
 #[test]
 fn a_simulated_device_listens_on_its_own_address() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = load(dir.path(), None, &["--simulated=ab12cd3", "--simulated-address=127.71.0.9"]).unwrap();
+    let settings = load(
+        dir.path(),
+        None,
+        &["--simulated=ab12cd3", "--simulated-address=127.71.0.9"],
+    )
+    .unwrap();
     assert_eq!(settings.listen, ["127.71.0.9:48484".parse().unwrap()]);
     let confinement = settings.facts.confinement.unwrap();
     assert_eq!(confinement.namespace, "ab12cd3");

@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use super::*;
 
 fn target(name: &str) -> Target {
@@ -49,7 +47,14 @@ fn one_agent_at_a_time() {
 
 #[test]
 fn a_damaged_file_gives_way_to_the_last_good_one() {
-    for damage in [&b""[..], b"{", b"{\"version\":1}", b"\0\0\0\0", b"[]", b"{\"version\":0}"] {
+    for damage in [
+        &b""[..],
+        b"{",
+        b"{\"version\":1}",
+        b"\0\0\0\0",
+        b"[]",
+        b"{\"version\":0}",
+    ] {
         let dir = tempfile::tempdir().unwrap();
         filled(dir.path());
         fs::write(dir.path().join(FILE), damage).unwrap();
@@ -62,7 +67,14 @@ fn a_damaged_file_gives_way_to_the_last_good_one() {
         drop(store);
         let store = Store::open(dir.path()).unwrap();
         assert_eq!(name(&store), Some("three"));
-        assert_eq!(read(&dir.path().join(LAST_GOOD)).unwrap().unwrap().target.name, "one");
+        assert_eq!(
+            read(&dir.path().join(LAST_GOOD))
+                .unwrap()
+                .unwrap()
+                .target
+                .name,
+            "one"
+        );
     }
 }
 
@@ -125,7 +137,10 @@ fn every_format_that_was_ever_written_can_be_read() {
         let path = entry.unwrap().path();
         let content = read(&path).unwrap().unwrap();
         assert_eq!(content.generation, 7, "{}", path.display());
-        assert_eq!(content.target.apps[&1].services["web"].image, "local_image_web:latest");
+        assert_eq!(
+            content.target.apps[&1].services["web"].image,
+            "local_image_web:latest"
+        );
         seen += 1;
     }
     assert!(seen > 0);

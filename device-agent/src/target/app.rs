@@ -1,6 +1,6 @@
 //! One application and its services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use super::value::{
     snake_case, string_map,
 };
 use super::{compose, order, resource};
-use crate::model::{App, Service};
+use crate::model::{App, Service, names};
 
 /// Keys of a service that are no part of its composition. `serviceId` is ignored: the key under which a service stands
 /// is its id. The contract is of no use on a device that is in no fleet.
@@ -67,11 +67,53 @@ pub(super) fn read(key: &str, sent: &Value, path: &str, problems: &mut Problems)
             }
         }
     }
+    for service in app.services.values() {
+        if let Some(name) = network_owner(service).filter(|n| !app.services.contains_key(n)) {
+            let message = format!(
+                "there is no service {name} whose network {} could share",
+                service.name
+            );
+            problems.add(&at, &message);
+        }
+    }
     if let Some(cycle) = order::cycle(&app.services) {
         let cycle = cycle.join(" → ");
         problems.add(&at, &format!("services wait for each other: {cycle}"));
     }
     Some(app)
+}
+
+/// Containers of different apps must have different names.
+pub(super) fn check_names<'a>(apps: impl Iterator<Item = &'a App>, problems: &mut Problems) {
+    let mut taken = BTreeSet::new();
+    for app in apps {
+        for service in app.services.values() {
+            let name = names::container(
+                &service.name,
+                &names::ContainerName {
+                    image_id: service.image_id,
+                    release_id: app.release_id,
+                    commit: app.commit.clone().unwrap_or_default(),
+                },
+                None,
+            );
+            if let Some(name) = taken.replace(name) {
+                let path = join(&join("apps", &app.id.to_string()), "services");
+                problems.add(
+                    &path,
+                    &format!("another app has a container named {name}, too"),
+                );
+            }
+        }
+    }
+}
+
+/// The service in whose network this one runs.
+fn network_owner(service: &Service) -> Option<String> {
+    match compose::read(&service.composition).0.network_mode {
+        Some(compose::NetworkMode::Service(name)) => Some(name),
+        _ => None,
+    }
 }
 
 fn id_value(value: &Value) -> Result<u32, &'static str> {

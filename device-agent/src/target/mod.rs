@@ -13,6 +13,8 @@ pub mod compose;
 mod order;
 mod problem;
 mod resource;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use agent_api::reference::LocalTarget;
@@ -55,6 +57,7 @@ pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid>
             apps.insert(app.id, app);
         }
     }
+    app::check_names(apps.values(), &mut problems);
     problems.or(Target {
         name: name.to_owned(),
         config,

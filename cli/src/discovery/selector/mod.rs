@@ -131,14 +131,21 @@ impl Selector {
         }
     }
 
-    /// Whether this is the uuid of that device, or begins it.
+    /// Whether this is the uuid of that device, or begins it. A device that does not tell its uuid is known by the host name that was made
+    /// of its beginning.
     #[must_use]
     pub fn means_uuid_of(&self, device: &Device) -> bool {
-        match (self.uuid_prefix(), &device.uuid) {
-            (Some(prefix), Some(uuid)) => uuid
+        let Some(prefix) = self.uuid_prefix() else {
+            return false;
+        };
+        match &device.uuid {
+            Some(uuid) => uuid
                 .get(..prefix.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(prefix)),
-            _ => false,
+            None => {
+                device.name.len() == UUID_PREFIX
+                    && prefix.starts_with(&device.name.to_ascii_lowercase())
+            }
         }
     }
 

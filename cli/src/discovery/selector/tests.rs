@@ -89,6 +89,11 @@ fn a_uuid_is_matched_from_seven_digits_on() {
     assert!(!parsed("abcdef").matches(&lamp));
     assert!(!parsed("abcdef1").matches(&lamp));
     assert!(!parsed("10.0.0.8").matches(&lamp));
+
+    let reference = device("abcdef0", None, "10.0.0.9");
+    assert!(parsed("abcdef0123456789abcdef0123456789").matches(&reference));
+    assert!(!parsed("abcdef1123456789abcdef0123456789").matches(&reference));
+    assert!(!parsed("abcdef0123456789abcdef0123456789").matches(&device("abc", None, "10.0.0.9")));
 }
 
 proptest! {

@@ -253,6 +253,13 @@ fn circles(report: &mut Report, services: &[Service]) {
     }
 }
 
+/// Ports on which a device itself listens.
+const DEVICE_PORTS: &[(u16, &str)] = &[
+    (2375, "its engine"),
+    (22222, "its SSH server"),
+    (48484, "its agent"),
+];
+
 /// Two services that take the same port of the device.
 fn rival_ports(report: &mut Report, services: &[Service]) {
     let mut taken: BTreeMap<(u16, &str), Vec<(usize, &super::ports::Published)>> = BTreeMap::new();
@@ -265,6 +272,17 @@ fn rival_ports(report: &mut Report, services: &[Service]) {
             continue;
         }
         for published in &service.published {
+            if let Some((_, owner)) = DEVICE_PORTS
+                .iter()
+                .find(|(port, _)| *port == published.port)
+                && published.protocol == "tcp"
+            {
+                let message = format!(
+                    "port {} is the device's own: {owner} listens there",
+                    published.port
+                );
+                report.warn(published.at, message);
+            }
             let all = taken
                 .entry((published.port, published.protocol.as_str()))
                 .or_default();

@@ -221,7 +221,16 @@ pub(super) fn restart(report: &mut Report, path: &str, node: &Node) -> Option<Js
         );
         return None;
     }
-    Some(Json::from(policy))
+    if name != policy {
+        // A device takes a policy that it does not know for `always`.
+        report.warn(
+            node.at,
+            format!(
+                "{path}: devices do not count the retries; the service restarts on every failure"
+            ),
+        );
+    }
+    Some(Json::from(name))
 }
 
 pub(super) fn security_opt(report: &mut Report, path: &str, node: &Node) -> Option<Json> {

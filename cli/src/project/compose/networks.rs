@@ -2,6 +2,8 @@
 //!
 //! In: nodes. Out: what the device creates. It must not decide whether a name is used.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::{keys, report::Report, typed};
@@ -89,7 +91,7 @@ fn attachment(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
 
 fn address(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
     let text = typed::text(report, path, node)?;
-    if text.parse::<std::net::IpAddr>().is_err() {
+    if text.parse::<IpAddr>().is_err() {
         report.error(node.at, format!("{path}: {text:?} is not an IP address"));
         return None;
     }
@@ -219,7 +221,12 @@ fn ipam(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
             for entry in typed::map(report, &path, item)? {
                 let path = format!("{path}.{}", entry.key);
                 match entry.key.as_str() {
-                    "subnet" | "gateway" | "ip_range" => {
+                    "subnet" => {
+                        let text = typed::text(report, &path, &entry.value)?;
+                        subnet(report, &path, &text, entry.value.at)?;
+                        pool.insert(entry.key.clone(), Json::from(text));
+                    }
+                    "gateway" | "ip_range" => {
                         let text = typed::text(report, &path, &entry.value)?;
                         pool.insert(entry.key.clone(), Json::from(text));
                     }
@@ -240,6 +247,34 @@ fn ipam(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
         out.insert("options".to_owned(), options);
     }
     Some(Json::Object(out))
+}
+
+/// The networks `10.114.101.0` to `10.114.104.255` hold the device's own services.
+const DEVICE_NETWORKS: (u32, u32) = (0x0a72_6500, 0x0a72_68ff);
+
+/// Checks a subnet; nothing where it is none.
+fn subnet(report: &mut Report, path: &str, text: &str, at: Place) -> Option<()> {
+    let parts = text
+        .split_once('/')
+        .and_then(|(ip, length)| Some((ip.parse::<IpAddr>().ok()?, length.parse::<u32>().ok()?)));
+    let Some((ip, length)) =
+        parts.filter(|(ip, length)| *length <= if ip.is_ipv4() { 32 } else { 128 })
+    else {
+        report.error_with(
+            at,
+            format!("{path}: {text:?} is not a subnet"),
+            "write for example 172.30.0.0/24",
+        );
+        return None;
+    };
+    if let IpAddr::V4(ip) = ip {
+        let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+        let (first, last) = (ip.to_bits() & mask, ip.to_bits() | !mask);
+        if first <= DEVICE_NETWORKS.1 && last >= DEVICE_NETWORKS.0 {
+            report.warn(at, format!("{path}: {text} overlaps the networks of the device's own services (10.114.101.0 to 10.114.104.255)"));
+        }
+    }
+    Some(())
 }
 
 /// A volume of the top level.

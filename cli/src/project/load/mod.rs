@@ -48,6 +48,28 @@ pub struct LoadRequest {
 pub fn load(request: &LoadRequest) -> Result<Project, ProjectError> {
     let overrides = overrides::parse(&request.env)?;
     let root = folder(&request.source)?;
+    let mut project = read(request, root).map_err(|error| match error {
+        ProjectError::Files(Problems(mut problems)) => {
+            for problem in &mut problems {
+                problem.file = as_given(&request.source, &problem.file);
+            }
+            ProjectError::Files(Problems(problems))
+        }
+        other => other,
+    })?;
+    for (file, _) in project
+        .warnings
+        .iter_mut()
+        .filter_map(|warning| warning.at.as_mut())
+    {
+        *file = as_given(&request.source, file);
+    }
+    overrides::apply(&overrides, &mut project.services)?;
+    Ok(project)
+}
+
+/// Reads the project; places are relative to its root.
+fn read(request: &LoadRequest, root: PathBuf) -> Result<Project, ProjectError> {
     let found = if request.compose_files.is_empty() {
         files::find(&root)
     } else {
@@ -56,13 +78,20 @@ pub fn load(request: &LoadRequest) -> Result<Project, ProjectError> {
             warnings: Vec::new(),
         }
     };
-    let mut project = if found.files.is_empty() {
-        single::load(request, root)?
+    if found.files.is_empty() {
+        single::load(request, root)
     } else {
-        composed(request, root, found)?
-    };
-    overrides::apply(&overrides, &mut project.services)?;
-    Ok(project)
+        composed(request, root, found)
+    }
+}
+
+/// A file of the project as a person finds it from where they stand.
+fn as_given(source: &Path, file: &Path) -> PathBuf {
+    if source == Path::new(".") {
+        file.to_owned()
+    } else {
+        source.join(file)
+    }
 }
 
 /// A project of compose files.

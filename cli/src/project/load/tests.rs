@@ -23,7 +23,11 @@ fn loaded(folder: &tempfile::TempDir) -> Result<Project, ProjectError> {
 }
 
 fn failure(folder: &tempfile::TempDir) -> String {
-    loaded(folder).unwrap_err().to_string()
+    // Files are named as they are found from the current folder.
+    loaded(folder)
+        .unwrap_err()
+        .to_string()
+        .replace(&format!("{}/", folder.path().display()), "")
 }
 
 /// A service as the recorded bodies have it, without what is only known when it has been built.

@@ -1,1 +1,8 @@
 //! One file for each operation: its events become lines, bars and JSON. Every sentence of an operation stands in its file.
+mod foreign;
+pub mod logs;
+pub mod new;
+mod progress;
+pub mod push;
+pub mod scan;
+pub mod simulate;

@@ -72,7 +72,7 @@ fn with_container(base: ServiceConfig, config: ContainerConfig, id: &str) -> Ser
             .and_then(healthcheck)
             .unwrap_or_else(Healthcheck::none),
         tty: config.tty.unwrap_or(false),
-        working_dir: without_trailing_slash(&config.working_dir.unwrap_or_default()),
+        working_dir: ServiceConfig::path(&config.working_dir.unwrap_or_default()),
         user: config.user.unwrap_or_default(),
         stop_signal: config
             .stop_signal
@@ -262,10 +262,6 @@ fn capabilities(names: Option<Vec<String>>) -> BTreeSet<String> {
 
 fn is_selinux_label(option: &str) -> bool {
     option.starts_with("label=") || option.starts_with("label:")
-}
-
-fn without_trailing_slash(path: &str) -> String {
-    path.strip_suffix('/').unwrap_or(path).to_owned()
 }
 
 fn set(list: Option<Vec<String>>) -> BTreeSet<String> {

@@ -5,6 +5,8 @@
 
 mod config;
 mod image;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 

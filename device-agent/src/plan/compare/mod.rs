@@ -4,6 +4,8 @@
 
 mod network;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub(super) use network::network;
 pub(super) use service::{Scope, service};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Endpoint, ObservedContainer, ServiceConfig};
+use crate::model::{Confinement, Endpoint, ObservedContainer, ServiceConfig, names};
 
 /// What the comparison must know beside the two configurations.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +10,8 @@ pub(in crate::plan) struct Scope<'a> {
     /// Engine names of the supervised networks: a container must not be in one of them that its service is not in.
     /// Others it may be in, because somebody attached it by hand.
     pub(in crate::plan) supervised_networks: &'a BTreeSet<&'a str>,
+    /// Takes the prefix off the names of networks.
+    pub(in crate::plan) confinement: Option<&'a Confinement>,
     /// The host name is the device's: renaming the device restarts nothing.
     pub(in crate::plan) host_name_is_devices: bool,
 }
@@ -146,6 +148,10 @@ fn networks(
     scope: Scope<'_>,
     out: &mut Differences,
 ) {
+    let told = |name: &str| {
+        let logical = names::parse_owned(name, scope.confinement).map_or(name, |(_, l)| l);
+        format!("networks.{logical}")
+    };
     out.field("network_mode", &current.network_mode, &desired.network_mode);
     for (name, wanted) in &desired.networks {
         if !current
@@ -153,13 +159,13 @@ fn networks(
             .get(name)
             .is_some_and(|endpoint| serves(endpoint, wanted))
         {
-            out.0.push(format!("networks.{name}"));
+            out.0.push(told(name));
         }
     }
     for name in current.networks.keys() {
         let ours = scope.supervised_networks.contains(name.as_str());
         if ours && !desired.networks.contains_key(name) {
-            out.0.push(format!("networks.{name}"));
+            out.0.push(told(name));
         }
     }
 }

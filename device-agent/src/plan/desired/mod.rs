@@ -11,6 +11,8 @@ mod labels;
 mod network;
 mod resource;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use crate::model::{App, DeviceFacts, ImageFacts, Service, ServiceConfig};
 use crate::target::compose::{self, Composition, NetworkMode};
@@ -97,10 +99,7 @@ fn with_process(base: ServiceConfig, wish: &Composition, image: &ImageFacts) -> 
         restart: wish.restart.clone().unwrap_or_else(|| "always".to_owned()),
         tty: wish.tty.unwrap_or(true),
         init: wish.init,
-        working_dir: working_dir
-            .strip_suffix('/')
-            .unwrap_or(&working_dir)
-            .to_owned(),
+        working_dir: ServiceConfig::path(&working_dir),
         user: or_image(&wish.user, &image.user),
         stop_signal: if stop_signal.is_empty() {
             "SIGTERM".to_owned()

@@ -2,7 +2,7 @@
 
 use crate::model::{ObservedNetwork, Step};
 use crate::plan::found::Found;
-use crate::plan::survey::{Survey, live};
+use crate::plan::survey::Survey;
 
 /// Networks that are not as they should be, when nothing stands in them any more. Creating them anew is another round.
 pub(super) fn changed(survey: &Survey<'_>) -> Found {
@@ -31,9 +31,10 @@ pub(super) fn unwanted(survey: &Survey<'_>) -> Found {
     found
 }
 
-/// Whether no container of its application stands in it; what else does is the engine's to refuse.
+/// Whether no container of its application stands in it, not even one on its way out; what else does is the engine's to
+/// refuse.
 fn is_free(survey: &Survey<'_>, network: &ObservedNetwork) -> bool {
-    !live(survey.observed).any(|container| {
+    !survey.observed.containers.iter().any(|container| {
         (network.app_id == 0 || container.app_id == network.app_id)
             && container.config.networks.contains_key(&network.name)
     })

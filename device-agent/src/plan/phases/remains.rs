@@ -14,6 +14,9 @@ pub(super) fn find(survey: &Survey<'_>) -> Found {
                 id: container.id.clone(),
             };
             found.offer(survey, step);
+        } else if container.state == ContainerState::Removing {
+            let name = &container.service_name;
+            found.wait_for(format!("the engine is removing a container of {name}"));
         }
     }
     for container in &survey.orphans {

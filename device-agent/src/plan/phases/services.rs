@@ -36,10 +36,8 @@ fn install(
     found: &mut Found,
 ) {
     let name = &service.service.name;
-    if service.removing {
-        found.wait_for(format!(
-            "the engine is removing the old container of {name}"
-        ));
+    if is_taken(survey, &service.name) {
+        found.wait_for(format!("{name} waits for an old container to be gone"));
         return;
     }
     let Some(desired) = &service.desired else {
@@ -80,7 +78,9 @@ fn settle(
     found: &mut Found,
 ) {
     let name = &service.service.name;
-    if container.name != service.name {
+    if container.name != service.name && is_taken(survey, &service.name) {
+        found.wait_for(format!("{name} waits for an old container to be gone"));
+    } else if container.name != service.name {
         let step = Step::Rename {
             service: name.clone(),
             id: container.id.clone(),
@@ -114,6 +114,11 @@ fn settle(
         };
         found.offer(survey, step);
     }
+}
+
+/// Whether a container has this name, be it on its way out.
+fn is_taken(survey: &Survey<'_>, name: &str) -> bool {
+    survey.observed.containers.iter().any(|c| c.name == name)
 }
 
 fn is_up(container: &ObservedContainer) -> bool {

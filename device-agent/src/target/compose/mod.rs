@@ -11,6 +11,8 @@ mod process;
 mod resources;
 mod scalar;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,11 +4,12 @@
 //! or when the planner asked for a time; it never looks again just because time has passed. What failed is a fact for
 //! the next planning.
 
+mod telling;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use agent_api::os::ApplyState;
 use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
@@ -18,10 +19,10 @@ use crate::engine::{Connected, EngineError, Link};
 use crate::execute::Executor;
 use crate::logs::Hub;
 use crate::memory::Memory;
-use crate::model::{Batch, DeviceFacts, Failure, Millis, Plan, Step, Target};
+use crate::model::{Batch, DeviceFacts, Failure, Millis, Observed, Plan, Step, Target};
 use crate::observe::{Known, World, observe};
 use crate::plan;
-use crate::report::{ServiceKey, Snapshot, Sources, snapshot};
+use crate::report::{ServiceKey, Snapshot};
 use crate::store::{Accepted, Store};
 
 /// Steps at a time.
@@ -131,7 +132,7 @@ impl Reconciler {
             }
         };
         self.delay = FIRST_DELAY;
-        self.remember(&world);
+        self.remember(&world, target);
         let Some(target) = target else {
             // Nothing was ever asked for: what runs is left alone.
             self.publish(&world, None, &Batch::default(), None);
@@ -140,6 +141,8 @@ impl Reconciler {
         match plan::plan(&world.observed, target, now()) {
             Plan::Converged => {
                 self.batches = 0;
+                // What failed on the way is not needed any more.
+                self.failures.clear();
                 self.publish(&world, Some(target), &Batch::default(), None);
                 Next::Wait(None)
             }
@@ -191,18 +194,30 @@ impl Reconciler {
     }
 
     async fn observe(
-        &self,
+        &mut self,
         connected: &Connected,
         target: Option<&Target>,
     ) -> Result<World, EngineError> {
-        let known = Known {
+        let world = observe(connected, self.known(target)).await?;
+        let present = pins(&world.observed, target);
+        let before = self.pinned.len();
+        self.pinned
+            .retain(|reference, _| present.contains_key(reference));
+        if self.pinned.len() == before {
+            return Ok(world);
+        }
+        // Somebody took a container away: its service gets what its image's name means now.
+        observe(connected, self.known(target)).await
+    }
+
+    fn known<'a>(&'a self, target: Option<&'a Target>) -> Known<'a> {
+        Known {
             facts: &self.inputs.facts,
             target,
             failures: &self.failures,
             memory: &self.inputs.memory,
             pinned: &self.pinned,
-        };
-        observe(connected, known).await
+        }
     }
 
     /// Gives keys to the services that the planner says need one.
@@ -220,12 +235,8 @@ impl Reconciler {
     }
 
     /// Keeps what later readings must know, and forgets what is gone.
-    fn remember(&mut self, world: &World) {
-        for (reference, facts) in &world.observed.images {
-            self.pinned
-                .entry(reference.clone())
-                .or_insert_with(|| facts.id.clone());
-        }
+    fn remember(&mut self, world: &World, target: Option<&Target>) {
+        self.pinned = pins(&world.observed, target);
         let still: BTreeSet<&str> = world
             .observed
             .containers
@@ -243,7 +254,12 @@ impl Reconciler {
             .map(|container| (container.app_id, container.service_name.clone()))
             .collect();
         let doomed = |key: &ServiceKey| !present.contains(key) && !self.is_wanted(key);
-        let gone: Vec<ServiceKey> = self.reasons.keys().filter(|key| doomed(key)).cloned().collect();
+        let gone: Vec<ServiceKey> = self
+            .reasons
+            .keys()
+            .filter(|key| doomed(key))
+            .cloned()
+            .collect();
         for key in gone {
             self.reasons.remove(&key);
         }
@@ -319,98 +335,28 @@ impl Reconciler {
             }
         }
     }
+}
 
-    /// Says why containers are made anew, before they are.
-    fn tell_reasons(&mut self, batch: &Batch) {
-        for step in &batch.0 {
-            match step {
-                Step::Kill {
-                    app_id,
-                    service,
-                    because,
-                    ..
-                } => {
-                    let key = (*app_id, service.clone());
-                    if self.is_wanted(&key) {
-                        self.inputs
-                            .hub
-                            .system(format!("Recreating service '{service}' because {because}"));
-                        self.reasons.insert(key, because.clone());
-                    }
-                }
-                Step::Install {
-                    app_id, service, ..
-                } => {
-                    self.reasons
-                        .entry((*app_id, service.clone()))
-                        .or_insert_with(|| "new".to_owned());
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn faults(&self) -> Vec<String> {
-        let mut faults = self.inputs.faults.clone();
-        let store = self
-            .inputs
-            .store
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        faults.extend(store.fault().map(str::to_owned));
-        faults
-    }
-
-    fn publish(
-        &self,
-        world: &World,
-        target: Option<&Target>,
-        doing: &Batch,
-        waiting: Option<&str>,
-    ) {
-        let mut faults = self.faults();
-        faults.extend(world.faults.iter().cloned());
-        let warnings = target
-            .map(|target| plan::warnings(&world.observed, target))
-            .unwrap_or_default();
-        // Failures are facts that the reading took along; those of the batch before are newer.
-        let mut observed = world.observed.clone();
-        observed.failures.clone_from(&self.failures);
-        let made = snapshot(&Sources {
-            generation: self.generation,
-            target,
-            observed: &observed,
-            ports: &world.ports,
-            doing,
-            reasons: &self.reasons,
-            pulls: &self.pulls.borrow(),
-            warnings: &warnings,
-            faults: &faults,
-            waiting,
-        });
-        self.put(made);
-    }
-
-    /// Without a reading, what was last read stands; the present target counts as not yet looked at.
-    fn publish_fault(&self, fault: String) {
-        let mut made = self.publish.borrow().as_ref().clone();
-        made.report.state = ApplyState::Failing;
-        made.report.waiting = Some(fault.clone());
-        made.report.faults = self.faults();
-        made.report.faults.push(fault);
-        self.put(made);
-    }
-
-    /// Wakes followers only when something has changed.
-    fn put(&self, made: Snapshot) {
-        self.publish.send_if_modified(|present| {
-            let changed = **present != made;
-            if changed {
-                *present = Arc::new(made);
-            }
-            changed
-        });
-    }
+/// Engine image ids by the references that stand for them, as long as a service's container is made from them. An image
+/// that is built anew under the same name takes effect with the next target, not while the services before it still
+/// build.
+fn pins(observed: &Observed, target: Option<&Target>) -> BTreeMap<String, String> {
+    let made_from = |app: u32, service: &str, image: &str| {
+        observed.containers.iter().any(|container| {
+            container.app_id == app
+                && container.service_name == service
+                && container.config.image == image
+        })
+    };
+    target
+        .into_iter()
+        .flat_map(|target| target.apps.values())
+        .flat_map(|app| app.services.values().map(move |service| (app.id, service)))
+        .filter_map(|(app, service)| {
+            let id = &observed.images.get(&service.image)?.id;
+            made_from(app, &service.name, id).then(|| (service.image.clone(), id.clone()))
+        })
+        .collect()
 }
 
 /// Milliseconds since the Unix epoch.

@@ -1,0 +1,14 @@
+//! Typed client of a device's agent: our own API under `/os/v1`, and the API that reference devices have.
+//!
+//! In: where the device answers. Out: values of `agent_api`, checked. What a device says is foreign input: answers are
+//! bounded in size and time, and nothing in them is trusted to be well-formed. No request carries credentials.
+
+mod client;
+mod error;
+mod logs;
+mod version;
+
+pub use client::{Agent, Kind, ReportStream};
+pub use error::AgentError;
+pub use logs::{LogItem, LogStream};
+pub use version::Version;

@@ -1,0 +1,226 @@
+//! `os completions`: the scripts that make shells complete `os`, and the answers to what those scripts ask.
+//!
+//! The scripts are the same for everybody, so that they can be installed as files. At each completion they run `os` with a variable
+//! set; the answer comes from the command line's own definition and from the devices that this machine knows, without a network.
+
+use std::io;
+
+use clap::{Command, CommandFactory as _, ValueEnum};
+use clap_complete::{
+    engine::{ArgValueCandidates, CompletionCandidate},
+    env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh},
+};
+
+use crate::{
+    commands::{Cli, Context},
+    discovery::{Device, Places, remembered, simulated},
+    env::{Environment, OSCLI_COMPLETE},
+    failure::Failure,
+};
+
+/// Prints the completion script of a shell
+///
+/// `install.sh` puts the scripts where shells look for them. Otherwise, for this session:
+/// bash, zsh: `source <(os completions bash)`; fish: `os completions fish | source`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+/// A shell that can be completed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "they are their names")]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    #[value(name = "powershell")]
+    PowerShell,
+    Elvish,
+}
+
+/// Prints the script.
+pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    let script = script(args.shell)?;
+    Ok(context.console.data(script.trim_end())?)
+}
+
+impl Shell {
+    fn completer(self) -> &'static dyn EnvCompleter {
+        match self {
+            Self::Bash => &Bash,
+            Self::Zsh => &Zsh,
+            Self::Fish => &Fish,
+            Self::PowerShell => &Powershell,
+            Self::Elvish => &Elvish,
+        }
+    }
+
+    /// File of the script in `completions/`, called as the shell wants it to be.
+    #[must_use]
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Bash => "os",
+            Self::Zsh => "_os",
+            Self::Fish => "os.fish",
+            Self::PowerShell => "os.ps1",
+            Self::Elvish => "os.elv",
+        }
+    }
+}
+
+/// The script of a shell. It runs the `os` that is on the path.
+///
+/// # Errors
+/// None in practice: the script is written to memory.
+pub fn script(shell: Shell) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    shell
+        .completer()
+        .write_registration(OSCLI_COMPLETE, "os", "os", "os", &mut bytes)?;
+    let script = String::from_utf8(bytes).map_err(io::Error::other)?;
+    let script = match shell {
+        Shell::Zsh => autoloadable(&script),
+        Shell::Bash | Shell::Fish | Shell::PowerShell | Shell::Elvish => script,
+    };
+    Ok(format!("{}\n", script.trim()))
+}
+
+/// As a file on zsh's function path the script is the body of a function that has to complete when it is called, not only to
+/// register another one.
+fn autoloadable(script: &str) -> String {
+    script.replace(
+        "\ncompdef _clap_dynamic_completer_os os",
+        "\n\
+         if [[ \"${funcstack[1]}\" == _os ]]; then\n    \
+             _clap_dynamic_completer_os \"$@\"\n\
+         else\n    \
+             compdef _clap_dynamic_completer_os os\n\
+         fi",
+    )
+}
+
+/// Answers a completion script when the environment says that one asks; `None` when this is an ordinary run.
+pub fn answer(environment: &Environment) -> Option<io::Result<String>> {
+    let shell = Shell::from_str(environment.variable(OSCLI_COMPLETE)?, false).ok()?;
+    Some(candidates(environment, shell))
+}
+
+fn candidates(environment: &Environment, shell: Shell) -> io::Result<String> {
+    // `os -- os push ab`: what follows the two dashes is the line that is being typed.
+    let line: Vec<_> = environment
+        .args
+        .iter()
+        .skip_while(|argument| *argument != "--")
+        .skip(1)
+        .cloned()
+        .collect();
+    if line.is_empty() {
+        return Ok(String::new());
+    }
+    let index = environment
+        .variable("_CLAP_COMPLETE_INDEX")
+        .and_then(|index| index.parse().ok())
+        .unwrap_or(line.len() - 1);
+    let empty_word = line.get(index).is_none_or(|word| word.is_empty());
+    let mut command = with_devices(Cli::command(), &known_devices(environment));
+    if empty_word {
+        // Before anything was typed, options would bury what is most likely meant.
+        command = without_options(command);
+    }
+    let mut bytes = Vec::new();
+    shell.completer().write_complete(
+        &mut command,
+        line,
+        Some(&environment.current_dir),
+        &mut bytes,
+    )?;
+    String::from_utf8(bytes).map_err(io::Error::other)
+}
+
+/// A device's name with what a person may know it by.
+type Known = (String, Option<String>);
+
+/// The devices that this machine knows.
+struct KnownDevices {
+    all: Vec<Known>,
+    simulated: Vec<Known>,
+}
+
+fn known_devices(environment: &Environment) -> KnownDevices {
+    let places = Places::below(&environment.paths.state);
+    // A completion has nobody to tell about a broken record.
+    let (records, _) = simulated::load(&places.simulated).unwrap_or_default();
+    let simulated: Vec<_> = records
+        .iter()
+        .filter_map(|record| known(&record.device, "simulated"))
+        .collect();
+    let mut all = simulated.clone();
+    for device in remembered::Remembered::peek(&places.remembered).devices() {
+        let kind = device.device_type.as_deref().unwrap_or("device");
+        all.extend(
+            known(device, kind).filter(|(name, _)| all.iter().all(|(other, _)| other != name)),
+        );
+    }
+    KnownDevices { all, simulated }
+}
+
+/// Names come from the network and end up on a command line: only what needs no quoting in any shell is offered.
+fn known(device: &Device, kind: &str) -> Option<Known> {
+    let plain = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+    };
+    let name = device.name.as_str();
+    (plain(name) && !name.is_empty() && !name.starts_with('-')).then(|| {
+        let address = device.addresses.first().map(|address| address.ip);
+        let help = [
+            plain(kind).then(|| kind.to_owned()),
+            address.map(|ip| ip.to_string()),
+        ];
+        (
+            name.to_owned(),
+            Some(help.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+        )
+    })
+}
+
+/// Offers device names wherever an argument is called `device`, and those of simulated ones where it is called `simulated`.
+fn with_devices(command: Command, devices: &KnownDevices) -> Command {
+    let offer = |known: &[Known]| {
+        let known = known.to_vec();
+        ArgValueCandidates::new(move || {
+            known
+                .iter()
+                .map(|(name, help)| {
+                    CompletionCandidate::new(name).help(help.clone().map(Into::into))
+                })
+                .collect()
+        })
+    };
+    command
+        .mut_args(|argument| match argument.get_id().as_str() {
+            "device" => argument.add(offer(&devices.all)),
+            "simulated" => argument.add(offer(&devices.simulated)),
+            _ => argument,
+        })
+        .mut_subcommands(|verb| with_devices(verb, devices))
+}
+
+fn without_options(command: Command) -> Command {
+    command
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .mut_args(|argument| {
+            if argument.is_positional() {
+                argument
+            } else {
+                argument.hide(true)
+            }
+        })
+        .mut_subcommands(without_options)
+}
+
+#[cfg(test)]
+mod tests;

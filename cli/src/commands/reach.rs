@@ -1,0 +1,253 @@
+//! From what was typed to a device that answers.
+
+use std::io;
+
+use dialoguer::{Select, theme::ColorfulTheme};
+use tokio::task::spawn_blocking;
+
+use crate::{
+    agent::{Agent, AgentError, Kind},
+    commands::Context,
+    discovery::{self, Device, Memory, Origin, Places, Selector, remembered},
+    engine::Engine,
+    env::OSCLI_DEVICE,
+    failure::{self, Failure},
+    transport::{Endpoint, TransportError},
+    ui::style::neutralise,
+};
+
+/// A device that answers.
+#[derive(Debug)]
+pub(super) struct Reached {
+    pub(super) device: Device,
+    pub(super) agent: Agent,
+    pub(super) kind: Kind,
+}
+
+impl Reached {
+    /// What tells this device from others over time.
+    pub(super) fn key(&self) -> String {
+        match (&self.kind, &self.device.uuid) {
+            (Kind::Ours(info), _) => info.uuid.clone(),
+            (Kind::Reference { .. }, Some(uuid)) => uuid.clone(),
+            (Kind::Reference { .. }, None) => self.device.name.clone(),
+        }
+    }
+
+    /// The device's container engine: on the same address as the agent, or on this machine for a simulated device.
+    pub(super) fn engine(&self) -> Engine {
+        let endpoint = match (&self.device.origin, self.agent.http().address()) {
+            (Origin::Simulated { engine_socket, .. }, _) => Endpoint::Unix(engine_socket.clone()),
+            (Origin::Network | Origin::Given, Some(mut address)) => {
+                address.set_port(self.device.engine_port);
+                Endpoint::Tcp(vec![address])
+            }
+            (Origin::Network | Origin::Given, None) => tcp(&self.device, self.device.engine_port),
+        };
+        Engine::new(&self.device.name, endpoint)
+    }
+
+    /// The address that ports of services are reached on.
+    pub(super) fn address(&self) -> Option<std::net::IpAddr> {
+        self.agent
+            .http()
+            .address()
+            .map(|address| address.ip())
+            .or_else(|| self.device.addresses.first().map(|address| address.ip))
+    }
+
+    /// What it is, in a few words.
+    pub(super) fn describe(&self) -> String {
+        match &self.kind {
+            Kind::Ours(info) => format!(
+                "{}{}, {}, agent {}",
+                if info.confinement.is_some() {
+                    "simulated "
+                } else {
+                    ""
+                },
+                info.device_type,
+                info.os_version,
+                info.agent_version
+            ),
+            Kind::Reference { version, info } => {
+                format!("{}, device API {version}", info.device_type)
+            }
+        }
+    }
+}
+
+/// Finds the device that was named, else the one of the environment, else the only one there is, and asks it what it is.
+pub(super) async fn reach(context: &Context, typed: Option<&str>) -> Result<Reached, Failure> {
+    let work = async {
+        let named = typed.or_else(|| context.environment.variable(OSCLI_DEVICE));
+        match named {
+            Some(name) => named_device(context, name).await,
+            None => identify(only(context).await?).await,
+        }
+    };
+    tokio::select! {
+        reached = work => {
+            let reached = reached?;
+            remember(context, &reached);
+            Ok(reached)
+        }
+        () = context.interrupt.cancelled() => Err(Failure::interrupted()),
+    }
+}
+
+async fn named_device(context: &Context, name: &str) -> Result<Reached, Failure> {
+    let selector =
+        Selector::parse(name).map_err(|error| Failure::from_error(failure::Kind::Usage, &error))?;
+    let places = places(context);
+    let device = discovery::resolve(&places, &selector, Memory::Use).await?;
+    let expected = device.uuid.clone();
+    let first = identify(device).await;
+    // An address that was remembered may belong to another device by now, or to none.
+    let wrong = match &first {
+        Ok(reached) => matches!(
+            (&reached.kind, &expected),
+            (Kind::Ours(info), Some(uuid)) if info.uuid != *uuid
+        ),
+        Err(_) => true,
+    };
+    let by_address = matches!(selector.target, discovery::selector::Target::Ip { .. });
+    if !wrong || by_address {
+        return first;
+    }
+    match discovery::resolve(&places, &selector, Memory::Ignore).await {
+        Ok(device) => identify(device).await,
+        // The first failure names an address, which says more than that nobody answers.
+        Err(error) => first.and(Err(error.into())),
+    }
+}
+
+async fn identify(device: Device) -> Result<Reached, Failure> {
+    let endpoint = match &device.origin {
+        Origin::Simulated { agent_socket, .. } => Endpoint::Unix(agent_socket.clone()),
+        Origin::Network | Origin::Given => tcp(&device, device.api_port),
+    };
+    let agent = Agent::new(device.name.clone(), endpoint);
+    let kind = agent.detect().await?;
+    Ok(Reached {
+        device,
+        agent,
+        kind,
+    })
+}
+
+fn tcp(device: &Device, port: u16) -> Endpoint {
+    let addresses = device.addresses.iter();
+    Endpoint::Tcp(addresses.map(|address| address.with_port(port)).collect())
+}
+
+async fn only(context: &Context) -> Result<Device, Failure> {
+    context.console.detail("looking for devices");
+    let mut devices = discovery::only_device(&places(context)).await?;
+    match devices.len() {
+        0 => Err(Failure::new(
+            failure::Kind::Device,
+            "no device was found in the local network",
+        )
+        .hint("is the device on, and in the same network? `os scan` lists all that answer")
+        .hint("name its address if multicast does not reach it, as in: os push 192.168.1.20")
+        .hint("`os simulate` starts a device on this machine")),
+        1 => Ok(devices.remove(0)),
+        _ if context.console.may_prompt() => choose(devices).await,
+        _ => {
+            let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
+            Err(Failure::new(
+                failure::Kind::Usage,
+                format!(
+                    "{} devices were found: {}",
+                    devices.len(),
+                    neutralise(&names.join(", "))
+                ),
+            )
+            .hint(format!("name one of them, or set {OSCLI_DEVICE}")))
+        }
+    }
+}
+
+async fn choose(mut devices: Vec<Device>) -> Result<Device, Failure> {
+    devices.sort_by(|a, b| a.name.cmp(&b.name));
+    let items: Vec<String> = devices
+        .iter()
+        .map(|device| {
+            let kind = device.device_type.as_deref().unwrap_or("device");
+            let address = device
+                .addresses
+                .first()
+                .map(|address| address.ip.to_string());
+            let line = format!("{}  {kind}  {}", device.name, address.unwrap_or_default());
+            neutralise(&line).into_owned()
+        })
+        .collect();
+    let chosen = spawn_blocking(move || {
+        let theme = ColorfulTheme::default();
+        let select = Select::with_theme(&theme)
+            .with_prompt("Which device?")
+            .items(&items)
+            .default(0);
+        select.interact_opt()
+    });
+    let index = match chosen.await {
+        Ok(Ok(Some(index))) => index,
+        Ok(Ok(None)) | Err(_) => return Err(Failure::interrupted()),
+        Ok(Err(dialoguer::Error::IO(error))) if error.kind() == io::ErrorKind::Interrupted => {
+            return Err(Failure::interrupted());
+        }
+        Ok(Err(dialoguer::Error::IO(error))) => return Err(error.into()),
+    };
+    devices
+        .into_iter()
+        .nth(index)
+        .ok_or_else(Failure::interrupted)
+}
+
+/// Keeps what the device said about itself for the next time. Not being able to is no reason to stop.
+fn remember(context: &Context, reached: &Reached) {
+    let Kind::Ours(info) = &reached.kind else {
+        return;
+    };
+    let mut device = reached.device.clone();
+    device.name.clone_from(&info.hostname);
+    device.uuid = Some(info.uuid.clone());
+    device.device_type = Some(info.device_type.clone());
+    device.os_version = Some(info.os_version.clone());
+    device.agent_version = Some(info.agent_version.clone());
+    if let Err(error) = remembered::learn(&places(context).remembered, [&device]) {
+        context
+            .console
+            .detail(&format!("the device cannot be remembered: {error}"));
+    }
+}
+
+fn places(context: &Context) -> Places {
+    Places::below(&context.environment.paths.state)
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        let failure = Self::from_error(failure::Kind::Device, &error);
+        match &error {
+            AgentError::Transport(TransportError::Refused { .. }) => failure.hint(
+                "the address answers, but no agent listens there: is it a device, and is it in local or development mode?",
+            ),
+            AgentError::Transport(
+                TransportError::Unreachable { .. } | TransportError::Timeout { .. },
+            ) => failure.hint("is the device on, and in the same network?"),
+            AgentError::Transport(TransportError::Gone { .. }) => {
+                failure.hint("has the device lost its network or its power? What it ran before goes on")
+            }
+            AgentError::NotLocal { .. } => {
+                failure.hint("switch local mode on, or use a development image")
+            }
+            AgentError::TooOld { .. } => failure.hint("update the device's operating system"),
+            AgentError::Transport(TransportError::BadAnswer { .. })
+            | AgentError::Status { .. }
+            | AgentError::Unreadable { .. }
+            | AgentError::NotADevice { .. } => failure,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Building and pulling the images of all services side by side.
+
+use std::collections::VecDeque;
+
+use futures_util::{StreamExt, stream};
+
+use super::{
+    BuildFailure, DeployError, Deployment, Options, ServicePlan, Step,
+    prepare::{Job, base_ids},
+    record::{BuiltImage, Record},
+};
+use crate::{
+    engine::{BuildEvent, BuildRequest, EngineError, ImageRef, Progress},
+    project::{BuildSpec, context::BuildContext},
+};
+
+/// Images that are built or pulled at once.
+const AT_ONCE: usize = 8;
+
+/// Lines of a failed build that are shown.
+const LAST_LINES: usize = 20;
+
+/// An image that is there.
+pub(super) struct Ready {
+    /// Name in the target state.
+    pub(super) name: String,
+    /// Engine id.
+    pub(super) image: String,
+    /// Whether it was built or pulled just now.
+    pub(super) fresh: bool,
+}
+
+/// Makes all images. What was built is recorded at once, so that it is not lost when a sibling fails.
+pub(super) async fn all(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    record: &mut Record,
+    jobs: Vec<(ServicePlan, Job)>,
+) -> Result<Vec<Ready>, DeployError> {
+    let keep = |job: &Job| matches!(job, Job::Keep { .. });
+    let of = jobs.iter().filter(|(_, job)| !keep(job)).count();
+    let tasks = jobs
+        .into_iter()
+        .enumerate()
+        .map(|(index, (service, job))| async move {
+            let name = service.image.to_string();
+            let result = one(deployment, options, &service, job).await;
+            (index, service.name, name, result)
+        });
+    let mut results = stream::iter(tasks).buffer_unordered(AT_ONCE);
+    let mut ready = Vec::new();
+    let mut failed = Vec::new();
+    while let Some((index, service, name, result)) = results.next().await {
+        match result {
+            Ok(done) => {
+                if let Some(built) = done.record {
+                    record.images.insert(name.clone(), built);
+                    deployment.save(record, options);
+                }
+                let image = done.image;
+                let fresh = done.fresh;
+                ready.push((index, Ready { name, image, fresh }));
+            }
+            Err((error, lines)) => {
+                deployment.events.step(&service, Step::Failed);
+                let failure = BuildFailure {
+                    service,
+                    error,
+                    lines,
+                };
+                failed.push((index, failure));
+            }
+        }
+    }
+    if !failed.is_empty() {
+        failed.sort_by_key(|(index, _)| *index);
+        let failed = failed.into_iter().map(|(_, failure)| failure).collect();
+        return Err(DeployError::Builds { failed, of });
+    }
+    ready.sort_by_key(|(index, _)| *index);
+    Ok(ready.into_iter().map(|(_, ready)| ready).collect())
+}
+
+struct Done {
+    image: String,
+    fresh: bool,
+    record: Option<BuiltImage>,
+}
+
+type Failed = (EngineError, Vec<String>);
+
+async fn one(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    service: &ServicePlan,
+    job: Job,
+) -> Result<Done, Failed> {
+    let done = match job {
+        Job::Keep { image } => Done {
+            image,
+            fresh: false,
+            record: None,
+        },
+        Job::Pull(image) => {
+            let id = pull(deployment, options, service, &image)
+                .await
+                .map_err(|error| (error, Vec::new()))?;
+            Done {
+                image: id,
+                fresh: true,
+                record: None,
+            }
+        }
+        Job::Build { spec, context } => {
+            build(deployment, options, service, (spec, *context)).await?
+        }
+    };
+    let image = done.image.clone();
+    deployment.events.step(&service.name, Step::Ready { image });
+    Ok(done)
+}
+
+async fn pull(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    service: &ServicePlan,
+    image: &ImageRef,
+) -> Result<String, EngineError> {
+    let engine = deployment.engine;
+    let name = image.to_string();
+    let auth = options.registry.auth_header(&name);
+    engine
+        .pull(image, Some(&auth), |event| {
+            let step = Step::Pulled {
+                bytes: event.current,
+                total: event.total,
+            };
+            deployment.events.step(&service.name, step);
+        })
+        .await?;
+    let Some(id) = engine.image_id(&name).await? else {
+        return Err(EngineError::Unfinished {
+            peer: engine.http().peer(),
+            what: "pull",
+        });
+    };
+    engine.tag(&id, &service.image).await?;
+    Ok(id)
+}
+
+async fn build(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    service: &ServicePlan,
+    (spec, context): (BuildSpec, BuildContext),
+) -> Result<Done, Failed> {
+    let engine = deployment.engine;
+    let request = BuildRequest {
+        service: service.name.clone(),
+        tag: service.image.to_string(),
+        // Existing clients say nothing where the engine's default is meant.
+        dockerfile: Some(context.dockerfile.clone()).filter(|name| name != "Dockerfile"),
+        target: spec.target,
+        args: spec.args,
+        labels: spec.labels,
+        shm_size: spec.shm_size,
+        extra_hosts: spec.extra_hosts,
+        cache_from: spec.cache_from,
+        no_cache: options.no_cache,
+        pull: options.pull,
+        registry_config: Some(options.registry.config_header()),
+    };
+    let (digest, base_images, total) = (
+        context.digest.clone(),
+        context.base_images.clone(),
+        context.bytes,
+    );
+    let mut lines = VecDeque::new();
+    let result = engine
+        .build(
+            &request,
+            move |out| Ok(context.write_tar(out)?),
+            |progress| {
+                if let Some(step) = step_of(progress, total, &mut lines) {
+                    deployment.events.step(&service.name, step);
+                }
+            },
+        )
+        .await;
+    let lines = || lines.iter().cloned().collect();
+    let short = result.map_err(|error| (error, lines()))?;
+    let ids = async {
+        // Old engines end with a short id.
+        let image = engine.image_id(&short).await?.unwrap_or(short);
+        Ok((image, base_ids(engine, base_images.iter()).await?))
+    };
+    let (image, bases) = ids.await.map_err(|error: EngineError| (error, lines()))?;
+    Ok(Done {
+        image: image.clone(),
+        fresh: true,
+        record: Some(BuiltImage {
+            digest,
+            image,
+            bases,
+        }),
+    })
+}
+
+/// What of a build's progress is told; its last lines are kept.
+fn step_of(progress: Progress, total: u64, lines: &mut VecDeque<String>) -> Option<Step> {
+    let mut keep = |line: String| {
+        if lines.len() >= LAST_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    };
+    Some(match progress {
+        Progress::Sent(bytes) => Step::Sent { bytes, total },
+        Progress::Said(BuildEvent::Step { number, of, text }) => {
+            keep(format!("Step {number}/{of} : {text}"));
+            Step::Instruction { number, of, text }
+        }
+        Progress::Said(BuildEvent::Cached) => Step::Cached,
+        Progress::Said(BuildEvent::Line(line)) => {
+            keep(line.clone());
+            Step::Output(line)
+        }
+        Progress::Said(BuildEvent::Note(line)) => Step::Note(line),
+        Progress::Said(BuildEvent::Layer { bytes, .. }) => {
+            let (bytes, total) = bytes?;
+            Step::Pulled { bytes, total }
+        }
+        Progress::Said(BuildEvent::Image(_) | BuildEvent::Failed(_)) => return None,
+    })
+}

@@ -1,0 +1,116 @@
+//! What an engine's or an agent's words mean and what a person can do about it. Pure.
+
+/// Parts of messages, and what to do. The first that fits is told.
+const MEANINGS: [(&[&str], &str); 10] = [
+    (
+        &["no space left on device"],
+        "the device's disk is full: remove images and volumes that it no longer needs",
+    ),
+    (
+        &["unable to apply caps", "operation not permitted: unknown"],
+        "the device's engine may not start privileged containers: set `privileged: false` or name the capabilities that the service needs",
+    ),
+    (
+        &["unable to start container process: exec"],
+        "the service's command is not in its image: check `command`, `entrypoint` and the Dockerfile",
+    ),
+    (
+        &["exec format error"],
+        "an image is for another processor architecture than the device's",
+    ),
+    (
+        &[
+            "server misbehaving",
+            "no such host",
+            "dial tcp: lookup",
+            "i/o timeout",
+            "network is unreachable",
+            "tls handshake timeout",
+            "connection refused",
+        ],
+        "the device cannot reach the image's registry: give the device a network, or put the image into its engine",
+    ),
+    (
+        &[
+            "pull access denied",
+            "unauthorized",
+            "authentication required",
+            "denied: requested access",
+        ],
+        "the image does not exist or needs credentials: see --registry-secrets",
+    ),
+    (
+        &["manifest unknown", "manifest for", "not found: manifest"],
+        "the image has no such tag",
+    ),
+    (
+        &["no matching manifest for"],
+        "the image is not made for the device's processor architecture",
+    ),
+    (
+        &["port is already allocated", "address already in use"],
+        "something else on the device uses this port",
+    ),
+    (
+        &[
+            "file not found in build context",
+            "no such file or directory\" in build",
+            "failed to stat",
+            "copy failed",
+        ],
+        "check the path in the Dockerfile, and that .dockerignore does not leave it out",
+    ),
+];
+
+/// What to do about a message, where that is known.
+#[must_use]
+pub fn explain(message: &str) -> Option<&'static str> {
+    let message = message.to_lowercase();
+    MEANINGS
+        .iter()
+        .find(|(parts, _)| parts.iter().any(|part| message.contains(part)))
+        .map(|(_, meaning)| *meaning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_messages_are_explained() {
+        for (message, word) in [
+            (
+                "Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: read udp 10.88.7.2:41138->10.255.255.53:53: i/o timeout",
+                "registry",
+            ),
+            (
+                "pull access denied for nosuch, repository does not exist or may require 'docker login'",
+                "credentials",
+            ),
+            ("write /layer.tar: No space left on device", "full"),
+            (
+                "COPY failed: file not found in build context or excluded by .dockerignore: stat x: file does not exist",
+                ".dockerignore",
+            ),
+            (
+                "OCI runtime create failed: unable to apply caps: operation not permitted: unknown",
+                "privileged",
+            ),
+            (
+                "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated",
+                "port",
+            ),
+            (
+                "standard_init_linux.go:228: exec user process caused: exec format error",
+                "architecture",
+            ),
+        ] {
+            let meaning = explain(message).unwrap_or_else(|| panic!("{message}"));
+            assert!(meaning.contains(word), "{message}: {meaning}");
+        }
+        assert_eq!(
+            explain("The command '/bin/false' returned a non-zero code: 1"),
+            None
+        );
+    }
+}

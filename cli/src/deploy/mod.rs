@@ -1,0 +1,29 @@
+//! A project onto a device: builds, target state, and following the device until it is where it should be; and its logs.
+//!
+//! In: a [`Project`](crate::project::Project), a device that was identified, options, a sender of events. Out: one
+//! [`Outcome`] or one [`DeployError`]. Decisions are in [`plan`] and [`changes`], which are pure. Nothing here prints or
+//! reads the environment. Dropping a future of this module closes its connections, on which engines stop what they build.
+
+mod build;
+mod changes;
+mod error;
+mod event;
+mod explain;
+mod follow;
+mod lock;
+mod logs;
+mod plan;
+mod prepare;
+mod record;
+mod run;
+mod settle;
+mod target;
+
+pub use changes::{Change, Port, ServiceOutcome};
+pub use error::{BuildFailure, DeployError, ServiceFailure};
+pub use event::{Action, Event, Events, Step};
+pub use explain::explain;
+pub use follow::{Follow, LogEvent, channel as log_channel, follow};
+pub use lock::PushLock;
+pub use plan::{Facts, ImageSource, Plan, ServicePlan, image_name, plan, target_body};
+pub use run::{Deployment, Options, Outcome, run};

@@ -1,0 +1,234 @@
+//! From services to contexts, and the decision which images have to be built.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use tokio::task::spawn_blocking;
+
+use super::{
+    Action, DeployError, Deployment, Event, ImageSource, Options, ServicePlan, Step,
+    record::{BuiltImage, Record},
+};
+use crate::{
+    engine::{Engine, EngineError, ImageRef},
+    project::{
+        BuildSpec,
+        context::{BuildContext, ContextError, ContextRequest, prepare},
+    },
+};
+
+/// Contexts that are read at once; more would only make the disk seek.
+const AT_ONCE: usize = 4;
+
+/// A service whose image is decided on.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// To be built.
+    Build {
+        spec: BuildSpec,
+        context: Box<BuildContext>,
+    },
+    /// To be taken from a registry, or from the engine where it has it.
+    Pull(ImageRef),
+    /// The device has it: its id, and the digest it was built from.
+    Keep { image: String },
+}
+
+/// Reads all contexts. Mistakes in several services are told together.
+pub(super) async fn contexts(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    services: &[ServicePlan],
+) -> Result<BTreeMap<String, (BuildSpec, BuildContext)>, DeployError> {
+    let folders: Vec<PathBuf> = services
+        .iter()
+        .filter_map(|service| match &service.source {
+            ImageSource::Build(build) => Some(build.context.clone()),
+            ImageSource::Registry(_) => None,
+        })
+        .collect();
+    let mut tasks = Vec::new();
+    for service in services {
+        let ImageSource::Build(build) = &service.source else {
+            continue;
+        };
+        if !options.metadata.build_secrets(&service.name).is_empty() {
+            return Err(DeployError::BuildSecrets {
+                service: service.name.clone(),
+            });
+        }
+        let mut build = build.clone();
+        // What the service's own file says wins over what the project's metadata says for all.
+        for (name, value) in options.metadata.build_arguments(&service.name) {
+            build.args.entry(name).or_insert(value);
+        }
+        tasks.push(context(
+            deployment,
+            options,
+            &folders,
+            (service.name.clone(), build),
+        ));
+    }
+    let mut prepared = BTreeMap::new();
+    let mut failed = Vec::new();
+    let mut results = stream::iter(tasks).buffer_unordered(AT_ONCE);
+    while let Some((service, build, result)) = results.next().await {
+        match result {
+            Ok(context) => {
+                for warning in &context.warnings {
+                    deployment.events.send(Event::Warning(warning.clone()));
+                }
+                let step = Step::Prepared {
+                    files: context.files,
+                    bytes: context.bytes,
+                };
+                deployment.events.step(&service, step);
+                prepared.insert(service, (build, context));
+            }
+            Err(error) => failed.push((service, error)),
+        }
+    }
+    if failed.is_empty() {
+        Ok(prepared)
+    } else {
+        Err(DeployError::Contexts(failed))
+    }
+}
+
+async fn context(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    folders: &[PathBuf],
+    (service, build): (String, BuildSpec),
+) -> (String, BuildSpec, Result<BuildContext, ContextError>) {
+    let root = deployment.project.root.clone();
+    let folders = folders.to_vec();
+    let cache = options.contexts.to_path_buf();
+    let facts = deployment.facts();
+    let multi_dockerignore = options.multi_dockerignore;
+    let name = service.clone();
+    let task = spawn_blocking(move || {
+        let result = prepare(&ContextRequest {
+            project_root: &root,
+            service: &name,
+            build: &build,
+            contexts: &folders,
+            multi_dockerignore,
+            cache_dir: Some(&cache),
+            device_type: &facts.device_type,
+            arch: &facts.arch,
+        });
+        (build, result)
+    });
+    match task.await {
+        Ok((build, result)) => (service, build, result),
+        Err(join) => {
+            let path = deployment.project.root.clone();
+            let source = std::io::Error::other(join);
+            let error = ContextError::Read { path, source };
+            (service, BuildSpec::default(), Err(error))
+        }
+    }
+}
+
+/// Decides what is to be done for every service. An image is kept if it was built from the same context on the same bases, and
+/// the device still has all of them.
+pub(super) async fn decide(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    record: &Record,
+    services: Vec<ServicePlan>,
+) -> Result<Vec<(ServicePlan, Job)>, DeployError> {
+    let mut contexts = contexts(deployment, options, &services).await?;
+    let jobs = services.into_iter().map(|service| {
+        let prepared = contexts.remove(&service.name);
+        async move {
+            let job = match (prepared, &service.source) {
+                (Some((spec, context)), _) => {
+                    let known = record.images.get(&service.image.to_string());
+                    let known = known.filter(|known| known.digest == context.digest);
+                    match (known, options.no_cache || options.pull) {
+                        (Some(known), false)
+                            if still_there(deployment, &service, known).await? =>
+                        {
+                            Job::Keep {
+                                image: known.image.clone(),
+                            }
+                        }
+                        _ => Job::Build {
+                            spec,
+                            context: Box::new(context),
+                        },
+                    }
+                }
+                (None, ImageSource::Registry(image)) => {
+                    registry_image(deployment.engine, options, &service, image).await?
+                }
+                (None, ImageSource::Build(_)) => {
+                    return Err(DeployError::Contexts(Vec::new()));
+                }
+            };
+            let action = match &job {
+                Job::Build { .. } => Action::Build,
+                Job::Pull(_) => Action::Pull,
+                Job::Keep { .. } => Action::Keep,
+            };
+            deployment.events.step(&service.name, Step::Decided(action));
+            Ok((service, job))
+        }
+    });
+    stream::iter(jobs).buffered(16).try_collect().await
+}
+
+async fn still_there(
+    deployment: &Deployment<'_>,
+    service: &ServicePlan,
+    known: &BuiltImage,
+) -> Result<bool, EngineError> {
+    let engine = deployment.engine;
+    let name = service.image.to_string();
+    let (image, bases) = futures_util::future::try_join(
+        engine.image_id(&name),
+        base_ids(engine, known.bases.keys()),
+    )
+    .await?;
+    Ok(image.as_deref() == Some(&known.image) && bases == known.bases)
+}
+
+/// The ids that the engine has for some names.
+pub(super) async fn base_ids(
+    engine: &Engine,
+    names: impl Iterator<Item = &String>,
+) -> Result<BTreeMap<String, Option<String>>, EngineError> {
+    let ids = names.map(|name| async move {
+        Ok::<_, EngineError>((name.clone(), engine.image_id(name).await?))
+    });
+    Ok(try_join_all(ids).await?.into_iter().collect())
+}
+
+/// An image that the engine has is not pulled again, unless that is asked for; it only gets its name.
+async fn registry_image(
+    engine: &Engine,
+    options: &Options<'_>,
+    service: &ServicePlan,
+    image: &ImageRef,
+) -> Result<Job, EngineError> {
+    if options.pull {
+        return Ok(Job::Pull(image.clone()));
+    }
+    let name = service.image.to_string();
+    let (present, named) = futures_util::future::try_join(
+        async { engine.image_id(&image.to_string()).await },
+        engine.image_id(&name),
+    )
+    .await?;
+    Ok(match present {
+        None => Job::Pull(image.clone()),
+        Some(id) => {
+            if named.as_ref() != Some(&id) {
+                engine.tag(&id, &service.image).await?;
+            }
+            Job::Keep { image: id }
+        }
+    })
+}

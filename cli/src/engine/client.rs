@@ -1,0 +1,146 @@
+//! Short requests to an engine.
+
+use hyper::{Method, Request, StatusCode};
+use serde::Deserialize;
+
+use super::{EngineError, ImageRef};
+use crate::transport::{Answer, Body, Endpoint, Http, Limits, empty};
+
+/// The container engine of one device. Clones share connections.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    http: Http,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    #[serde(rename = "Id")]
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    message: String,
+}
+
+impl Engine {
+    /// The engine that answers at `endpoint`; `device` is the device's name.
+    #[must_use]
+    pub fn new(device: &str, endpoint: Endpoint) -> Self {
+        Self {
+            http: Http::new(format!("the engine of {device}"), endpoint),
+        }
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// The id of an image; `None` if the engine does not have it. `name` is a reference or an id.
+    pub async fn image_id(&self, name: &str) -> Result<Option<String>, EngineError> {
+        let path = format!("/images/{}/json", encode_path(name));
+        let answer = self.http.get(&path, Limits::default()).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.succeeded(&format!("GET {path}"), &answer)?;
+        let image: Image = self.read(&format!("GET {path}"), &answer.body)?;
+        Ok(Some(image.id))
+    }
+
+    /// Gives an image a further name.
+    pub async fn tag(&self, image: &str, name: &ImageRef) -> Result<(), EngineError> {
+        let repository = encode_query(&name.repository);
+        let path = format!(
+            "/images/{}/tag?repo={repository}%3A{}&force=true",
+            encode_path(image),
+            encode_query(name.version())
+        );
+        let request = self.request(Method::POST, &path, empty())?;
+        let answer = self.http.send(request, Limits::default()).await?;
+        self.succeeded("POST /images/…/tag", &answer)
+    }
+
+    pub(super) fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> Result<Request<Body>, EngineError> {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .body(body)
+            .map_err(|error| EngineError::Status {
+                peer: self.http.peer(),
+                operation: path.chars().take(200).collect(),
+                status: 0,
+                message: format!("the request cannot be written: {error}"),
+            })
+    }
+
+    pub(super) fn succeeded(&self, operation: &str, answer: &Answer) -> Result<(), EngineError> {
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        Err(EngineError::Status {
+            peer: self.http.peer(),
+            operation: operation.to_owned(),
+            status: answer.status.as_u16(),
+            message: words(&answer.body),
+        })
+    }
+
+    fn read<T: for<'a> Deserialize<'a>>(
+        &self,
+        operation: &str,
+        body: &[u8],
+    ) -> Result<T, EngineError> {
+        serde_json::from_slice(body).map_err(|source| EngineError::Unreadable {
+            peer: self.http.peer(),
+            operation: operation.to_owned(),
+            source,
+        })
+    }
+}
+
+/// What an engine's error body says.
+pub(super) fn words(body: &[u8]) -> String {
+    const LONGEST: usize = 2000;
+    let text = serde_json::from_slice::<Message>(body).map_or_else(
+        |_| String::from_utf8_lossy(body).trim().to_owned(),
+        |message| message.message,
+    );
+    if text.is_empty() {
+        return "no reason was given".to_owned();
+    }
+    text.chars().take(LONGEST).collect()
+}
+
+/// Escapes a value of a query, as HTML forms do it, but with `%20` for a blank.
+pub(super) fn encode_query(text: &str) -> String {
+    encode(text, b"-_.~*")
+}
+
+/// Escapes an image reference for a path; its slashes and colons stay, as engines expect it.
+fn encode_path(text: &str) -> String {
+    encode(text, b"-_.~/:@")
+}
+
+fn encode(text: &str, kept: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for half in [byte >> 4, byte & 15] {
+                let digit = char::from_digit(u32::from(half), 16).unwrap_or('0');
+                out.push(digit.to_ascii_uppercase());
+            }
+        }
+    }
+    out
+}

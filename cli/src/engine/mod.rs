@@ -1,0 +1,25 @@
+//! The container engine of a device: builds images in it, pulls images into it.
+//!
+//! In: build requests with a writer of the context, image references. Out: images, and events while they come to be. It speaks
+//! the engine's own HTTP API, without a version in the path, in exactly the form that existing clients use, because engines
+//! of devices are of many makes and ages. It decides nothing about what is to be built.
+//!
+//! The platform of a build is left to the device's engine, which builds for the machine it runs on. (Existing clients ask
+//! the engine for `/distribution/<image>/json` of every base image to find out whether a platform may be named; without a
+//! network each such question takes the engine 20 seconds.)
+
+mod build;
+mod client;
+mod error;
+mod image;
+mod output;
+mod pull;
+mod upload;
+mod vigil;
+
+pub use build::{BuildRequest, Progress};
+pub use client::Engine;
+pub use error::EngineError;
+pub use image::ImageRef;
+pub use output::{BuildEvent, Output};
+pub use pull::PullEvent;

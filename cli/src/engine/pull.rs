@@ -1,0 +1,131 @@
+//! Pulling an image into the engine.
+
+use std::collections::BTreeMap;
+
+use hyper::{Method, header::HeaderValue};
+
+use super::{
+    BuildEvent, Engine, EngineError, ImageRef, Output,
+    client::{encode_query, words},
+    vigil,
+};
+use crate::transport::{Limits, LineStream, empty};
+
+/// Bytes of one message of a pull.
+const MESSAGE_LIMIT: usize = 1 << 20;
+
+/// Layers whose progress is kept.
+const MOST_LAYERS: usize = 1000;
+
+/// How far a pull is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullEvent {
+    /// Bytes that were fetched so far, over all layers whose size is known.
+    pub current: u64,
+    /// Size of these layers.
+    pub total: u64,
+}
+
+impl Engine {
+    /// Pulls an image. `auth` is the value of `X-Registry-Auth`: base64 JSON of one registry's credentials.
+    pub async fn pull(
+        &self,
+        image: &ImageRef,
+        auth: Option<&str>,
+        mut events: impl FnMut(PullEvent),
+    ) -> Result<(), EngineError> {
+        let path = format!(
+            "/images/create?fromImage={}&tag={}",
+            encode_query(&image.repository),
+            encode_query(image.version())
+        );
+        let mut request = self.request(Method::POST, &path, empty())?;
+        if let Ok(mut value) = HeaderValue::from_str(auth.unwrap_or("e30=")) {
+            value.set_sensitive(true);
+            request.headers_mut().insert("X-Registry-Auth", value);
+        }
+        let refused = |message: String| EngineError::Pull {
+            image: image.to_string(),
+            message,
+        };
+        let movement = vigil::Movement::default();
+        let work = async {
+            let mut stream = self.http().open(request, None).await?;
+            movement.note();
+            if !stream.status.is_success() {
+                let body = stream.rest(Limits::default()).await?;
+                return Err(refused(words(&body)));
+            }
+            let mut lines = LineStream::new(stream, MESSAGE_LIMIT);
+            let mut output = Output::default();
+            let mut layers = Layers::default();
+            while let Some(line) = lines.next().await? {
+                movement.note();
+                for event in output.message(&line.bytes).unwrap_or_default() {
+                    match event {
+                        BuildEvent::Failed(message) => return Err(refused(message)),
+                        BuildEvent::Layer { id, status, bytes } => {
+                            events(layers.note(id, &status, bytes));
+                        }
+                        BuildEvent::Step { .. }
+                        | BuildEvent::Cached
+                        | BuildEvent::Line(_)
+                        | BuildEvent::Note(_)
+                        | BuildEvent::Image(_) => {}
+                    }
+                }
+            }
+            Ok(())
+        };
+        vigil::keep(self, &movement, work).await
+    }
+}
+
+/// The sum over layers that are fetched side by side.
+#[derive(Default)]
+struct Layers(BTreeMap<String, (u64, u64)>);
+
+impl Layers {
+    fn note(&mut self, id: String, status: &str, bytes: Option<(u64, u64)>) -> PullEvent {
+        match (status, bytes) {
+            ("Downloading", Some(bytes)) if self.0.len() < MOST_LAYERS => {
+                self.0.insert(id, bytes);
+            }
+            ("Download complete" | "Pull complete", _) => {
+                if let Some((current, total)) = self.0.get_mut(&id) {
+                    *current = *total;
+                }
+            }
+            _ => {}
+        }
+        let sum =
+            |pick: fn(&(u64, u64)) -> u64| self.0.values().map(pick).fold(0, u64::saturating_add);
+        PullEvent {
+            current: sum(|layer| layer.0),
+            total: sum(|layer| layer.1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_add_up() {
+        let mut layers = Layers::default();
+        let mut note = |id: &str, status: &str, bytes| {
+            let event = layers.note(id.to_owned(), status, bytes);
+            (event.current, event.total)
+        };
+        assert_eq!(note("a", "Pulling fs layer", None), (0, 0));
+        assert_eq!(note("a", "Downloading", Some((10, 100))), (10, 100));
+        assert_eq!(note("b", "Downloading", Some((5, 50))), (15, 150));
+        assert_eq!(note("a", "Download complete", None), (105, 150));
+        assert_eq!(note("a", "Extracting", Some((1, 100))), (105, 150));
+        assert_eq!(
+            note("b", "Downloading", Some((u64::MAX, u64::MAX))).0,
+            u64::MAX
+        );
+    }
+}

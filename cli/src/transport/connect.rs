@@ -1,0 +1,149 @@
+//! Opening a connection: several addresses are tried in a staggered race, and the first that answers wins.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::either::Either;
+
+use super::TransportError;
+
+/// How long one address may take to answer.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Head start of an address over the next one, as RFC 8305 recommends.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// What a connection attempt is called in errors.
+pub(super) const OPERATION: &str = "a connection attempt";
+
+/// An open connection.
+pub(super) type Socket = Either<TcpStream, UnixStream>;
+
+/// Where a device answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Addresses with ports, best first.
+    Tcp(Vec<SocketAddr>),
+    /// A socket of this machine.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Tcp(addresses) => {
+                for (index, address) in addresses.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { ", " };
+                    write!(f, "{separator}{address}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Connects to `endpoint`. The address that answered is returned for TCP.
+pub(super) async fn connect(
+    peer: &str,
+    endpoint: &Endpoint,
+) -> Result<(Socket, Option<SocketAddr>), TransportError> {
+    match endpoint {
+        Endpoint::Unix(path) => unix(peer, path).await.map(|socket| (socket, None)),
+        Endpoint::Tcp(addresses) => race(peer, addresses)
+            .await
+            .map(|(stream, address)| (Either::Left(stream), Some(address))),
+    }
+}
+
+async fn unix(peer: &str, path: &Path) -> Result<Socket, TransportError> {
+    match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
+        Ok(Ok(stream)) => Ok(Either::Right(stream)),
+        Ok(Err(source)) => Err(failed(peer, source)),
+        Err(_) => Err(timed_out(peer)),
+    }
+}
+
+/// Starts the next address when the one before has failed or has had its head start.
+async fn race(
+    peer: &str,
+    addresses: &[SocketAddr],
+) -> Result<(TcpStream, SocketAddr), TransportError> {
+    let mut waiting = addresses.iter().copied();
+    let mut running = JoinSet::new();
+    let mut first_error = None;
+    let start = |running: &mut JoinSet<_>, address: SocketAddr| {
+        running.spawn(async move {
+            let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+            (address, stream)
+        });
+    };
+    if let Some(address) = waiting.next() {
+        start(&mut running, address);
+    }
+    loop {
+        let ended = tokio::select! {
+            ended = running.join_next() => ended,
+            () = sleep(STAGGER), if waiting.len() > 0 => {
+                if let Some(address) = waiting.next() {
+                    start(&mut running, address);
+                }
+                continue;
+            }
+        };
+        let error = match ended {
+            Some(Ok((address, Ok(Ok(stream))))) => {
+                prepare(&stream);
+                return Ok((stream, address));
+            }
+            Some(Ok((_, Ok(Err(source))))) => failed(peer, source),
+            Some(Ok((_, Err(_elapsed)))) => timed_out(peer),
+            Some(Err(join)) => failed(peer, io::Error::other(join)),
+            None => {
+                let nothing = || failed(peer, io::Error::other("no address is known"));
+                return Err(first_error.unwrap_or_else(nothing));
+            }
+        };
+        first_error.get_or_insert(error);
+        if let Some(address) = waiting.next() {
+            start(&mut running, address);
+        }
+    }
+}
+
+/// Small requests go out at once, and a peer that has lost power is noticed within about 15 seconds.
+fn prepare(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(5))
+        .with_interval(Duration::from_secs(3))
+        .with_retries(3);
+    // A socket without these options works; only a dead peer is noticed later.
+    drop(stream.set_nodelay(true));
+    drop(SockRef::from(stream).set_tcp_keepalive(&keepalive));
+}
+
+fn failed(peer: &str, source: io::Error) -> TransportError {
+    let peer = peer.to_owned();
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => TransportError::Refused { peer },
+        _ => TransportError::Unreachable { peer, source },
+    }
+}
+
+fn timed_out(peer: &str) -> TransportError {
+    TransportError::Timeout {
+        peer: peer.to_owned(),
+        operation: OPERATION.to_owned(),
+        seconds: CONNECT_TIMEOUT.as_secs(),
+    }
+}

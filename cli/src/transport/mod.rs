@@ -1,0 +1,18 @@
+//! Ways to a device's sockets, and HTTP/1.1 over them.
+//!
+//! In: where a device answers ([`Endpoint`]). Out: whole answers of bounded size, or streams that are read piece by piece.
+//! A request carries what its caller gives it and nothing else: there is no store of credentials here, and no
+//! `Authorization` header is ever added. Every wait is bounded, except for the next piece of a stream, where dead peers are
+//! found by TCP keep-alive.
+
+mod connect;
+mod error;
+mod http;
+mod line_stream;
+mod lines;
+
+pub use connect::Endpoint;
+pub use error::TransportError;
+pub use http::{Answer, Body, Http, Limits, Stream, empty, full};
+pub use line_stream::LineStream;
+pub use lines::{Line, Lines};

@@ -1,0 +1,51 @@
+//! Tests of the planner: recorded worlds, tables of cases, properties.
+
+mod engine;
+mod properties;
+mod recorded;
+mod roundtrip;
+mod tables;
+
+use std::collections::BTreeMap;
+
+use agent_api::reference::LocalTarget;
+use serde_json::Value;
+
+use crate::model::{DeviceFacts, Observed, Target};
+use crate::target::parse;
+
+/// The device of the recordings.
+fn device() -> DeviceFacts {
+    DeviceFacts {
+        uuid: "5eee5eee5eee5eee5eee5eee5eee5eee".to_owned(),
+        device_type: "generic-amd64".to_owned(),
+        arch: "amd64".to_owned(),
+        os_version: "balenaOS 6.8.1".to_owned(),
+        hostname: "peer-device".to_owned(),
+        listen_port: 48484,
+        services_dir: "/tmp/balena-supervisor/services".to_owned(),
+        kernel_modules: false,
+        firmware: false,
+        confinement: None,
+    }
+}
+
+/// A device with an empty engine.
+fn empty() -> Observed {
+    Observed {
+        device: device(),
+        containers: Vec::new(),
+        networks: Vec::new(),
+        api_network: None,
+        volumes: Vec::new(),
+        images: BTreeMap::new(),
+        api_keys: BTreeMap::new(),
+        failures: BTreeMap::new(),
+    }
+}
+
+/// A target from the `local` part of a body.
+fn target(local: &Value) -> Target {
+    let local: LocalTarget = serde_json::from_value(local.clone()).expect("a local target");
+    parse(&local, "local").expect("a valid target")
+}

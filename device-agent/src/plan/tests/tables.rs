@@ -1,0 +1,278 @@
+//! Planner tables: each file in `cases/` is a world and a target; the snapshot beside it is every round until nothing is
+//! left to do or the planner waits.
+//!
+//! A case: `about`; `images` (reference → engine id); `before` (a target that was reached first); `world` (what happened
+//! since: see [`happen`]); `failing` (keys of steps that fail → what the engine says); `confinement`; `target`. In
+//! targets, whatever every service needs may be left out.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::engine::apply;
+use super::{empty, target};
+use crate::model::{
+    Confinement, ContainerState, Failure, ImageFacts, Millis, Observed, Plan, Step, Target,
+};
+use crate::plan::{plan, warnings};
+
+#[test]
+fn every_case() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/tests/cases");
+    let mut names: Vec<_> = fs_err::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 15, "cases are missing: {names:?}");
+    for name in names {
+        let text = fs_err::read_to_string(format!("{folder}/{name}.json")).unwrap();
+        let case: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let told = run(&case);
+        insta::with_settings!({
+            snapshot_path => "cases",
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+            description => case["about"].as_str().unwrap(),
+        }, {
+            insta::assert_snapshot!(name, told);
+        });
+    }
+}
+
+fn run(case: &Value) -> String {
+    let mut world = empty();
+    world.device.confinement = confinement(&case["confinement"]);
+    for (reference, facts) in case["images"].as_object().into_iter().flatten() {
+        world.images.insert(reference.clone(), image(facts));
+    }
+    let mut serial = 1;
+    if let Some(before) = case.get("before") {
+        let before = full_target(before);
+        let (told, _) = rounds(&mut world, &before, &Map::new(), &mut serial);
+        assert!(told.ends_with("converged\n"), "before: {told}");
+    }
+    for event in case["world"].as_array().into_iter().flatten() {
+        happen(&mut world, event);
+    }
+    let wanted = full_target(&case["target"]);
+    let empty = Map::new();
+    let failing = case["failing"].as_object().unwrap_or(&empty);
+    let mut out = String::new();
+    for warning in warnings(&world, &wanted) {
+        let about = warning.service.as_deref().unwrap_or("app");
+        writeln!(out, "warning: {about}: {}", warning.message).unwrap();
+    }
+    out + &rounds(&mut world, &wanted, failing, &mut serial).0
+}
+
+/// Plans and applies until nothing is left to do; two waits are waited out if something fails.
+fn rounds(
+    world: &mut Observed,
+    target: &Target,
+    failing: &Map<String, Value>,
+    serial: &mut u32,
+) -> (String, Millis) {
+    let mut out = String::new();
+    let mut now = 1_000_000;
+    let mut waits = 0;
+    for _ in 0..40 {
+        match plan(world, target, now) {
+            Plan::Converged => {
+                writeln!(out, "converged").unwrap();
+                return (out, now);
+            }
+            Plan::Wait { until, because } => {
+                let after = until.map(|until| until - now);
+                writeln!(out, "wait {after:?} ms: {because}").unwrap();
+                waits += 1;
+                match until {
+                    Some(until) if waits < 3 => now = until,
+                    _ => return (out, now),
+                }
+            }
+            Plan::Run(batch) => {
+                let told: Vec<_> = batch.0.iter().map(tell).collect();
+                writeln!(out, "- {}", told.join("\n  ")).unwrap();
+                for step in &batch.0 {
+                    let key = step.key();
+                    if let Some(error) = failing.get(&key) {
+                        let count = world.failures.get(&key).map_or(0, |f| f.count) + 1;
+                        let error = error.as_str().unwrap().to_owned();
+                        let failure = Failure {
+                            count,
+                            at: now,
+                            error,
+                        };
+                        world.failures.insert(key, failure);
+                    } else {
+                        *serial += 1;
+                        apply(world, step, *serial);
+                        world.failures.remove(&key);
+                    }
+                }
+            }
+        }
+    }
+    panic!("no end:\n{out}");
+}
+
+fn tell(step: &Step) -> String {
+    match step {
+        Step::Pull { image, .. } => format!("pull {image}"),
+        Step::CreateNetwork { name, spec, .. } => {
+            let kind = if spec.config_only {
+                " (config only)"
+            } else {
+                ""
+            };
+            format!("create network {name}{kind}")
+        }
+        Step::RemoveNetwork { logical_name, .. } => format!("remove network {logical_name}"),
+        Step::CreateVolume { name, .. } => format!("create volume {name}"),
+        Step::Install { name, config, .. } => {
+            let networks: Vec<_> = config.networks.keys().map(String::as_str).collect();
+            let mut out = format!(
+                "install {name} in {} [{}]",
+                config.network_mode,
+                networks.join(" ")
+            );
+            for port in &config.ports {
+                let host = port.host.map_or_else(String::new, |p| p.to_string());
+                write!(
+                    out,
+                    " {}:{host}->{}/{}",
+                    port.host_ip, port.container, port.protocol
+                )
+                .unwrap();
+            }
+            if config.privileged {
+                out.push_str(" privileged");
+            }
+            out
+        }
+        Step::Start { service, .. } => format!("start {service}"),
+        Step::Stop { service, .. } => format!("stop {service}"),
+        Step::Kill {
+            service, because, ..
+        } => format!("kill {service}: {because}"),
+        Step::RemoveDead { service, .. } => format!("remove dead {service}"),
+        Step::Rename { service, name, .. } => format!("rename {service} to {name}"),
+    }
+}
+
+/// `{"container": name, "state": …, "error": …, "ever_started": …}`, `{"duplicate": name}`, `{"image": reference, "id": …}`,
+/// `{"lost image": reference}`, `{"lost network": name}`, `{"foreign network": name}`, `{"detached": name}`.
+fn happen(world: &mut Observed, event: &Value) {
+    let text = |key: &str| event[key].as_str();
+    if let Some(name) = text("container") {
+        let container = named(world, name);
+        if let Some(state) = text("state") {
+            container.state = match state {
+                "created" => ContainerState::Created,
+                "running" => ContainerState::Running,
+                "restarting" => ContainerState::Restarting,
+                "exited" => ContainerState::Exited,
+                "removing" => ContainerState::Removing,
+                "dead" => ContainerState::Dead,
+                other => panic!("no state {other}"),
+            };
+        }
+        if let Some(error) = text("error") {
+            error.clone_into(&mut container.error);
+        }
+        if let Some(by_agent) = event["stopped_by_agent"].as_bool() {
+            container.stopped_by_agent = by_agent;
+        }
+        if let Some(ever) = event["ever_started"].as_bool() {
+            container.ever_started = ever;
+        }
+    } else if let Some(name) = text("duplicate") {
+        let mut older = named(world, name).clone();
+        older.id = "older".to_owned();
+        older.name = format!("old_{}", older.name);
+        older.created -= 1000;
+        world.containers.push(older);
+    } else if let Some(name) = text("detached") {
+        named(world, name).config.networks.clear();
+    } else if let Some(reference) = text("image") {
+        world
+            .images
+            .insert(reference.to_owned(), image(&event["id"]));
+    } else if let Some(reference) = text("lost image") {
+        world.images.remove(reference).unwrap();
+    } else if let Some(name) = text("lost network") {
+        world.networks.retain(|n| n.name != name);
+    } else if let Some(name) = text("foreign network") {
+        let mut network = world.networks[0].clone();
+        network.id = format!("id of {name}");
+        network.name = name.to_owned();
+        name.clone_into(&mut network.logical_name);
+        world.networks.push(network);
+    } else {
+        panic!("no such event: {event}");
+    }
+}
+
+fn named<'a>(world: &'a mut Observed, service: &str) -> &'a mut crate::model::ObservedContainer {
+    let mut all = world.containers.iter_mut();
+    all.find(|c| c.service_name == service).unwrap()
+}
+
+fn image(facts: &Value) -> ImageFacts {
+    let id = facts.as_str().or(facts["id"].as_str()).unwrap();
+    ImageFacts {
+        id: format!("sha256:{id}"),
+        command: vec!["run".to_owned()],
+        exposed_ports: facts["ports"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|p| {
+                (
+                    u16::try_from(p.as_u64().unwrap()).unwrap(),
+                    "tcp".to_owned(),
+                )
+            })
+            .collect(),
+        ..ImageFacts::default()
+    }
+}
+
+fn confinement(value: &Value) -> Option<Confinement> {
+    Some(Confinement {
+        namespace: value["namespace"].as_str()?.to_owned(),
+        address: value["address"].as_str()?.parse().unwrap(),
+        allow_privileged: value["allow_privileged"].as_bool().unwrap_or(false),
+    })
+}
+
+/// Fills in what every app and service needs.
+fn full_target(short: &Value) -> Target {
+    let mut local = short.clone();
+    for app in local["apps"].as_object_mut().into_iter().flatten() {
+        let app = app.1.as_object_mut().unwrap();
+        for (key, value) in [("name", "app"), ("commit", "c"), ("releaseId", "1")] {
+            app.entry(key).or_insert(json!(value));
+        }
+        for (id, service) in app
+            .get_mut("services")
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flatten()
+        {
+            let service = service.as_object_mut().unwrap();
+            let image = format!("local_image_{}", service["serviceName"].as_str().unwrap());
+            for (key, value) in [
+                ("environment", json!({})),
+                ("labels", json!({})),
+                ("imageId", json!(id)),
+                ("image", json!(image)),
+            ] {
+                service.entry(key).or_insert(value);
+            }
+        }
+    }
+    target(&local)
+}
