@@ -10,7 +10,7 @@ use os_agent::{
     settings::{AnnounceScope, RunArguments, Settings},
 };
 
-use super::text::assert_harmless;
+use super::text::{assert_harmless, line_ends};
 
 /// config.json: whatever is in it, the device starts and can be reached.
 pub(crate) fn config_json(input: &[u8]) {
@@ -96,7 +96,7 @@ pub(crate) fn log_stream(input: &[u8]) {
         assert!(!line.message.contains('\n') && line.message.len() <= LONGEST);
         assert!(!(tty && line.is_std_err), "a terminal has one stream");
     }
-    let ends = stream.iter().filter(|byte| **byte == b'\n').count();
+    let ends = line_ends(stream);
     assert!(whole.len() <= ends + 2, "{} lines of {ends}", whole.len());
 }
 

@@ -175,7 +175,7 @@ pub(crate) fn selector(input: &[u8]) {
     }
     assert!(selector.matches(&device), "{shown:?} is not itself");
     if let Some(prefix) = selector.uuid_prefix() {
-        device.name = "other".to_owned();
+        "other".clone_into(&mut device.name);
         device.uuid = Some(format!("{prefix}00"));
         assert!(selector.matches(&device), "{shown:?} is no uuid");
     }

@@ -52,7 +52,7 @@ fn registry_secrets(project: &Path, text: &[u8]) {
         Ok(secrets) => {
             let all = decoded(&secrets.config_header());
             assert_eq!(
-                all.as_object().map(|all| all.len()),
+                all.as_object().map(serde_json::Map::len),
                 Some(secrets.iter().count())
             );
             for (registry, _) in secrets.iter() {

@@ -16,7 +16,7 @@ use os_cli::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::text::assert_harmless;
+use super::text::{assert_harmless, line_ends};
 
 /// One byte that chooses the kind of answer, then the answer.
 pub(crate) fn agent_answers(input: &[u8]) {
@@ -89,7 +89,7 @@ pub(crate) fn build_output(input: &[u8]) {
         .iter()
         .map(|line| line.bytes.len() + line.dropped)
         .sum();
-    let ends = stream.iter().filter(|byte| **byte == b'\n').count();
+    let ends = line_ends(stream);
     assert_eq!(bytes + ends, stream.len(), "bytes are lost");
     let mut output = Output::default();
     for line in &whole {
@@ -156,12 +156,11 @@ fn without_colours(text: &str) -> String {
         let end = after
             .find(|c: char| !(c.is_ascii_digit() || c == ';'))
             .unwrap_or(after.len());
-        match after[end..].strip_prefix('m') {
-            Some(tail) => rest = tail,
-            None => {
-                out.push('\u{1b}');
-                rest = after;
-            }
+        if let Some(tail) = after[end..].strip_prefix('m') {
+            rest = tail;
+        } else {
+            out.push('\u{1b}');
+            rest = after;
         }
     }
     out.push_str(rest);

@@ -229,8 +229,8 @@ impl World {
             .iter()
             .any(|volume| volume.name == name);
         assert!(!there, "the volume {name} twice");
-        let owned = names::parse_owned(name, self.observed.device.confinement.as_ref());
-        let (owner, logical) = owned.expect("a name of ours");
+        let parts = names::parse_owned(name, self.observed.device.confinement.as_ref());
+        let (owner, logical) = parts.expect("a name of ours");
         assert_eq!(logical, logical_name);
         self.observed.volumes.push(ObservedVolume {
             name: name.to_owned(),

@@ -12,6 +12,11 @@ pub(crate) fn lines(text: &str) -> usize {
     text.matches('\n').count() + 1
 }
 
+/// Line ends in bytes.
+pub(crate) fn line_ends(bytes: &[u8]) -> usize {
+    bytes.split(|byte| *byte == b'\n').count() - 1
+}
+
 /// Panics unless a text can be written to a terminal as it is.
 pub(crate) fn assert_harmless(text: &str) {
     let steers = |c: char| {

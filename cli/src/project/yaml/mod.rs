@@ -236,28 +236,14 @@ pub fn parse_file(text: &str, file: FileId) -> Result<Node, Invalid> {
         ));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::new(file);
+    let mut builder = Builder::new(file, text);
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) =
-            event.map_err(|error| within(text, build::from_scanner(&error, file)))?;
+        let (event, span) = event.map_err(|error| builder.mistake(&error))?;
         if event == Event::StreamEnd {
             break;
         }
         builder.event(event, span)?;
     }
     Ok(builder.finish().unwrap_or_else(|| Node::null(start)))
-}
-
-/// The scanner puts the end of a text without a last line end on the line after it, which is not there.
-fn within(text: &str, mut invalid: Invalid) -> Invalid {
-    let mut lines = text.split(['\n', '\r']);
-    let last = lines.next_back().unwrap_or_default();
-    // `\r\n` is one end.
-    let count = lines.count() + 1 - text.matches("\r\n").count();
-    if invalid.at.line > count {
-        invalid.at.line = count;
-        invalid.at.column = last.chars().count() + 1;
-    }
-    invalid
 }

@@ -141,6 +141,7 @@ fn mistakes_name_their_place() {
         let said = read(text);
         assert!(said.starts_with(&format!("error {place}: ")), "{said}");
     }
+    assert_eq!(parse("---").unwrap().at.line, 1);
     for text in [
         "a: [1, 2\n",
         "a: 'x\n",
