@@ -46,7 +46,10 @@ async fn a_device_that_is_not_there_is_said() {
             .os(&["push", name, "--source", "project", "--detached"])
             .await;
         assert_eq!(output.code, DEVICE, "{output}");
-        assert!(output.stderr.contains(name), "{output}");
+        assert!(
+            output.stderr.contains(name.trim_end_matches(".local")),
+            "{output}"
+        );
     }
     let output = workstation
         .os(&["push", "--source", "project", "--detached"])

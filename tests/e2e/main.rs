@@ -2,6 +2,7 @@
 
 mod bad_projects;
 mod discovery;
+mod ignore;
 mod install;
 mod interruptions;
 mod projects;

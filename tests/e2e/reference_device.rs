@@ -20,7 +20,7 @@ const KNOWN: &[&str] = &[
     "GET /os/v1/info",
 ];
 
-async fn pushed(make: impl Fn(&Workstation, &str)) -> (ReferenceDevice, Workstation) {
+async fn pushed(make: impl Fn(&Workstation, &str)) -> (ReferenceDevice, Workstation, Lan) {
     let lan = Lan::new();
     let device = ReferenceDevice::start(&lan).await;
     let workstation = Workstation::new(Some(&lan));
@@ -29,7 +29,7 @@ async fn pushed(make: impl Fn(&Workstation, &str)) -> (ReferenceDevice, Workstat
         .os(&["push", "10.88.7.1", "--source", "project", "--detached"])
         .await
         .success();
-    (device, workstation)
+    (device, workstation, lan)
 }
 
 fn assert_known(device: &ReferenceDevice) {
@@ -60,7 +60,7 @@ fn service_members(target: &Value) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn a_single_project_is_the_recorded_target() {
-    let (device, _workstation) = pushed(single).await;
+    let (device, _workstation, _lan) = pushed(single).await;
     assert_known(&device);
     let target = device.target().expect("a target");
     let mut recorded = wire::json("02-single.target-state.post.json");
@@ -75,7 +75,7 @@ async fn a_single_project_is_the_recorded_target() {
 
 #[tokio::test]
 async fn a_project_of_two_services_is_the_recorded_target() {
-    let (device, _workstation) = pushed(compose).await;
+    let (device, _workstation, _lan) = pushed(compose).await;
     assert_known(&device);
     let target = device.target().expect("a target");
     let recorded = wire::json("06-compose.target-state.post.json");
@@ -126,7 +126,7 @@ async fn a_project_of_two_services_is_the_recorded_target() {
 
 #[tokio::test]
 async fn images_are_built_as_the_reference_builds_them() {
-    let (device, _workstation) = pushed(compose).await;
+    let (device, _workstation, _lan) = pushed(compose).await;
     let client = device.engine.client().await;
     for service in ["web", "worker"] {
         let image = client
@@ -155,7 +155,7 @@ async fn images_are_built_as_the_reference_builds_them() {
 
 #[tokio::test]
 async fn the_logs_of_a_reference_device_are_followed() {
-    let (_device, workstation) = pushed(single).await;
+    let (_device, workstation, _lan) = pushed(single).await;
     let mut logs = workstation.start_in_terminal(&["logs", "10.88.7.1"]);
     logs.shows("it runs").await;
     logs.press("\x03");

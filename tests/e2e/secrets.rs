@@ -51,13 +51,17 @@ async fn no_request_to_a_device_carries_a_cloud_token() {
         .os(&["push", "10.88.7.1", "--source", "project", "--detached"])
         .await
         .success();
-    let mut logs = workstation.start_in_terminal(&["logs", "10.88.7.1"]);
-    testkit::until("logs are asked for", async || {
+    let asked_for_logs = || {
         ports[1]
             .requests()
             .iter()
-            .any(|request| request.contains("logs"))
-            .then_some(())
+            .filter(|request| request.contains("logs"))
+            .count()
+    };
+    let before = asked_for_logs();
+    let mut logs = workstation.start_in_terminal(&["logs", "10.88.7.1"]);
+    testkit::until("logs are asked for", async || {
+        (asked_for_logs() > before).then_some(())
     })
     .await;
     logs.press("\x03");

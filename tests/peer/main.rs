@@ -73,7 +73,14 @@ async fn it_finds_the_device() {
 #[tokio::test]
 async fn it_pushes_a_project() {
     let (_lan, _device, workstation) = desk().await;
-    let push = ["push", ADDRESS, "--source", "project", "--nolive", "--detached"];
+    let push = [
+        "push",
+        ADDRESS,
+        "--source",
+        "project",
+        "--nolive",
+        "--detached",
+    ];
     for _ in 0..2 {
         client(&workstation, &push).output().await.success();
         page_says(&workstation, "v0").await;

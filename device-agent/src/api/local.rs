@@ -92,7 +92,8 @@ fn understand(body: &Value, present_name: &str) -> Result<crate::model::Target, 
     let member = |name: &str| local.get(name).cloned().unwrap_or_default();
     let local = LocalTarget {
         name: serde_json::from_value(member("name")).map_err(|error| invalid("name", &error))?,
-        config: serde_json::from_value(member("config")).map_err(|error| invalid("config", &error))?,
+        config: serde_json::from_value(member("config"))
+            .map_err(|error| invalid("config", &error))?,
         apps: serde_json::from_value(member("apps")).map_err(|error| invalid("apps", &error))?,
     };
     target::parse(&local, present_name).map_err(|invalid| invalid.to_string())

@@ -22,6 +22,8 @@ use crate::model::Confinement;
 
 /// Between a stream that broke and the next try.
 const RETRY: Duration = Duration::from_secs(1);
+/// Bytes of a container's output that are taken apart at a time: far fewer short lines than a client's queue holds.
+const PIECE: usize = 16 * 1024;
 
 /// How reading a container ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,7 +285,11 @@ async fn follow(
         }
     };
     while let Some(bytes) = stream.next().await? {
-        decoder.feed(&bytes, &mut give);
+        for piece in bytes.chunks(PIECE) {
+            decoder.feed(piece, &mut give);
+            // Clients that read all the while get their turn before their queue is full.
+            tokio::task::yield_now().await;
+        }
     }
     decoder.finish(&mut give);
     Ok(())

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -19,6 +19,10 @@ use hyper_util::rt::TokioIo;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{Endpoint, TransportError, connect};
+
+mod stream;
+
+pub use stream::Stream;
 
 /// The body of a request.
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -74,17 +78,6 @@ struct Shared {
 struct Link {
     sender: SendRequest<Body>,
     _driver: JoinSet<()>,
-}
-
-/// An answer whose body is read piece by piece. Dropping it closes the connection, which tells the peer to stop.
-#[derive(Debug)]
-pub struct Stream {
-    /// The answer's status.
-    pub status: StatusCode,
-    body: Incoming,
-    peer: String,
-    operation: String,
-    link: Link,
 }
 
 /// A request body without content.
@@ -312,49 +305,6 @@ impl Http {
     }
 }
 
-impl Stream {
-    /// The next piece of the body; `None` at its end. Waits as long as the connection stands.
-    pub async fn piece(&mut self) -> Result<Option<Bytes>, TransportError> {
-        while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| classify(&self.peer, &self.operation, error))?;
-            if let Ok(data) = frame.into_data()
-                && !data.is_empty()
-            {
-                return Ok(Some(data));
-            }
-        }
-        Ok(None)
-    }
-
-    /// All that is left of the body.
-    pub async fn rest(&mut self, limits: Limits) -> Result<Bytes, TransportError> {
-        let mut body = BytesMut::new();
-        loop {
-            let piece = timeout(limits.stall, self.piece()).await;
-            match piece {
-                Ok(piece) => match piece? {
-                    None => return Ok(body.freeze()),
-                    Some(piece) => body.extend_from_slice(&piece),
-                },
-                Err(_) => {
-                    return Err(TransportError::Timeout {
-                        peer: self.peer.clone(),
-                        operation: self.operation.clone(),
-                        seconds: limits.stall.as_secs(),
-                    });
-                }
-            }
-            if body.len() > limits.body {
-                return Err(TransportError::BadAnswer {
-                    peer: self.peer.clone(),
-                    operation: self.operation.clone(),
-                    problem: format!("it is longer than {} bytes", limits.body),
-                });
-            }
-        }
-    }
-}
-
 /// How an exchange failed.
 enum Outcome {
     /// The kept connection had been closed; nothing was answered.
@@ -400,7 +350,7 @@ fn name_of(request: &Request<Body>) -> String {
 
 fn classify(peer: &str, operation: &str, error: hyper::Error) -> TransportError {
     let (peer, operation) = (peer.to_owned(), operation.to_owned());
-    if error.is_parse() || error.is_parse_too_large() {
+    if error.is_parse() {
         return TransportError::BadAnswer {
             peer,
             operation,

@@ -4,18 +4,27 @@ use std::time::Duration;
 
 /// `512 B`, `1.5 kB`, `20 MB`: powers of ten, as network rates are told.
 pub(super) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
-    let mut unit = 0;
-    let mut tenths = u128::from(count) * 10;
-    while tenths >= 10_000 && unit + 1 < UNITS.len() {
-        tenths = (tenths + 500) / 1000;
-        unit += 1;
+    const UNITS: [(&str, u64); 4] = [
+        ("kB", 1000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
+    if count < 1000 {
+        return format!("{count} B");
     }
-    let name = UNITS.get(unit).copied().unwrap_or("B");
-    if unit == 0 || tenths >= 100 {
-        format!("{} {name}", (tenths + 5) / 10)
-    } else {
+    // The first unit in which the rounded number has at most three digits.
+    let fits = |size: u64| (u128::from(count) + u128::from(size / 2)) / u128::from(size) < 1000;
+    let (name, size) = UNITS
+        .into_iter()
+        .find(|(_, size)| fits(*size))
+        .unwrap_or(("TB", 1_000_000_000_000));
+    let (count, size) = (u128::from(count), u128::from(size));
+    let tenths = (count * 10 + size / 2) / size;
+    if tenths < 100 {
         format!("{}.{} {name}", tenths / 10, tenths % 10)
+    } else {
+        format!("{} {name}", (count + size / 2) / size)
     }
 }
 

@@ -1,0 +1,63 @@
+//! An answer that is read while it is being written.
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::{StatusCode, body::Incoming};
+use tokio::time::timeout;
+
+use super::{Limits, Link, classify};
+use crate::transport::TransportError;
+
+/// An answer whose body is read piece by piece. Dropping it closes the connection, which tells the peer to stop.
+#[derive(Debug)]
+pub struct Stream {
+    /// The answer's status.
+    pub status: StatusCode,
+    pub(super) body: Incoming,
+    pub(super) peer: String,
+    pub(super) operation: String,
+    pub(super) link: Link,
+}
+
+impl Stream {
+    /// The next piece of the body; `None` at its end. Waits as long as the connection stands.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, TransportError> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|error| classify(&self.peer, &self.operation, error))?;
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All that is left of the body.
+    pub async fn rest(&mut self, limits: Limits) -> Result<Bytes, TransportError> {
+        let mut body = BytesMut::new();
+        loop {
+            let piece = timeout(limits.stall, self.piece()).await;
+            match piece {
+                Ok(piece) => match piece? {
+                    None => return Ok(body.freeze()),
+                    Some(piece) => body.extend_from_slice(&piece),
+                },
+                Err(_) => {
+                    return Err(TransportError::Timeout {
+                        peer: self.peer.clone(),
+                        operation: self.operation.clone(),
+                        seconds: limits.stall.as_secs(),
+                    });
+                }
+            }
+            if body.len() > limits.body {
+                return Err(TransportError::BadAnswer {
+                    peer: self.peer.clone(),
+                    operation: self.operation.clone(),
+                    problem: format!("it is longer than {} bytes", limits.body),
+                });
+            }
+        }
+    }
+}
