@@ -3,7 +3,7 @@
 use bollard::query_parameters::InspectContainerOptions;
 use hyper::StatusCode;
 use testkit::agent::{Agent, Settings};
-use testkit::proxy::{Fault, NONSENSE, Proxy, TROUBLE, WRONG_SHAPE};
+use testkit::proxy::{Fault, NONSENSE, TROUBLE, WRONG_SHAPE};
 use testkit::target::IDLE;
 use testkit::{Device, Engine, Namespace, Target, until};
 
@@ -105,20 +105,7 @@ async fn an_engine_that_hangs_does_not_hang_the_agent() {
 
 #[tokio::test]
 async fn an_engine_that_answers_wrongly_loses_nothing() {
-    let machine = Namespace::new();
-    let engine = Engine::start(&machine).await;
-    let proxy = Proxy::start(
-        &machine.dir().join("proxy.sock"),
-        &engine.socket(),
-        Fault::None,
-    );
-    let agent = Agent::start(&machine, Settings::new(proxy.socket().to_owned())).await;
-    let device = Device {
-        agent,
-        engine,
-        machine,
-        address: None,
-    };
+    let (device, proxy) = Device::start_behind_proxy().await;
     let client = device.engine.client().await;
     device.converge(&Target::of(&[("one", IDLE)]).text()).await;
     let before = containers(&client).await;
