@@ -71,7 +71,8 @@ pub(super) async fn take(
     })
 }
 
-fn understand(body: &Value, present_name: &str) -> Result<crate::model::Target, String> {
+/// The target in a parsed body, or what is wrong with it.
+pub(super) fn understand(body: &Value, present_name: &str) -> Result<crate::model::Target, String> {
     let invalid = |place: &str, problem: &dyn std::fmt::Display| {
         format!("invalid target state: {place}: {problem}")
     };

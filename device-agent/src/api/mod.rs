@@ -8,6 +8,7 @@
 
 mod body;
 mod defaults;
+pub(crate) mod fuzz;
 mod local;
 mod origin;
 mod os;

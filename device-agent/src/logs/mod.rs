@@ -3,6 +3,7 @@
 //! In: the engine's log streams, which are read only while somebody listens, and system lines. Out: a bounded queue per
 //! client. A client that stalls loses its own lines and costs the others nothing. Must not know HTTP.
 
+pub(crate) mod fuzz;
 pub(crate) mod history;
 mod lifecycle;
 mod lines;

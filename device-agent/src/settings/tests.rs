@@ -71,11 +71,16 @@ fn a_broken_config_json_is_a_fault_and_keeps_the_identity() {
         "[]",
         "\u{0}",
         r#"{"uuid":7,"listenPort":99999999,"developmentMode":"x"}"#,
+        r#"{"uuid":"of another kind"}"#,
+        r#"{"hostname":"two words"}"#,
+        r#"{"initialDeviceName":"two\nlines"}"#,
         r#"{"uuid":"not a uuid"}"#,
         r#"{"hostname":"not a host name"}"#,
     ] {
         let settings = load(dir.path(), Some(broken), &[]).unwrap();
         assert_eq!(settings.facts.uuid, "a".repeat(32), "{broken:?}");
+        assert_eq!(settings.facts.hostname, "a".repeat(7), "{broken:?}");
+        assert_eq!(settings.initial_name, DEFAULT_NAME, "{broken:?}");
         assert!(!settings.faults.is_empty(), "{broken:?}");
     }
 }

@@ -5,6 +5,7 @@
 //! a fault, never an empty target: an empty target would remove every container.
 
 mod format;
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 
