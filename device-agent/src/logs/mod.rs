@@ -15,11 +15,11 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::SystemTime;
 
 use agent_api::log::LogLine;
 use tokio::sync::watch;
 
+use crate::host::now_nanos;
 pub(crate) use lifecycle::narrate;
 pub(crate) use queue::Delivery;
 use queue::Queue;
@@ -79,7 +79,11 @@ impl Hub {
 
     pub(crate) fn subscribe(&self) -> Subscription {
         let queue = Arc::new(Queue::default());
-        self.lock().clients.push(Arc::downgrade(&queue));
+        let mut shared = self.lock();
+        // Those that are gone are not kept until the next line.
+        shared.clients.retain(|client| client.strong_count() > 0);
+        shared.clients.push(Arc::downgrade(&queue));
+        drop(shared);
         self.listening.send_modify(|listening| {
             if listening.clients == 0 {
                 listening.since = now_nanos();
@@ -169,13 +173,4 @@ impl Drop for Subscription {
         self.listening
             .send_modify(|listening| listening.clients = listening.clients.saturating_sub(1));
     }
-}
-
-/// Nanoseconds since the Unix epoch.
-fn now_nanos() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|age| i64::try_from(age.as_nanos()).ok())
-        .unwrap_or_default()
 }
