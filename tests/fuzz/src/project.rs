@@ -36,7 +36,8 @@ pub(crate) fn yaml(input: &[u8]) {
             assert!((1..=last).contains(&invalid.at.line), "{invalid} of {last}");
             assert!(invalid.at.column >= 1, "{invalid}");
             assert!(!invalid.message.is_empty());
-            assert!(invalid.message.len() < 1000, "{invalid}");
+            // It may repeat words of the text, characters written out, and no more.
+            assert!(invalid.message.len() <= 10 * text.len() + 1000);
         }
     }
 }

@@ -168,8 +168,7 @@ fn own_key(report: &mut Report, path: &str, entry: &Entry, service: &mut Service
             }
         }
         "tmpfs" => {
-            let paths = typed::text_or_texts(report, path, node).unwrap_or_default();
-            add_tmpfs(composition, paths);
+            add_tmpfs(composition, volumes::tmpfs_paths(report, path, node));
         }
         "networks" => {
             if let Some((value, names)) = networks::of_service(report, path, node)

@@ -321,8 +321,31 @@ fn volume_options(report: &mut Report, path: &str, node: &Node) -> Option<bool> 
     (report.count() == before).then_some(nocopy)
 }
 
+/// The service's own key `tmpfs`: paths, each with options behind a colon or without.
+pub(super) fn tmpfs_paths(report: &mut Report, path: &str, node: &Node) -> Vec<String> {
+    let paths = typed::text_or_texts(report, path, node).unwrap_or_default();
+    let places = match &node.value {
+        Value::List(items) => items.iter().map(|item| item.at).collect(),
+        Value::Scalar(_) | Value::Map(_) => vec![node.at],
+    };
+    for (target, at) in paths.iter().zip(places) {
+        must_be_absolute(report, path, target, at);
+    }
+    paths
+}
+
+fn must_be_absolute(report: &mut Report, path: &str, target: &str, at: Place) {
+    if !target.starts_with('/') {
+        report.error(
+            at,
+            format!("{path}: {target:?} is not an absolute path in the container"),
+        );
+    }
+}
+
 /// A mount in memory; with options it keeps the long form, which has a place for them.
 fn tmpfs(report: &mut Report, path: &str, node: &Node, target: String, mounts: &mut Mounts) {
+    must_be_absolute(report, path, &target, node.at);
     let Some(options) = node.get("tmpfs").filter(|options| !options.is_null()) else {
         mounts.tmpfs.push(target);
         return;
