@@ -42,6 +42,11 @@ struct Volumes {
     volumes: Option<Vec<Volume>>,
 }
 
+#[derive(Deserialize)]
+struct Progress {
+    error: Option<String>,
+}
+
 impl Engine {
     /// Puts the files of a tar archive into a new volume, and returns the folder of the engine's host that they are in. `name` is for
     /// volume, image and container; `label` is a name and a value without blanks by which [`Self::remove_files`] finds them. What was
@@ -64,14 +69,15 @@ impl Engine {
             "/images/create?fromSrc=-&repo={name}&tag=latest&changes={}",
             encode_query(&change)
         );
-        // A failure is told inside of a good answer; then there is no image for the container.
-        self.exchange(
-            Method::POST,
-            &path,
-            full(NOTHING.to_vec()),
-            "application/x-tar",
-        )
-        .await?;
+        let answer = self
+            .exchange(
+                Method::POST,
+                &path,
+                full(NOTHING.to_vec()),
+                "application/x-tar",
+            )
+            .await?;
+        self.imported(&answer)?;
         let body = json!({
             "Image": name, "Cmd": ["/"], "Labels": labels, "NetworkDisabled": true,
             "HostConfig": { "Binds": [format!("{name}:{MOUNTED_AT}")], "NetworkMode": "none" },
@@ -112,6 +118,20 @@ impl Engine {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// A failure to import is told inside of a good answer.
+    fn imported(&self, answer: &Answer) -> Result<(), EngineError> {
+        let mut lines = answer.body.split(|byte| *byte == b'\n');
+        let failed = lines.find_map(|line| serde_json::from_slice::<Progress>(line).ok()?.error);
+        failed.map_or(Ok(()), |message| {
+            Err(EngineError::Status {
+                peer: self.http().peer(),
+                operation: "POST /images/create".to_owned(),
+                status: answer.status.as_u16(),
+                message,
+            })
+        })
     }
 
     async fn change(
