@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::{Line, now_nanos};
+use super::Line;
+use crate::host::now_nanos;
 
 /// Lines that wait for one client.
 pub(super) const MAX_LINES: usize = 1024;

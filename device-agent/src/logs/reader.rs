@@ -180,6 +180,13 @@ impl Session {
         };
         match supervised(&connected, self.confinement.as_ref()).await {
             Ok(found) => {
+                // Of what went away unseen, nothing will be read any more.
+                let there: HashSet<_> = found
+                    .iter()
+                    .map(|(source, _)| Arc::clone(&source.id))
+                    .collect();
+                self.cursors
+                    .retain(|id, _| there.contains(id) || self.active.contains(id));
                 for (source, runs) in found {
                     if runs || self.cursors.contains_key(&source.id) {
                         self.read(source);

@@ -205,6 +205,13 @@ fn clients_that_leave_are_forgotten() {
     assert_eq!(listening.borrow().clients, 0);
     hub.publish(line("nobody listens"));
     assert!(hub.lock().clients.is_empty());
+    for _ in 0..10 {
+        drop(hub.subscribe());
+    }
+    assert!(
+        hub.lock().clients.len() <= 1,
+        "also while there are no lines"
+    );
 }
 
 #[test]
