@@ -1,6 +1,7 @@
 //! `os`, agent and engine together, on real networks.
 
 mod bad_projects;
+mod build_secrets;
 mod discovery;
 mod ignore;
 mod install;

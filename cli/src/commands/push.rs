@@ -11,7 +11,10 @@ use crate::{
         Context, logs,
         reach::{Reached, reach},
     },
-    deploy::{self, DeployError, Deployment, Event, Events, Follow, Options, Outcome, PushLock},
+    deploy::{
+        self, DeployError, Deployment, Event, Events, Follow, OpenError, Options, Outcome,
+        PushLock, SecretStore,
+    },
     engine::EngineError,
     env::Paths,
     failure::{Failure, Kind},
@@ -183,6 +186,7 @@ async fn deploy_to(
         contexts: &paths.contexts(),
     };
     let engine = reached.engine();
+    let secrets = SecretStore::new(&paths.secrets(), &key, &engine);
     let work = async {
         // Moved in, so that the view ends with the work.
         let events = events;
@@ -193,6 +197,7 @@ async fn deploy_to(
             agent: &reached.agent,
             kind: &reached.kind,
             engine: &engine,
+            secrets: &secrets,
             events: &events,
         };
         deploy::run(&deployment, &options).await
@@ -204,7 +209,14 @@ async fn deploy_to(
     match ended {
         None => {
             view.clear();
-            Err(Failure::interrupted().hint("builds were stopped; what the device ran goes on"))
+            let failure =
+                Failure::interrupted().hint("builds were stopped; what the device ran goes on");
+            Err(match secrets.clear().await {
+                Ok(()) => failure,
+                Err(error) => failure.hint(format!(
+                    "build secrets may still be on the device, the next push to it removes them: {error}"
+                )),
+            })
         }
         Some((outcome, drawn)) => {
             drawn?;
@@ -311,8 +323,12 @@ impl From<DeployError> for Failure {
         };
         let kind = match &error {
             DeployError::Agent(_) => Kind::Deploy,
-            DeployError::Engine(_) | DeployError::NoEngine { .. } => Kind::Device,
-            DeployError::Contexts(_) | DeployError::BuildSecrets { .. } => Kind::Project,
+            DeployError::Engine(_)
+            | DeployError::NoEngine { .. }
+            | DeployError::SecretStore(OpenError::Engine(_)) => Kind::Device,
+            DeployError::Contexts(_)
+            | DeployError::BuildSecrets { .. }
+            | DeployError::Secrets { .. } => Kind::Project,
             DeployError::Builds { failed, .. } => {
                 // A device that went away in the middle is not a project that cannot be built.
                 let gone = failed.iter().all(|failure| {
@@ -323,7 +339,9 @@ impl From<DeployError> for Failure {
                 });
                 if gone { Kind::Device } else { Kind::Build }
             }
-            DeployError::Busy { .. } | DeployError::Lock { .. } => Kind::Other,
+            DeployError::Busy { .. }
+            | DeployError::Lock { .. }
+            | DeployError::SecretStore(OpenError::State(_)) => Kind::Other,
             DeployError::Services { .. } | DeployError::Stuck { .. } | DeployError::Overtaken => {
                 Kind::Deploy
             }

@@ -93,7 +93,7 @@ impl Engine {
         })
     }
 
-    fn read<T: for<'a> Deserialize<'a>>(
+    pub(super) fn read<T: for<'a> Deserialize<'a>>(
         &self,
         operation: &str,
         body: &[u8],
