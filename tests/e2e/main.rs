@@ -2,9 +2,11 @@
 
 mod bad_projects;
 mod discovery;
+mod engine_faults;
 mod ignore;
 mod install;
 mod interruptions;
+mod lost_devices;
 mod projects;
 mod push;
 mod reference_device;
@@ -12,6 +14,8 @@ mod secrets;
 mod simulate;
 mod simulated;
 mod templates;
+mod unusual_files;
+mod which_device;
 
 #[test]
 fn every_file_is_listed() {
