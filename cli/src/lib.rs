@@ -18,6 +18,8 @@ pub mod discovery;
 pub mod engine;
 pub mod env;
 pub mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod project;
 pub mod simulate;
 pub mod templates;

@@ -119,7 +119,6 @@ async fn run(mut settings: Settings) -> Result<(), DaemonError> {
     let (snapshot_in, snapshot) = watch::channel(Arc::new(Snapshot::default()));
     let (happened, events) = broadcast::channel(EVENTS);
     let hub = Hub::new();
-    let store = Arc::new(Mutex::new(store));
 
     let mut tasks = JoinSet::new();
     tasks.spawn(host::notify::watchdog());
@@ -139,7 +138,6 @@ async fn run(mut settings: Settings) -> Result<(), DaemonError> {
             facts: settings.facts.clone(),
             faults: settings.faults.clone(),
             memory,
-            store: Arc::clone(&store),
             targets,
             link: link.clone(),
             events,
@@ -155,14 +153,14 @@ async fn run(mut settings: Settings) -> Result<(), DaemonError> {
     tracing::info!(uuid = %settings.facts.uuid, listen = ?settings.listen, "os-agent {} runs", env!("CARGO_PKG_VERSION"));
     let agent = Arc::new(Agent {
         settings,
-        store,
+        store: Arc::new(Mutex::new(store)),
         accepted,
         snapshot,
         link,
         logs: hub,
         shutdown: stopped.clone(),
     });
-    let serving = tokio::spawn(servers.run(api::router(agent), stopped));
+    let serving = tokio::spawn(servers.run(api::routers(&agent), stopped));
     host::notify::ready();
 
     tokio::select! {

@@ -12,6 +12,8 @@ mod api;
 mod daemon;
 pub mod engine;
 mod execute;
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod logs;
 mod memory;

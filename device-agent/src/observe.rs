@@ -47,8 +47,8 @@ pub(crate) struct Known<'a> {
 pub(crate) async fn observe(connected: &Connected, known: Known<'_>) -> Result<World, EngineError> {
     let mut faults = Vec::new();
     let confinement = known.facts.confinement.as_ref();
-    let inspected = containers(connected).await?;
-    let (networks, volumes, images, api_network) = tokio::try_join!(
+    let (inspected, networks, volumes, images, api_network) = tokio::try_join!(
+        containers(connected),
         networks(connected),
         volumes(connected),
         images(connected, known),

@@ -3,7 +3,7 @@
 use bollard::query_parameters::InspectContainerOptions;
 use hyper::StatusCode;
 use testkit::agent::{Agent, Settings};
-use testkit::proxy::{Fault, NONSENSE, Proxy, TROUBLE, WRONG_SHAPE};
+use testkit::proxy::{Fault, NONSENSE, TROUBLE, WRONG_SHAPE};
 use testkit::target::IDLE;
 use testkit::{Device, Engine, Namespace, Target, until};
 
@@ -77,6 +77,33 @@ async fn an_engine_that_comes_late_is_waited_for() {
 }
 
 #[tokio::test]
+async fn who_follows_a_target_is_told_that_the_engine_is_away() {
+    let mut device = Device::start().await;
+    device.converge(&Target::of(&[("one", IDLE)]).text()).await;
+    device.engine.stop_service().await;
+    knows_of_its_engine(&device, false).await;
+    let api = device.agent.endpoint();
+    let accepted = api
+        .post("/os/v1/target-state", Target::of(&[("two", IDLE)]).text())
+        .await
+        .json();
+    let mut reports = api.lines("/os/v1/report?follow=true").await;
+    let report = reports
+        .find(|report| report["generation"] == accepted["generation"])
+        .await;
+    assert_eq!(report["state"], "failing", "{report}");
+    assert!(
+        report["waiting"]
+            .as_str()
+            .is_some_and(|why| why.contains("the engine is away")),
+        "{report}"
+    );
+    // Clients of the reference go by its containers, and those are not of this target.
+    let status = api.get("/v2/state/status").await.json();
+    assert_eq!(status["appState"], "applying", "{status}");
+}
+
+#[tokio::test]
 async fn an_engine_that_hangs_does_not_hang_the_agent() {
     let device = Device::start().await;
     let engine = device.engine.client().await;
@@ -105,20 +132,7 @@ async fn an_engine_that_hangs_does_not_hang_the_agent() {
 
 #[tokio::test]
 async fn an_engine_that_answers_wrongly_loses_nothing() {
-    let machine = Namespace::new();
-    let engine = Engine::start(&machine).await;
-    let proxy = Proxy::start(
-        &machine.dir().join("proxy.sock"),
-        &engine.socket(),
-        Fault::None,
-    );
-    let agent = Agent::start(&machine, Settings::new(proxy.socket().to_owned())).await;
-    let device = Device {
-        agent,
-        engine,
-        machine,
-        address: None,
-    };
+    let (device, proxy) = Device::start_behind_proxy().await;
     let client = device.engine.client().await;
     device.converge(&Target::of(&[("one", IDLE)]).text()).await;
     let before = containers(&client).await;

@@ -32,6 +32,8 @@ pub struct Settings {
     pub arch: String,
     /// Operating system and version.
     pub os_version: String,
+    /// Its directory on the machine; agents on one machine need different ones.
+    pub place: String,
     /// Where it announces itself: `all`, `loopback` or `none`.
     pub announce: String,
     /// Further arguments.
@@ -48,6 +50,7 @@ impl Settings {
             device_type: "generic-amd64".to_owned(),
             arch: "amd64".to_owned(),
             os_version: "balenaOS 6.8.1".to_owned(),
+            place: "agent".to_owned(),
             announce: "none".to_owned(),
             more: Vec::new(),
         }
@@ -72,7 +75,7 @@ impl Agent {
 
     /// An agent that has not been started.
     pub fn cold(machine: &Namespace, settings: Settings) -> Self {
-        let dir = machine.dir().join("agent");
+        let dir = machine.dir().join(&settings.place);
         fs_err::create_dir_all(dir.join("state")).expect("the agent's directory");
         Self {
             process: None,

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::http::Endpoint;
 use crate::lan::{Address, Lan};
 use crate::namespace::Namespace;
+use crate::proxy::{Fault, Proxy};
 
 /// A device. The order of the fields is the order in which they end.
 #[derive(Debug)]
@@ -43,6 +44,22 @@ impl Device {
             machine,
             address,
         }
+    }
+
+    /// A device in no network whose agent reaches its engine through a proxy.
+    pub async fn start_behind_proxy() -> (Self, Proxy) {
+        let machine = Namespace::new();
+        let engine = Engine::start(&machine).await;
+        let socket = machine.dir().join("proxy.sock");
+        let proxy = Proxy::start(&socket, &engine.socket(), Fault::None);
+        let agent = Agent::start(&machine, Settings::new(socket)).await;
+        let device = Self {
+            agent,
+            engine,
+            machine,
+            address: None,
+        };
+        (device, proxy)
     }
 
     /// Kills the agent and starts it again.

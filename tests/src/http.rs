@@ -143,7 +143,7 @@ pub fn request(method: &str, target: &str, json: Option<Bytes>) -> Request<Full<
     let mut request = Request::builder()
         .method(method)
         .uri(target)
-        .header("Host", "device");
+        .header("Host", "localhost");
     if json.is_some() {
         request = request.header("Content-Type", "application/json");
     }

@@ -1,9 +1,20 @@
-//! Where the built programs are: beside the test executable, as cargo lays them out.
+//! Where the built programs are: beside the test executable, as cargo lays them out, or where `OS_TEST_PROGRAMS` says.
 
 use std::path::PathBuf;
 
 /// The program `name` of this workspace, built by `cargo build --workspace` into the profile that the tests run in.
+///
+/// `OS_TEST_PROGRAMS` names another folder: figures are measured on release builds by tests that are none.
 pub fn built(name: &str) -> PathBuf {
+    if let Some(folder) = named("OS_TEST_PROGRAMS") {
+        let program = folder.join(name);
+        assert!(
+            program.is_file(),
+            "`{}` is not built, although OS_TEST_PROGRAMS names its folder",
+            program.display()
+        );
+        return program;
+    }
     let test = std::env::current_exe().expect("the path of the test executable");
     // target/debug/deps/<test>-<hash> -> target/debug/<name>
     let program = test
@@ -17,4 +28,13 @@ pub fn built(name: &str) -> PathBuf {
         program.display()
     );
     program
+}
+
+/// The path that a variable of the environment holds: how `tests/*/run` name what they have installed or built.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rule is for the products; tests are told by their scripts"
+)]
+pub fn named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from)
 }

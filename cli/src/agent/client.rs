@@ -252,7 +252,7 @@ fn request(method: Method, path: &str, body: Body) -> Request<Body> {
 }
 
 /// What an error body says: the message of either envelope, or the beginning of the text.
-fn words(body: &[u8]) -> String {
+pub(super) fn words(body: &[u8]) -> String {
     const LONGEST: usize = 2000;
     let message = serde_json::from_slice::<Problem>(body)
         .map(|problem| problem.message)

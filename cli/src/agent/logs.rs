@@ -81,7 +81,7 @@ impl LogStream {
     }
 }
 
-fn parse(bytes: &[u8], dropped: usize) -> LogItem {
+pub(super) fn parse(bytes: &[u8], dropped: usize) -> LogItem {
     if dropped == 0 {
         return match serde_json::from_slice(bytes) {
             Ok(line) => LogItem::Line(line),

@@ -5,6 +5,7 @@
 
 mod client;
 mod error;
+pub(crate) mod fuzz;
 mod logs;
 mod version;
 

@@ -6,6 +6,7 @@
 
 mod device;
 mod error;
+pub(crate) mod fuzz;
 mod picture;
 mod querier;
 pub mod record_file;

@@ -171,16 +171,8 @@ impl Console {
             // The JSON reader may be gone; there is nobody left to tell.
             drop(self.json(&value));
         }
-        let head = paint(self.stderr_colour, style::ERROR, "error:");
-        self.stderr_line(&format!("{head} {}", failure.message()));
-        for cause in failure.causes() {
-            self.stderr_line(&format!("  because: {cause}"));
-        }
-        for hint in failure.hints() {
-            self.stderr_line(&format!(
-                "{} {hint}",
-                paint(self.stderr_colour, style::HINT, "hint:")
-            ));
+        for line in told(failure, self.stderr_colour) {
+            self.stderr_line(&line);
         }
     }
 
@@ -189,6 +181,39 @@ impl Console {
         drop(
             self.bars
                 .suspend(|| writeln!(io::stderr().lock(), "{line}")),
+        );
+    }
+}
+
+/// A failure as a person reads it. Its words may be those of a device, of an engine or of a project's file.
+fn told(failure: &Failure, colour: bool) -> Vec<String> {
+    let head = |style, word| paint(colour, style, word);
+    let message = style::neutralise_lines(failure.message());
+    let mut lines = vec![format!("{} {message}", head(style::ERROR, "error:"))];
+    for cause in failure.causes() {
+        lines.push(format!("  because: {}", style::neutralise_lines(cause)));
+    }
+    for hint in failure.hints() {
+        let hint = style::neutralise_lines(hint);
+        lines.push(format!("{} {hint}", head(style::HINT, "hint:")));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_others_in_a_failure_cannot_steer_the_terminal() {
+        let refused = io::Error::other("\u{9b}2Jno\nsecond line");
+        let failure = Failure::from_error(Kind::Device, &refused).hint("ask \u{1b}]0;x\u{7}");
+        assert_eq!(
+            told(&failure, false),
+            [
+                "error: \\u{9b}2Jno\nsecond line",
+                "hint: ask \\u{1b}]0;x\\u{7}"
+            ]
         );
     }
 }

@@ -66,6 +66,13 @@ pub fn neutralise(text: &str) -> std::borrow::Cow<'_, str> {
     out.into()
 }
 
+/// [`neutralise`] for text of several lines: their ends stay.
+#[must_use]
+pub fn neutralise_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(neutralise).collect();
+    lines.join("\n")
+}
+
 fn is_harmless(character: char) -> bool {
     let reorders = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     character == '\t' || !(character.is_control() || reorders)
@@ -83,6 +90,10 @@ mod tests {
         );
         assert_eq!(neutralise("\u{9b}31m\u{202e}x"), "\\u{9b}31m\\u{202e}x");
         assert_eq!(neutralise("äöü 日本"), "äöü 日本");
+        assert_eq!(
+            neutralise_lines("a\u{1b}\n\nb\r\n"),
+            "a\\u{1b}\n\nb\\u{d}\n"
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Where an Avahi daemon runs, it publishes for us: two responders would both claim the host's name. A static service file is all it takes.
 
 use std::{
+    fs::Permissions,
     io::{self, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -70,6 +72,8 @@ impl Publication {
             .truncate(true)
             .open(&beside)?;
         file.write_all(content.as_bytes())?;
+        // The daemon reads it as a user of its own, and the agent's umask keeps its files to itself.
+        file.set_permissions(Permissions::from_mode(0o644))?;
         file.sync_all()?;
         fs_err::rename(&beside, &path)?;
         Ok(Self { path })
@@ -140,6 +144,10 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use rustix::fs::Mode;
+
     use super::*;
     use crate::announce::Scope;
 
@@ -162,8 +170,13 @@ mod tests {
     #[test]
     fn the_file_is_there_as_long_as_we_are() {
         let folder = tempfile::tempdir().unwrap();
+        // As systemd gives it to the agent.
+        let before = rustix::process::umask(Mode::from_raw_mode(0o077));
         let publication = Publication::write(&config(folder.path())).unwrap();
+        rustix::process::umask(before);
         let text = fs_err::read_to_string(folder.path().join(FILE)).unwrap();
+        let mode = fs_err::metadata(folder.path().join(FILE)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o644, "whatever the umask");
         for part in [
             "<type>_osdev._tcp</type>",
             "<txt-record>dt=a&lt;b&amp;c</txt-record>",

@@ -4,6 +4,7 @@
 //! the end; or, where an Avahi daemon runs, a service file for it. It must not stop the agent: a network that fails is logged and tried again.
 
 mod avahi;
+pub(crate) mod fuzz;
 mod interfaces;
 mod link;
 mod message;

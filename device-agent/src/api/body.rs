@@ -84,7 +84,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Value, Unrea
 }
 
 /// Parses a text by the reference's strict rule: an object or an array, or nothing at all.
-fn parse(text: &str) -> Result<Value, Unreadable> {
+pub(super) fn parse(text: &str) -> Result<Value, Unreadable> {
     if text.is_empty() {
         return Ok(Value::Object(Map::new()));
     }

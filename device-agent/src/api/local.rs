@@ -9,6 +9,7 @@ use serde_json::{Value, json as value};
 
 use super::body::{self, Unreadable, failed, json};
 use super::{Agent, Shared, defaults};
+use crate::daemon::chain;
 use crate::store::Accepted;
 use crate::target;
 
@@ -64,22 +65,14 @@ pub(super) async fn take(
     let body = body::read(headers, body).await.map_err(Refused::Body)?;
     let target = understand(&body, &agent.name()).map_err(Refused::Invalid)?;
     agent.accept(target).await.map_err(|error| {
-        tracing::error!(error = %failure_chain(&error), "a target could not be stored");
-        Refused::Store(failure_chain(&error))
+        let error = chain(&error);
+        tracing::error!(%error, "a target could not be stored");
+        Refused::Store(error)
     })
 }
 
-fn failure_chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        words = format!("{words}: {cause}");
-        below = cause.source();
-    }
-    words
-}
-
-fn understand(body: &Value, present_name: &str) -> Result<crate::model::Target, String> {
+/// The target in a parsed body, or what is wrong with it.
+pub(super) fn understand(body: &Value, present_name: &str) -> Result<crate::model::Target, String> {
     let invalid = |place: &str, problem: &dyn std::fmt::Display| {
         format!("invalid target state: {place}: {problem}")
     };

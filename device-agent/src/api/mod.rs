@@ -2,9 +2,13 @@
 //!
 //! In: requests on TCP and on the unix socket. Out: answers, and accepted targets for the store. Reference-compatible
 //! routes and our own stand side by side. Must not: talk to the engine, or decide what happens to a target.
+//!
+//! Of the reference's headers, `ETag` is left out (no client asks with `If-None-Match`), and so are `Connection` and
+//! `Keep-Alive` (a connection of HTTP/1.1 is kept anyway, and longer than the reference promises).
 
 mod body;
 mod defaults;
+pub(crate) mod fuzz;
 mod local;
 mod origin;
 mod os;
@@ -32,7 +36,7 @@ use crate::settings::Settings;
 use crate::store::{Accepted, Store, StoreError};
 
 pub use serve::BindError;
-pub(crate) use serve::bind;
+pub(crate) use serve::{Routers, bind};
 
 /// What handlers see of the agent.
 #[derive(Debug)]
@@ -54,29 +58,21 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Stores a validated target and tells the reconciler. The write happens off the main thread.
+    /// Stores a validated target and tells the reconciler, off the main thread. Both happen or neither does, also when
+    /// the client goes away meanwhile; of two pushes at once, the one that was stored last is told last.
     async fn accept(&self, target: crate::model::Target) -> Result<Accepted, StoreError> {
         let store = Arc::clone(&self.store);
+        let told = self.accepted.clone();
         let saved = tokio::task::spawn_blocking(move || {
-            store
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .put(target)
-        })
-        .await;
-        let accepted = saved.map_err(|lost| StoreError::Io {
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            let accepted = store.put(target)?;
+            told.send_replace(accepted.clone());
+            Ok(accepted)
+        });
+        saved.await.map_err(|lost| StoreError::Io {
             what: "save",
             source: lost.into(),
-        })??;
-        // Two pushes at once: the later generation wins, whoever gets here first.
-        self.accepted.send_if_modified(|present| {
-            let newer = present.generation < accepted.generation;
-            if newer {
-                present.clone_from(&accepted);
-            }
-            newer
-        });
-        Ok(accepted)
+        })?
     }
 
     /// The device's name: of the target, else the initial one.
@@ -98,8 +94,17 @@ impl Agent {
 
 type Shared = State<Arc<Agent>>;
 
+/// The same routes for every way in; only pages come by TCP.
+pub(crate) fn routers(agent: &Arc<Agent>) -> Routers {
+    let guard = middleware::from_fn_with_state(Arc::clone(agent), origin::refuse_other_names);
+    Routers {
+        tcp: router(Arc::clone(agent)).layer(guard),
+        unix: router(Arc::clone(agent)),
+    }
+}
+
 /// All routes.
-pub(crate) fn router(agent: Arc<Agent>) -> Router {
+fn router(agent: Arc<Agent>) -> Router {
     Router::new()
         .route("/ping", get(reference::ping))
         .route("/v1/healthy", get(reference::healthy))

@@ -33,10 +33,12 @@ pub(super) async fn version() -> Response {
     json(StatusCode::OK, &version)
 }
 
-/// Whether there is nothing to do: `Failing` counts, else followers of a service that cannot start wait for ever.
+/// Whether there is nothing to do: `Failing` counts, else followers of a service that cannot start wait for ever. They
+/// go by the lists of containers, so a target with which these were not read yet is not applied.
 fn is_applied(agent: &super::Agent) -> bool {
-    let report = &agent.snapshot.borrow().report;
-    report.generation >= agent.accepted.borrow().generation && report.state != ApplyState::Applying
+    let snapshot = agent.snapshot.borrow();
+    snapshot.seen >= agent.accepted.borrow().generation
+        && snapshot.report.state != ApplyState::Applying
 }
 
 /// `GET /v2/state/status`

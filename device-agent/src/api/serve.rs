@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,8 +34,12 @@ const MAX_BUFFER: usize = 64 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// After the kernel had no file descriptor left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
-/// A peer that vanished is noticed after this and three probes.
+/// A peer that vanished is noticed after this and [`PROBES`] more, [`PROBE`] apart.
 const KEEPALIVE: Duration = Duration::from_mins(1);
+/// Between two probes.
+const PROBE: Duration = Duration::from_secs(20);
+/// Probes without an answer.
+const PROBES: u32 = 3;
 
 /// A listener that could not be opened.
 #[derive(Debug, Error)]
@@ -67,6 +71,13 @@ pub(crate) struct Servers {
     socket: PathBuf,
 }
 
+/// What answers, by the way on which a request came.
+#[derive(Debug)]
+pub(crate) struct Routers {
+    pub(crate) tcp: Router,
+    pub(crate) unix: Router,
+}
+
 #[derive(Debug)]
 enum Listener {
     Tcp(TcpListener),
@@ -78,14 +89,23 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-                SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                if let Err(error) = tune(&stream) {
+                    tracing::debug!(%error, "a connection was taken as it is");
+                }
                 Ok(Either::Left(stream))
             }
             Self::Unix(listener) => Ok(Either::Right(listener.accept().await?.0)),
         }
     }
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(PROBE)
+        .with_retries(PROBES);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 /// Opens all listeners, or none.
@@ -145,10 +165,13 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    // What a killed agent left behind refuses connections; what accepts one is in use.
+    // What a killed agent left behind refuses connections; what accepts one is in use. A file refuses them, too.
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     match UnixStream::connect(path).await {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+        Err(error) if is_socket && error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path)?;
+        }
         Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
@@ -158,10 +181,14 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 
 impl Servers {
     /// Serves until `shutdown` turns true; then lets answers under way end for a moment and removes the unix socket.
-    pub(crate) async fn run(self, router: Router, shutdown: watch::Receiver<bool>) {
+    pub(crate) async fn run(self, routers: Routers, shutdown: watch::Receiver<bool>) {
         let mut serving = JoinSet::new();
         for listener in self.listeners {
-            serving.spawn(serve(listener, router.clone(), shutdown.clone()));
+            let router = match &listener {
+                Listener::Tcp(_) => routers.tcp.clone(),
+                Listener::Unix(_) => routers.unix.clone(),
+            };
+            serving.spawn(serve(listener, router, shutdown.clone()));
         }
         while serving.join_next().await.is_some() {}
         if let Err(error) = fs::remove_file(&self.socket) {

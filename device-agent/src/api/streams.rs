@@ -57,12 +57,16 @@ struct Taste {
 }
 
 impl Taste {
-    fn append(&self, line: &LogLine, text: &mut Vec<u8>) {
-        let wanted = match &line.service_name {
-            Some(name) => self.services.is_empty() || self.services.contains(name),
+    /// Whether lines of a service are wanted; `None` is the agent itself.
+    fn wants(&self, service: Option<&str>) -> bool {
+        match service {
+            Some(name) => self.services.is_empty() || self.services.iter().any(|own| own == name),
             None => self.system,
-        };
-        if !wanted {
+        }
+    }
+
+    fn append(&self, line: &LogLine, text: &mut Vec<u8>) {
+        if !self.wants(line.service_name.as_deref()) {
             return;
         }
         match line.message.strip_suffix('\r') {
@@ -223,16 +227,9 @@ async fn past(
     match link {
         Link::Up(connected) if tail > 0 => {
             let confinement = agent.settings.facts.confinement.as_ref();
-            history::read(
-                &connected,
-                confinement,
-                &agent.logs,
-                tail,
-                |line| match &line.service_name {
-                    Some(name) => taste.services.is_empty() || taste.services.contains(name),
-                    None => taste.system,
-                },
-            )
+            history::read(&connected, confinement, &agent.logs, tail, |service| {
+                taste.wants(service)
+            })
             .await
         }
         _ => (Vec::new(), history::Shown::default()),

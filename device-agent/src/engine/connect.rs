@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use agent_api::os::EngineInfo;
 use bollard::query_parameters::EventsOptionsBuilder;
@@ -19,6 +19,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::events::{Happened, understand};
 use super::{EngineError, QUICK, bounded};
+use crate::host::now_nanos;
 
 /// The newest API whose answers we know; an older engine makes it smaller.
 const API_VERSION: ClientVersion = ClientVersion {
@@ -128,7 +129,8 @@ async fn follow(
     seen: &mut i64,
     happened: &broadcast::Sender<Happened>,
 ) -> EngineError {
-    let since = format!("{}.{:09}", *seen / 1_000_000_000, *seen % 1_000_000_000);
+    let resumed = *seen;
+    let since = format!("{}.{:09}", resumed / 1_000_000_000, resumed % 1_000_000_000);
     let options = EventsOptionsBuilder::default().since(&since).build();
     let mut events = pin!(docker.events(Some(options)));
     // The engine may have restarted and forgotten; whoever listens reads the world again.
@@ -137,7 +139,9 @@ async fn follow(
         match events.next().await {
             Some(Ok(event)) => {
                 if let Some(at) = event.time_nano {
-                    if at <= *seen {
+                    // The engine tells again what happened at that very time, and nothing before it. A clock that is
+                    // set back makes new events look older.
+                    if at == resumed {
                         continue;
                     }
                     *seen = at;
@@ -155,14 +159,6 @@ async fn follow(
 fn send(happened: &broadcast::Sender<Happened>, event: Happened) {
     // No listener is no error: while no one follows logs, only the reconciler listens.
     drop(happened.send(event));
-}
-
-fn now_nanos() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|age| i64::try_from(age.as_nanos()).ok())
-        .unwrap_or_default()
 }
 
 /// Waits until one of the sockets appears, at most `delay`. Where the directories cannot be watched, the delay alone

@@ -7,6 +7,7 @@ pub(crate) mod notify;
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::SystemTime;
 
 use fs_err as fs;
 use serde::Deserialize;
@@ -38,6 +39,15 @@ fn machine_of(kernel: &str) -> Machine {
         _ => ("amd64", "generic-amd64"),
     };
     Machine { arch, device_type }
+}
+
+/// The system's time, in nanoseconds since the Unix epoch.
+pub(crate) fn now_nanos() -> i64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .and_then(|age| i64::try_from(age.as_nanos()).ok())
+        .unwrap_or_default()
 }
 
 /// 32 random hex digits, for identities and keys.

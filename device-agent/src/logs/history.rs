@@ -3,14 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use agent_api::log::LogLine;
-
 use super::lines::Decoder;
 use super::reader::{has_tty, line_of, supervised};
 use super::source::Source;
 use super::{Hub, Line};
 use crate::engine::stream::{Lines, LogStream};
-use crate::engine::{Connected, EngineError};
+use crate::engine::{Connected, EngineError, QUICK};
 use crate::model::Confinement;
 
 /// Bytes of messages in one answer; the oldest give way.
@@ -49,16 +47,24 @@ impl Shown {
     }
 }
 
-/// The last `tail` lines that `wanted` picks. A container whose lines cannot be read is left out and logged.
+/// The last `tail` lines of the services (`None`: the agent itself) that `wanted` picks. A container whose lines cannot
+/// be read in time is left out and logged.
 pub(crate) async fn read(
     connected: &Connected,
     confinement: Option<&Confinement>,
     hub: &Hub,
     tail: usize,
-    wanted: impl Fn(&LogLine) -> bool,
+    wanted: impl Fn(Option<&str>) -> bool,
 ) -> (Vec<Arc<Line>>, Shown) {
     let mut shown = Shown::default();
-    let mut lines = hub.system_lines();
+    let mut lines = if wanted(None) {
+        hub.system_lines()
+    } else {
+        Vec::new()
+    };
+    for line in &lines {
+        shown.note(line);
+    }
     let sources = match supervised(connected, confinement).await {
         Ok(sources) => sources,
         Err(error) => {
@@ -67,18 +73,30 @@ pub(crate) async fn read(
         }
     };
     for (source, _) in sources {
-        match read_one(connected, &source, tail).await {
-            Ok(found) => lines.extend(found.into_iter().map(Arc::new)),
+        if !wanted(Some(&source.service)) {
+            continue;
+        }
+        let reading = tokio::time::timeout(QUICK, read_one(connected, &source, tail)).await;
+        match reading.unwrap_or(Err(EngineError::Hanging(QUICK))) {
+            Ok(found) => {
+                for line in &found {
+                    shown.note(line);
+                }
+                lines.extend(found.into_iter().map(Arc::new));
+                // One container after the other, so that their number does not make the answer larger.
+                lines = last(lines, tail);
+            }
             Err(error) => {
                 tracing::warn!(service = %source.service, %error, "kept lines could not be read");
             }
         }
     }
+    (last(lines, tail), shown)
+}
+
+/// The last ones by time, at most `tail` and [`MAX_BYTES`].
+fn last(mut lines: Vec<Arc<Line>>, tail: usize) -> Vec<Arc<Line>> {
     lines.sort_by_key(|line| line.nanos);
-    for line in &lines {
-        shown.note(line);
-    }
-    lines.retain(|line| wanted(&line.text));
     let mut bytes = 0;
     let kept = lines
         .iter()
@@ -89,8 +107,7 @@ pub(crate) async fn read(
             bytes <= MAX_BYTES
         })
         .count();
-    let lines = lines.split_off(lines.len() - kept);
-    (lines, shown)
+    lines.split_off(lines.len() - kept)
 }
 
 async fn read_one(

@@ -31,21 +31,18 @@ pub(crate) async fn narrate(
         else {
             continue;
         };
-        let told = format!("service '{} {}'", source.service, event.image);
+        let object = format!("'{} {}'", source.service, event.image);
         match event.action {
             Action::Die => {
                 if ended.len() == MAX_REMEMBERED {
                     ended.clear();
                 }
                 ended.insert(event.id);
-                hub.system(format!(
-                    "Service exited{}",
-                    told.trim_start_matches("service")
-                ));
+                hub.system(format!("Service exited {object}"));
             }
             Action::Start => {
                 if ended.remove(&event.id) {
-                    hub.system(format!("Restarting {told}"));
+                    hub.system(format!("Restarting service {object}"));
                 }
             }
             Action::Destroy => {

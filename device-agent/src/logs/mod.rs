@@ -3,6 +3,7 @@
 //! In: the engine's log streams, which are read only while somebody listens, and system lines. Out: a bounded queue per
 //! client. A client that stalls loses its own lines and costs the others nothing. Must not know HTTP.
 
+pub(crate) mod fuzz;
 pub(crate) mod history;
 mod lifecycle;
 mod lines;
@@ -14,11 +15,11 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::SystemTime;
 
 use agent_api::log::LogLine;
 use tokio::sync::watch;
 
+use crate::host::now_nanos;
 pub(crate) use lifecycle::narrate;
 pub(crate) use queue::Delivery;
 use queue::Queue;
@@ -78,7 +79,11 @@ impl Hub {
 
     pub(crate) fn subscribe(&self) -> Subscription {
         let queue = Arc::new(Queue::default());
-        self.lock().clients.push(Arc::downgrade(&queue));
+        let mut shared = self.lock();
+        // Those that are gone are not kept until the next line.
+        shared.clients.retain(|client| client.strong_count() > 0);
+        shared.clients.push(Arc::downgrade(&queue));
+        drop(shared);
         self.listening.send_modify(|listening| {
             if listening.clients == 0 {
                 listening.since = now_nanos();
@@ -168,13 +173,4 @@ impl Drop for Subscription {
         self.listening
             .send_modify(|listening| listening.clients = listening.clients.saturating_sub(1));
     }
-}
-
-/// Nanoseconds since the Unix epoch.
-fn now_nanos() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|age| i64::try_from(age.as_nanos()).ok())
-        .unwrap_or_default()
 }

@@ -1,12 +1,13 @@
-//! One client's lines, bounded by number and by bytes. When it is full the newest are dropped and counted, and the
-//! count takes their place in the order.
+//! One client's lines, bounded by number and by bytes. When it is full the oldest are dropped and counted, and the
+//! count is delivered in their place: who reads slowly still sees how a burst ended.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::{Line, now_nanos};
+use super::Line;
+use crate::host::now_nanos;
 
 /// Lines that wait for one client.
 pub(super) const MAX_LINES: usize = 1024;
@@ -36,36 +37,48 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    lines: VecDeque<Delivery>,
+    lines: VecDeque<Arc<Line>>,
     bytes: usize,
+    /// What was lost before the first of `lines`: how many, and since when.
+    dropped: Option<(u64, i64)>,
+}
+
+impl Waiting {
+    fn drop_oldest(&mut self) {
+        let Some(line) = self.take() else { return };
+        drop(line);
+        let (lines, at) = self.dropped.unwrap_or((0, now_nanos() / 1_000_000));
+        self.dropped = Some((lines + 1, at));
+    }
+
+    fn take(&mut self) -> Option<Arc<Line>> {
+        let line = self.lines.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(line.text.message.len());
+        Some(line)
+    }
 }
 
 impl Queue {
     pub(super) fn push(&self, line: Arc<Line>) {
         let mut waiting = self.lock();
         let bytes = line.text.message.len();
-        if waiting.lines.len() >= MAX_LINES || waiting.bytes + bytes > MAX_BYTES {
-            if let Some(Delivery::Dropped { lines, .. }) = waiting.lines.back_mut() {
-                *lines += 1;
-            } else {
-                let at = now_nanos() / 1_000_000;
-                waiting.lines.push_back(Delivery::Dropped { lines: 1, at });
-            }
-        } else {
-            waiting.bytes += bytes;
-            waiting.lines.push_back(Delivery::Line(line));
+        while waiting.lines.len() >= MAX_LINES
+            || (waiting.bytes + bytes > MAX_BYTES && !waiting.lines.is_empty())
+        {
+            waiting.drop_oldest();
         }
+        waiting.bytes += bytes;
+        waiting.lines.push_back(line);
         drop(waiting);
         self.arrived.notify_one();
     }
 
     pub(super) fn try_next(&self) -> Option<Delivery> {
         let mut waiting = self.lock();
-        let next = waiting.lines.pop_front()?;
-        if let Delivery::Line(line) = &next {
-            waiting.bytes = waiting.bytes.saturating_sub(line.text.message.len());
+        if let Some((lines, at)) = waiting.dropped.take() {
+            return Some(Delivery::Dropped { lines, at });
         }
-        Some(next)
+        waiting.take().map(Delivery::Line)
     }
 
     pub(super) async fn next(&self) -> Delivery {

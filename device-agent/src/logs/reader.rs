@@ -22,6 +22,8 @@ use crate::model::Confinement;
 
 /// Between a stream that broke and the next try.
 const RETRY: Duration = Duration::from_secs(1);
+/// Bytes of a container's output that are taken apart at a time: far fewer short lines than a client's queue holds.
+const PIECE: usize = 16 * 1024;
 
 /// How reading a container ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +180,13 @@ impl Session {
         };
         match supervised(&connected, self.confinement.as_ref()).await {
             Ok(found) => {
+                // Of what went away unseen, nothing will be read any more.
+                let there: HashSet<_> = found
+                    .iter()
+                    .map(|(source, _)| Arc::clone(&source.id))
+                    .collect();
+                self.cursors
+                    .retain(|id, _| there.contains(id) || self.active.contains(id));
                 for (source, runs) in found {
                     if runs || self.cursors.contains_key(&source.id) {
                         self.read(source);
@@ -283,7 +292,11 @@ async fn follow(
         }
     };
     while let Some(bytes) = stream.next().await? {
-        decoder.feed(&bytes, &mut give);
+        for piece in bytes.chunks(PIECE) {
+            decoder.feed(piece, &mut give);
+            // Clients that read all the while get their turn before their queue is full.
+            tokio::task::yield_now().await;
+        }
     }
     decoder.finish(&mut give);
     Ok(())

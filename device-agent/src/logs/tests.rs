@@ -173,7 +173,8 @@ fn a_stalled_client_loses_its_own_lines_and_is_told_how_many() {
     }
     let got = drain(&mut stalled);
     assert_eq!(got.len(), MAX_LINES + 1);
-    assert!(matches!(got[MAX_LINES], Delivery::Dropped { lines: 5, .. }));
+    assert!(matches!(got[0], Delivery::Dropped { lines: 5, .. }));
+    assert!(matches!(&got[1], Delivery::Line(line) if line.text.message == "5"));
     // What comes next is in its place again.
     hub.publish(line("after"));
     assert!(
@@ -204,6 +205,13 @@ fn clients_that_leave_are_forgotten() {
     assert_eq!(listening.borrow().clients, 0);
     hub.publish(line("nobody listens"));
     assert!(hub.lock().clients.is_empty());
+    for _ in 0..10 {
+        drop(hub.subscribe());
+    }
+    assert!(
+        hub.lock().clients.len() <= 1,
+        "also while there are no lines"
+    );
 }
 
 #[test]

@@ -7,8 +7,8 @@
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -23,7 +23,7 @@ use crate::model::{Batch, DeviceFacts, Failure, Millis, Observed, Plan, Step, Ta
 use crate::observe::{Known, World, observe};
 use crate::plan;
 use crate::report::{ServiceKey, Snapshot};
-use crate::store::{Accepted, Store};
+use crate::store::Accepted;
 
 /// Steps at a time.
 const PARALLEL: usize = 8;
@@ -44,8 +44,6 @@ pub(crate) struct Inputs {
     /// What was wrong when the agent started.
     pub(crate) faults: Vec<String>,
     pub(crate) memory: Memory,
-    /// For its fault only.
-    pub(crate) store: Arc<Mutex<Store>>,
     pub(crate) targets: watch::Receiver<Accepted>,
     pub(crate) link: watch::Receiver<Link>,
     pub(crate) events: broadcast::Receiver<Happened>,
@@ -64,6 +62,7 @@ pub(crate) async fn run(inputs: Inputs, publish: watch::Sender<Arc<Snapshot>>) {
         pulls: watch::Sender::new(BTreeMap::new()),
         delay: FIRST_DELAY,
         batches: 0,
+        started: Instant::now(),
     };
     loop {
         match reconciler.round().await {
@@ -95,6 +94,8 @@ struct Reconciler {
     pulls: watch::Sender<BTreeMap<String, u8>>,
     delay: Duration,
     batches: u32,
+    /// The planner's time is counted from here: it only measures delays, and the system's clock may be set.
+    started: Instant,
 }
 
 impl Reconciler {
@@ -138,7 +139,7 @@ impl Reconciler {
             self.publish(&world, None, &Batch::default(), None);
             return Next::Wait(None);
         };
-        match plan::plan(&world.observed, target, now()) {
+        match plan::plan(&world.observed, target, self.now()) {
             Plan::Converged => {
                 self.batches = 0;
                 // What failed on the way is not needed any more.
@@ -149,7 +150,7 @@ impl Reconciler {
             Plan::Wait { until, because } => {
                 self.batches = 0;
                 self.publish(&world, Some(target), &Batch::default(), Some(&because));
-                Next::Wait(until.map(|until| millis(until.saturating_sub(now()))))
+                Next::Wait(until.map(|until| millis(until.saturating_sub(self.now()))))
             }
             Plan::Run(_) if self.batches >= MAX_BATCHES => {
                 self.batches = 0;
@@ -198,7 +199,8 @@ impl Reconciler {
         connected: &Connected,
         target: Option<&Target>,
     ) -> Result<World, EngineError> {
-        let world = observe(connected, self.known(target)).await?;
+        // Reads side by side make a large future; it lives only now and then.
+        let world = Box::pin(observe(connected, self.known(target))).await?;
         let present = pins(&world.observed, target);
         let before = self.pinned.len();
         self.pinned
@@ -207,7 +209,7 @@ impl Reconciler {
             return Ok(world);
         }
         // Somebody took a container away: its service gets what its image's name means now.
-        observe(connected, self.known(target)).await
+        Box::pin(observe(connected, self.known(target))).await
     }
 
     fn known<'a>(&'a self, target: Option<&'a Target>) -> Known<'a> {
@@ -284,6 +286,7 @@ impl Reconciler {
     ) {
         self.tell_reasons(batch);
         self.publish(world, Some(target), batch, None);
+        let only_pulls = batch.0.iter().all(|step| matches!(step, Step::Pull { .. }));
         let pulls = self.pulls.clone();
         let mut progress = pulls.subscribe();
         let outcomes = {
@@ -299,18 +302,27 @@ impl Reconciler {
                     .buffer_unordered(PARALLEL)
                     .collect::<Vec<_>>()
             );
+            let mut targets = self.inputs.targets.clone();
             loop {
                 tokio::select! {
                     outcomes = running.as_mut() => break outcomes,
                     Ok(()) = progress.changed() => {
                         self.publish(world, Some(target), batch, None);
                     }
+                    // What takes long and changes nothing that runs is not waited for by a target that may not need it.
+                    // The engine keeps the layers that it has.
+                    Ok(()) = targets.changed(), if only_pulls => break Vec::new(),
                 }
             }
         };
+        pulls.send_replace(BTreeMap::new());
         for (step, outcome) in outcomes {
             self.note(step, outcome);
         }
+    }
+
+    fn now(&self) -> Millis {
+        Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
     fn note(&mut self, step: &Step, outcome: Result<(), EngineError>) {
@@ -324,13 +336,14 @@ impl Reconciler {
                 }
             }
             Err(error) => {
+                let now = self.now();
                 let failure = self.failures.entry(step.key()).or_insert(Failure {
                     count: 0,
                     at: 0,
                     error: String::new(),
                 });
                 failure.count = failure.count.saturating_add(1);
-                failure.at = now();
+                failure.at = now;
                 failure.error = error.to_string();
             }
         }
@@ -357,15 +370,6 @@ fn pins(observed: &Observed, target: Option<&Target>) -> BTreeMap<String, String
             made_from(app, &service.name, id).then(|| (service.image.clone(), id.clone()))
         })
         .collect()
-}
-
-/// Milliseconds since the Unix epoch.
-fn now() -> Millis {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|age| Millis::try_from(age.as_millis()).ok())
-        .unwrap_or_default()
 }
 
 fn millis(millis: Millis) -> Duration {

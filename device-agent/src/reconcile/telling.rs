@@ -1,6 +1,6 @@
 //! What the loop tells: reasons as system lines, and snapshots for everybody who follows.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use agent_api::os::ApplyState;
 
@@ -43,12 +43,7 @@ impl Reconciler {
 
     fn faults(&self) -> Vec<String> {
         let mut faults = self.inputs.faults.clone();
-        let store = self
-            .inputs
-            .store
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        faults.extend(store.fault().map(str::to_owned));
+        faults.extend(self.inputs.targets.borrow().fault.clone());
         faults
     }
 
@@ -64,13 +59,12 @@ impl Reconciler {
         let warnings = target
             .map(|target| plan::warnings(&world.observed, target))
             .unwrap_or_default();
-        // Failures are facts that the reading took along; those of the batch before are newer.
-        let mut observed = world.observed.clone();
-        observed.failures.clone_from(&self.failures);
         let made = snapshot(&Sources {
             generation: self.generation,
             target,
-            observed: &observed,
+            observed: &world.observed,
+            // Newer than those that the reading took along.
+            failures: &self.failures,
             ports: &world.ports,
             doing,
             reasons: &self.reasons,
@@ -82,9 +76,10 @@ impl Reconciler {
         self.put(made);
     }
 
-    /// Without a reading, what was last read stands; the present target counts as not yet looked at.
+    /// Without a reading, what was last read stands, and who follows the present target is told what is wrong.
     pub(super) fn publish_fault(&self, fault: String) {
         let mut made = self.publish.borrow().as_ref().clone();
+        made.report.generation = self.generation;
         made.report.state = ApplyState::Failing;
         made.report.waiting = Some(fault.clone());
         made.report.faults = self.faults();

@@ -11,7 +11,8 @@ use agent_api::os::{ApplyState, ImageReport, Report, ServiceReport};
 use agent_api::reference::{ContainerStatus, ImageStatus};
 
 use crate::model::{
-    Batch, ContainerState, Millis, Observed, ObservedContainer, Service, Step, Target, Warning,
+    Batch, ContainerState, Failure, Millis, Observed, ObservedContainer, Service, Step, Target,
+    Warning,
 };
 
 /// Everything that is told, made at one moment.
@@ -19,6 +20,8 @@ use crate::model::{
 pub(crate) struct Snapshot {
     /// For our own API.
     pub(crate) report: Report,
+    /// The target with which the world was last read: of a later one nothing is known but what the report says.
+    pub(crate) seen: u64,
     /// For the reference's API, the newest container first.
     pub(crate) containers: Vec<ContainerStatus>,
     /// For the reference's API.
@@ -41,6 +44,7 @@ impl Default for Snapshot {
                 images: Vec::new(),
                 faults: Vec::new(),
             },
+            seen: 0,
             containers: Vec::new(),
             images: Vec::new(),
             release: None,
@@ -58,6 +62,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) generation: u64,
     pub(crate) target: Option<&'a Target>,
     pub(crate) observed: &'a Observed,
+    /// What failed, by [`Step::key`].
+    pub(crate) failures: &'a BTreeMap<String, Failure>,
     /// Ports that the engine has published, by container id.
     pub(crate) ports: &'a BTreeMap<String, Vec<String>>,
     /// What is being executed now.
@@ -75,7 +81,7 @@ pub(crate) struct Sources<'a> {
 /// Makes the snapshot.
 pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
     let doing = doing(sources.doing);
-    let errors = errors(sources.observed);
+    let errors = errors(sources.failures);
     let mut services = wanted(sources, &doing, &errors);
     let named: BTreeSet<String> = services
         .iter()
@@ -112,6 +118,7 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             images: images.clone(),
             faults,
         },
+        seen: sources.generation,
         containers: containers
             .into_iter()
             .map(|container| container_status(container, &doing))
@@ -136,8 +143,8 @@ fn state(sources: &Sources<'_>) -> ApplyState {
     };
     match (sources.doing.0.is_empty(), sources.waiting) {
         (false, _) => ApplyState::Applying,
-        (true, None) if observed.failures.is_empty() => ApplyState::Applied,
-        (true, Some(_)) if observed.failures.is_empty() && removing() => ApplyState::Applying,
+        (true, None) if sources.failures.is_empty() => ApplyState::Applied,
+        (true, Some(_)) if sources.failures.is_empty() && removing() => ApplyState::Applying,
         (true, _) => ApplyState::Failing,
     }
 }
@@ -169,9 +176,8 @@ fn doing(batch: &Batch) -> BTreeMap<ServiceKey, &'static str> {
 }
 
 /// The last error of each service that is still failing.
-fn errors(observed: &Observed) -> BTreeMap<ServiceKey, String> {
-    observed
-        .failures
+fn errors(failures: &BTreeMap<String, Failure>) -> BTreeMap<ServiceKey, String> {
+    failures
         .iter()
         .filter_map(|(key, failure)| {
             let (_, what) = key.split_once(' ')?;
@@ -219,7 +225,7 @@ fn absent(
     let there = sources.observed.images.contains_key(&service.image);
     let pull = format!("pull {}", service.image);
     let error = errors.get(&key).cloned().or_else(|| {
-        let failure = sources.observed.failures.get(&pull)?;
+        let failure = sources.failures.get(&pull)?;
         Some(failure.error.clone())
     });
     ServiceReport {
@@ -328,7 +334,9 @@ fn images(sources: &Sources<'_>) -> Vec<ImageReport> {
     images
 }
 
-/// The reference lists only images that it has or is fetching.
+/// The reference lists only images that it has or is fetching, and among them those of earlier pushes, which it keeps a
+/// record of. Those are left out here: the engine is asked for what the target needs and nothing else, and clients read
+/// of this answer `appState` and `containers`.
 fn image_status(image: ImageReport) -> Option<ImageStatus> {
     let status = match (&image.engine_id, image.download_progress) {
         (Some(_), _) => "Downloaded",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{App, DeviceFacts, Failure, ImageFacts, ServiceConfig};
+use crate::model::{App, DeviceFacts, ImageFacts, ServiceConfig};
 
 fn target(services: &[&str]) -> Target {
     let services = services
@@ -92,6 +92,7 @@ fn told(
         generation: 3,
         target,
         observed,
+        failures: &observed.failures,
         ports: &BTreeMap::from([("a".to_owned(), vec!["0.0.0.0:80->80/tcp".to_owned()])]),
         doing,
         reasons: &BTreeMap::from([((1, "web".to_owned()), "image changed".to_owned())]),

@@ -1,12 +1,15 @@
 //! The keys of config.json that the agent reads, all optional.
 //!
 //! The file is shared with many writers and sits on FAT: a broken one is a fault that is reported, never a reason to
-//! leave a device unreachable. A key of the wrong type counts as absent and is reported too.
+//! leave a device unreachable. A key whose value cannot be used counts as absent and is reported too.
 
 use std::path::Path;
 
 use fs_err as fs;
 use serde_json::{Map, Value};
+
+use super::identity::{is_hostname, is_uuid};
+use crate::target::is_device_name;
 
 /// Larger files are not config.json.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -41,18 +44,23 @@ impl ConfigJson {
                 "config.json: `{key}` is ignored: {wanted} is expected"
             ));
         };
-        let mut text = |key: &str| match keys.get(key) {
-            Some(Value::String(value)) if !value.is_empty() => Some(value.clone()),
-            None | Some(Value::Null | Value::String(_)) => None,
+        let mut text = |key: &str, wanted: &str, fits: fn(&str) -> bool| match keys.get(key) {
+            Some(Value::String(value)) if value.is_empty() => None,
+            Some(Value::String(value)) if fits(value) => Some(value.clone()),
+            None | Some(Value::Null) => None,
             Some(_) => {
-                wrong(key, "a string");
+                wrong(key, wanted);
                 None
             }
         };
-        let uuid = text("uuid");
-        let hostname = text("hostname");
-        let api_endpoint = text("apiEndpoint");
-        let initial_device_name = text("initialDeviceName");
+        let uuid = text("uuid", "32 or 62 hexadecimal digits", is_uuid);
+        let hostname = text("hostname", "a host name", is_hostname);
+        let api_endpoint = text("apiEndpoint", "a string", |_| true);
+        let initial_device_name = text(
+            "initialDeviceName",
+            "one line of at most 255 characters",
+            is_device_name,
+        );
         let listen_port = keys.get("listenPort").and_then(|value| {
             let port = match value {
                 Value::Number(number) => number.as_u64().and_then(|n| u16::try_from(n).ok()),

@@ -35,7 +35,8 @@ pub(super) fn uuid(given: Option<&str>, state_dir: &Path) -> Result<String, Sett
     Ok(uuid)
 }
 
-fn is_uuid(text: &str) -> bool {
+/// 32 or 62 hexadecimal digits.
+pub(super) fn is_uuid(text: &str) -> bool {
     matches!(text.len(), 32 | 62) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

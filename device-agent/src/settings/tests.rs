@@ -71,9 +71,16 @@ fn a_broken_config_json_is_a_fault_and_keeps_the_identity() {
         "[]",
         "\u{0}",
         r#"{"uuid":7,"listenPort":99999999,"developmentMode":"x"}"#,
+        r#"{"uuid":"of another kind"}"#,
+        r#"{"hostname":"two words"}"#,
+        r#"{"initialDeviceName":"two\nlines"}"#,
+        r#"{"uuid":"not a uuid"}"#,
+        r#"{"hostname":"not a host name"}"#,
     ] {
         let settings = load(dir.path(), Some(broken), &[]).unwrap();
         assert_eq!(settings.facts.uuid, "a".repeat(32), "{broken:?}");
+        assert_eq!(settings.facts.hostname, "a".repeat(7), "{broken:?}");
+        assert_eq!(settings.initial_name, DEFAULT_NAME, "{broken:?}");
         assert!(!settings.faults.is_empty(), "{broken:?}");
     }
 }
@@ -106,6 +113,8 @@ fn what_cannot_work_is_refused() {
         &["--hostname=a.b"],
         &["--engine=tcp://1.2.3.4:2375"],
         &["--simulated=A_B", "--simulated-address=127.71.0.1"],
+        &["--simulated=ab", "--simulated-address=0.0.0.0"],
+        &["--simulated=ab", "--simulated-address=192.168.1.2"],
     ] {
         assert!(load(dir.path(), None, flags).is_err(), "{flags:?}");
     }

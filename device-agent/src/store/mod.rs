@@ -5,6 +5,7 @@
 //! a fault, never an empty target: an empty target would remove every container.
 
 mod format;
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +55,8 @@ pub(crate) struct Accepted {
     pub(crate) generation: u64,
     /// `None` before the first target was accepted, or when none could be read.
     pub(crate) target: Option<Arc<Target>>,
+    /// What was wrong with the files, until a new target was stored.
+    pub(crate) fault: Option<String>,
 }
 
 /// The state directory, held open by one agent at a time.
@@ -63,7 +66,6 @@ pub(crate) struct Store {
     accepted: Accepted,
     /// What was found unreadable and must not be overwritten.
     unreadable: bool,
-    fault: Option<String>,
     _lock: fs::File,
 }
 
@@ -86,9 +88,9 @@ impl Store {
             accepted: Accepted {
                 generation: 0,
                 target: None,
+                fault: None,
             },
             unreadable: false,
-            fault: None,
             _lock: lock,
         };
         store.load();
@@ -98,6 +100,17 @@ impl Store {
     fn load(&mut self) {
         let present = read(&self.dir.join(FILE));
         let (content, fault) = match present {
+            // What could not be read was set aside, and then its replacement was not written.
+            Ok(None) => match read(&self.dir.join(LAST_GOOD)) {
+                Ok(Some(content)) => (
+                    Some(content),
+                    Some(format!(
+                        "{} is gone: the target before it is used",
+                        self.dir.join(FILE).display()
+                    )),
+                ),
+                Ok(None) | Err(_) => (None, None),
+            },
             Ok(content) => (content, None),
             Err(reason) => {
                 self.unreadable = true;
@@ -124,19 +137,15 @@ impl Store {
             self.accepted = Accepted {
                 generation,
                 target: Some(Arc::new(target)),
+                fault: None,
             };
         }
-        self.fault = fault;
+        self.accepted.fault = fault;
     }
 
     /// The present target.
     pub(crate) fn accepted(&self) -> &Accepted {
         &self.accepted
-    }
-
-    /// What was wrong with the files, until a new target was stored.
-    pub(crate) fn fault(&self) -> Option<&str> {
-        self.fault.as_deref()
     }
 
     /// Stores a target under the next generation. When this returns, the target survives a loss of power; when it
@@ -158,10 +167,10 @@ impl Store {
             keep_last_good(&file, &self.dir.join(LAST_GOOD)).map_err(io)?;
         }
         replace_file(&file, &text).map_err(io)?;
-        self.fault = None;
         self.accepted = Accepted {
             generation,
             target: Some(Arc::new(target)),
+            fault: None,
         };
         Ok(self.accepted.clone())
     }
@@ -176,7 +185,8 @@ fn keep_last_good(file: &Path, good: &Path) -> io::Result<()> {
     }
     match fs::hard_link(file, &link) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
+        // Not every file system lets a file have two names.
+        Err(_) => return replace_file(good, &fs::read(file)?),
         Ok(()) => {}
     }
     fs::rename(&link, good)

@@ -23,7 +23,7 @@ fn a_fresh_directory_has_no_target() {
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(store.accepted().generation, 0);
     assert_eq!(store.accepted().target, None);
-    assert_eq!(store.fault(), None);
+    assert_eq!(store.accepted().fault.as_deref(), None);
 }
 
 #[test]
@@ -60,9 +60,16 @@ fn a_damaged_file_gives_way_to_the_last_good_one() {
         fs::write(dir.path().join(FILE), damage).unwrap();
         let mut store = Store::open(dir.path()).unwrap();
         assert_eq!(name(&store), Some("one"));
-        assert!(store.fault().unwrap().contains("cannot be read"));
+        assert!(
+            store
+                .accepted()
+                .fault
+                .as_deref()
+                .unwrap()
+                .contains("cannot be read")
+        );
         store.put(target("three")).unwrap();
-        assert_eq!(store.fault(), None);
+        assert_eq!(store.accepted().fault.as_deref(), None);
         assert_eq!(fs::read(dir.path().join(SET_ASIDE)).unwrap(), damage);
         drop(store);
         let store = Store::open(dir.path()).unwrap();
@@ -85,7 +92,14 @@ fn without_a_good_file_there_is_no_target_rather_than_an_empty_one() {
     fs::write(dir.path().join(LAST_GOOD), "{").unwrap();
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(store.accepted().target, None);
-    assert!(store.fault().unwrap().contains("nothing is changed"));
+    assert!(
+        store
+            .accepted()
+            .fault
+            .as_deref()
+            .unwrap()
+            .contains("nothing is changed")
+    );
 }
 
 #[test]
@@ -95,7 +109,14 @@ fn a_newer_format_is_kept_untouched_until_a_target_arrives_and_then_set_aside() 
     fs::write(dir.path().join(FILE), newer).unwrap();
     let mut store = Store::open(dir.path()).unwrap();
     assert_eq!(store.accepted().target, None);
-    assert!(store.fault().unwrap().contains("newer agent"));
+    assert!(
+        store
+            .accepted()
+            .fault
+            .as_deref()
+            .unwrap()
+            .contains("newer agent")
+    );
     assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), newer);
     store.put(target("one")).unwrap();
     assert_eq!(fs::read(dir.path().join(SET_ASIDE)).unwrap(), newer);
@@ -112,9 +133,24 @@ fn what_a_power_cut_leaves_behind_is_harmless() {
     fs::write(dir.path().join("state.last-good.new"), "rubbish").unwrap();
     let mut store = Store::open(dir.path()).unwrap();
     assert_eq!(name(&store), Some("two"));
-    assert_eq!(store.fault(), None);
+    assert_eq!(store.accepted().fault.as_deref(), None);
     store.put(target("three")).unwrap();
     assert_eq!(name(&store), Some("three"));
+}
+
+#[test]
+fn a_cut_between_setting_aside_and_writing_leaves_the_last_good_target() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    fs::write(dir.path().join(FILE), "{").unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    fs::create_dir(dir.path().join("state.new")).unwrap();
+    assert!(store.put(target("three")).is_err());
+    assert_eq!(name(&store), Some("one"));
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(name(&store), Some("one"));
+    assert!(store.accepted().fault.is_some());
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub const MAX_TEXT: usize = 128 * 1024 - 1;
 pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid> {
     let mut problems = Problems::default();
     let name = local.name.as_deref().unwrap_or(present_name);
-    if name.is_empty() || name.chars().count() > 255 || name.contains(['\n', '\r']) {
+    if !is_device_name(name) {
         problems.add("name", "a device's name is one line of 1 to 255 characters");
     }
     let config = local.config.iter().flatten();
@@ -63,4 +63,9 @@ pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid>
         config,
         apps,
     })
+}
+
+/// Whether a device can be called that.
+pub(crate) fn is_device_name(name: &str) -> bool {
+    (1..=255).contains(&name.chars().count()) && !name.contains(['\n', '\r'])
 }

@@ -164,7 +164,8 @@ fn ipv6(text: &str) -> Option<(Ipv6Addr, Option<String>)> {
         Some((ip, scope)) => (ip, Some(scope)),
         None => (text, None),
     };
-    if scope.is_some_and(|name| name.is_empty() || name.len() > 15 || name.contains(['/', ' '])) {
+    let foreign = |letter: char| letter == '/' || letter.is_whitespace() || letter.is_control();
+    if scope.is_some_and(|name| name.is_empty() || name.len() > 15 || name.contains(foreign)) {
         return None;
     }
     Some((ip.parse().ok()?, scope.map(str::to_owned)))

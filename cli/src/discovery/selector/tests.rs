@@ -66,6 +66,7 @@ fn what_cannot_be_a_device_says_why() {
         "[::1",
         "[::1]x",
         "fe80::1%",
+        "fe80::1%eth\t0",
         "-rf",
         "a\u{1b}[31m",
     ] {

@@ -20,9 +20,14 @@ pub fn facts(text: &str, arguments: &BTreeMap<String, String>) -> Facts {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match parse_dockerfile::parse_iter(text) {
         Ok(instructions) => read(instructions, arguments, &mut facts),
-        Err(error) => facts.doubt = Some((error.line(), format!("{error:#}"))),
+        Err(error) => facts.doubt = Some(doubt(&error)),
     }
     facts
+}
+
+/// An empty file has no line to blame; the first one stands in.
+fn doubt(error: &parse_dockerfile::Error) -> (usize, String) {
+    (error.line().max(1), format!("{error:#}"))
 }
 
 fn read(instructions: ParseIter<'_>, arguments: &BTreeMap<String, String>, facts: &mut Facts) {
@@ -64,7 +69,7 @@ fn read(instructions: ParseIter<'_>, arguments: &BTreeMap<String, String>, facts
             }
             Ok(_) => {}
             Err(error) => {
-                facts.doubt = Some((error.line(), format!("{error:#}")));
+                facts.doubt = Some(doubt(&error));
                 break;
             }
         }

@@ -163,6 +163,9 @@ fn what_is_not_understood_is_doubted_with_its_line_and_not_refused() {
     let (line, reason) = odd.doubt.unwrap();
     assert_eq!(line, 3);
     assert!(reason.contains("MAGIC"), "{reason}");
+    // An empty file has no line of its own.
+    let (line, reason) = facts("", &BTreeMap::new()).doubt.unwrap();
+    assert_eq!(line, 1, "{reason}");
     assert_eq!(facts("\u{feff}FROM a\n", &BTreeMap::new()).images, ["a"]);
 }
 

@@ -45,12 +45,15 @@ pub(super) struct Builder {
     nodes: usize,
     documents: usize,
     root: Option<Node>,
+    /// The end of the text.
+    end: Place,
 }
 
 impl Builder {
-    pub(super) fn new(file: FileId) -> Self {
+    pub(super) fn new(file: FileId, text: &str) -> Self {
         Self {
             file,
+            end: end(file, text),
             stack: Vec::new(),
             anchors: HashMap::new(),
             nodes: 0,
@@ -224,12 +227,37 @@ impl Builder {
         } else {
             1
         };
-        Place {
+        self.within(Place {
             file: self.file,
             line: span.start.line().max(1),
             column: span.start.col() + 1,
             length: length.max(1),
+        })
+    }
+
+    /// The scanner puts the end of a text without a last line end on the line after it, which is not there.
+    fn within(&self, at: Place) -> Place {
+        if at.line > self.end.line {
+            self.end
+        } else {
+            at
         }
+    }
+
+    /// A mistake that the scanner found.
+    pub(super) fn mistake(&self, error: &ScanError) -> Invalid {
+        let marker = error.marker();
+        let at = self.within(Place {
+            file: self.file,
+            line: marker.line().max(1),
+            column: marker.col() + 1,
+            length: 1,
+        });
+        let mut invalid = Invalid::new(at, format!("this is not YAML: {}", error.info()));
+        if error.info().contains("tab") {
+            invalid.hint = Some("indent with spaces".to_owned());
+        }
+        invalid
     }
 }
 
@@ -314,18 +342,15 @@ fn size(node: &Node) -> usize {
     count
 }
 
-/// A mistake that the scanner found.
-pub(super) fn from_scanner(error: &ScanError, file: FileId) -> Invalid {
-    let marker = error.marker();
-    let at = Place {
+/// The place behind the last character of a text.
+fn end(file: FileId, text: &str) -> Place {
+    let mut lines = text.split(['\n', '\r']);
+    let last = lines.next_back().unwrap_or_default();
+    Place {
         file,
-        line: marker.line().max(1),
-        column: marker.col() + 1,
+        // `\r\n` is one end.
+        line: lines.count() + 1 - text.matches("\r\n").count(),
+        column: last.chars().count() + 1,
         length: 1,
-    };
-    let mut invalid = Invalid::new(at, format!("this is not YAML: {}", error.info()));
-    if error.info().contains("tab") {
-        invalid.hint = Some("indent with spaces".to_owned());
     }
-    invalid
 }

@@ -236,10 +236,10 @@ pub fn parse_file(text: &str, file: FileId) -> Result<Node, Invalid> {
         ));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::new(file);
+    let mut builder = Builder::new(file, text);
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| build::from_scanner(&error, file))?;
+        let (event, span) = event.map_err(|error| builder.mistake(&error))?;
         if event == Event::StreamEnd {
             break;
         }

@@ -132,6 +132,16 @@ fn mistakes_name_their_place() {
     ] {
         assert_eq!(read(text), expected, "{text}");
     }
+    // The end of a text without a last line end is on its last line.
+    for (text, place) in [
+        ("a: [1", "1:6"),
+        ("a: 1\r\nb: [\u{e4}", "2:6"),
+        ("a: [1\n", "2:1"),
+    ] {
+        let said = read(text);
+        assert!(said.starts_with(&format!("error {place}: ")), "{said}");
+    }
+    assert_eq!(parse("---").unwrap().at.line, 1);
     for text in [
         "a: [1, 2\n",
         "a: 'x\n",

@@ -6,7 +6,7 @@ use crate::ui::style::neutralise;
 const LONGEST_SEQUENCE: usize = 32;
 
 /// A message as it may be written to a terminal. Of text that a carriage return wrote over, only what would be seen is shown.
-pub(super) fn line(text: &str, colour: bool) -> String {
+pub(crate) fn line(text: &str, colour: bool) -> String {
     let text = text.trim_end_matches('\r');
     let text = text
         .rsplit('\r')

@@ -1,5 +1,5 @@
 //! One file for each operation: its events become lines, bars and JSON. Every sentence of an operation stands in its file.
-mod foreign;
+pub(crate) mod foreign;
 pub mod logs;
 pub mod new;
 mod progress;

@@ -69,6 +69,16 @@ fn device(confinement: Option<Confinement>) -> Device {
 }
 
 impl Device {
+    /// As a browser asks, by TCP.
+    async fn get_as(&self, host: &str, path: &str) -> u16 {
+        let request = Request::get(path)
+            .header(header::HOST, host)
+            .body(Body::empty())
+            .unwrap();
+        let answer = routers(&self.agent).tcp.oneshot(request).await.unwrap();
+        answer.status().as_u16()
+    }
+
     async fn ask(&self, request: Request) -> Response {
         router(Arc::clone(&self.agent))
             .oneshot(request)
@@ -96,6 +106,7 @@ impl Device {
                 state: ApplyState::Applied,
                 ..Snapshot::default().report
             },
+            seen: 0,
             containers,
             images,
             release: Some("10ca12e1ea5e".to_owned()),
@@ -397,4 +408,39 @@ async fn a_page_of_another_origin_changes_nothing_on_a_simulated_device() {
         status(&device(None), Method::POST, "http://evil.example").await,
         200
     );
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_led_here_reads_nothing_of_a_simulated_device() {
+    let confined = device(Some(Confinement {
+        namespace: "ab12cd3".to_owned(),
+        address: "127.71.0.9".parse().unwrap(),
+        allow_privileged: false,
+    }));
+    for path in ["/v2/local/logs", "/os/v1/report", "/ping", "/nowhere"] {
+        let led = confined.get_as("evil.example:48484", path).await;
+        assert_eq!(led, 403, "{path}");
+    }
+    for host in ["127.71.0.9:48484", "peer-device.local", "localhost:48484"] {
+        assert_eq!(confined.get_as(host, "/ping").await, 200, "{host}");
+    }
+    assert_eq!(device(None).get_as("evil.example", "/ping").await, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_no_target_that_is_stored_and_not_told() {
+    let device = device(None);
+    let mut told = device.agent.accepted.subscribe();
+    let request = Request::post("/os/v1/target-state")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(PUSHED))
+        .unwrap();
+    tokio::select! {
+        biased;
+        _ = device.ask(request) => panic!("the write takes no time"),
+        () = std::future::ready(()) => {}
+    }
+    let arrived = told.wait_for(|accepted| accepted.generation == 1);
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), arrived).await;
+    assert!(waited.is_ok_and(|told| told.is_ok()));
 }

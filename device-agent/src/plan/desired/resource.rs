@@ -95,6 +95,8 @@ fn all_use_host(device: &DeviceFacts, app: &App) -> bool {
 
 fn own(labels: &mut std::collections::BTreeMap<String, String>, confinement: Option<&Confinement>) {
     *labels = labels::renamed(&*labels);
+    // Asked for by a service, it would hide what is made from the agent that made it.
+    labels.remove(Confinement::LABEL);
     labels.insert(labels::SUPERVISED.to_owned(), "true".to_owned());
     if let Some(confinement) = confinement {
         labels.insert(Confinement::LABEL.to_owned(), confinement.namespace.clone());

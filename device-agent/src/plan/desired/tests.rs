@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Context, service};
+use super::{Context, networks, service, volumes};
 use crate::model::{Confinement, DeviceFacts, ImageFacts, ServiceConfig};
 use crate::target::parse;
 
@@ -134,4 +134,22 @@ fn a_simulated_device_gives_nothing_of_the_workstation() {
     assert!(sets.iter().all(|set| set.is_empty()));
     assert!(config.ports.iter().all(|p| p.host_ip == "127.71.3.4"));
     assert_eq!(warnings.len(), 13, "{warnings:#?}");
+}
+
+#[test]
+fn nothing_hides_from_the_agent_that_makes_it() {
+    let marked = json!({"labels": {Confinement::LABEL: "another"}});
+    let local = json!({"apps": {"1": {
+        "name": "app", "commit": "c", "releaseId": 1, "networks": {"n": marked}, "volumes": {"v": marked},
+    }}});
+    let target = parse(&serde_json::from_value(local).unwrap(), "name").unwrap();
+    let app = &target.apps[&1];
+    let (networks, _) = networks(&device(), app);
+    let (volumes, _) = volumes(&device(), app);
+    let labels = networks.iter().map(|network| &network.spec.labels);
+    for labels in labels.chain(volumes.iter().map(|volume| &volume.spec.labels)) {
+        assert!(!labels.contains_key(Confinement::LABEL), "{labels:?}");
+    }
+    let (service, _) = configure(&device(), &marked);
+    assert!(!service.labels.contains_key(Confinement::LABEL));
 }

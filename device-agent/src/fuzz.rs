@@ -1,0 +1,20 @@
+//! Doors into private parsers of foreign bytes, for the targets under `tests/fuzz/` and for nobody else.
+//!
+//! Each stands beside its parser and adds nothing to it.
+
+use std::path::Path;
+
+use crate::memory::Memory;
+pub use crate::{
+    announce::fuzz::{Heard, Responder},
+    api::fuzz::target_body,
+    logs::fuzz::{LogText, log_lines},
+    store::fuzz::{read_state, write_state},
+};
+
+/// Reads the agent's memory in a state directory: how many keys of services it understood, and what was wrong with it.
+#[must_use]
+pub fn read_memory(dir: &Path) -> (usize, Option<String>) {
+    let (memory, fault) = Memory::open(dir);
+    (memory.api_keys().len(), fault)
+}

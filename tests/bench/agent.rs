@@ -1,0 +1,393 @@
+//! The agent: what it costs a device, and how soon it does what it is told.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use bollard::models::{ContainerCreateBody, EventMessage};
+use bollard::query_parameters::{
+    CreateContainerOptions, EventsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions,
+};
+use futures_util::{Stream, StreamExt};
+use testkit::image::BUSYBOX;
+use testkit::target::IDLE;
+use testkit::until::PATIENCE;
+use testkit::{
+    Device, Namespace, Target, Workstation,
+    programs::{built, named},
+};
+
+use crate::desk::{command, os, pause, timed};
+use crate::figure::{Goal, Row, Samples, Table, Unit};
+use crate::memory::{processor_time, pss, wakes};
+use crate::project::{ADDRESS, bare, desk, mark, two_services};
+use crate::version::mebibytes;
+
+/// A minute, in which nothing happens.
+const IDLE_FOR: Duration = Duration::from_mins(1);
+/// How often memory is looked at.
+const GLANCE: Duration = Duration::from_millis(5);
+
+pub(crate) async fn measure(table: &mut Table, rounds: usize) {
+    let (_lan, device, workstation) = desk().await;
+    start(table, &device, rounds);
+    to_running(table, &device, &workstation, rounds).await;
+    at_rest(table, &device, &workstation).await;
+    pushing(table, &device, &workstation, rounds.min(5)).await;
+    of_the_programs(table, &device);
+}
+
+/// The command line of an agent on an engine, with its files in `dir`.
+fn agent(program: &Path, device: &Device, dir: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg("run")
+        .arg("--socket")
+        .arg(dir.join("agent.sock"))
+        .arg("--state-dir")
+        .arg(dir.join("state"))
+        .arg("--services-dir")
+        .arg(dir.join("services"))
+        .arg("--config-json")
+        .arg(dir.join("config.json"))
+        .arg("--engine")
+        .arg(format!("unix://{}", device.engine.socket().display()))
+        .args(["--uuid", testkit::agent::UUID, "--hostname", "bench"])
+        .args(["--device-type", "generic-amd64", "--arch", "amd64"])
+        .args(["--os-version", "os 1.0.0", "--announce", "all"])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// From the start of the program to its first answer.
+fn start(table: &mut Table, device: &Device, rounds: usize) {
+    let machine = Namespace::new();
+    let dir = machine.dir();
+    let socket = dir.join("agent.sock");
+    let server = SocketAddr::from(([127, 0, 0, 1], 9099));
+    let (mut ours, mut theirs) = (Samples::default(), Samples::default());
+    for round in 0..=rounds {
+        let took = answers_after(
+            &machine,
+            &mut agent(&built("os-agent"), device, dir),
+            || UnixStream::connect(&socket).ok(),
+        );
+        let mut httpd = Command::new("busybox");
+        httpd
+            .args(["httpd", "-f", "-p", "127.0.0.1:9099", "-h"])
+            .arg(dir);
+        let their = answers_after(&machine, &mut httpd, || TcpStream::connect(server).ok());
+        if round > 0 {
+            ours.time(took);
+            theirs.time(their);
+        }
+    }
+    let peer = ("busybox httpd", theirs);
+    table.row(&Row::beside(
+        "agent: start to first /ping",
+        ours,
+        peer,
+        Goal::AtMost(20.0),
+    ));
+}
+
+fn answers_after<S: Read + Write>(
+    machine: &Namespace,
+    command: &mut Command,
+    connect: impl Fn() -> Option<S> + Send + Sync,
+) -> Duration {
+    machine.inside(|| {
+        let start = Instant::now();
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let took = loop {
+            if let Some(mut stream) = connect() {
+                let mut first = [0];
+                let asked = stream.write_all(b"GET /ping HTTP/1.0\r\nHost: device\r\n\r\n");
+                if asked.and_then(|()| stream.read_exact(&mut first)).is_ok() {
+                    break start.elapsed();
+                }
+            }
+            assert!(start.elapsed() < PATIENCE, "`{command:?}` does not answer");
+            pause(Duration::from_micros(200));
+        };
+        child.kill().expect("to end it");
+        child.wait().expect("its end");
+        took
+    })
+}
+
+/// From a target to the engine saying that its container has started.
+async fn to_running(table: &mut Table, device: &Device, workstation: &Workstation, rounds: usize) {
+    let engine = device.engine.client().await;
+    let (mut ours, mut run, mut api) = (Samples::default(), Samples::default(), Samples::default());
+    let mut accepted = Samples::default();
+    for round in 0..=rounds {
+        let mut events = starts(&engine);
+        let (start, target) = (Instant::now(), Target::of(&[("main", IDLE)]).text());
+        let answer = device
+            .agent
+            .endpoint()
+            .post("/v2/local/target-state", target)
+            .await;
+        let answered = start.elapsed();
+        assert!(
+            answer.status.is_success(),
+            "the target was refused: {}",
+            answer.text()
+        );
+        let id = started(&mut events).await;
+        let took = start.elapsed();
+        device.converge(&Target::of(&[]).text()).await;
+        gone(&engine, &id).await;
+
+        let mut events = starts(&engine);
+        let mut docker = command(workstation, "docker");
+        docker
+            .env("DOCKER_HOST", format!("tcp://{ADDRESS}:2375"))
+            .args(["run", "--detach", BUSYBOX, "sh", "-c", IDLE]);
+        let start = Instant::now();
+        timed(&workstation.machine, &mut docker);
+        let id = started(&mut events).await;
+        let their = start.elapsed();
+        gone(&engine, &id).await;
+
+        let start = Instant::now();
+        let body = ContainerCreateBody {
+            image: Some(BUSYBOX.to_owned()),
+            cmd: Some(["sh", "-c", IDLE].map(str::to_owned).to_vec()),
+            ..ContainerCreateBody::default()
+        };
+        let id = engine
+            .create_container(None::<CreateContainerOptions>, body)
+            .await
+            .expect("a container")
+            .id;
+        engine
+            .start_container(&id, None::<StartContainerOptions>)
+            .await
+            .expect("to start it");
+        let limit = start.elapsed();
+        gone(&engine, &id).await;
+        if round > 0 {
+            ours.time(took);
+            run.time(their);
+            api.time(limit);
+            accepted.time(answered);
+        }
+    }
+    let what = "agent: target to container started";
+    table.row(&Row::alone(
+        "agent: target to its acceptance",
+        Unit::Milliseconds,
+        accepted,
+        Goal::AtMost(10.0),
+    ));
+    table.row(&Row::beside(
+        what,
+        ours.clone(),
+        ("docker run", run),
+        Goal::TimesPlus(1.0, 50.0),
+    ));
+    table.row(&Row::beside(
+        what,
+        ours,
+        ("create and start in the API", api),
+        Goal::None,
+    ));
+}
+
+fn starts(engine: &Docker) -> impl Stream<Item = EventMessage> + Unpin + use<> {
+    let filters = HashMap::from([("type", vec!["container"]), ("event", vec!["start"])]);
+    let options = EventsOptionsBuilder::new().filters(&filters).build();
+    Box::pin(
+        engine
+            .events(Some(options))
+            .map(|event| event.expect("an event")),
+    )
+}
+
+async fn started(events: &mut (impl Stream<Item = EventMessage> + Unpin)) -> String {
+    let event = tokio::time::timeout(PATIENCE, events.next());
+    let event = event.await.expect("a start in time").expect("an event");
+    event
+        .actor
+        .and_then(|actor| actor.id)
+        .expect("the container's id")
+}
+
+async fn gone(engine: &Docker, id: &str) {
+    let force = RemoveContainerOptionsBuilder::new().force(true).build();
+    // The agent has removed its own.
+    let _ = engine.remove_container(id, Some(force)).await;
+}
+
+/// Memory and time on the processor while nothing happens.
+async fn at_rest(table: &mut Table, device: &Device, workstation: &Workstation) {
+    let services: Vec<String> = (0..20).map(|number| format!("service{number}")).collect();
+    let services: Vec<(&str, &str)> = services.iter().map(|name| (name.as_str(), IDLE)).collect();
+    let mut memory = Samples::default();
+    memory.add(memory_at_rest(&built("os-agent"), device));
+    table.row(&Row::alone(
+        "agent: PSS at rest, fresh",
+        Unit::Mebibytes,
+        memory,
+        Goal::AtMost(5.0),
+    ));
+    if let Some(program) = named("OS_BENCH_STATIC_AGENT") {
+        let mut memory = Samples::default();
+        memory.add(memory_at_rest(&program, device));
+        let what = "agent, static: PSS at rest, fresh";
+        table.row(&Row::alone(
+            what,
+            Unit::Mebibytes,
+            memory,
+            Goal::AtMost(5.0),
+        ));
+        let mut size = Samples::default();
+        size.add(mebibytes(&program));
+        table.row(&Row::alone(
+            "agent, static: size of the program",
+            Unit::Mebibytes,
+            size,
+            Goal::AtMost(6.0),
+        ));
+    }
+    device.converge(&Target::of(&services).text()).await;
+    let pid = device.agent.process().pid();
+    let (before, woken) = (processor_time(pid), wakes(pid));
+    let engine = engine_pid(device);
+    let engine_before = processor_time(engine);
+    tokio::time::sleep(IDLE_FOR).await;
+    let minute = IDLE_FOR.as_secs_f64() * 10.0;
+    let (mut ours, mut theirs) = (Samples::default(), Samples::default());
+    ours.add((processor_time(pid) - before) / minute);
+    theirs.add((processor_time(engine) - engine_before) / minute);
+    let row = Row::beside(
+        "agent: processor at rest, 20 services, a minute",
+        ours,
+        ("dockerd", theirs),
+        Goal::Times(1.0),
+    );
+    table.row(&row.in_unit(Unit::Percent));
+    table.note(format!(
+        "at rest, the agent was woken {} times in a minute",
+        wakes(pid) - woken
+    ));
+    let (mut ours, mut theirs) = (Samples::default(), Samples::default());
+    ours.add(pss(pid).expect("its memory"));
+    theirs.add(pss(engine).expect("its memory"));
+    let row = Row::beside(
+        "agent: PSS at rest, 20 services",
+        ours,
+        ("dockerd", theirs),
+        Goal::AtMost(8.0),
+    );
+    table.row(&row.in_unit(Unit::Mebibytes));
+    bare(device, workstation).await;
+}
+
+/// Starts an agent of its own, lets it come to rest, and looks at its memory.
+fn memory_at_rest(program: &Path, device: &Device) -> f64 {
+    let machine = Namespace::new();
+    let mut child = machine.inside(|| {
+        agent(program, device, machine.dir())
+            .spawn()
+            .expect("an agent")
+    });
+    let pid = i32::try_from(child.id()).expect("a process id");
+    // Its announcements are told three times over some seconds.
+    pause(Duration::from_secs(5));
+    let memory = pss(pid).expect("its memory");
+    child.kill().expect("to end it");
+    child.wait().expect("its end");
+    memory
+}
+
+fn engine_pid(device: &Device) -> i32 {
+    let pid =
+        fs_err::read_to_string(device.engine.dir().join("pid")).expect("the engine's process id");
+    // Its number inside of the machine; outside it is another one.
+    let inner = pid.trim();
+    let processes = fs_err::read_dir("/proc").expect("/proc");
+    let space = |pid: &str| fs_err::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let own = space(&device.machine.init().to_string());
+    processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()) && space(pid) == own)
+        .find(|pid| {
+            let status = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix("NSpid:"))
+                .is_some_and(|line| line.split_whitespace().next_back() == Some(inner))
+        })
+        .and_then(|pid| pid.parse().ok())
+        .expect("the engine's process")
+}
+
+/// The most memory that the agent has while projects are pushed.
+async fn pushing(table: &mut Table, device: &Device, workstation: &Workstation, rounds: usize) {
+    two_services(workstation, "ours", 8081);
+    let pid = device.agent.process().pid();
+    let done = AtomicBool::new(false);
+    let most = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut most: f64 = 0.0;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(pss(pid).unwrap_or_default());
+                pause(GLANCE);
+            }
+            most
+        });
+        for round in 0..rounds {
+            mark(workstation, "ours/web", &format!("memory-{round}"));
+            let push = ["push", ADDRESS, "--source", "ours", "--detached"];
+            timed(&workstation.machine, &mut os(workstation, &push));
+        }
+        done.store(true, Ordering::Relaxed);
+        watch.join().expect("the watch")
+    });
+    let mut memory = Samples::default();
+    memory.add(most);
+    table.row(&Row::alone(
+        "agent: PSS while pushing, at most",
+        Unit::Mebibytes,
+        memory,
+        Goal::AtMost(8.0),
+    ));
+    bare(device, workstation).await;
+}
+
+fn of_the_programs(table: &mut Table, device: &Device) {
+    let mut ours = Samples::default();
+    ours.add(mebibytes(&built("os-agent")));
+    let mut theirs = Samples::default();
+    theirs.add(mebibytes(Path::new("/usr/sbin/dockerd")));
+    let row = Row::beside(
+        "agent: size of the program",
+        ours,
+        ("dockerd", theirs),
+        Goal::AtMost(6.0),
+    );
+    table.row(&row.in_unit(Unit::Mebibytes));
+    let log = device.agent.log();
+    let complaints = log.lines().filter(|line| line.contains("ERROR")).count();
+    if complaints > 0 {
+        table.note(format!(
+            "the agent told {complaints} errors while it was measured"
+        ));
+    }
+}

@@ -1,0 +1,150 @@
+//! What a device's agent reads: its own files, the engine's answers, containers' output.
+
+use std::path::{Path, PathBuf};
+
+use bollard::models::{ContainerInspectResponse, ImageInspect, NetworkInspect, Volume};
+use os_agent::{
+    engine::decode,
+    fuzz::{log_lines, read_memory, read_state, write_state},
+    model::Confinement,
+    settings::{AnnounceScope, RunArguments, Settings},
+};
+
+use super::text::{assert_harmless, line_ends};
+
+/// config.json: whatever is in it, the device starts and can be reached.
+pub(crate) fn config_json(input: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config_json = folder.path().join("config.json");
+    fs_err::write(&config_json, input).expect("a file");
+    // The one that a device made for itself at its first start.
+    let uuid = "0123456789abcdef0123456789abcdef";
+    fs_err::write(folder.path().join("uuid"), uuid).expect("a file");
+    let settings = Settings::load(&arguments(folder.path(), config_json));
+    let settings = settings.expect("a broken config.json is no reason not to start");
+    assert!(settings.listen.iter().all(|address| address.port() != 0));
+    assert_ne!(settings.facts.listen_port, 0);
+    let host = &settings.facts.hostname;
+    assert!((1..=63).contains(&host.len()), "{host:?}");
+    assert!(
+        host.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    );
+    let uuid = &settings.facts.uuid;
+    assert!(matches!(uuid.len(), 32 | 62), "{uuid:?}");
+    // A name that no target may have would make every target without a name one that is refused.
+    let name = &settings.initial_name;
+    assert!((1..=255).contains(&name.chars().count()) && !name.contains(['\n', '\r']));
+    for fault in &settings.faults {
+        assert_harmless(fault);
+        assert!(fault.len() < 500, "{fault:?}");
+    }
+}
+
+fn arguments(folder: &Path, config_json: PathBuf) -> RunArguments {
+    RunArguments {
+        listen: Vec::new(),
+        socket: folder.join("agent.sock"),
+        engine: None,
+        state_dir: folder.to_owned(),
+        config_json,
+        device_type_json: folder.join("none"),
+        os_release: folder.join("none"),
+        uuid: None,
+        hostname: None,
+        device_type: None,
+        arch: None,
+        os_version: None,
+        services_dir: None,
+        simulated: None,
+        simulated_address: None,
+        allow_privileged: false,
+        announce: AnnounceScope::None,
+    }
+}
+
+/// The state file, then the agent's memory.
+pub(crate) fn state_file(input: &[u8]) {
+    let mut parts = input.splitn(2, |byte| *byte == 0);
+    match read_state(parts.next().unwrap_or_default()) {
+        Ok((generation, target)) => {
+            let text = write_state(generation, &target).expect("JSON");
+            assert_eq!(read_state(&text), Ok((generation, target)));
+        }
+        Err(reason) => assert!(!reason.is_empty()),
+    }
+    if let Some(memory) = parts.next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs_err::write(folder.path().join("memory.json"), memory).expect("a file");
+        let (keys, fault) = read_memory(folder.path());
+        assert!(fault.is_none() || keys == 0, "damaged and used");
+    }
+}
+
+/// A byte for the terminal, one for the size of the pieces, then an engine's log stream.
+pub(crate) fn log_stream(input: &[u8]) {
+    /// Kept of a line, each byte of which may be replaced by three, and the words about what was cut.
+    const LONGEST: usize = 64 * 1024 * 3 + 64;
+    let Some(([terminal, size], stream)) = input.split_first_chunk() else {
+        return;
+    };
+    let tty = terminal % 2 == 1;
+    let whole = log_lines(tty, [stream]);
+    let size = usize::from(*size).max(1);
+    assert_eq!(whole, log_lines(tty, stream.chunks(size)), "borders count");
+    for line in &whole {
+        assert!(!line.message.contains('\n') && line.message.len() <= LONGEST);
+        assert!(!(tty && line.is_std_err), "a terminal has one stream");
+    }
+    let ends = line_ends(stream);
+    assert!(whole.len() <= ends + 2, "{} lines of {ends}", whole.len());
+}
+
+/// One byte that chooses the kind, then what an engine answers.
+pub(crate) fn engine_answers(input: &[u8]) {
+    let Some((kind, body)) = input.split_first() else {
+        return;
+    };
+    let confinement = Confinement {
+        namespace: "abc1234".to_owned(),
+        address: std::net::IpAddr::from([127, 71, 0, 1]),
+        allow_privileged: false,
+    };
+    let confinement = (kind & 8 != 0).then_some(&confinement);
+    match kind % 4 {
+        0 => {
+            let Ok(inspect) = serde_json::from_slice::<ContainerInspectResponse>(body) else {
+                return;
+            };
+            let container = decode::container(&inspect, confinement);
+            assert_eq!(container, decode::container(&inspect, confinement));
+            match container {
+                Ok(container) => assert!(!container.service_name.is_empty()),
+                Err(reason) => assert!(!reason.to_string().is_empty()),
+            }
+        }
+        1 => {
+            if let Ok(inspect) = serde_json::from_slice::<NetworkInspect>(body) {
+                let ours = decode::inspected_network(inspect.clone(), confinement);
+                let network = decode::api_network(inspect);
+                if let Ok(ours) = ours {
+                    assert_eq!((ours.id, ours.name), (network.id, network.name));
+                }
+            }
+        }
+        2 => {
+            if let Ok(volume) = serde_json::from_slice::<Volume>(body)
+                && let Ok(ours) = decode::volume(&volume, confinement)
+            {
+                assert_eq!(ours.name, volume.name);
+                assert!(!ours.logical_name.is_empty());
+            }
+        }
+        _ => {
+            if let Ok(inspect) = serde_json::from_slice::<ImageInspect>(body) {
+                let image = decode::image(&inspect);
+                assert_eq!(image, decode::image(&inspect));
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What must hold for every parser of foreign bytes, whatever the bytes are.
+//!
+//! In: the bytes of one input. Out: nothing, or a panic that says what does not hold. Each function is the body of the fuzz target
+//! of its name, and `cargo test` runs it over the seeds and over every input that once broke it. Where a parser takes several texts,
+//! the input holds them one after another with a zero byte between them.
+
+mod agent;
+mod discovery;
+mod files;
+mod output;
+mod project;
+mod target;
+mod text;
+
+/// A target: its name, and what it does with one input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const ALL: &[Target] = &[
+    ("agent_answers", output::agent_answers),
+    ("build_output", output::build_output),
+    ("compose", project::compose),
+    ("config_json", agent::config_json),
+    ("context_cache", files::context_cache),
+    ("device_files", files::device_files),
+    ("dockerfile", project::dockerfile),
+    ("dockerignore", project::dockerignore),
+    ("dotenv", project::dotenv),
+    ("engine_answers", agent::engine_answers),
+    ("interpolate", project::interpolate),
+    ("log_stream", agent::log_stream),
+    ("mdns_answer", discovery::mdns_answer),
+    ("mdns_question", discovery::mdns_question),
+    ("project_files", files::project_files),
+    ("selector", discovery::selector),
+    ("state_file", agent::state_file),
+    ("target_body", target::target_body),
+    ("terminal", output::terminal),
+    ("yaml", project::yaml),
+];
+
+/// Runs the target of this name over one input.
+///
+/// # Panics
+/// When there is no such target, and when something does not hold.
+pub fn run(name: &str, input: &[u8]) {
+    let (_, body) = ALL
+        .iter()
+        .find(|(known, _)| *known == name)
+        .expect("a target of this name");
+    body(input);
+}
