@@ -6,7 +6,7 @@ use clap::{ArgAction, ValueHint};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
-    agent::AgentError,
+    agent::{AgentError, LogQuery},
     commands::{
         Context, logs,
         reach::{Reached, reach},
@@ -32,8 +32,7 @@ use crate::{
 /// Builds a project on a device, runs it there, and follows its logs
 ///
 /// The project is a folder with a compose file (compose.yml, docker-compose.yml) or with a Dockerfile. Its services are built by the
-/// device's own engine, side by side; what has not changed is neither built nor restarted. Without DEVICE the only device there is
-/// is meant.
+/// device's own engine, side by side; what has not changed is neither built nor restarted.
 ///
 /// Ctrl-C while it builds stops the builds and leaves the device as it was. Ctrl-C while it follows the logs ends only that: the
 /// services keep running.
@@ -43,7 +42,7 @@ use crate::{
     reason = "each is a flag of the command line"
 )]
 pub struct Args {
-    /// Name, name.local, uuid, address, or address:port of the device
+    /// Name, name.local, uuid, address, or address:port of the device; without it, the only device there is
     device: Option<String>,
     /// Folder of the project
     #[arg(long, short, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
@@ -151,9 +150,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Ok(());
     }
     let follow = Follow {
-        tail: None,
+        query: LogQuery {
+            services: args.services.clone(),
+            system: args.system,
+            ..LogQuery::default()
+        },
         open: outcome.logs,
-        once: false,
     };
     context.console.say(&format!(
         "following the logs of {}; Ctrl-C ends that, the services keep running",

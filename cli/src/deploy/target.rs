@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// How long a device that reports a failure may still get over it by itself: a port that is about to become free, …
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long a device may be away in the middle of a deployment.
+/// How long a device, or its engine, may be away in the middle of a deployment.
 const AWAY: Duration = Duration::from_secs(30);
 
 /// Between two questions to a reference device, which tells nothing by itself.
@@ -51,17 +51,18 @@ pub(super) async fn ours(
     let generation = agent.put_target(target_body(None, plan)).await?.generation;
     deployment.events.send(Event::Applying);
     let mut settling = Settling::new(generation, before.clone());
-    let mut failing = None;
+    let mut failing: Option<Instant> = None;
+    let mut away = None;
     let mut patience = Instant::now() + PATIENCE;
     loop {
-        let fails_at = failing.unwrap_or(patience);
+        let fails_at = failing.or(away).unwrap_or(patience);
         let report = tokio::select! {
             report = reports.next() => report,
             line = tap.next() => {
                 tap.note(line, deployment.events);
                 continue;
             }
-            () = sleep_until(fails_at), if failing.is_some() => {
+            () = sleep_until(fails_at), if failing.or(away).is_some() => {
                 return Err(failed(deployment, tap, &settling).await);
             }
             () = sleep_until(patience) => {
@@ -79,7 +80,10 @@ pub(super) async fn ours(
             deployment.events.send(event);
         }
         match verdict {
-            Verdict::Working => {}
+            Verdict::Working => away = None,
+            Verdict::EngineAway => {
+                away.get_or_insert(Instant::now() + AWAY);
+            }
             Verdict::Failing => {
                 failing.get_or_insert(Instant::now() + GRACE);
             }

@@ -8,12 +8,8 @@ use hyper::{
 };
 use serde_json::json;
 
-use super::{
-    BuildEvent, Engine, EngineError, Output,
-    client::{encode_query, words},
-    upload, vigil,
-};
-use crate::transport::{Answer, Limits, LineStream};
+use super::{BuildEvent, Engine, EngineError, Output, client::words, upload, vigil};
+use crate::transport::{Answer, Limits, LineStream, encode_query};
 
 /// Bytes of one message of a build.
 const MESSAGE_LIMIT: usize = 4 << 20;
