@@ -53,16 +53,19 @@ pub(super) async fn ours(
     let mut settling = Settling::new(generation, before.clone());
     let mut failing: Option<Instant> = None;
     let mut away = None;
+    // While the device tries again, it may still get over what failed.
+    let mut working = true;
     let mut patience = Instant::now() + PATIENCE;
     loop {
-        let fails_at = failing.or(away).unwrap_or(patience);
+        let fails = if working { away } else { failing.or(away) };
+        let fails_at = fails.unwrap_or(patience);
         let report = tokio::select! {
             report = reports.next() => report,
             line = tap.next() => {
                 tap.note(line, deployment.events);
                 continue;
             }
-            () = sleep_until(fails_at), if failing.or(away).is_some() => {
+            () = sleep_until(fails_at), if fails.is_some() => {
                 return Err(failed(deployment, tap, &settling).await);
             }
             () = sleep_until(patience) => {
@@ -79,6 +82,7 @@ pub(super) async fn ours(
         for event in told {
             deployment.events.send(event);
         }
+        working = matches!(verdict, Verdict::Working);
         match verdict {
             Verdict::Working => away = None,
             Verdict::EngineAway => {

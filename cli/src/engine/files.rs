@@ -13,8 +13,8 @@ use hyper::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Engine, EngineError, client::encode_query};
-use crate::transport::{Answer, Body, Limits, empty, full};
+use super::{Engine, EngineError};
+use crate::transport::{Answer, Body, Limits, empty, encode_query, full};
 
 /// Where the volume is mounted in the container that it is filled through.
 const MOUNTED_AT: &str = "/files";
