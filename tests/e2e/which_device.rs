@@ -19,17 +19,28 @@ async fn device(lan: &Lan, hostname: &str, uuid: &str) -> (Namespace, Agent) {
     (machine, agent)
 }
 
+/// An agent answers before it has the right to its name in the network.
+async fn announced(workstation: &Workstation, count: usize) {
+    testkit::until("all devices are announced", async || {
+        let scan = workstation.os(&["scan", "--json"]).await;
+        (scan.stdout.matches("\"found\"").count() == count).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn without_a_name_the_only_device_is_meant_or_a_person_chooses() {
     let lan = Lan::new();
     let _one = device(&lan, "one", "1a").await;
     let mut workstation = Workstation::new(Some(&lan));
+    announced(&workstation, 1).await;
     let mut only = workstation.start_in_terminal(&LOGS);
     only.shows("Streaming logs").await;
     only.press("\x03");
     only.output().await.success();
 
     let _two = device(&lan, "two", "2b").await;
+    announced(&workstation, 2).await;
     let unclear = workstation.os(&LOGS).await;
     assert_eq!(unclear.code, USAGE, "{unclear}");
     assert!(
@@ -57,15 +68,13 @@ async fn without_a_name_the_only_device_is_meant_or_a_person_chooses() {
 }
 
 #[tokio::test]
-async fn two_devices_of_one_name_are_listed_and_neither_is_taken() {
+async fn two_devices_of_one_name_are_told_apart_by_their_uuids() {
     let lan = Lan::new();
     let _one = device(&lan, "twin", "1a").await;
     let _two = device(&lan, "twin", "2b").await;
     let workstation = Workstation::new(Some(&lan));
     // The second one calls itself otherwise in mDNS; both say what they are called.
-    let output = workstation.os(&["scan", "--json"]).await;
-    output.success();
-    assert_eq!(output.stdout.matches("\"found\"").count(), 2, "{output}");
+    announced(&workstation, 2).await;
     let by_uuid = workstation.start(&["logs", "--verbose", "2b2b2b2"]);
     by_uuid.says("Streaming logs").await;
 }
