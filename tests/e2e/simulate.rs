@@ -11,11 +11,12 @@ const USAGE: i32 = 2;
 const NO_DEVICE: i32 = 4;
 const INTERRUPTED: i32 = 130;
 
-async fn push(workstation: &Workstation, device: &str) {
-    workstation
+async fn push(workstation: &Workstation, device: &str) -> testkit::workstation::Output {
+    let output = workstation
         .os(&["push", device, "--source", "project", "--detached"])
-        .await
-        .success();
+        .await;
+    output.success();
+    output
 }
 
 #[tokio::test]
@@ -138,7 +139,9 @@ async fn a_project_gets_no_power_over_the_machine_unless_that_is_allowed() {
         .os(&["simulate", "--name", "demo"])
         .await
         .success();
-    push(&workstation, "demo").await;
+    let pushed = push(&workstation, "demo").await;
+    let note = "demo leaves out 6 settings of this project";
+    assert!(pushed.stderr.contains(note), "{pushed}");
     let (privileged, network) = container(&engine).await;
     assert!(!privileged);
     assert_ne!(network, "host");

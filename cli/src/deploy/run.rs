@@ -71,6 +71,8 @@ pub struct Outcome {
     pub ended: Vec<ServiceFailure>,
     /// Services that are no longer on the device.
     pub removed: Vec<String>,
+    /// What the device could not give the services, and other faults that it knows of.
+    pub remarks: Vec<String>,
     /// The open log stream, from which no line has been missed since the device was given its target.
     pub logs: Option<LogStream>,
 }
@@ -159,6 +161,7 @@ pub async fn run(
         ended: ended(deployment, &services, &mut tap).await,
         services,
         removed,
+        remarks: settled.remarks,
         logs: tap.into_stream(),
     })
 }
@@ -223,6 +226,7 @@ async fn already_there(
         ended: failures(&services, |_| Vec::new()),
         services,
         removed: Vec::new(),
+        remarks: report.faults,
         logs: None,
     }))
 }

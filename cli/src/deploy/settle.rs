@@ -79,12 +79,12 @@ impl Settling {
             })
         });
         let errors: Vec<ServiceFailure> = errors.collect();
-        if !errors.is_empty() || report.state == ApplyState::Failing {
-            // While it tries again, the agent may forget for a moment what went wrong.
-            if !errors.is_empty() {
-                self.failures = errors;
-            }
+        // While it tries again, the agent may forget for a moment what went wrong.
+        if !errors.is_empty() || report.state != ApplyState::Applying {
             self.faults.clone_from(&report.faults);
+        }
+        if !errors.is_empty() {
+            self.failures = errors;
         }
         self.states = states;
         self.waiting = report.waiting;
@@ -188,6 +188,15 @@ mod tests {
             [Event::Waiting("web holds a lock".to_owned())]
         );
         assert_eq!(settling.note(waiting).1, []);
+    }
+
+    #[test]
+    fn what_the_device_left_out_is_known_at_the_end() {
+        let mut settling = Settling::new(1, Vec::new());
+        let mut applied = report(1, ApplyState::Applied, &[("web", "Running", None)]);
+        applied.faults = vec!["privileged has no effect".to_owned()];
+        assert_eq!(settling.note(applied).0, Verdict::Settled);
+        assert_eq!(settling.faults(), ["privileged has no effect"]);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) struct Settled {
     pub(super) after: Vec<ServiceState>,
     /// What our agent numbered the target.
     pub(super) generation: Option<u64>,
+    /// What our agent could not give the services, and other faults that it knows of.
+    pub(super) remarks: Vec<String>,
 }
 
 /// Our agent: its report is a stream.
@@ -95,6 +97,7 @@ pub(super) async fn ours(
             Verdict::Settled => {
                 return Ok(Settled {
                     before,
+                    remarks: settling.faults().to_vec(),
                     after: settling.into_states(),
                     generation: Some(generation),
                 });
@@ -189,6 +192,7 @@ pub(super) async fn reference(
                 before,
                 after: last,
                 generation: None,
+                remarks: Vec::new(),
             });
         }
         if failing.is_some_and(|at| Instant::now() >= at) {

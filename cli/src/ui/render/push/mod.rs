@@ -13,13 +13,16 @@ use crate::{
     deploy::{BuildFailure, Change, DeployError, Event, Outcome, ServiceFailure},
     project::Warning,
     ui::{
-        Console,
+        Console, Level,
         style::{self, neutralise, paint},
     },
 };
 
 use rows::Rows;
 pub use words::hints;
+
+/// So many remarks of a device are shown one by one.
+const FEW_REMARKS: usize = 3;
 
 /// Shows one push.
 #[derive(Debug)]
@@ -116,6 +119,7 @@ impl<'a> PushView<'a> {
             self.console
                 .say(&format!("{}  removed", self.rows.prefix(&neutralise(name))));
         }
+        self.remarks(&outcome.remarks, outcome.unchanged);
         let time = duration(self.started.elapsed());
         let kept = outcome
             .services
@@ -145,6 +149,27 @@ impl<'a> PushView<'a> {
         self.console
             .say(&paint(self.console.stderr_colour(), style::GOOD, &summary));
         Ok(())
+    }
+
+    /// What the device says about the target, above all what it could not give the services. Many are counted only: what
+    /// a project without a compose file asks for by default is more than most of them need.
+    fn remarks(&self, remarks: &[String], known: bool) {
+        let few = remarks.len() <= FEW_REMARKS && !known;
+        for remark in remarks {
+            let line = format!("note: {}", neutralise(remark));
+            if few {
+                self.console.say(&line);
+            } else {
+                self.console.detail(&line);
+            }
+        }
+        if !few && !known && self.console.level() < Level::Verbose {
+            self.console.say(&format!(
+                "note: {} leaves out {} settings of this project; --verbose names them",
+                self.device,
+                remarks.len()
+            ));
+        }
     }
 
     fn value(&self, outcome: &Outcome, address: Option<IpAddr>) -> serde_json::Value {
@@ -179,6 +204,7 @@ impl<'a> PushView<'a> {
             "seconds": self.started.elapsed().as_secs_f64(),
             "services": services,
             "removed": outcome.removed,
+            "remarks": outcome.remarks,
         }})
     }
 
