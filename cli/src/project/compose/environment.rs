@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{keys, report::Report, service::Scope, typed};
+use super::{LONGEST_NAME, keys, report::Report, service::Scope, typed};
 use crate::project::{
     dotenv,
     yaml::{Node, Place, Value},
@@ -72,13 +72,12 @@ pub(super) fn labels(
     }
     for (name, (_, at)) in &out {
         let printable = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '`');
-        if name.is_empty() || !name.chars().all(printable) {
+        if !(1..=LONGEST_NAME).contains(&name.len()) || !name.chars().all(printable) {
             let message = format!("{path}: {name:?} cannot be the name of a label");
-            report.error_with(
-                *at,
-                message,
-                "labels are named in printable ASCII without blanks and quotes",
+            let hint = format!(
+                "labels are named in up to {LONGEST_NAME} printable ASCII characters without blanks and quotes"
             );
+            report.error_with(*at, message, hint);
         }
         if name.starts_with("io.balena.private") {
             report.warn(
@@ -93,15 +92,18 @@ pub(super) fn labels(
 /// Whether a name is one that a device accepts.
 pub(in crate::project) fn is_variable_name(name: &str) -> bool {
     let mut characters = name.chars();
-    characters
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    name.len() <= LONGEST_NAME
+        && characters
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn is_variable(report: &mut Report, name: &str, value: &str, at: Place) -> bool {
     if !is_variable_name(name) {
-        let hint = "variables are named in letters, digits and _, without a digit in front";
+        let hint = format!(
+            "variables are named in up to {LONGEST_NAME} letters, digits and _, without a digit in front"
+        );
         report.error_with(
             at,
             format!("{name:?} cannot be the name of a variable"),
