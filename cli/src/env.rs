@@ -155,6 +155,12 @@ impl Paths {
         self.state.join("locks")
     }
 
+    /// Folder that keeps track of build secrets on devices.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.state.join("secrets")
+    }
+
     /// `path` relative to `current_dir`.
     #[must_use]
     pub fn absolute(current_dir: &Path, path: &Path) -> PathBuf {

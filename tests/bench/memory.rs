@@ -13,28 +13,23 @@ pub(crate) fn pss(pid: i32) -> Option<f64> {
     Some(kibibytes / 1024.0)
 }
 
-/// Time on the processor so far, in milliseconds, over all of its threads.
+/// Time on the processor so far, in milliseconds; threads that have ended count.
 pub(crate) fn processor_time(pid: i32) -> f64 {
-    let nanoseconds = of_threads(pid, "schedstat", |text| {
-        text.split(' ').next()?.parse().ok()
-    });
-    nanoseconds / 1_000_000.0
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
+    // The name may hold anything, so read from the last parenthesis.
+    let (_, fields) = stat.rsplit_once(") ").expect("its fields");
+    let ticks = fields.split(' ').skip(11).take(2);
+    let ticks = ticks.map(|ticks| ticks.parse::<f64>().expect("ticks"));
+    // Of 10 ms everywhere.
+    ticks.sum::<f64>() * 10.0
 }
 
-/// How often it was woken so far, over all of its threads.
-pub(crate) fn wakes(pid: i32) -> f64 {
-    of_threads(pid, "status", |text| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-        line.trim().parse().ok()
-    })
-}
-
-fn of_threads(pid: i32, file: &str, read: impl Fn(&str) -> Option<f64>) -> f64 {
-    let threads = fs_err::read_dir(format!("/proc/{pid}/task")).expect("a running process");
-    threads
-        .flatten()
-        .filter_map(|thread| read(&fs_err::read_to_string(thread.path().join(file)).ok()?))
-        .sum()
+/// How often its main thread has waited for something so far.
+pub(crate) fn waits(pid: i32) -> u64 {
+    let status = fs_err::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        .and_then(|number| number.trim().parse().ok())
+        .expect("a number")
 }

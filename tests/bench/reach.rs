@@ -24,7 +24,10 @@ pub(crate) fn measure(table: &mut Table, rounds: usize) {
     let mut run = |what: &str, device: &str, rounds: usize, peer: bool, goal: Goal| {
         let (mut ours, mut theirs) = (Samples::default(), Samples::default());
         for round in 0..=rounds {
+            machine.run("ip", &["neigh", "flush", "dev", "lan0"]);
             let took = timed_failure(machine, &mut push(device)).took;
+            // Else whoever comes second is told what the first one has waited for.
+            machine.run("ip", &["neigh", "flush", "dev", "lan0"]);
             let their = peer.then(|| timed_failure(machine, &mut curl(device)).took);
             if round > 0 {
                 ours.time(took);

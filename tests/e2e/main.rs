@@ -1,10 +1,13 @@
 //! `os`, agent and engine together, on real networks.
 
 mod bad_projects;
+mod build_secrets;
 mod discovery;
+mod engine_faults;
 mod ignore;
 mod install;
 mod interruptions;
+mod lost_devices;
 mod projects;
 mod push;
 mod reference_device;
@@ -12,6 +15,8 @@ mod secrets;
 mod simulate;
 mod simulated;
 mod templates;
+mod unusual_files;
+mod which_device;
 
 #[test]
 fn every_file_is_listed() {

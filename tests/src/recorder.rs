@@ -1,6 +1,7 @@
 //! A port of a machine behind which a real server stands, and that keeps everything that clients send to it.
 //!
-//! In: the port and the server's unix socket. Out: the bytes of all clients, and the requests in them.
+//! In: the port and the server's unix socket. Out: the bytes of all clients, and the requests in them. An engine can be made to call
+//! itself another ([`Recorder::start_as`]); it is only the answer to `GET /version` that is not the server's own.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,25 @@ type Connections = Arc<Mutex<Vec<Vec<u8>>>>;
 impl Recorder {
     /// Listens on all addresses of `machine` and passes every connection on to `server`.
     pub fn start(machine: &Namespace, port: u16, server: &Path) -> Self {
+        Self::serve(machine, port, server, None)
+    }
+
+    /// The same for an engine that answers `version` when it is asked for its version.
+    pub fn start_as(
+        machine: &Namespace,
+        port: u16,
+        server: &Path,
+        version: &serde_json::Value,
+    ) -> Self {
+        let body = version.to_string();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        Self::serve(machine, port, server, Some(answer))
+    }
+
+    fn serve(machine: &Namespace, port: u16, server: &Path, version: Option<String>) -> Self {
         let listener = machine
             .listen(SocketAddr::from(([0; 8], port)))
             .expect("a free port");
@@ -32,7 +52,8 @@ impl Recorder {
         let (kept, server) = (Arc::clone(&connections), server.to_owned());
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass_on(client, server.clone(), Arc::clone(&kept)));
+                let version = version.clone();
+                tokio::spawn(pass_on(client, server.clone(), Arc::clone(&kept), version));
             }
         });
         Self {
@@ -74,7 +95,7 @@ impl Drop for Recorder {
     }
 }
 
-async fn pass_on(client: TcpStream, server: PathBuf, kept: Connections) {
+async fn pass_on(client: TcpStream, server: PathBuf, kept: Connections, version: Option<String>) {
     let number = {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push(Vec::new());
@@ -83,12 +104,24 @@ async fn pass_on(client: TcpStream, server: PathBuf, kept: Connections) {
     let Ok(server) = UnixStream::connect(server).await else {
         return;
     };
-    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_client, to_client) = client.into_split();
+    let to_client = tokio::sync::Mutex::new(to_client);
     let (mut from_server, mut to_server) = server.into_split();
     let answers = async {
+        let mut buffer = vec![0; 64 * 1024];
         // Either side may go away at any time; that ends the connection and nothing else.
-        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
-        let _ = to_client.shutdown().await;
+        while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
+            if to_client
+                .lock()
+                .await
+                .write_all(&buffer[..count])
+                .await
+                .is_err()
+            {
+                break;
+            }
+        }
+        let _ = to_client.lock().await.shutdown().await;
     };
     let requests = async {
         let mut buffer = vec![0; 64 * 1024];
@@ -100,7 +133,14 @@ async fn pass_on(client: TcpStream, server: PathBuf, kept: Connections) {
             {
                 kept.extend_from_slice(&buffer[..count]);
             }
-            if to_server.write_all(&buffer[..count]).await.is_err() {
+            // A request without a body comes in one piece, and not before the answer to the one before it.
+            let written = match &version {
+                Some(answer) if buffer.starts_with(b"GET /version ") => {
+                    to_client.lock().await.write_all(answer.as_bytes()).await
+                }
+                _ => to_server.write_all(&buffer[..count]).await,
+            };
+            if written.is_err() {
                 break;
             }
         }

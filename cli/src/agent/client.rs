@@ -10,7 +10,7 @@ use hyper::{Method, Request, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{AgentError, LogStream, Version, version::OLDEST};
+use super::{AgentError, LogQuery, LogStream, Version, version::OLDEST};
 use crate::transport::{Answer, Body, Endpoint, Http, Limits, LineStream, Stream, empty, full};
 
 /// How long a target state may take to be stored; slow cards and a busy device included.
@@ -151,12 +151,8 @@ impl Agent {
     }
 
     /// Log lines of our agent as they come, after the last `tail` of each service.
-    pub async fn logs(&self, tail: Option<u32>) -> Result<LogStream, AgentError> {
-        let path = match tail {
-            Some(count) => format!("/os/v1/logs?tail={count}"),
-            None => "/os/v1/logs".to_owned(),
-        };
-        Ok(LogStream::new(self.open(&path).await?))
+    pub async fn logs(&self, query: &LogQuery) -> Result<LogStream, AgentError> {
+        Ok(LogStream::new(self.open(&query.path()).await?))
     }
 
     /// Log lines of a reference device as they come.

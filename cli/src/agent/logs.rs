@@ -3,10 +3,47 @@
 use agent_api::log::LogLine;
 
 use super::AgentError;
-use crate::transport::{LineStream, Stream};
+use crate::transport::{LineStream, Stream, encode_query};
 
 /// Bytes of one line of the stream. What is longer is cut, so that a service cannot fill this machine's memory.
 const LINE_LIMIT: usize = 1 << 20;
+
+/// Which lines of our agent's log are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogQuery {
+    /// How many past lines come first.
+    pub tail: Option<u32>,
+    /// Only these services; all when empty, unless only the device's own lines are wanted.
+    pub services: Vec<String>,
+    /// Lines of the device itself: on their own, or beside those of the services that were named.
+    pub system: bool,
+    /// End after the past lines.
+    pub once: bool,
+}
+
+impl LogQuery {
+    /// Path and query of the request.
+    pub(super) fn path(&self) -> String {
+        let mut query = Vec::new();
+        query.extend(self.tail.map(|count| format!("tail={count}")));
+        let services = self.services.iter();
+        query.extend(services.map(|name| format!("service={}", encode_query(name))));
+        if self.system {
+            if self.services.is_empty() {
+                // No service has an empty name.
+                query.push("service=".to_owned());
+            }
+            query.push("system=true".to_owned());
+        }
+        if self.once {
+            query.push("follow=false".to_owned());
+        }
+        if query.is_empty() {
+            return "/os/v1/logs".to_owned();
+        }
+        format!("/os/v1/logs?{}", query.join("&"))
+    }
+}
 
 /// A line of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +120,34 @@ mod tests {
             service_id: Some(1),
         };
         serde_json::to_vec(&line).unwrap()
+    }
+
+    #[test]
+    fn the_device_is_told_which_lines_are_wanted() {
+        let query = |services: &[&str], system| LogQuery {
+            services: services.iter().map(|&name| name.to_owned()).collect(),
+            system,
+            ..LogQuery::default()
+        };
+        for (query, path) in [
+            (query(&[], false), "/os/v1/logs"),
+            (
+                query(&["a", "b&c"], false),
+                "/os/v1/logs?service=a&service=b%26c",
+            ),
+            (query(&["a"], true), "/os/v1/logs?service=a&system=true"),
+            (query(&[], true), "/os/v1/logs?service=&system=true"),
+            (
+                LogQuery {
+                    tail: Some(5),
+                    once: true,
+                    ..LogQuery::default()
+                },
+                "/os/v1/logs?tail=5&follow=false",
+            ),
+        ] {
+            assert_eq!(query.path(), path);
+        }
     }
 
     #[test]

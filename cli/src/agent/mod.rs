@@ -11,5 +11,5 @@ mod version;
 
 pub use client::{Agent, Kind, ReportStream};
 pub use error::AgentError;
-pub use logs::{LogItem, LogStream};
+pub use logs::{LogItem, LogQuery, LogStream};
 pub use version::Version;

@@ -1,7 +1,7 @@
 //! `os logs`: what the services of a device write.
 
 use crate::{
-    agent::Kind as DeviceKind,
+    agent::{Kind as DeviceKind, LogQuery},
     commands::{
         Context,
         reach::{Reached, reach},
@@ -44,17 +44,19 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             return Ok(());
         }
     }
+    let query = LogQuery {
+        tail: args.tail,
+        services: args.services.clone(),
+        system: args.system,
+        once: args.no_follow,
+    };
+    let names = args.services.clone();
     let filter = Filter {
         services: args.services.into_iter().collect(),
         system: args.system,
     };
-    let names: Vec<String> = filter.services.iter().cloned().collect();
     let view = LogView::new(&context.console, filter, &names);
-    let follow = Follow {
-        tail: args.tail,
-        open: None,
-        once: args.no_follow,
-    };
+    let follow = Follow { query, open: None };
     show(context, &reached, follow, view).await
 }
 

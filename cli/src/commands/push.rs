@@ -6,12 +6,15 @@ use clap::{ArgAction, ValueHint};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
-    agent::AgentError,
+    agent::{AgentError, LogQuery},
     commands::{
         Context, logs,
         reach::{Reached, reach},
     },
-    deploy::{self, DeployError, Deployment, Event, Events, Follow, Options, Outcome, PushLock},
+    deploy::{
+        self, DeployError, Deployment, Event, Events, Follow, OpenError, Options, Outcome,
+        PushLock, SecretStore,
+    },
     engine::EngineError,
     env::Paths,
     failure::{Failure, Kind},
@@ -29,8 +32,7 @@ use crate::{
 /// Builds a project on a device, runs it there, and follows its logs
 ///
 /// The project is a folder with a compose file (compose.yml, docker-compose.yml) or with a Dockerfile. Its services are built by the
-/// device's own engine, side by side; what has not changed is neither built nor restarted. Without DEVICE the only device there is
-/// is meant.
+/// device's own engine, side by side; what has not changed is neither built nor restarted.
 ///
 /// Ctrl-C while it builds stops the builds and leaves the device as it was. Ctrl-C while it follows the logs ends only that: the
 /// services keep running.
@@ -40,7 +42,7 @@ use crate::{
     reason = "each is a flag of the command line"
 )]
 pub struct Args {
-    /// Name, name.local, uuid, address, or address:port of the device
+    /// Name, name.local, uuid, address, or address:port of the device; without it, the only device there is
     device: Option<String>,
     /// Folder of the project
     #[arg(long, short, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
@@ -148,9 +150,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Ok(());
     }
     let follow = Follow {
-        tail: None,
+        query: LogQuery {
+            services: args.services.clone(),
+            system: args.system,
+            ..LogQuery::default()
+        },
         open: outcome.logs,
-        once: false,
     };
     context.console.say(&format!(
         "following the logs of {}; Ctrl-C ends that, the services keep running",
@@ -183,6 +188,7 @@ async fn deploy_to(
         contexts: &paths.contexts(),
     };
     let engine = reached.engine();
+    let secrets = SecretStore::new(&paths.secrets(), &key, &engine);
     let work = async {
         // Moved in, so that the view ends with the work.
         let events = events;
@@ -193,6 +199,7 @@ async fn deploy_to(
             agent: &reached.agent,
             kind: &reached.kind,
             engine: &engine,
+            secrets: &secrets,
             events: &events,
         };
         deploy::run(&deployment, &options).await
@@ -204,7 +211,14 @@ async fn deploy_to(
     match ended {
         None => {
             view.clear();
-            Err(Failure::interrupted().hint("builds were stopped; what the device ran goes on"))
+            let failure =
+                Failure::interrupted().hint("builds were stopped; what the device ran goes on");
+            Err(match secrets.clear().await {
+                Ok(()) => failure,
+                Err(error) => failure.hint(format!(
+                    "build secrets may still be on the device, the next push to it removes them: {error}"
+                )),
+            })
         }
         Some((outcome, drawn)) => {
             drawn?;
@@ -311,8 +325,12 @@ impl From<DeployError> for Failure {
         };
         let kind = match &error {
             DeployError::Agent(_) => Kind::Deploy,
-            DeployError::Engine(_) | DeployError::NoEngine { .. } => Kind::Device,
-            DeployError::Contexts(_) | DeployError::BuildSecrets { .. } => Kind::Project,
+            DeployError::Engine(_)
+            | DeployError::NoEngine { .. }
+            | DeployError::SecretStore(OpenError::Engine(_)) => Kind::Device,
+            DeployError::Contexts(_)
+            | DeployError::BuildSecrets { .. }
+            | DeployError::Secrets { .. } => Kind::Project,
             DeployError::Builds { failed, .. } => {
                 // A device that went away in the middle is not a project that cannot be built.
                 let gone = failed.iter().all(|failure| {
@@ -323,7 +341,9 @@ impl From<DeployError> for Failure {
                 });
                 if gone { Kind::Device } else { Kind::Build }
             }
-            DeployError::Busy { .. } | DeployError::Lock { .. } => Kind::Other,
+            DeployError::Busy { .. }
+            | DeployError::Lock { .. }
+            | DeployError::SecretStore(OpenError::State(_)) => Kind::Other,
             DeployError::Services { .. } | DeployError::Stuck { .. } | DeployError::Overtaken => {
                 Kind::Deploy
             }

@@ -14,7 +14,7 @@ use crate::{
 /// Variants that are being learnt at one time.
 const MOST_PROBES: usize = 64;
 
-/// List the devices in the local network as they answer.
+/// Lists the devices in the local network as they answer
 ///
 /// Simulated devices of this machine are among them. Ends by itself when no more answers arrive. Needs no root.
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::{BuildEvent, BuildRequest, EngineError, ImageRef, Progress},
-    project::{BuildSpec, context::BuildContext},
+    project::{BuildSpec, context::BuildContext, metadata::SecretFiles},
 };
 
 /// Images that are built or pulled at once.
@@ -30,8 +30,25 @@ pub(super) struct Ready {
     pub(super) fresh: bool,
 }
 
-/// Makes all images. What was built is recorded at once, so that it is not lost when a sibling fails.
+/// Makes all images. Build secrets are on the device while they are made and no longer, however that ends.
 pub(super) async fn all(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    record: &mut Record,
+    jobs: Vec<(ServicePlan, Job)>,
+) -> Result<Vec<Ready>, DeployError> {
+    let secret = |job: &Job| matches!(job, Job::Build { secrets, .. } if !secrets.is_empty());
+    if jobs.iter().any(|(_, job)| secret(job)) {
+        let opened = deployment.secrets.open().await;
+        opened.map_err(DeployError::SecretStore)?;
+    }
+    let ready = images(deployment, options, record, jobs).await;
+    deployment.clear_secrets().await;
+    ready
+}
+
+/// What was built is recorded at once, so that it is not lost when a sibling fails.
+async fn images(
     deployment: &Deployment<'_>,
     options: &Options<'_>,
     record: &mut Record,
@@ -111,13 +128,30 @@ async fn one(
                 record: None,
             }
         }
-        Job::Build { spec, context } => {
-            build(deployment, options, service, (spec, *context)).await?
+        Job::Build {
+            spec,
+            context,
+            secrets,
+        } => {
+            let volumes = volumes(deployment, &secrets).await;
+            let volumes = volumes.map_err(|error| (error, Vec::new()))?;
+            build(deployment, options, service, (spec, *context, volumes)).await?
         }
     };
     let image = done.image.clone();
     deployment.events.step(&service.name, Step::Ready { image });
     Ok(done)
+}
+
+/// What a build mounts to see its secrets.
+async fn volumes(
+    deployment: &Deployment<'_>,
+    secrets: &SecretFiles,
+) -> Result<Vec<String>, EngineError> {
+    if secrets.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![deployment.secrets.put(secrets).await?])
 }
 
 async fn pull(
@@ -152,7 +186,7 @@ async fn build(
     deployment: &Deployment<'_>,
     options: &Options<'_>,
     service: &ServicePlan,
-    (spec, context): (BuildSpec, BuildContext),
+    (spec, context, volumes): (BuildSpec, BuildContext, Vec<String>),
 ) -> Result<Done, Failed> {
     let engine = deployment.engine;
     let request = BuildRequest {
@@ -168,6 +202,7 @@ async fn build(
         cache_from: spec.cache_from,
         no_cache: options.no_cache,
         pull: options.pull,
+        volumes,
         registry_config: Some(options.registry.config_header()),
     };
     let (digest, base_images, total) = (

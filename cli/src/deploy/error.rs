@@ -2,7 +2,12 @@
 
 use std::io;
 
-use crate::{agent::AgentError, engine::EngineError, project::context::ContextError};
+use super::OpenError;
+use crate::{
+    agent::AgentError,
+    engine::EngineError,
+    project::{context::ContextError, metadata::SecretError},
+};
 
 /// A deployment that did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +40,26 @@ pub enum DeployError {
     },
     /// A service asks for build secrets.
     #[error(
-        "the build of `{service}` needs secrets, which this device's engine cannot give to a build"
+        "the build of `{service}` needs secrets, which only balenaEngine can give to a build; this device's engine is {engine}"
     )]
     BuildSecrets {
         /// The service.
         service: String,
+        /// The engine's name and version.
+        engine: String,
     },
+    /// Build secrets cannot be read.
+    #[error("the secrets of `{service}` cannot be given to its build")]
+    Secrets {
+        /// The service.
+        service: String,
+        /// The reason.
+        #[source]
+        source: SecretError,
+    },
+    /// Build secrets cannot be kept track of, so that none are sent.
+    #[error("cannot keep track of the build secrets")]
+    SecretStore(#[source] OpenError),
     /// Another push to the device is under way.
     #[error("another push to this device is under way{}", holder(*.pid))]
     Busy {

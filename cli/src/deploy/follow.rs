@@ -11,14 +11,14 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::agent::{Agent, AgentError, Kind, LogItem, LogStream};
+use crate::agent::{Agent, AgentError, Kind, LogItem, LogQuery, LogStream};
 
 /// Delay before the first new attempt; it doubles up to the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(15);
 
-/// Lines of each service that our agent is asked to repeat after a gap.
-const REPEATED: u32 = 1000;
+/// Past lines that our agent is asked to repeat after a gap: as many as it gives at most.
+const REPEATED: u32 = 10_000;
 
 /// Lines that wait for a slow terminal; the device is read no faster.
 const WAITING: usize = 256;
@@ -26,12 +26,10 @@ const WAITING: usize = 256;
 /// What is followed.
 #[derive(Debug)]
 pub struct Follow {
-    /// Lines of each service that are shown before the new ones; our agent only.
-    pub tail: Option<u32>,
+    /// What our agent is asked for; a reference device tells all.
+    pub query: LogQuery,
     /// A stream that is open already.
     pub open: Option<LogStream>,
-    /// End when the device has told the past lines, instead of waiting for new ones.
-    pub once: bool,
 }
 
 /// Something that happened to the log.
@@ -55,12 +53,11 @@ pub enum LogEvent {
         /// Whether the lines of the gap are told, too.
         gapless: bool,
     },
+    /// More was written in the gap than the device kept: lines between the last one and the next one are missing.
+    Missing,
 }
 
-/// How long a device that tells past lines may be silent before they count as told.
-const SILENCE: Duration = Duration::from_millis(500);
-
-/// Follows the log until the receiver is dropped, or until the past lines are told with `once`.
+/// Follows the log until the receiver is dropped, or until the past lines are told where only these are wanted.
 ///
 /// # Errors
 /// Only when the log could not be opened the first time.
@@ -74,23 +71,15 @@ pub async fn follow(
     let mut seen = Seen::default();
     let mut stream = match follow.open {
         Some(stream) => stream,
-        None => open(agent, ours, follow.tail).await?,
+        None => open(agent, ours, &follow.query).await?,
     };
     let mut delay = FIRST_DELAY;
     loop {
         let opened = Instant::now();
         let reason = loop {
-            let next = stream.next();
-            let item = if follow.once {
-                match tokio::time::timeout(SILENCE, next).await {
-                    Ok(item) => item,
-                    Err(_) => return Ok(()),
-                }
-            } else {
-                tokio::select! {
-                    item = next => item,
-                    () = events.closed() => return Ok(()),
-                }
+            let item = tokio::select! {
+                item = stream.next() => item,
+                () = events.closed() => return Ok(()),
             };
             let event = match item {
                 Ok(Some(LogItem::Line(line))) if seen.is_new(&line) => LogEvent::Line(line),
@@ -102,24 +91,25 @@ pub async fn follow(
                 Ok(None) => break None,
                 Err(error) => break Some(error),
             };
+            if ours && seen.hole() && events.send(LogEvent::Missing).await.is_err() {
+                return Ok(());
+            }
             if events.send(event).await.is_err() {
                 return Ok(());
             }
         };
-        if follow.once {
+        if follow.query.once {
             return reason.map_or(Ok(()), Err);
         }
         if opened.elapsed() > LONGEST_DELAY {
             delay = FIRST_DELAY;
         }
-        let Some(again) = reopen(
-            agent,
-            (ours, seen.repeated()),
-            (reason, &mut delay),
-            &events,
-        )
-        .await
-        else {
+        let query = LogQuery {
+            tail: seen.repeated(),
+            ..follow.query.clone()
+        };
+        let again = reopen(agent, (ours, &query), (reason, &mut delay), &events).await;
+        let Some(again) = again else {
             return Ok(());
         };
         seen.gap();
@@ -130,7 +120,7 @@ pub async fn follow(
 /// Tries until the log is open again; `None` when nobody listens any more.
 async fn reopen(
     agent: &Agent,
-    (ours, repeated): (bool, Option<u32>),
+    (ours, query): (bool, &LogQuery),
     (mut reason, delay): (Option<AgentError>, &mut Duration),
     events: &mpsc::Sender<LogEvent>,
 ) -> Option<LogStream> {
@@ -143,11 +133,11 @@ async fn reopen(
             () = events.closed() => return None,
         }
         *delay = (*delay * 2).min(LONGEST_DELAY);
-        match open(agent, ours, repeated).await {
+        match open(agent, ours, query).await {
             Ok(stream) => {
                 events
                     .send(LogEvent::Back {
-                        gapless: ours && repeated.is_some(),
+                        gapless: ours && query.tail.is_some(),
                     })
                     .await
                     .ok()?;
@@ -164,9 +154,9 @@ pub fn channel() -> (mpsc::Sender<LogEvent>, mpsc::Receiver<LogEvent>) {
     mpsc::channel(WAITING)
 }
 
-async fn open(agent: &Agent, ours: bool, tail: Option<u32>) -> Result<LogStream, AgentError> {
+async fn open(agent: &Agent, ours: bool, query: &LogQuery) -> Result<LogStream, AgentError> {
     if ours {
-        agent.logs(tail).await
+        agent.logs(query).await
     } else {
         agent.reference_logs().await
     }
@@ -179,6 +169,10 @@ async fn open(agent: &Agent, ours: bool, tail: Option<u32>) -> Result<LogStream,
 struct Seen {
     first: Option<i64>,
     gaps: bool,
+    /// There was a gap, and nothing that was repeated since is known from before it.
+    open: bool,
+    /// A new line came while that was so.
+    hole: bool,
     last: BTreeMap<Option<String>, Last>,
     /// Lines up to these may be repeated.
     before_gap: BTreeMap<Option<String>, Last>,
@@ -200,7 +194,13 @@ impl Seen {
     /// The connection was lost: from now on lines may come again.
     fn gap(&mut self) {
         self.gaps = true;
+        self.open = self.first.is_some();
         self.before_gap.clone_from(&self.last);
+    }
+
+    /// Whether lines are missing before the new one. Says so once for each gap.
+    fn hole(&mut self) -> bool {
+        std::mem::take(&mut self.hole)
     }
 
     /// How many past lines of each service fill a gap. Without a line that was seen there is nothing to count from.
@@ -218,11 +218,14 @@ impl Seen {
         if let Some(last) = self.before_gap.get(service) {
             let known = timestamp == last.timestamp && last.messages.contains(&message);
             if timestamp < last.timestamp || known {
+                self.open = false;
                 return false;
             }
         } else if self.gaps && self.first.is_some_and(|first| timestamp < first) {
+            self.open = false;
             return false;
         }
+        self.hole |= std::mem::take(&mut self.open);
         let first = self.first.map_or(timestamp, |first| first.min(timestamp));
         self.first = Some(first);
         if self.last.len() < MOST_SERVICES || self.last.contains_key(service) {
@@ -299,11 +302,31 @@ mod tests {
                 "{service} {message}"
             );
         }
+        assert!(!seen.hole());
         assert_eq!(Seen::default().repeated(), None);
         assert_eq!(seen.repeated(), Some(REPEATED));
         // A second gap counts from what was seen after the first.
         seen.gap();
         assert!(!seen.is_new(&line("web", "e", 3)));
         assert!(seen.is_new(&line("web", "f", 3)));
+    }
+
+    #[test]
+    fn a_gap_that_the_device_cannot_fill_is_a_hole_and_told_once() {
+        let mut seen = Seen::default();
+        assert!(seen.is_new(&line("web", "a", 1)));
+        assert!(!seen.hole());
+        seen.gap();
+        assert!(seen.is_new(&LogLine::greeting()));
+        assert!(!seen.hole());
+        assert!(seen.is_new(&line("web", "x", 90)));
+        assert!(seen.hole());
+        assert!(seen.is_new(&line("web", "y", 91)));
+        assert!(!seen.hole());
+        // Nothing was seen before this one, so nothing can be missing.
+        let mut seen = Seen::default();
+        seen.gap();
+        assert!(seen.is_new(&line("web", "a", 1)));
+        assert!(!seen.hole());
     }
 }

@@ -9,7 +9,7 @@ use agent_api::log::LogLine;
 use tokio::time::timeout;
 
 use super::{Event, Events};
-use crate::agent::{Agent, AgentError, Kind, LogItem, LogStream};
+use crate::agent::{Agent, AgentError, Kind, LogItem, LogQuery, LogStream};
 
 /// Lines that are kept of each service.
 const KEPT: usize = 20;
@@ -32,7 +32,7 @@ impl LogTap {
     /// still be deployed to.
     pub(super) async fn open(agent: &Agent, kind: &Kind) -> Self {
         let stream: Result<LogStream, AgentError> = match kind {
-            Kind::Ours(_) => agent.logs(None).await,
+            Kind::Ours(_) => agent.logs(&LogQuery::default()).await,
             Kind::Reference { .. } => agent.reference_logs().await,
         };
         Self {

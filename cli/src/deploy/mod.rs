@@ -16,6 +16,7 @@ mod plan;
 mod prepare;
 mod record;
 mod run;
+mod secrets;
 mod settle;
 mod target;
 
@@ -27,3 +28,4 @@ pub use follow::{Follow, LogEvent, channel as log_channel, follow};
 pub use lock::PushLock;
 pub use plan::{Facts, ImageSource, Plan, ServicePlan, image_name, plan, target_body};
 pub use run::{Deployment, Options, Outcome, run};
+pub use secrets::{OpenError, SecretStore};

@@ -14,6 +14,7 @@ use crate::{
     project::{
         BuildSpec,
         context::{BuildContext, ContextError, ContextRequest, prepare},
+        metadata::SecretFiles,
     },
 };
 
@@ -27,11 +28,43 @@ pub(super) enum Job {
     Build {
         spec: BuildSpec,
         context: Box<BuildContext>,
+        secrets: SecretFiles,
     },
     /// To be taken from a registry, or from the engine where it has it.
     Pull(ImageRef),
     /// The device has it: its id, and the digest it was built from.
     Keep { image: String },
+}
+
+/// Reads the secrets of all services that are built. An engine that would not give them to a build is told apart before anything
+/// is sent to it.
+async fn secrets(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    services: &[ServicePlan],
+) -> Result<BTreeMap<String, SecretFiles>, DeployError> {
+    let mut all = BTreeMap::new();
+    let mut able = false;
+    for service in services {
+        let secrets = options.metadata.build_secrets(&service.name);
+        if secrets.is_empty() || matches!(service.source, ImageSource::Registry(_)) {
+            continue;
+        }
+        let service = service.name.clone();
+        if !able {
+            let make = deployment.engine.make().await?;
+            if !make.mounts_in_builds {
+                let engine = make.name;
+                return Err(DeployError::BuildSecrets { service, engine });
+            }
+            able = true;
+        }
+        match SecretFiles::read(&secrets) {
+            Ok(files) => drop(all.insert(service, files)),
+            Err(source) => return Err(DeployError::Secrets { service, source }),
+        }
+    }
+    Ok(all)
 }
 
 /// Reads all contexts. Mistakes in several services are told together.
@@ -52,11 +85,6 @@ pub(super) async fn contexts(
         let ImageSource::Build(build) = &service.source else {
             continue;
         };
-        if !options.metadata.build_secrets(&service.name).is_empty() {
-            return Err(DeployError::BuildSecrets {
-                service: service.name.clone(),
-            });
-        }
         let mut build = build.clone();
         // What the service's own file says wins over what the project's metadata says for all.
         for (name, value) in options.metadata.build_arguments(&service.name) {
@@ -139,12 +167,19 @@ pub(super) async fn decide(
     record: &Record,
     services: Vec<ServicePlan>,
 ) -> Result<Vec<(ServicePlan, Job)>, DeployError> {
+    let mut secrets = secrets(deployment, options, &services).await?;
     let mut contexts = contexts(deployment, options, &services).await?;
     let jobs = services.into_iter().map(|service| {
         let prepared = contexts.remove(&service.name);
+        let secrets = secrets.remove(&service.name).unwrap_or_default();
         async move {
             let job = match (prepared, &service.source) {
-                (Some((spec, context)), _) => {
+                (Some((spec, mut context)), _) => {
+                    if !secrets.is_empty() {
+                        let sealed = deployment.secrets.seal(&secrets, &context.digest);
+                        context.digest =
+                            sealed.map_err(|error| DeployError::SecretStore(error.into()))?;
+                    }
                     let known = record.images.get(&service.image.to_string());
                     let known = known.filter(|known| known.digest == context.digest);
                     match (known, options.no_cache || options.pull) {
@@ -158,6 +193,7 @@ pub(super) async fn decide(
                         _ => Job::Build {
                             spec,
                             context: Box::new(context),
+                            secrets,
                         },
                     }
                 }

@@ -5,9 +5,11 @@ use std::path::Path;
 use super::{
     DeployError, Event, Events, Facts, ServiceFailure, ServiceOutcome, build,
     changes::{compare, of_report},
+    error::chain,
     logs::LogTap,
     plan, prepare,
     record::{Deployed, Record, path_of},
+    secrets::SecretStore,
     target, target_body,
 };
 use crate::{
@@ -31,6 +33,8 @@ pub struct Deployment<'a> {
     pub kind: &'a Kind,
     /// The device's engine.
     pub engine: &'a Engine,
+    /// The build secrets on the device. [`SecretStore::clear`] is for whoever drops the future of [`run`].
+    pub secrets: &'a SecretStore,
     /// Where events go.
     pub events: &'a Events,
 }
@@ -46,7 +50,7 @@ pub struct Options<'a> {
     pub multi_dockerignore: bool,
     /// Credentials for registries.
     pub registry: &'a RegistrySecrets,
-    /// The project's build variables.
+    /// The project's build variables and build secrets.
     pub metadata: &'a Metadata,
     /// Folder of the records of what was built.
     pub builds: &'a Path,
@@ -86,9 +90,20 @@ impl Deployment<'_> {
             }));
         }
     }
+
+    /// Removes build secrets from the device; what cannot be removed now is left to the next push.
+    pub(super) async fn clear_secrets(&self) {
+        if let Err(error) = self.secrets.clear().await {
+            let error = chain(&error);
+            self.events.send(Event::Warning(crate::project::Warning {
+                at: None,
+                message: format!("build secrets may still be on the device, the next push to it removes them: {error}"),
+            }));
+        }
+    }
 }
 
-/// Deploys. Everything is done in this future: dropping it ends all of it.
+/// Deploys. Everything is done in this future: dropping it ends all of it, and leaves build secrets to [`SecretStore::clear`].
 ///
 /// # Errors
 /// See [`DeployError`]. What the device ran before goes on unless it has been handed its new target.
@@ -106,6 +121,7 @@ pub async fn run(
     for warning in &deployment.project.warnings {
         deployment.events.send(Event::Warning(warning.clone()));
     }
+    deployment.clear_secrets().await;
     let mut record = Record::load(&path_of(options.builds, deployment.key));
     let jobs = prepare::decide(deployment, options, &record, plan.services.clone())
         .await

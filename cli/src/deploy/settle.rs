@@ -1,6 +1,6 @@
 //! Reading our agent's reports: is the device where it should be, and what is new? Pure.
 
-use agent_api::os::{ApplyState, Report};
+use agent_api::os::{ApplyState, ENGINE_AWAY, Report};
 
 use super::{
     Event, ServiceFailure, Step,
@@ -14,6 +14,8 @@ pub(super) enum Verdict {
     Working,
     /// Something went wrong; the agent tries again.
     Failing,
+    /// The agent has lost its engine, which may be about to come back.
+    EngineAway,
     /// Everything is done.
     Settled,
     /// Somebody else gave the device another target.
@@ -88,10 +90,20 @@ impl Settling {
         self.waiting = report.waiting;
         let verdict = match report.state {
             ApplyState::Applied => Verdict::Settled,
+            ApplyState::Failing if self.engine_away() => Verdict::EngineAway,
             ApplyState::Failing => Verdict::Failing,
             ApplyState::Applying | ApplyState::Unknown => Verdict::Working,
         };
         (verdict, events)
+    }
+
+    /// Whether that is all that is wrong.
+    fn engine_away(&self) -> bool {
+        self.failures.is_empty()
+            && self
+                .faults
+                .iter()
+                .any(|fault| fault.starts_with(ENGINE_AWAY))
     }
 
     pub(super) fn waiting(&self) -> Option<&str> {
@@ -193,5 +205,16 @@ mod tests {
             &[("web", "Installing", None)],
         ));
         assert_eq!(settling.failures()[0].reason, "no such image");
+    }
+
+    #[test]
+    fn an_engine_that_is_away_is_no_failure_of_a_service() {
+        let mut settling = Settling::new(1, Vec::new());
+        let mut away = report(1, ApplyState::Failing, &[("web", "Running", None)]);
+        away.faults = vec![format!("{ENGINE_AWAY}: refused")];
+        assert_eq!(settling.note(away).0, Verdict::EngineAway);
+        let mut other = report(1, ApplyState::Failing, &[]);
+        other.faults = vec!["cannot create a network".to_owned()];
+        assert_eq!(settling.note(other).0, Verdict::Failing);
     }
 }

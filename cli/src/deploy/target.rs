@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// How long a device that reports a failure may still get over it by itself: a port that is about to become free, …
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long a device may be away in the middle of a deployment.
+/// How long a device, or its engine, may be away in the middle of a deployment.
 const AWAY: Duration = Duration::from_secs(30);
 
 /// Between two questions to a reference device, which tells nothing by itself.
@@ -51,17 +51,21 @@ pub(super) async fn ours(
     let generation = agent.put_target(target_body(None, plan)).await?.generation;
     deployment.events.send(Event::Applying);
     let mut settling = Settling::new(generation, before.clone());
-    let mut failing = None;
+    let mut failing: Option<Instant> = None;
+    let mut away = None;
+    // While the device tries again, it may still get over what failed.
+    let mut working = true;
     let mut patience = Instant::now() + PATIENCE;
     loop {
-        let fails_at = failing.unwrap_or(patience);
+        let fails = if working { away } else { failing.or(away) };
+        let fails_at = fails.unwrap_or(patience);
         let report = tokio::select! {
             report = reports.next() => report,
             line = tap.next() => {
                 tap.note(line, deployment.events);
                 continue;
             }
-            () = sleep_until(fails_at), if failing.is_some() => {
+            () = sleep_until(fails_at), if fails.is_some() => {
                 return Err(failed(deployment, tap, &settling).await);
             }
             () = sleep_until(patience) => {
@@ -78,8 +82,12 @@ pub(super) async fn ours(
         for event in told {
             deployment.events.send(event);
         }
+        working = matches!(verdict, Verdict::Working);
         match verdict {
-            Verdict::Working => {}
+            Verdict::Working => away = None,
+            Verdict::EngineAway => {
+                away.get_or_insert(Instant::now() + AWAY);
+            }
             Verdict::Failing => {
                 failing.get_or_insert(Instant::now() + GRACE);
             }

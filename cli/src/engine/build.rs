@@ -8,12 +8,8 @@ use hyper::{
 };
 use serde_json::json;
 
-use super::{
-    BuildEvent, Engine, EngineError, Output,
-    client::{encode_query, words},
-    upload, vigil,
-};
-use crate::transport::{Answer, Limits, LineStream};
+use super::{BuildEvent, Engine, EngineError, Output, client::words, upload, vigil};
+use crate::transport::{Answer, Limits, LineStream, encode_query};
 
 /// Bytes of one message of a build.
 const MESSAGE_LIMIT: usize = 4 << 20;
@@ -43,6 +39,8 @@ pub struct BuildRequest {
     pub no_cache: bool,
     /// Fetch base images even when the engine has them.
     pub pull: bool,
+    /// `host path:path in the build:ro`; only of use where [`Make::mounts_in_builds`](super::Make) is true.
+    pub volumes: Vec<String>,
     /// Value of `X-Registry-Config`: base64 JSON of credentials by registry. Secret.
     pub registry_config: Option<String>,
 }
@@ -71,6 +69,10 @@ impl BuildRequest {
             ("dockerfile", self.dockerfile.clone()),
             ("target", self.target.clone()),
             ("shmsize", self.shm_size.map(|bytes| bytes.to_string())),
+            (
+                "volumes",
+                (!self.volumes.is_empty()).then(|| json!(self.volumes).to_string()),
+            ),
         ];
         let mut query: Vec<String> = parameters
             .into_iter()
@@ -264,14 +266,15 @@ mod tests {
             cache_from: vec!["redis:7".to_owned()],
             no_cache: true,
             pull: true,
-            registry_config: Some("secret".to_owned()),
+            volumes: vec!["/v/_data:/run/secrets:ro".to_owned()],
+            registry_config: Some("e30hidden".to_owned()),
         };
         let path = request.path();
-        assert!(path.ends_with("&nocache=true&forcerm=true&pull=true&buildargs=%7B%22A%22%3A%22b%26c%3Dd%22%7D&dockerfile=Dockerfile.%C3%A9%20%2B&target=run&shmsize=1024&extrahosts=a%3A1.2.3.4&extrahosts=b%3A%3A%3A1"), "{path}");
+        assert!(path.ends_with("&nocache=true&forcerm=true&pull=true&buildargs=%7B%22A%22%3A%22b%26c%3Dd%22%7D&dockerfile=Dockerfile.%C3%A9%20%2B&target=run&shmsize=1024&volumes=%5B%22%2Fv%2F_data%3A%2Frun%2Fsecrets%3Aro%22%5D&extrahosts=a%3A1.2.3.4&extrahosts=b%3A%3A%3A1"), "{path}");
         assert!(
             path.starts_with("/build?cachefrom=%5B%22redis%3A7%22%5D&labels=%7B"),
             "{path}"
         );
-        assert!(!path.contains("secret"));
+        assert!(!path.contains("hidden"));
     }
 }

@@ -4,7 +4,7 @@ use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 
 use super::{EngineError, ImageRef};
-use crate::transport::{Answer, Body, Endpoint, Http, Limits, empty};
+use crate::transport::{Answer, Body, Endpoint, Http, Limits, empty, encode_path, encode_query};
 
 /// The container engine of one device. Clones share connections.
 #[derive(Debug, Clone)]
@@ -93,7 +93,7 @@ impl Engine {
         })
     }
 
-    fn read<T: for<'a> Deserialize<'a>>(
+    pub(super) fn read<T: for<'a> Deserialize<'a>>(
         &self,
         operation: &str,
         body: &[u8],
@@ -117,30 +117,4 @@ pub(super) fn words(body: &[u8]) -> String {
         return "no reason was given".to_owned();
     }
     text.chars().take(LONGEST).collect()
-}
-
-/// Escapes a value of a query, as HTML forms do it, but with `%20` for a blank.
-pub(super) fn encode_query(text: &str) -> String {
-    encode(text, b"-_.~*")
-}
-
-/// Escapes an image reference for a path; its slashes and colons stay, as engines expect it.
-fn encode_path(text: &str) -> String {
-    encode(text, b"-_.~/:@")
-}
-
-fn encode(text: &str, kept: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            for half in [byte >> 4, byte & 15] {
-                let digit = char::from_digit(u32::from(half), 16).unwrap_or('0');
-                out.push(digit.to_ascii_uppercase());
-            }
-        }
-    }
-    out
 }

@@ -11,7 +11,9 @@
 mod build;
 mod client;
 mod error;
+mod files;
 mod image;
+mod make;
 mod output;
 mod pull;
 mod upload;
@@ -21,5 +23,6 @@ pub use build::{BuildRequest, Progress};
 pub use client::Engine;
 pub use error::EngineError;
 pub use image::ImageRef;
+pub use make::Make;
 pub use output::{BuildEvent, Output};
 pub use pull::PullEvent;

@@ -4,12 +4,8 @@ use std::collections::BTreeMap;
 
 use hyper::{Method, header::HeaderValue};
 
-use super::{
-    BuildEvent, Engine, EngineError, ImageRef, Output,
-    client::{encode_query, words},
-    vigil,
-};
-use crate::transport::{Limits, LineStream, empty};
+use super::{BuildEvent, Engine, EngineError, ImageRef, Output, client::words, vigil};
+use crate::transport::{Limits, LineStream, empty, encode_query};
 
 /// Bytes of one message of a pull.
 const MESSAGE_LIMIT: usize = 1 << 20;

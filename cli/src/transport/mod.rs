@@ -7,12 +7,14 @@
 
 mod connect;
 mod error;
+mod escape;
 mod http;
 mod line_stream;
 mod lines;
 
 pub use connect::Endpoint;
 pub use error::TransportError;
+pub use escape::{encode_path, encode_query};
 pub use http::{Answer, Body, Http, Limits, Stream, empty, full};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};

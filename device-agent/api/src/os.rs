@@ -10,7 +10,8 @@
 //!
 //! Query of `/os/v1/logs`: `tail=N` first replays the last N lines that the engine and the agent kept (at most 10,000,
 //! 8 MiB); `service=NAME`, repeatable, leaves out other services; `system=true|false` says whether the agent's own lines
-//! are wanted (unless given: yes, but not beside `service`). A line of more than 64 KiB ends with `[... N bytes cut]`. A
+//! are wanted (unless given: yes, but not beside `service`); `service=` without a name wants no service's lines; `follow=false`
+//! ends the answer after the replayed lines. A line of more than 64 KiB ends with `[... N bytes cut]`. A
 //! client that reads too slowly gets the system line `N lines dropped` where they would have been.
 //!
 //! Errors are [`Problem`] with a fitting HTTP status.
@@ -111,6 +112,9 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,
 }
+
+/// How the fault of an engine that does not answer begins; the agent goes on as soon as the engine is back.
+pub const ENGINE_AWAY: &str = "the engine is away";
 
 /// Whether the device is where its target wants it to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -147,6 +147,8 @@ struct LogQuery {
     tail: usize,
     services: Vec<String>,
     system: Option<bool>,
+    /// End after the past lines.
+    once: bool,
 }
 
 impl LogQuery {
@@ -162,6 +164,12 @@ impl LogQuery {
                         .min(MAX_TAIL);
                 }
                 "service" => query.services.push(value),
+                "follow" => {
+                    let follow: bool = value
+                        .parse()
+                        .map_err(|_| format!("follow: `{value}` is neither true nor false"))?;
+                    query.once = !follow;
+                }
                 "system" => {
                     query.system = Some(
                         value
@@ -197,6 +205,9 @@ pub(super) async fn logs(
     append(&LogLine::greeting(), &mut first);
     for line in &past {
         taste.append(&line.text, &mut first);
+    }
+    if query.once {
+        return ndjson(stream::once(std::future::ready(Ok(Bytes::from(first)))));
     }
     ndjson(tail(Tail {
         first,
@@ -280,6 +291,9 @@ mod tests {
         assert_eq!(asked.services, ["a", "b"]);
         assert!(query(&[("tail", "-1")]).is_err());
         assert!(query(&[("system", "maybe")]).is_err());
+        assert!(!asked.once);
+        assert!(query(&[("follow", "false")]).unwrap().once);
+        assert!(query(&[("follow", "never")]).is_err());
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Reconciler {
             Link::Down(reason) => {
                 // What failed may have failed for this reason alone.
                 self.failures.clear();
-                self.publish_fault(format!("the engine is away: {reason}"));
+                self.publish_fault(format!("{}: {reason}", agent_api::os::ENGINE_AWAY));
                 return Next::Wait(None);
             }
         };

@@ -120,7 +120,7 @@ impl Settings {
     pub fn load(arguments: &RunArguments) -> Result<Self, SettingsError> {
         let mut faults = Vec::new();
         let config = ConfigJson::load(&arguments.config_json, &mut faults);
-        let facts = device_facts(arguments, &config, &mut faults)?;
+        let facts = device_facts(arguments, &config)?;
         let port = facts.listen_port;
         let listen = if arguments.listen.is_empty() {
             let address = arguments
@@ -164,28 +164,16 @@ impl Settings {
 fn device_facts(
     arguments: &RunArguments,
     config: &ConfigJson,
-    faults: &mut Vec<String>,
 ) -> Result<DeviceFacts, SettingsError> {
-    // A flag that is wrong is its writer's to correct. A file that is wrong must not make a device unreachable.
-    let mut usable = |key: &str, value: &Option<String>, fits: fn(&str) -> bool| {
-        let value = value.clone()?;
-        if !fits(&value) {
-            faults.push(format!(
-                "config.json: `{key}` is ignored: `{value}` is not one"
-            ));
-        }
-        fits(&value).then_some(value)
-    };
-    let configured_uuid = usable("uuid", &config.uuid, identity::is_uuid);
-    let configured_hostname = usable("hostname", &config.hostname, identity::is_hostname);
     let uuid = identity::uuid(
-        arguments.uuid.as_deref().or(configured_uuid.as_deref()),
+        arguments.uuid.as_deref().or(config.uuid.as_deref()),
         &arguments.state_dir,
     )?;
-    let hostname = match &arguments.hostname {
+    // Only a flag can be wrong here, and is its writer's to correct: config.json was looked at when it was read.
+    let hostname = match arguments.hostname.as_ref().or(config.hostname.as_ref()) {
         Some(name) if identity::is_hostname(name) => name.clone(),
         Some(name) => return Err(SettingsError::Hostname(name.clone())),
-        None => configured_hostname.unwrap_or_else(|| uuid.chars().take(7).collect()),
+        None => uuid.chars().take(7).collect(),
     };
     let machine = host::machine();
     let on_boot = host::device_type_json(&arguments.device_type_json);

@@ -14,13 +14,14 @@ const UUID_PREFIX: usize = 7;
 /// Hex digits of the longest uuid in use.
 const UUID_LONGEST: usize = 62;
 
-/// A device as a person names it.
+/// A device as a person names it. Displayed as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
     /// What names the device.
     pub target: Target,
     /// Port of the agent's API, where it was given.
     pub port: Option<u16>,
+    typed: String,
 }
 
 /// What names the device.
@@ -54,68 +55,16 @@ impl Selector {
     /// # Errors
     /// [`InvalidSelector`] says which part cannot be.
     pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
+        let typed = text.trim();
         let invalid = |because| InvalidSelector {
             text: text.to_owned(),
             because,
         };
-        let trimmed = text.trim();
-        if trimmed.is_empty() {
-            return Err(invalid("it is empty"));
-        }
-        if let Some(rest) = trimmed.strip_prefix('[') {
-            let (inside, after) = rest
-                .split_once(']')
-                .ok_or_else(|| invalid("the closing bracket is missing"))?;
-            let (ip, scope) = ipv6(inside)
-                .ok_or_else(|| invalid("only an IPv6 address may stand in brackets"))?;
-            let port = match after.strip_prefix(':') {
-                Some(digits) => Some(
-                    port(digits)
-                        .ok_or_else(|| invalid("the port is not a number from 1 to 65535"))?,
-                ),
-                None if after.is_empty() => None,
-                None => return Err(invalid("only `:port` may follow the bracket")),
-            };
-            return Ok(Self {
-                target: Target::Ip {
-                    ip: IpAddr::V6(ip),
-                    scope,
-                },
-                port,
-            });
-        }
-        if let Some((ip, scope)) = ipv6(trimmed) {
-            return Ok(Self {
-                target: Target::Ip {
-                    ip: IpAddr::V6(ip),
-                    scope,
-                },
-                port: None,
-            });
-        }
-        let (host, port) = match trimmed.split_once(':') {
-            Some((host, digits)) => (
-                host,
-                Some(
-                    port(digits)
-                        .ok_or_else(|| invalid("the port is not a number from 1 to 65535"))?,
-                ),
-            ),
-            None => (trimmed, None),
-        };
-        if let Ok(ip) = host.parse() {
-            return Ok(Self {
-                target: Target::Ip {
-                    ip: IpAddr::V4(ip),
-                    scope: None,
-                },
-                port,
-            });
-        }
-        let label = label(host).map_err(invalid)?;
+        let (target, port) = parts(typed).map_err(invalid)?;
         Ok(Self {
-            target: Target::Label(label),
+            target,
             port,
+            typed: typed.to_owned(),
         })
     }
 
@@ -162,6 +111,45 @@ impl Selector {
             Target::Label(_) | Target::Ip { .. } => None,
         }
     }
+}
+
+/// What names the device, and the port behind it.
+fn parts(text: &str) -> Result<(Target, Option<u16>), &'static str> {
+    const PORT: &str = "the port is not a number from 1 to 65535";
+    let v6 = |(ip, scope)| Target::Ip {
+        ip: IpAddr::V6(ip),
+        scope,
+    };
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (inside, after) = rest
+            .split_once(']')
+            .ok_or("the closing bracket is missing")?;
+        let address = ipv6(inside).ok_or("only an IPv6 address may stand in brackets")?;
+        let port = match after.strip_prefix(':') {
+            Some(digits) => Some(port(digits).ok_or(PORT)?),
+            None if after.is_empty() => None,
+            None => return Err("only `:port` may follow the bracket"),
+        };
+        return Ok((v6(address), port));
+    }
+    if let Some(address) = ipv6(text) {
+        return Ok((v6(address), None));
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, digits)) => (host, Some(port(digits).ok_or(PORT)?)),
+        None => (text, None),
+    };
+    let target = match host.parse() {
+        Ok(ip) => Target::Ip {
+            ip: IpAddr::V4(ip),
+            scope: None,
+        },
+        Err(_) => Target::Label(label(host)?),
+    };
+    Ok((target, port))
 }
 
 fn port(digits: &str) -> Option<u16> {
@@ -219,21 +207,7 @@ impl FromStr for Selector {
 
 impl fmt::Display for Selector {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.target, self.port) {
-            (Target::Label(label), None) => write!(out, "{label}"),
-            (Target::Label(label), Some(port)) => write!(out, "{label}:{port}"),
-            (Target::Ip { ip, scope }, port) => {
-                let scope = scope
-                    .as_ref()
-                    .map(|name| format!("%{name}"))
-                    .unwrap_or_default();
-                match port {
-                    Some(port) if ip.is_ipv6() => write!(out, "[{ip}{scope}]:{port}"),
-                    Some(port) => write!(out, "{ip}:{port}"),
-                    None => write!(out, "{ip}{scope}"),
-                }
-            }
-        }
+        out.write_str(&self.typed)
     }
 }
 

@@ -41,7 +41,7 @@ fn every_documented_form_is_understood() {
     assert_eq!(parsed("10.0.0.7:48485").to_string(), "10.0.0.7:48485");
     assert_eq!(parsed("fe80::1%eth0").to_string(), "fe80::1%eth0");
     assert_eq!(parsed("[fe80::1%eth0]:99").to_string(), "[fe80::1%eth0]:99");
-    assert_eq!(parsed("[2001:db8::1]").to_string(), "2001:db8::1");
+    assert_eq!(parsed("[2001:db8::1]").to_string(), "[2001:db8::1]");
     assert_eq!(
         parsed("::1").target,
         Target::Ip {

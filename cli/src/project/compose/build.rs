@@ -5,7 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{keys, limits, report::Report, service::Scope, typed};
+use super::{limits, report::Report, scope::Scope, spelling, typed};
 use crate::project::{
     BuildSpec,
     yaml::{Entry, Node, Place, Value},
@@ -135,7 +135,7 @@ fn option(
         }
         "provenance" | "sbom" | "attest" => report.warn(entry.at, format!("{path} is left out")),
         key if key.starts_with("x-") => {}
-        _ => keys::unknown(
+        _ => spelling::unknown(
             report,
             parent,
             entry,

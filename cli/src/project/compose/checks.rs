@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{keys, report::Report, service::Service};
+use super::{report::Report, service::Service, spelling};
 use crate::project::yaml::Place;
 
 /// Names that stand in a file but do not become part of this push.
@@ -93,7 +93,7 @@ fn missing_service(
         return;
     }
     let message = format!("{path} names the service {name}, which does not exist");
-    match keys::nearest(name, names.iter().map(String::as_str)) {
+    match spelling::nearest(name, names.iter().map(String::as_str)) {
         Some(near) => report.error_with(at, message, format!("did you mean {near}?")),
         None => report.error(at, message),
     }
@@ -154,7 +154,7 @@ fn is_network_name(mode: &str) -> bool {
 }
 
 fn unknown_network(report: &mut Report, name: &str, at: Place, networks: &Map<String, Json>) {
-    let hint = match keys::nearest(name, networks.keys().map(String::as_str)) {
+    let hint = match spelling::nearest(name, networks.keys().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
         None => format!("add it at the top level: networks: {{ {name}: {{}} }}"),
     };
@@ -170,7 +170,7 @@ fn volumes_of(report: &mut Report, service: &Service, volumes: &Map<String, Json
         if volumes.contains_key(name) {
             continue;
         }
-        let hint = match keys::nearest(name, volumes.keys().map(String::as_str)) {
+        let hint = match spelling::nearest(name, volumes.keys().map(String::as_str)) {
             Some(near) => format!("did you mean {near}?"),
             None => format!("add it at the top level: volumes: {{ {name}: {{}} }}"),
         };

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{LONGEST_NAME, keys, report::Report, service::Scope, typed};
+use super::{LONGEST_NAME, report::Report, scope::Scope, spelling, typed};
 use crate::project::{
     dotenv,
     yaml::{Node, Place, Value},
@@ -189,7 +189,7 @@ fn file(report: &mut Report, path: &str, node: &Node) -> Option<NamedFile> {
             raw: false,
         });
     };
-    keys::only(report, path, entries, &["path", "required", "format"]);
+    spelling::only(report, path, entries, &["path", "required", "format"]);
     let Some(name) = node.get("path") else {
         report.error(node.at, format!("{path} needs the key path"));
         return None;

@@ -9,7 +9,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{document, keys, merge, report::Report, typed};
+use super::{document, merge, report::Report, spelling, typed};
 use crate::project::yaml::{Entry, Node, Place, Value};
 
 /// The longest way from a service to the one that it extends in the end.
@@ -217,7 +217,7 @@ fn target(report: &mut Report, extends: &Entry) -> Option<(String, Option<(Strin
     let Value::Map(entries) = &extends.value.value else {
         return Some((typed::text(report, "extends", &extends.value)?, None));
     };
-    keys::only(report, "extends", entries, &["service", "file"]);
+    spelling::only(report, "extends", entries, &["service", "file"]);
     let Some(service) = extends.value.get("service") else {
         report.error(extends.at, "extends needs the key service");
         return None;

@@ -6,7 +6,7 @@
 use serde_json::Value as Json;
 
 use super::{limits, report::Report, typed};
-use crate::project::yaml::{Entry, Node};
+use crate::project::yaml::Node;
 
 /// What becomes of a service's key.
 #[derive(Clone, Copy)]
@@ -188,68 +188,6 @@ pub(super) fn service(name: &str) -> Option<Key> {
         .map(|(_, key)| *key)
 }
 
-/// Reports a key that does not exist.
-pub(super) fn unknown<'k>(
-    report: &mut Report,
-    path: &str,
-    entry: &Entry,
-    known: impl IntoIterator<Item = &'k str>,
-) {
-    let message = if path.is_empty() {
-        format!("unknown key {}", entry.key)
-    } else {
-        format!("{path} has an unknown key {}", entry.key)
-    };
-    match nearest(&entry.key, known) {
-        Some(near) => report.error_with(entry.at, message, format!("did you mean {near}?")),
-        None => report.error(entry.at, message),
-    }
-}
-
-/// Reports all keys of a map but the known ones and `x-…`.
-pub(super) fn only(report: &mut Report, path: &str, entries: &[Entry], known: &[&str]) {
-    for entry in entries {
-        if !known.contains(&entry.key.as_str()) && !entry.key.starts_with("x-") {
-            unknown(report, path, entry, known.iter().copied());
-        }
-    }
-}
-
-/// The known word that was probably meant.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let word: Vec<char> = word
-        .to_lowercase()
-        .replace('-', "_")
-        .chars()
-        .take(40)
-        .collect();
-    let limit = if word.len() <= 3 { 1 } else { 2 };
-    let scored = known
-        .into_iter()
-        .map(|candidate| (distance(&word, candidate), candidate));
-    scored
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
-}
-
-/// How many letters must be added, removed or changed.
-fn distance(word: &[char], other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=word.len()).collect();
-    for (line, letter) in other.chars().enumerate() {
-        let mut left = line + 1;
-        let mut next = vec![left];
-        for (pair, mine) in row.windows(2).zip(word) {
-            let [diagonal, above] = pair else { continue };
-            let change = usize::from(*mine != letter);
-            left = (diagonal + change).min(above + 1).min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(usize::MAX)
-}
-
 fn text(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
     typed::text(report, path, node).map(Json::from)
 }
@@ -290,22 +228,6 @@ fn as_it_is(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn typing_errors_find_their_neighbour() {
-        let keys = || SERVICE.iter().map(|(key, _)| *key);
-        for (word, expected) in [
-            ("enviroment", Some("environment")),
-            ("port", Some("ports")),
-            ("working-dir", Some("working_dir")),
-            ("Image", Some("image")),
-            ("volume", Some("volumes")),
-            ("completely_different", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(word, keys()), expected, "{word}");
-        }
-    }
 
     #[test]
     fn the_table_is_sorted_and_has_no_doubles() {

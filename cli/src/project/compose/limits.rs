@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{keys, report::Report, typed};
+use super::{report::Report, spelling, typed};
 use crate::project::yaml::{Node, Value};
 
 /// Below this score the kernel may kill the system's own services first.
@@ -30,7 +30,7 @@ pub(super) fn devices(report: &mut Report, path: &str, node: &Node) -> Option<Js
 
 fn device(report: &mut Report, path: &str, node: &Node) -> Option<String> {
     let (source, target, permissions) = if let Value::Map(entries) = &node.value {
-        keys::only(report, path, entries, &["source", "target", "permissions"]);
+        spelling::only(report, path, entries, &["source", "target", "permissions"]);
         let mut part = |key: &str| match node.get(key) {
             Some(value) => typed::text(report, &format!("{path}.{key}"), value).map(Some),
             None => Some(None),
@@ -103,7 +103,7 @@ pub(super) fn healthcheck(report: &mut Report, path: &str, node: &Node) -> Optio
         "retries",
         "disable",
     ];
-    keys::only(report, path, entries, &known);
+    spelling::only(report, path, entries, &known);
     let mut out = Map::new();
     for entry in entries {
         let path = format!("{path}.{}", entry.key);
@@ -142,7 +142,7 @@ pub(super) fn ulimits(report: &mut Report, path: &str, node: &Node) -> Option<Js
     for entry in typed::map(report, path, node)? {
         let path = format!("{path}.{}", entry.key);
         let value = if let Value::Map(parts) = &entry.value.value {
-            keys::only(report, &path, parts, &["soft", "hard"]);
+            spelling::only(report, &path, parts, &["soft", "hard"]);
             let mut part = |key: &str| {
                 if let Some(value) = entry.value.get(key) {
                     typed::integer(report, &format!("{path}.{key}"), value)

@@ -16,7 +16,9 @@ mod merge;
 mod networks;
 mod ports;
 mod report;
+mod scope;
 mod service;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -32,8 +34,9 @@ use std::{
 pub(super) use build::inside;
 pub(super) use environment::is_variable_name;
 use report::Report;
+use scope::Scope;
 use serde_json::{Map, Value as Json};
-use service::{Scope, Service};
+use service::Service;
 
 use super::{
     Problems, ServiceSpec, Warning,
@@ -168,7 +171,7 @@ fn top_level(report: &mut Report, merged: &Node) {
                 Some((_, hint)) => {
                     report.error_with(entry.at, format!("the key {key} is not supported"), *hint);
                 }
-                None => keys::unknown(
+                None => spelling::unknown(
                     report,
                     "",
                     entry,

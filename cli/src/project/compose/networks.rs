@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{keys, report::Report, typed};
+use super::{report::Report, spelling, typed};
 use crate::project::yaml::{Entry, Node, Place, Value};
 
 /// The networks of a service: what goes to the device, and the names with their places.
@@ -80,7 +80,7 @@ fn attachment(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
                     "driver_opts",
                     "priority",
                 ];
-                keys::unknown(report, &path, entry, known);
+                spelling::unknown(report, &path, entry, known);
                 None
             }
         };
@@ -173,7 +173,7 @@ fn network_key(report: &mut Report, path: &str, entry: &Entry) -> Option<Json> {
         }
         key if key.starts_with("x-") => None,
         _ => {
-            keys::unknown(
+            spelling::unknown(
                 report,
                 path.rsplit_once('.').map_or(path, |(parent, _)| parent),
                 entry,
@@ -205,7 +205,7 @@ fn ipam(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
         return None;
     }
     let entries = typed::map(report, path, node)?;
-    keys::only(report, path, entries, &["driver", "config", "options"]);
+    spelling::only(report, path, entries, &["driver", "config", "options"]);
     let mut out = Map::new();
     if let Some(driver) = node
         .get("driver")
@@ -233,7 +233,7 @@ fn ipam(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
                     "aux_addresses" => {
                         report.error(entry.at, format!("{path} is not supported by devices"));
                     }
-                    _ => keys::unknown(report, &path, entry, ["subnet", "gateway", "ip_range"]),
+                    _ => spelling::unknown(report, &path, entry, ["subnet", "gateway", "ip_range"]),
                 }
             }
             pools.push(Json::Object(pool));
@@ -317,7 +317,7 @@ fn volume_key(report: &mut Report, parent: &str, entry: &Entry) -> Option<Json> 
         }
         key if key.starts_with("x-") => None,
         _ => {
-            keys::unknown(
+            spelling::unknown(
                 report,
                 parent,
                 entry,

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, net::IpAddr};
 
-use super::{keys, report::Report, typed};
+use super::{report::Report, spelling, typed};
 use crate::project::yaml::{Node, Place, Value};
 
 /// The most ports of one service.
@@ -142,7 +142,7 @@ fn long(report: &mut Report, path: &str, node: &Node) -> Option<Mapping> {
         "name",
         "app_protocol",
     ];
-    keys::only(report, path, entries, &known);
+    spelling::only(report, path, entries, &known);
     let mut part = |key: &str| match node.get(key).filter(|value| !value.is_null()) {
         Some(value) => {
             typed::text(report, &format!("{path}.{key}"), value).map(|text| Some((text, value.at)))

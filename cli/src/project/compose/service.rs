@@ -2,8 +2,6 @@
 //!
 //! In: the service's node. Out: a [`Service`]; mistakes go to the report and never stop the reading of the rest.
 
-use std::{collections::BTreeMap, path::Path};
-
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -12,7 +10,8 @@ use super::{
     networks,
     ports::{self, Published},
     report::Report,
-    typed, volumes,
+    scope::Scope,
+    spelling, typed, volumes,
 };
 use crate::project::{
     ServiceSpec, Source,
@@ -21,16 +20,6 @@ use crate::project::{
 
 /// Longest name of an image: a device takes 255 characters, with the tag that is added where there is none.
 const LONGEST_IMAGE: usize = 248;
-
-/// What all services of a project share.
-pub(super) struct Scope<'a> {
-    /// The project's folder.
-    pub(super) root: &'a Path,
-    /// The folder of the first compose file: paths count from here.
-    pub(super) folder: &'a Path,
-    /// For values that are taken from outside.
-    pub(super) environment: &'a BTreeMap<String, String>,
-}
 
 /// A service and its ties.
 #[derive(Debug)]
@@ -119,7 +108,7 @@ fn key(report: &mut Report, service_path: &str, entry: &Entry, service: &mut Ser
         return;
     }
     match keys::service(&entry.key) {
-        None => keys::unknown(
+        None => spelling::unknown(
             report,
             service_path,
             entry,
@@ -253,7 +242,7 @@ fn dependency_options(report: &mut Report, path: &str, node: &Node) -> bool {
     let Some(entries) = typed::map(report, path, node) else {
         return false;
     };
-    keys::only(report, path, entries, &["condition", "required", "restart"]);
+    spelling::only(report, path, entries, &["condition", "required", "restart"]);
     if let Some(condition) = node.get("condition")
         && let Some(name) = typed::text(report, path, condition)
         && name != "service_started"
@@ -321,7 +310,7 @@ fn no_image(report: &mut Report, entry: &Entry) {
         let meant = |entry: &Entry| {
             keys::service(&entry.key)
                 .is_none()
-                .then(|| keys::nearest(&entry.key, all()))
+                .then(|| spelling::nearest(&entry.key, all()))
                 .flatten()
         };
         if entries

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{keys, merge, report::Report, typed};
+use super::{merge, report::Report, spelling, typed};
 use crate::project::yaml::{Node, Place, Value};
 
 /// The engine is at several places in the container, and `DOCKER_HOST` names it.
@@ -239,7 +239,7 @@ fn long(report: &mut Report, path: &str, node: &Node, mounts: &mut Mounts) {
         "consistency",
         "image",
     ];
-    keys::only(report, path, entries, &known);
+    spelling::only(report, path, entries, &known);
     let mut part = |key: &str| match node.get(key).filter(|value| !value.is_null()) {
         Some(value) => typed::text(report, &format!("{path}.{key}"), value).map(Some),
         None => Some(None),
@@ -354,7 +354,7 @@ fn tmpfs(report: &mut Report, path: &str, node: &Node, target: String, mounts: &
     let Some(entries) = typed::map(report, &path, options) else {
         return;
     };
-    keys::only(report, &path, entries, &["size", "mode"]);
+    spelling::only(report, &path, entries, &["size", "mode"]);
     let mut out = Map::new();
     if let Some(size) = options
         .get("size")

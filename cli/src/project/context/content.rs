@@ -21,8 +21,8 @@ use rustix::fs::{Mode, OFlags};
 
 use super::{
     cache::Cache,
-    error::ContextError,
-    walk::{Entry, Kind, Stamp, unreadable},
+    error::{ContextError, unreadable},
+    walk::{Entry, Kind, Stamp},
 };
 
 /// Bytes read at once.

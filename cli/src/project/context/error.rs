@@ -90,3 +90,15 @@ impl ContextError {
         matches!(self, Self::Changed { .. })
     }
 }
+
+/// The error for something that cannot be read.
+pub(super) fn unreadable(path: PathBuf, source: io::Error) -> ContextError {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => ContextError::Unreadable { path, source },
+        io::ErrorKind::NotFound => ContextError::Changed {
+            path,
+            what: "it is gone",
+        },
+        _ => ContextError::Read { path, source },
+    }
+}

@@ -170,7 +170,7 @@ fn folder(request: &ContextRequest<'_>) -> Result<PathBuf, ContextError> {
                 },
             });
         }
-        Err(error) => return Err(walk::unreadable(path.clone(), error)),
+        Err(error) => return Err(error::unreadable(path.clone(), error)),
     };
     if !folder.is_dir() {
         return Err(ContextError::NotFolder {

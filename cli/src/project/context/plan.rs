@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     ContextRequest,
-    error::ContextError,
+    error::{ContextError, unreadable},
     scope::{self, Scopes},
     walk::{self, Entry, Kind, Walked},
 };
@@ -34,8 +34,8 @@ pub(super) fn place_dockerfile(
     if scopes.own() {
         require(context, IGNORE_FILE.as_bytes(), entries)?;
     }
-    let real = fs_err::canonicalize(&found.path)
-        .map_err(|error| walk::unreadable(found.path.clone(), error))?;
+    let real =
+        fs_err::canonicalize(&found.path).map_err(|error| unreadable(found.path.clone(), error))?;
     let sent = !found.changed && !skipped.iter().any(|skipped| real.starts_with(skipped));
     let inside = real.strip_prefix(context).ok().and_then(Path::to_str);
     if let Some(name) = inside.filter(|_| sent) {

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{error::ContextError, walk::unreadable};
+use super::error::{ContextError, unreadable};
 use crate::project::ignore::{FILE_LIMIT, Folder, Rules};
 
 /// An ignore file with the folder that its patterns are relative to.

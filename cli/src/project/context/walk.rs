@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    error::ContextError,
+    error::{ContextError, unreadable},
     scope::{Place, Scopes},
 };
 use crate::project::ignore::Folder;
@@ -263,16 +263,4 @@ fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
         return name.to_vec();
     }
     [folder, b"/", name].concat()
-}
-
-/// The error for something that cannot be read.
-pub(super) fn unreadable(path: PathBuf, source: io::Error) -> ContextError {
-    match source.kind() {
-        io::ErrorKind::PermissionDenied => ContextError::Unreadable { path, source },
-        io::ErrorKind::NotFound => ContextError::Changed {
-            path,
-            what: "it is gone",
-        },
-        _ => ContextError::Read { path, source },
-    }
 }

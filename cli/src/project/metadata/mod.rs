@@ -3,6 +3,7 @@
 //! In: the project's folder. Out: [`Metadata`]. Nothing in that folder is ever sent as a part of a build context.
 
 mod file;
+mod secret_files;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 pub use file::FileError;
 pub(in crate::project) use file::SettingsFile;
+pub use secret_files::{SecretError, SecretFiles};
 
 use super::{
     Warning,
@@ -35,7 +37,7 @@ pub struct Metadata {
 /// A file that a build may read below `/run/secrets` and that must not stay in the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildSecret {
-    /// Absolute path of the file or folder on the workstation, inside `.balena/secrets`.
+    /// Absolute path of the file or folder on the workstation, without links, inside `.balena/secrets`.
     pub source: PathBuf,
     /// Path below `/run/secrets`.
     pub dest: String,
@@ -103,7 +105,7 @@ impl Metadata {
     }
 
     /// Build secrets of a service: the global ones, then its own. Only balenaEngine can offer them to a build; elsewhere a service
-    /// that has any must be refused.
+    /// that has any must be refused. A secret of the service's own replaces a global one of the same path.
     pub fn build_secrets(&self, service: &str) -> Vec<&BuildSecret> {
         self.global_secrets
             .iter()
@@ -219,11 +221,17 @@ fn build_secrets(
         let (Some(source), Some(dest)) = (source, dest) else {
             return Err(file.invalid(line, "a build secret needs both source and dest"));
         };
-        let path = folder.join(source);
-        if !path.exists() {
+        // A link that leads elsewhere would hand the user's own files to whoever wrote the project.
+        let place = |folder: &Path| {
+            let real = fs_err::canonicalize(folder.parent()?.parent()?).ok()?;
+            Some(real.join(folder.parent()?.file_name()?).join("secrets"))
+        };
+        let real = fs_err::canonicalize(folder.join(source)).ok();
+        let Some(path) = real.filter(|path| place(folder).is_some_and(|at| path.starts_with(at)))
+        else {
             let message = format!("source {source} is not in {}", folder.display());
             return Err(file.invalid(line, message));
-        }
+        };
         list.push(BuildSecret {
             source: path,
             dest: dest.to_owned(),

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use super::{BuildSecret, Metadata, MetadataError, load};
 
@@ -65,7 +65,8 @@ fn secrets_are_files_of_the_secrets_folder() {
     ]);
     let metadata = load(folder.path()).unwrap();
     let secret = |source: &str, dest: &str| BuildSecret {
-        source: PathBuf::from(folder.path())
+        source: fs_err::canonicalize(folder.path())
+            .unwrap()
             .join(".balena/secrets")
             .join(source),
         dest: dest.to_owned(),
@@ -139,4 +140,19 @@ fn unknown_keys_are_warned_about_and_two_folders_refused() {
         load(folder.path()),
         Err(MetadataError::Both { .. })
     ));
+}
+
+#[test]
+fn a_link_out_of_the_secrets_folder_is_no_secret() {
+    let text = "build-secrets:\n  global:\n    - {source: key, dest: key}\n";
+    let folder = project(&[(".balena/balena.yml", text), (".balena/secrets/x", "")]);
+    let secrets = folder.path().join(".balena/secrets");
+    fs_err::os::unix::fs::symlink("/etc/passwd", secrets.join("key")).unwrap();
+    let error = load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("source key is not in"), "{error}");
+    // Nor does it help that the folder itself is the link.
+    fs_err::rename(&secrets, folder.path().join("moved")).unwrap();
+    fs_err::write(folder.path().join("key"), "").unwrap();
+    fs_err::os::unix::fs::symlink("..", &secrets).unwrap();
+    load(folder.path()).unwrap_err();
 }

@@ -92,6 +92,9 @@ impl<'a> LogView<'a> {
             LogEvent::Back { gapless: false } => self
                 .console
                 .say("following the log again; what was written meanwhile may be missing"),
+            LogEvent::Missing => self
+                .console
+                .say("lines may be missing here: the device has kept none that were shown before"),
         }
         Ok(())
     }

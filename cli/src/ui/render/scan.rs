@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Column widths; rows come one by one, so that later ones cannot widen them.
-const WIDTHS: [usize; 7] = [14, 7, 16, 12, 11, 15, 10];
+const WIDTHS: [usize; 7] = [14, 7, 15, 20, 11, 15, 9];
 const HEAD: [&str; 8] = [
     "NAME",
     "UUID",

@@ -28,7 +28,7 @@ pub fn hints(error: &DeployError) -> Vec<&'static str> {
         }
         DeployError::BuildSecrets { .. } => {
             vec![
-                "take the secrets out of .balena/balena.yml, or copy what the build needs into the context",
+                "use build arguments for what is no secret (build-variables in .balena/balena.yml), or a device with balenaEngine",
             ]
         }
         DeployError::Contexts(failed) if failed.iter().any(|(_, error)| error.is_transient()) => {
