@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value as Json};
+
 use super::{LONGEST_NAME, report::Report, scope::Scope, spelling, typed};
 use crate::project::{
     dotenv,
@@ -70,15 +72,8 @@ pub(super) fn labels(
             out.insert(pair.name, (pair.value.unwrap_or_default(), pair.at));
         }
     }
-    for (name, (_, at)) in &out {
-        let printable = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '`');
-        if !(1..=LONGEST_NAME).contains(&name.len()) || !name.chars().all(printable) {
-            let message = format!("{path}: {name:?} cannot be the name of a label");
-            let hint = format!(
-                "labels are named in up to {LONGEST_NAME} printable ASCII characters without blanks and quotes"
-            );
-            report.error_with(*at, message, hint);
-        }
+    for (name, (value, at)) in &out {
+        check_label(report, path, name, value, *at);
         if name.starts_with("io.balena.private") {
             report.warn(
                 *at,
@@ -87,6 +82,32 @@ pub(super) fn labels(
         }
     }
     out
+}
+
+/// The labels of a network or a volume.
+pub(super) fn label_map(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    let mut out = Map::new();
+    for pair in typed::pairs(report, path, node)? {
+        let value = pair.value.unwrap_or_default();
+        check_label(report, path, &pair.name, &value, pair.at);
+        out.insert(pair.name, Json::from(value));
+    }
+    Some(Json::Object(out))
+}
+
+fn check_label(report: &mut Report, path: &str, name: &str, value: &str, at: Place) {
+    let printable = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '`');
+    if !(1..=LONGEST_NAME).contains(&name.len()) || !name.chars().all(printable) {
+        let message = format!("{path}: {name:?} cannot be the name of a label");
+        let hint = format!(
+            "labels are named in up to {LONGEST_NAME} printable ASCII characters without blanks and quotes"
+        );
+        report.error_with(at, message, hint);
+    }
+    if value.contains('\0') {
+        let message = format!("{path}: the value of {name} contains a NUL character");
+        report.error(at, message);
+    }
 }
 
 /// Whether a name is one that a device accepts.
