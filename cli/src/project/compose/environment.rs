@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{report::Report, scope::Scope, spelling, typed};
+use serde_json::{Map, Value as Json};
+
+use super::{LONGEST_NAME, report::Report, scope::Scope, spelling, typed};
 use crate::project::{
     dotenv,
     yaml::{Node, Place, Value},
@@ -70,16 +72,8 @@ pub(super) fn labels(
             out.insert(pair.name, (pair.value.unwrap_or_default(), pair.at));
         }
     }
-    for (name, (_, at)) in &out {
-        let printable = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '`');
-        if name.is_empty() || !name.chars().all(printable) {
-            let message = format!("{path}: {name:?} cannot be the name of a label");
-            report.error_with(
-                *at,
-                message,
-                "labels are named in printable ASCII without blanks and quotes",
-            );
-        }
+    for (name, (value, at)) in &out {
+        check_label(report, path, name, value, *at);
         if name.starts_with("io.balena.private") {
             report.warn(
                 *at,
@@ -90,18 +84,47 @@ pub(super) fn labels(
     out
 }
 
+/// The labels of a network or a volume.
+pub(super) fn label_map(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    let mut out = Map::new();
+    for pair in typed::pairs(report, path, node)? {
+        let value = pair.value.unwrap_or_default();
+        check_label(report, path, &pair.name, &value, pair.at);
+        out.insert(pair.name, Json::from(value));
+    }
+    Some(Json::Object(out))
+}
+
+fn check_label(report: &mut Report, path: &str, name: &str, value: &str, at: Place) {
+    let printable = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '`');
+    if !(1..=LONGEST_NAME).contains(&name.len()) || !name.chars().all(printable) {
+        let message = format!("{path}: {name:?} cannot be the name of a label");
+        let hint = format!(
+            "labels are named in up to {LONGEST_NAME} printable ASCII characters without blanks and quotes"
+        );
+        report.error_with(at, message, hint);
+    }
+    if value.contains('\0') {
+        let message = format!("{path}: the value of {name} contains a NUL character");
+        report.error(at, message);
+    }
+}
+
 /// Whether a name is one that a device accepts.
 pub(in crate::project) fn is_variable_name(name: &str) -> bool {
     let mut characters = name.chars();
-    characters
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    name.len() <= LONGEST_NAME
+        && characters
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn is_variable(report: &mut Report, name: &str, value: &str, at: Place) -> bool {
     if !is_variable_name(name) {
-        let hint = "variables are named in letters, digits and _, without a digit in front";
+        let hint = format!(
+            "variables are named in up to {LONGEST_NAME} letters, digits and _, without a digit in front"
+        );
         report.error_with(
             at,
             format!("{name:?} cannot be the name of a variable"),

@@ -69,6 +69,11 @@ pub struct Composition {
     pub warnings: Vec<Warning>,
 }
 
+/// Longest name that a device takes.
+const LONGEST_NAME: usize = 255;
+/// Longest name of a service: its image's and its container's names hold it and more.
+const LONGEST_SERVICE: usize = 200;
+
 /// Keys of the top level that a device has no use for, and what to do instead.
 const REJECTED: &[(&str, &str)] = &[
     (
@@ -272,7 +277,12 @@ fn name(report: &mut Report, what: &str, entry: &Entry) {
     let mut characters = entry.key.chars();
     let first = characters.next().is_some_and(|c| c.is_ascii_alphanumeric());
     let rest = characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
-    if !(first && rest && entry.key.len() <= 255) {
+    let longest = if what == "service" {
+        LONGEST_SERVICE
+    } else {
+        LONGEST_NAME
+    };
+    if !(first && rest && entry.key.len() <= longest) {
         let message = format!(
             "{:?} cannot be the name of a {what}",
             entry.key.chars().take(60).collect::<String>()
@@ -280,7 +290,9 @@ fn name(report: &mut Report, what: &str, entry: &Entry) {
         report.error_with(
             entry.at,
             message,
-            "names begin with a letter or digit and go on with those and _ . -",
+            format!(
+                "names begin with a letter or digit and go on with those and _ . -, up to {longest} in all"
+            ),
         );
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{report::Report, spelling, typed};
+use super::{environment, report::Report, spelling, typed};
 use crate::project::yaml::{Entry, Node, Place, Value};
 
 /// The networks of a service: what goes to the device, and the names with their places.
@@ -145,7 +145,7 @@ fn network_key(report: &mut Report, path: &str, entry: &Entry) -> Option<Json> {
         }
         "internal" => typed::boolean(report, path, &entry.value).map(Json::from),
         "ipam" => ipam(report, path, &entry.value),
-        "labels" => typed::text_map(report, path, &entry.value),
+        "labels" => environment::label_map(report, path, &entry.value),
         "name" => {
             report.warn(
                 entry.at,
@@ -296,7 +296,8 @@ fn volume_key(report: &mut Report, parent: &str, entry: &Entry) -> Option<Json> 
     let path = format!("{parent}.{}", entry.key);
     match entry.key.as_str() {
         "driver" => driver(report, &path, &entry.value, &["local", "default"]),
-        "driver_opts" | "labels" => typed::text_map(report, &path, &entry.value),
+        "driver_opts" => typed::text_map(report, &path, &entry.value),
+        "labels" => environment::label_map(report, &path, &entry.value),
         "name" => {
             report.warn(
                 entry.at,

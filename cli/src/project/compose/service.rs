@@ -18,6 +18,9 @@ use crate::project::{
     yaml::{Entry, Node, Place, Value},
 };
 
+/// Longest name of an image: a device takes 255 characters, with the tag that is added where there is none.
+const LONGEST_IMAGE: usize = 248;
+
 /// A service and its ties.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -275,7 +278,9 @@ fn source(report: &mut Report, scope: &Scope<'_>, path: &str, entry: &Entry) -> 
     let image = match given("image") {
         Some(image) => {
             let name = typed::text(report, &format!("{path}.image"), &image.value)?;
-            if name.is_empty() || name.chars().any(char::is_whitespace) {
+            let foreign = |c: char| c.is_whitespace() || c.is_control();
+            let length = name.chars().count();
+            if !(1..=LONGEST_IMAGE).contains(&length) || name.contains(foreign) {
                 report.error(
                     image.value.at,
                     format!("{path}.image: {name:?} is not the name of an image"),
