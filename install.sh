@@ -71,10 +71,21 @@ install() {
     say "undo:      ./install.sh --uninstall$(prefix_option)"
 }
 
-check_build_tools() {
+# Before anything is changed: nothing here can install Rust.
+check_cargo() {
     [ -z "$built" ] || return 0
     command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
     command -v cargo >/dev/null || fail 'cargo is missing' 'install Rust as https://rustup.rs says, then run this again'
+    local needed has
+    needed=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    has=$(cargo --version | cut -d ' ' -f 2)
+    [ "$(printf '%s\n' "$needed" "$has" | sort -V | head -n 1)" = "$needed" ] ||
+        fail "cargo is $has, and $needed or newer is needed" 'rustup update, or install Rust as https://rustup.rs says'
+}
+
+check_build_tools() {
+    [ -z "$built" ] || return 0
+    check_cargo
     command -v cc >/dev/null || fail 'a linker is missing' 'sudo apt-get install gcc libc6-dev'
 }
 
@@ -122,7 +133,7 @@ put_folder() {
     for at in "${missing[@]}"; do record d "$at"; done
 }
 
-# The list is never shorter than what is there, whenever this script is killed.
+# Recorded before a file is put in place, so that nothing is forgotten when this script is killed.
 record() { grep -sqxF "$1 $2" "$manifest" || printf '%s %s\n' "$1" "$2" >>"$manifest"; }
 
 # Removes files that an earlier version installed and this one does not.
@@ -153,6 +164,7 @@ prefix_option() { [ "$prefix" = "$HOME/.local" ] || printf ' --prefix %q' "$pref
 demo() {
     project=${OS_DEMO_PROJECT:-$HOME/os-demo}
     choose_socket
+    check_cargo
     announce_demo
     trap 'say; say "cut short; undo what was done: ./install.sh --uninstall$(prefix_option)"; exit 130' INT TERM
     put_folder share/os
@@ -195,10 +207,7 @@ as_root() {
 announce_demo() {
     packages=()
     [ -n "$built" ] || command -v cc >/dev/null || packages+=(gcc libc6-dev)
-    if ! command -v docker >/dev/null; then
-        # Newer Debian releases have the client in a package of its own.
-        if apt-cache show docker-cli >/dev/null 2>&1; then packages+=(docker-cli); else packages+=(docker.io); fi
-    fi
+    command -v docker >/dev/null || packages+=(docker.io)
     command -v dockerd >/dev/null || [ -S "$socket" ] || packages+=(docker.io)
     command -v iptables >/dev/null || [ -S "$socket" ] || packages+=(iptables)
     readarray -t packages < <(printf '%s\n' "${packages[@]}" | sort -u | sed '/^$/d')
@@ -226,6 +235,8 @@ install_packages() {
     [ ${#packages[@]} -gt 0 ] || return 0
     step "install Debian packages: ${packages[*]}"
     apt_install "${packages[@]}"
+    # Newer Debian releases have the client in a package of its own, which only fresh package lists know.
+    command -v docker >/dev/null || apt_install docker-cli
 }
 
 apt_install() {
@@ -258,9 +269,11 @@ start_engine() {
     say 'there is no systemd: starting dockerd in the background'
     local log=$prefix/share/os/dockerd.log
     # A session of its own: neither Ctrl-C nor the end of this script reaches it.
-    as_root setsid dockerd --host "unix://$socket" --pidfile /var/run/os-demo-dockerd.pid >"$log" 2>&1 </dev/null &
+    as_root setsid --wait dockerd --host "unix://$socket" --pidfile /var/run/os-demo-dockerd.pid >"$log" 2>&1 </dev/null &
     local child=$!
+    local waited=0
     until engine_answers || engine_answers_root; do
+        [ $((waited += 1)) -le 300 ] || fail "dockerd does not answer; the end of $log:" "$(tail -n 5 "$log")"
         kill -0 $child 2>/dev/null || fail "dockerd ended; the end of $log:" "$(tail -n 5 "$log")"
         # The engine has no event to wait for that this script could see.
         sleep 0.2
@@ -301,6 +314,8 @@ import_busybox() {
     "$1" --list | while read -r applet; do
         [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
     done
+    # Else the root folder of every container would be closed to all but root.
+    chmod 755 "$root"
     chmod 1777 "$root/tmp"
     printf 'root:x:0:0:root:/root:/bin/sh\n' >"$root/etc/passwd"
     printf 'root:x:0:\n' >"$root/etc/group"
@@ -384,9 +399,12 @@ uninstall() {
         say "nothing is installed in $prefix"
         return
     fi
-    choose_socket
-    remove_devices
-    undo_demo
+    # What the demo and simulated devices left is in an engine; the rest needs none.
+    if [ -e "$notes" ] || [ -d "${XDG_STATE_HOME:-$HOME/.local/state}/os/simulated" ]; then
+        choose_socket
+        remove_devices
+        undo_demo
+    fi
     remove_files
     say 'done'
 }

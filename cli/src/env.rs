@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     io::IsTerminal,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 /// Any value but the empty one turns colour off, see <https://no-color.org>.
@@ -164,11 +164,12 @@ impl Paths {
     /// `path` relative to `current_dir`.
     #[must_use]
     pub fn absolute(current_dir: &Path, path: &Path) -> PathBuf {
-        if path.is_absolute() {
-            path.to_path_buf()
-        } else {
-            current_dir.join(path)
-        }
+        // Joined part by part: `.` would else show up in every message.
+        current_dir
+            .join(path)
+            .components()
+            .filter(|part| *part != Component::CurDir)
+            .collect()
     }
 }
 

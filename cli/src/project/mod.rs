@@ -13,6 +13,7 @@ pub mod metadata;
 mod model;
 mod problem;
 pub mod registry;
+mod regular_file;
 pub mod template;
 pub mod yaml;
 

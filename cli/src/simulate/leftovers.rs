@@ -9,7 +9,7 @@ use crate::transport::{Http, Limits, TransportError, empty};
 
 /// Label of everything that belongs to a simulated device; its value is the namespace. Set by the agent's planner, and on images by
 /// `deploy`.
-pub const LABEL: &str = "os.simulated-device";
+pub use agent_api::SIMULATED_LABEL as LABEL;
 /// Names of images that were built for a device in local mode begin so; their tag is the namespace.
 const IMAGE: &str = "local_image_";
 /// A request of the agent that was under way when it ended may still create something: look again this often at most.

@@ -28,6 +28,9 @@ pub const MDNS_SERVICE: &str = "_osdev._tcp.local";
 /// mDNS subtype under which every device of the ecosystem announces its SSH server, without TXT records.
 pub const MDNS_REFERENCE_SERVICE: &str = "_resin-device._sub._ssh._tcp.local";
 
+/// Label of everything that belongs to a simulated device; its value is the device's namespace.
+pub const SIMULATED_LABEL: &str = "os.simulated-device";
+
 /// Commit of every release that is pushed in local mode.
 pub const LOCAL_COMMIT: &str = "10ca12e1ea5e";
 

@@ -40,5 +40,5 @@ pub struct Confinement {
 
 impl Confinement {
     /// Label of everything that belongs to a simulated device.
-    pub const LABEL: &'static str = "os.simulated-device";
+    pub const LABEL: &'static str = agent_api::SIMULATED_LABEL;
 }

@@ -117,7 +117,7 @@ fn labelled(build: &BuildSpec, facts: &Facts) -> BuildSpec {
     if let Some(namespace) = &facts.namespace {
         build
             .labels
-            .insert(crate::simulate::LABEL.to_owned(), namespace.clone());
+            .insert(agent_api::SIMULATED_LABEL.to_owned(), namespace.clone());
     }
     build
 }

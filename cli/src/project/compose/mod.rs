@@ -307,7 +307,7 @@ pub(super) fn read_text(path: &Path) -> Result<String, String> {
     let metadata = fs_err::metadata(path).map_err(io)?;
     if !metadata.is_file() {
         // Opening a pipe would wait for its writer.
-        return Err("is not a file".to_owned());
+        return Err("is a pipe, a socket or a device, not a regular file".to_owned());
     }
     let limit = u64::try_from(yaml::MAX_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();

@@ -6,13 +6,16 @@
 //! cases a file named like the Dockerfile with `.dockerignore` behind it holds instead, as it does for Docker's newer builder.
 
 use std::{
-    io::{self, Read},
+    io::Read,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use super::error::{ContextError, unreadable};
-use crate::project::ignore::{FILE_LIMIT, Folder, Rules};
+use crate::project::{
+    ignore::{FILE_LIMIT, Folder, Rules},
+    regular_file,
+};
 
 /// An ignore file with the folder that its patterns are relative to.
 #[derive(Debug)]
@@ -193,10 +196,8 @@ impl Scope {
 /// The bytes of an ignore file (one more than allowed at most); `None` when there is none.
 pub(super) fn read(file: &Path) -> Result<Option<Vec<u8>>, ContextError> {
     let failed = |error| unreadable(file.to_owned(), error);
-    let opened = match fs_err::File::open(file) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
+    let Some(opened) = regular_file::open(file).map_err(failed)? else {
+        return Ok(None);
     };
     let mut text = Vec::new();
     opened

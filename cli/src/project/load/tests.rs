@@ -123,7 +123,10 @@ fn a_pipe_is_not_waited_for() {
     let folder = folder(&[("Dockerfile", b"FROM scratch\n")]);
     let pipe = folder.path().join("compose.yml");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
-    assert_eq!(failure(&folder), "compose.yml:1:1: the file is not a file");
+    assert_eq!(
+        failure(&folder),
+        "compose.yml:1:1: the file is a pipe, a socket or a device, not a regular file"
+    );
 }
 
 #[test]

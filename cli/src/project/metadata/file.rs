@@ -7,7 +7,10 @@ use std::{
 
 use thiserror::Error;
 
-use crate::project::yaml::{self, Node, Value};
+use crate::project::{
+    regular_file,
+    yaml::{self, Node, Value},
+};
 
 /// A file of settings that is not what it should be.
 #[derive(Debug, Error)]
@@ -52,10 +55,8 @@ impl SettingsFile {
             line,
             message,
         };
-        let file = match fs_err::File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
+        let Some(file) = regular_file::open(path).map_err(failed)? else {
+            return Ok(None);
         };
         let limit = u64::try_from(yaml::MAX_BYTES).unwrap_or(u64::MAX);
         let mut text = String::new();
