@@ -47,7 +47,9 @@ fn device(report: &mut Report, path: &str, node: &Node) -> Option<String> {
     };
     let target = target.unwrap_or_else(|| source.clone());
     let permissions = permissions.unwrap_or_else(|| "rwm".to_owned());
-    if !source.starts_with('/') || !target.starts_with('/') {
+    // A colon ends a path in the form in which devices are sent.
+    let is_path = |text: &str| text.starts_with('/') && !text.contains(':');
+    if !is_path(&source) || !is_path(&target) {
         report.error_with(
             node.at,
             format!("{path}: a device is named by its path"),
