@@ -17,10 +17,7 @@ pub(in crate::project) fn open(path: &Path) -> io::Result<Option<File>> {
         } else {
             "it is a pipe, a socket or a device"
         };
-        return Err(io::Error::other(format!(
-            "{}: {what}, not a regular file",
-            path.display()
-        )));
+        return Err(io::Error::other(format!("{what}, not a regular file")));
     }
     File::open(path).map(Some)
 }
