@@ -4,32 +4,37 @@
 //! | --- | --- | --- |
 //! | `engine::run` | the engine's socket | [`Link`], [`Happened`] |
 //! | `reconcile::run` | accepted target, link, events | [`Snapshot`], system lines |
+//! | `locks::watch` | lock files of services | [`Happened`] |
 //! | `logs::run`, `logs::narrate` | events, the engine's log streams | lines in the [`Hub`] |
 //! | `api` servers | requests | accepted targets |
+//! | `power::restart_when_wanted` | snapshots | the machine's restart |
 //! | `announce::run` | queries by mDNS | announcements |
 //! | `host::notify::watchdog` | – | signs of life for the service manager |
 
 use std::error::Error;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_api::os::Variant;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing_subscriber::EnvFilter;
 
 use crate::api::{self, Agent};
+use crate::engine::events::Happened;
 use crate::engine::{self, Link};
+use crate::host::led::Led;
 use crate::logs::{self, Hub};
 use crate::memory::Memory;
+use crate::reconcile::{Caller, OwnClock, OwnMachine, Tools};
 use crate::report::Snapshot;
 use crate::settings::{AnnounceScope, Arguments, Command, Logging, Settings, SettingsError};
-use crate::store::{Store, StoreError};
-use crate::{announce, host, reconcile};
+use crate::store::{SharedStore, Store, StoreError};
+use crate::{announce, host, locks, power, reconcile};
 
 /// Events of the engine that wait for a slow listener; who misses some reads the world again.
 const EVENTS: usize = 256;
@@ -108,53 +113,71 @@ fn start_logging(logging: &Logging) {
 }
 
 async fn run(mut settings: Settings) -> Result<(), DaemonError> {
-    let store = Store::open(&settings.state_dir)?;
+    let managed = settings.is_membership_known.then_some(settings.managed);
+    let store = Store::open(&settings.state_dir, managed)?;
+    settings.managed = store.is_managed();
+    let (store, targets) = SharedStore::new(store);
     let (memory, forgotten) = Memory::open(&settings.state_dir);
     settings.faults.extend(forgotten);
     let servers = api::bind(&settings.listen, &settings.socket).await?;
     let mut ends = signals()?;
     let (stop, stopped) = watch::channel(false);
-    let (accepted, targets) = watch::channel(store.accepted().clone());
+    let (caller, calls) = Caller::new();
     let (link_in, link) = watch::channel(Link::Connecting);
     let (snapshot_in, snapshot) = watch::channel(Arc::new(Snapshot::default()));
     let (happened, events) = broadcast::channel(EVENTS);
-    let hub = Hub::new();
+    let hub = Hub::new(Some(&settings.socket.with_extension("lines")));
+    let keys = memory.watch_keys();
 
     let mut tasks = JoinSet::new();
     tasks.spawn(host::notify::watchdog());
-    tasks.spawn(logs::narrate(
-        hub.clone(),
-        settings.facts.confinement.clone(),
-        happened.subscribe(),
-    ));
-    tasks.spawn(logs::run(
-        hub.clone(),
-        settings.facts.confinement.clone(),
-        link.clone(),
-        happened.clone(),
-    ));
+    keep_logs(&mut tasks, &settings, &hub, &link, &happened);
+    let held = locks::Held::default();
     let reconciling = reconcile::run(
         reconcile::Inputs {
-            facts: settings.facts.clone(),
+            tools: Tools {
+                facts: Arc::new(settings.facts.clone()),
+                hub: hub.clone(),
+                pulls: watch::Sender::default(),
+                locks: held.clone(),
+            },
+            clock: Arc::new(OwnClock::new()),
+            machine: Arc::new(OwnMachine {
+                services_dir: settings.facts.services_dir.clone().into(),
+                locks: held,
+            }),
             faults: settings.faults.clone(),
             memory,
+            store: store.clone(),
             targets,
             link: link.clone(),
             events,
-            hub: hub.clone(),
+            calls,
         },
         snapshot_in,
     );
+    let services_dir = settings.facts.services_dir.clone().into();
+    tasks.spawn(locks::watch(services_dir, happened.clone()));
     tasks.spawn(engine::run(settings.engine.clone(), link_in, happened));
     let announced = tokio::spawn(announce::run(announcement(&settings), stopped.clone()));
-    for fault in &settings.faults {
-        tracing::warn!("{fault}");
-    }
-    tracing::info!(uuid = %settings.facts.uuid, listen = ?settings.listen, "os-agent {} runs", env!("CARGO_PKG_VERSION"));
+    say_what_runs(&settings);
+    let led = settings
+        .machine
+        .as_ref()
+        .and_then(|machine| machine.led.clone());
+    tasks.spawn(power::restart_when_wanted(
+        settings.machine.clone(),
+        caller.clone(),
+        hub.clone(),
+        snapshot.clone(),
+    ));
     let agent = Arc::new(Agent {
+        keys,
+        led: Led::new(led),
+        journals: api::journal_places(),
         settings,
-        store: Arc::new(Mutex::new(store)),
-        accepted,
+        store,
+        caller,
         snapshot,
         link,
         logs: hub,
@@ -167,22 +190,57 @@ async fn run(mut settings: Settings) -> Result<(), DaemonError> {
         () = ends.recv() => {}
         () = reconciling => tracing::error!("the engine's events ended"),
     }
+    end(&stop, tasks, [serving, announced]).await;
+    Ok(())
+}
+
+fn keep_logs(
+    tasks: &mut JoinSet<()>,
+    settings: &Settings,
+    hub: &Hub,
+    link: &watch::Receiver<Link>,
+    happened: &broadcast::Sender<Happened>,
+) {
+    let confinement = &settings.facts.confinement;
+    tasks.spawn(logs::narrate(
+        hub.clone(),
+        confinement.clone(),
+        happened.subscribe(),
+    ));
+    tasks.spawn(logs::run(
+        hub.clone(),
+        confinement.clone(),
+        link.clone(),
+        happened.clone(),
+    ));
+}
+
+fn say_what_runs(settings: &Settings) {
+    for fault in &settings.faults {
+        tracing::warn!("{fault}");
+    }
+    tracing::info!(uuid = %settings.facts.uuid, listen = ?settings.listen, "os-agent {} runs", env!("CARGO_PKG_VERSION"));
+}
+
+/// Ends all tasks; `last` are those that say goodbye to others.
+async fn end(stop: &watch::Sender<bool>, mut tasks: JoinSet<()>, last: [JoinHandle<()>; 2]) {
     tracing::info!("stopping");
     host::notify::stopping();
     stop.send_replace(true);
     // Steps under way are cut: they can be done again, and the engine finishes what it was asked for.
     tasks.shutdown().await;
-    let farewell = async {
-        for task in [serving, announced] {
-            if let Err(error) = task.await {
-                tracing::warn!(%error, "a task did not end well");
-            }
-        }
-    };
+    let farewell = end_of(last);
     if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
         tracing::debug!("not everything ended in time");
     }
-    Ok(())
+}
+
+async fn end_of(tasks: [JoinHandle<()>; 2]) {
+    for task in tasks {
+        if let Err(error) = task.await {
+            tracing::warn!(%error, "a task did not end well");
+        }
+    }
 }
 
 /// SIGTERM and SIGINT, whichever comes first.

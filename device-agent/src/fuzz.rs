@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::memory::Memory;
 pub use crate::{
     announce::fuzz::{Heard, Responder},
-    api::fuzz::target_body,
-    logs::fuzz::{LogText, log_lines},
+    api::fuzz::{LogWish, OtherBody, log_query, other_body, target_body},
+    host::proxy::fuzz::redsocks_conf,
+    logs::fuzz::{LogText, journal_lines, log_lines, own_lines},
     store::fuzz::{read_state, write_state},
 };
 

@@ -15,14 +15,18 @@ mod execute;
 #[doc(hidden)]
 pub mod fuzz;
 mod host;
+mod locks;
 mod logs;
 mod memory;
 pub mod model;
 mod observe;
 pub mod plan;
+mod power;
 mod reconcile;
 mod report;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 mod store;
 pub mod target;
 

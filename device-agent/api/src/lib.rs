@@ -7,8 +7,10 @@
 //! * [`os`]: our own API under `/os/v1`. Compatible edits are: a new optional field, a new variant of an enum marked
 //!   `#[non_exhaustive]` whose unknown values readers map to `Unknown`. Everything else is `/os/v2`.
 //!
-//! [`log`] is the line of both log streams.
+//! [`log`] is the line of both log streams, [`cursor`] the place of a line in ours; [`folders`] says what of a device may be mounted.
 
+pub mod cursor;
+pub mod folders;
 pub mod log;
 pub mod os;
 pub mod reference;

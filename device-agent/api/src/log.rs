@@ -1,4 +1,6 @@
 //! One line of a log stream: newline-delimited JSON, one object a line (`GET /v2/local/logs`, `GET /os/v1/logs`).
+//!
+//! `cursor` and `isNotice` stand on our own route only, behind the reference's fields.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,12 @@ pub struct LogLine {
     /// Id of the service in the target state; absent for system lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_id: Option<u32>,
+    /// The line's place, as text of [`crate::cursor::Mark`]; on the greeting, where and when the answer begins. Absent on most notices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// `true` for a line about the log itself: what was dropped, what is missing; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_notice: Option<bool>,
 }
 
 impl LogLine {
@@ -38,6 +46,8 @@ impl LogLine {
             is_std_err: None,
             timestamp: None,
             service_id: None,
+            cursor: None,
+            is_notice: None,
         }
     }
 
@@ -48,6 +58,15 @@ impl LogLine {
             message: message.into(),
             timestamp: Some(timestamp),
             ..Self::greeting()
+        }
+    }
+
+    /// A line about the log itself at `timestamp` (milliseconds since the Unix epoch).
+    #[must_use]
+    pub fn notice(message: impl Into<String>, timestamp: i64) -> Self {
+        Self {
+            is_notice: Some(true),
+            ..Self::system(message, timestamp)
         }
     }
 }

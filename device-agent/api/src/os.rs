@@ -5,16 +5,51 @@
 //! | `GET /os/v1/info` | [`Info`] |
 //! | `GET /os/v1/report` | [`Report`] |
 //! | `GET /os/v1/report?follow=true` | [`Report`] as newline-delimited JSON: the present one at once, then one for every change |
-//! | `POST /os/v1/target-state` | body as `POST /v2/local/target-state`; answers [`Accepted`] |
+//! | `POST /os/v1/target-state` | body as `POST /v2/local/target-state`, beside `local` perhaps `force` and `discardVolumes`; answers [`Accepted`] |
+//! | `POST /os/v1/plan` | the same body, perhaps with `rebuilt`; answers [`Preview`] and changes nothing |
+//! | `POST /os/v1/restart`, `start`, `stop`, `purge` | [`Action`]; answers [`Asked`] |
+//! | `GET /os/v1/local-mode` | [`LocalMode`] |
+//! | `PUT /os/v1/local-mode` | [`SetLocalMode`]; answers [`LocalMode`] |
+//! | `GET /os/v1/disk` | [`Disk`] |
 //! | `GET /os/v1/logs` | [`crate::log::LogLine`] as newline-delimited JSON: the greeting, then what comes; endless |
 //!
-//! Query of `/os/v1/logs`: `tail=N` first replays the last N lines that the engine and the agent kept (at most 10,000,
-//! 8 MiB); `service=NAME`, repeatable, leaves out other services; `system=true|false` says whether the agent's own lines
-//! are wanted (unless given: yes, but not beside `service`); `service=` without a name wants no service's lines; `follow=false`
-//! ends the answer after the replayed lines. A line of more than 64 KiB ends with `[... N bytes cut]`. A
-//! client that reads too slowly gets the system line `N lines dropped` where they would have been.
+//! Query of `/os/v1/logs`:
 //!
-//! Errors are [`Problem`] with a fitting HTTP status.
+//! | key | wish |
+//! | --- | --- |
+//! | `service=NAME`, repeatable | no other services; `service=` without a name: no service at all |
+//! | `stream=stdout`, `stream=stderr` | of services, no other stream |
+//! | `system=true`, `system=false` | whether the agent's own lines are wanted; unless given: yes, but not beside `service` or `stream` |
+//! | `since=TIME` | past lines come first, from this time on |
+//! | `tail=N` | of the past lines only the last N, at most 100,000 |
+//! | `until=TIME` | no line after this time; the answer ends then |
+//! | `after=PLACE,…`, repeatable | past lines come first: of each origin that is named those behind its place, of others those from `since` on (unless given: none). `tail` counts no more. At most 1000 places |
+//! | `follow=false` | the answer ends after the past lines |
+//!
+//! A time is RFC 3339, or seconds since 1970 with at most nine decimals. What is not understood is answered by 400; unknown keys are
+//! ignored. Past lines come in the order of their times, as far back as the engine, the agent and (where the engine logs to it) the
+//! journal kept them.
+//!
+//! Every line has a `cursor`, its place ([`crate::cursor`]). A client that keeps the place of the last line of every origin, and the
+//! time in the greeting's, goes on exactly where it was: `after` these places, `since` that time (or that of its last line, if that was
+//! earlier: the past was not told to its end). This works over restarts of client, agent and engine. What cannot be told is said by a
+//! line with `isNotice`: `N lines of web dropped` where a client reads too slowly, lines of a container that is gone, lines that
+//! the engine or the journal has given up or cannot read, lines of the agent from before the system started. A line of more than
+//! 64 KiB ends with `[... N bytes cut]`. Places follow the device's clock: where it is set back while nobody listens, lines are missing
+//! that bear times which were told before, and that is said.
+//!
+//! An answer that ends before its last chunk was cut off: by the connection, or by the agent's end. Only a few clients are told the past at
+//! a time; one that does not read gives way to the next, and goes on when it reads again.
+//!
+//! `force` overrides the update locks of services. `discardVolumes` lists the volumes, by their names in the project, whose data
+//! may be lost because their configuration changes; without it such a volume keeps the configuration that it has. `rebuilt` lists
+//! the services whose images will be built anew before the target is sent.
+//!
+//! A device that belongs to a fleet and is not in local mode wants a key by TCP, as the reference does: `Authorization: Bearer KEY`, or
+//! `?apikey=KEY`. The key of a service opens `info`, and `restart`, `start`, `stop`, `purge` of its own application; the device's own key opens
+//! everything. On the unix socket root needs no key, and there `GET /os/v1/key` tells the device's own.
+//!
+//! Errors are [`Problem`] with a fitting HTTP status; without a fitting key `unauthorized`, 401.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,9 +81,30 @@ pub struct Info {
     /// The confinement of a simulated device; absent on a real one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confinement>,
-    /// What clients may rely on: `report-stream`, `log-tail`, …
+    /// What clients may rely on: `report-stream`, `log-tail`, `log-service-filter`, `log-cursor` (places, `after`), `log-since` (`since`,
+    /// `until`, `stream`), …
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// Whether targets are taken from the local network. Always so on a device that belongs to no fleet.
+    #[serde(default = "yes")]
+    pub local_mode: bool,
+    /// Room on the engine's disk, where that can be told without asking the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Room>,
+}
+
+/// Room on a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// What is free.
+    pub free: u64,
+    /// The size of the file system.
+    pub total: u64,
+}
+
+/// Agents that do not say it knew nothing but local mode.
+fn yes() -> bool {
+    true
 }
 
 /// Development or production mode.
@@ -100,6 +156,9 @@ pub struct Report {
     pub generation: u64,
     /// Whether there is something left to do.
     pub state: ApplyState,
+    /// The last request ([`Asked`]) that this report takes into account.
+    #[serde(default)]
+    pub asked: u64,
     /// Why the agent waits, when it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
@@ -162,6 +221,17 @@ pub struct ServiceReport {
     /// The last failure of this service, if it is still failing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What this service waits for, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// Whether the service holds its update lock.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub locked: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_no(flag: &bool) -> bool {
+    !flag
 }
 
 /// One image in a [`Report`].
@@ -179,6 +249,145 @@ pub struct ImageReport {
     pub engine_id: Option<String>,
     /// 0..=100 while it is being pulled.
     pub download_progress: Option<u8>,
+    /// Its layers while it is being pulled, as far as the engine has told them; at most 128.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerReport>,
+}
+
+/// One layer of an image that is being pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerReport {
+    /// Short digest, as the engine tells it.
+    pub id: String,
+    /// Bytes that are here.
+    pub current: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// Body of `POST /os/v1/restart`, `start`, `stop` and `purge`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// Application id; may be left out when there is one application only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_id: Option<u32>,
+    /// Service name; without it every service of the application is meant. Not for `purge`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Override update locks.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// A request was stored; follow the report until its `asked` is at least this number and its state is not `applying`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Grows by one with every request.
+    pub request: u64,
+}
+
+/// What a target state would change, found without changing anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// Every service of the target, and every one that would go.
+    pub services: Vec<ServiceChange>,
+    /// Volumes whose data would be lost if it were allowed.
+    #[serde(default)]
+    pub losses: Vec<Loss>,
+    /// Services that hold their update lock and would have to let go of it first.
+    #[serde(default)]
+    pub locked: Vec<String>,
+    /// Why the release would be refused; empty when it would not.
+    #[serde(default)]
+    pub rejected: Vec<String>,
+    /// What would be left out or done otherwise.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// What would become of one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceChange {
+    /// Application id.
+    pub app_id: u32,
+    /// Service name.
+    pub name: String,
+    /// What would be done.
+    pub action: ChangeAction,
+    /// Why, by field: `image`, `env.FOO`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+}
+
+/// What would be done to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeAction {
+    /// Nothing.
+    Keep,
+    /// It gets its first container.
+    Create,
+    /// It gets another container.
+    Recreate,
+    /// Its container goes.
+    Remove,
+    /// Its container is started.
+    Start,
+    /// Its container is stopped.
+    Stop,
+    /// Its container gets another name and goes on.
+    Rename,
+    /// A value that this build does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Data that would be lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// `volume`, `image`, `container` or `network`.
+    pub kind: String,
+    /// Its name in the project, else on the engine.
+    pub name: String,
+    /// Why.
+    pub because: String,
+}
+
+/// Whether targets are taken from the local network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalMode {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Whether the device belongs to a fleet; if not, local mode cannot be switched off.
+    pub managed: bool,
+    /// What switching it off would remove: everything on the engine that came since it was switched on.
+    #[serde(default)]
+    pub losses: Vec<Loss>,
+}
+
+/// Body of `PUT /os/v1/local-mode`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetLocalMode {
+    /// On or off.
+    pub enabled: bool,
+    /// Allows volumes that came since it was switched on to be lost.
+    #[serde(default)]
+    pub discard: bool,
+}
+
+/// Room on the disk that holds the engine's images, containers and volumes, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// The engine's directory.
+    pub path: String,
+    /// Size of the file system.
+    pub total: u64,
+    /// What is free.
+    pub free: u64,
+    /// What images without a container hold.
+    pub unused_images: u64,
+    /// What the cache of builds holds.
+    pub build_cache: u64,
 }
 
 /// An error of `/os/v1`.

@@ -94,7 +94,7 @@ pub struct StateStatus {
     pub containers: Vec<ContainerStatus>,
     /// One entry an image.
     pub images: Vec<ImageStatus>,
-    /// The commit of the release; absent when there is none.
+    /// The commit of the release that was reached last; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
 }

@@ -1,5 +1,7 @@
 //! `/v2/local` of the reference: what pushing needs.
 
+use std::collections::BTreeSet;
+
 use agent_api::reference::{DeviceInfo, DeviceInfoAnswer, LocalTarget};
 use axum::body::Body;
 use axum::extract::State;
@@ -29,8 +31,8 @@ pub(super) async fn device_info(State(agent): Shared) -> Response {
 /// out: their environment holds secrets, and clients throw them away.
 pub(super) async fn target_state(State(agent): Shared) -> Response {
     let stored = agent
-        .accepted
-        .borrow()
+        .store
+        .accepted()
         .target
         .as_ref()
         .map(|target| target.config.clone())
@@ -46,12 +48,17 @@ pub(super) async fn target_state(State(agent): Shared) -> Response {
     json(StatusCode::OK, &answer)
 }
 
+/// The reference's words for a device that takes its target from its fleet.
+pub(super) const NOT_LOCAL: &str = "Target state can only set when device is in local mode";
+
 /// Why a target was not taken.
 pub(super) enum Refused {
     /// The body is not JSON, or too large.
     Body(Unreadable),
     /// It is not a target; what is wrong, with its place.
     Invalid(String),
+    /// Targets come from the fleet now.
+    NotLocal,
     /// It could not be stored.
     Store(String),
 }
@@ -62,13 +69,37 @@ pub(super) async fn take(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Accepted, Refused> {
-    let body = body::read(headers, body).await.map_err(Refused::Body)?;
-    let target = understand(&body, &agent.name()).map_err(Refused::Invalid)?;
+    let body = body::read_json(headers, body, body::MAX_BYTES)
+        .await
+        .map_err(Refused::Body)?;
+    if !agent.store.accepted().is_local() {
+        return Err(Refused::NotLocal);
+    }
+    let mut target = understand(&body.value, &agent.name()).map_err(Refused::Invalid)?;
+    target.force = body.value.get("force") == Some(&Value::Bool(true));
     agent.accept(target).await.map_err(|error| {
         let error = chain(&error);
         tracing::error!(%error, "a target could not be stored");
         Refused::Store(error)
     })
+}
+
+/// Validates and stores the fleet's target in a request.
+pub(super) async fn take_fleet(
+    agent: &Agent,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Accepted, Refused> {
+    let body = body::read_json(headers, body, body::MAX_BYTES)
+        .await
+        .map_err(Refused::Body)?;
+    let target = understand(&body.value, &agent.name()).map_err(Refused::Invalid)?;
+    let confinement = agent.settings.facts.confinement.clone();
+    let stored = agent
+        .store
+        .change(move |store| store.put_fleet(target, confinement.as_ref()))
+        .await;
+    stored.map_err(|error| Refused::Store(chain(&error)))
 }
 
 /// The target in a parsed body, or what is wrong with it.
@@ -89,7 +120,25 @@ pub(super) fn understand(body: &Value, present_name: &str) -> Result<crate::mode
             .map_err(|error| invalid("config", &error))?,
         apps: serde_json::from_value(member("apps")).map_err(|error| invalid("apps", &error))?,
     };
-    target::parse(&local, present_name).map_err(|invalid| invalid.to_string())
+    let mut target = target::parse(&local, present_name).map_err(|invalid| invalid.to_string())?;
+    let discard = names_in(body, "discardVolumes");
+    target.discard_volumes = discard.map_err(|error| invalid("discardVolumes", &error))?;
+    Ok(target)
+}
+
+/// A list of names beside the target.
+pub(super) fn names_in(body: &Value, key: &str) -> Result<BTreeSet<String>, String> {
+    match body.get(key) {
+        None | Some(Value::Null) => Ok(BTreeSet::new()),
+        Some(Value::Array(names)) if names.len() <= target::MAX_ITEMS => names
+            .iter()
+            .map(|name| match name.as_str() {
+                Some(name) if name.len() <= 255 => Ok(name.to_owned()),
+                _ => Err("is no list of names".to_owned()),
+            })
+            .collect(),
+        Some(_) => Err("is no list of names".to_owned()),
+    }
 }
 
 /// `POST /v2/local/target-state`
@@ -104,6 +153,7 @@ pub(super) async fn set_target_state(
             &value!({"status": "success", "message": "OK"}),
         ),
         Err(Refused::Invalid(message)) => failed(StatusCode::BAD_REQUEST, message),
+        Err(Refused::NotLocal) => failed(StatusCode::BAD_REQUEST, NOT_LOCAL),
         Err(Refused::Body(Unreadable(message)) | Refused::Store(message)) => {
             failed(StatusCode::SERVICE_UNAVAILABLE, message)
         }

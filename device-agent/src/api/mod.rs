@@ -6,34 +6,49 @@
 //! Of the reference's headers, `ETag` is left out (no client asks with `If-None-Match`), and so are `Connection` and
 //! `Keep-Alive` (a connection of HTTP/1.1 is kept anyway, and longer than the reference promises).
 
+mod access;
+mod actions;
 mod body;
+mod cloud;
 mod defaults;
+mod device;
+mod form;
 pub(crate) mod fuzz;
+mod host_config;
+mod journal;
+mod keys;
 mod local;
+mod log_query;
+mod logs;
+mod missing;
 mod origin;
 mod os;
+mod power;
 mod reference;
+mod reference_actions;
+mod report;
 mod serve;
-mod streams;
+mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use agent_api::os::EngineInfo;
+use agent_api::os::{Disk, EngineInfo, Room};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tokio::sync::watch;
+use axum::routing::{get, post};
+use tokio::sync::{Semaphore, watch};
 
-use crate::engine::Link;
+use crate::engine::{Connected, Link};
+use crate::host::led::Led;
 use crate::logs::Hub;
+use crate::model::{ApiKeys, Inventory, Refused};
+use crate::reconcile::Caller;
 use crate::report::Snapshot;
 use crate::settings::Settings;
-use crate::store::{Accepted, Store, StoreError};
+use crate::store::{Accepted, SharedStore, StoreError};
 
 pub use serve::BindError;
 pub(crate) use serve::{Routers, bind};
@@ -43,45 +58,64 @@ pub(crate) use serve::{Routers, bind};
 pub(crate) struct Agent {
     /// What the agent was told to be.
     pub(crate) settings: Settings,
-    /// The stored target. Locked for the length of a write to the disk.
-    pub(crate) store: Arc<Mutex<Store>>,
-    /// Where an accepted target is told.
-    pub(crate) accepted: watch::Sender<Accepted>,
+    /// The stored targets.
+    pub(crate) store: SharedStore,
+    /// Where requests are made.
+    pub(crate) caller: Caller,
     /// What the reconciler tells.
     pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
     /// Whether there is an engine.
     pub(crate) link: watch::Receiver<Link>,
+    /// Who may ask.
+    pub(crate) keys: watch::Receiver<ApiKeys>,
     /// Log lines.
     pub(crate) logs: Hub,
+    /// The board's LED.
+    pub(crate) led: Led,
+    /// Places for readers of the host's journal.
+    pub(crate) journals: Arc<Semaphore>,
     /// Turns `true` when the agent ends: streams end with it.
     pub(crate) shutdown: watch::Receiver<bool>,
 }
 
 impl Agent {
-    /// Stores a validated target and tells the reconciler, off the main thread. Both happen or neither does, also when
-    /// the client goes away meanwhile; of two pushes at once, the one that was stored last is told last.
+    /// Stores a validated target of the local network and tells the reconciler.
     async fn accept(&self, target: crate::model::Target) -> Result<Accepted, StoreError> {
-        let store = Arc::clone(&self.store);
-        let told = self.accepted.clone();
-        let saved = tokio::task::spawn_blocking(move || {
-            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            let accepted = store.put(target)?;
-            told.send_replace(accepted.clone());
-            Ok(accepted)
-        });
-        saved.await.map_err(|lost| StoreError::Io {
-            what: "save",
-            source: lost.into(),
-        })?
+        self.store.change(move |store| store.put(target)).await
     }
 
     /// The device's name: of the target, else the initial one.
     fn name(&self) -> String {
-        let accepted = self.accepted.borrow();
-        accepted
-            .target
-            .as_ref()
-            .map_or_else(|| self.settings.initial_name.clone(), |t| t.name.clone())
+        let target = self.store.accepted().target;
+        target.map_or_else(|| self.settings.initial_name.clone(), |t| t.name.clone())
+    }
+
+    /// Everything on the engine, whoever made it.
+    async fn inventory(&self) -> Result<Inventory, Refused> {
+        let found = crate::observe::inventory(&self.connected()?).await;
+        found.map_err(|error| Refused::EngineAway(error.to_string()))
+    }
+
+    /// Room on the engine's disk, and what could be freed. The engine may take long for it.
+    async fn disk(&self) -> Result<Disk, Refused> {
+        let found = crate::observe::disk(&self.connected()?).await;
+        found.map_err(|error| Refused::EngineAway(error.to_string()))
+    }
+
+    fn connected(&self) -> Result<Connected, Refused> {
+        match &*self.link.borrow() {
+            Link::Up(connected) => Ok(connected.clone()),
+            Link::Connecting => Err(Refused::EngineAway("it was not reached yet".to_owned())),
+            Link::Down(reason) => Err(Refused::EngineAway(reason.clone())),
+        }
+    }
+
+    /// Room on the engine's disk.
+    fn room(&self) -> Option<Room> {
+        match &*self.link.borrow() {
+            Link::Up(connected) => crate::observe::room(connected),
+            Link::Connecting | Link::Down(_) => None,
+        }
     }
 
     fn engine(&self) -> Option<EngineInfo> {
@@ -94,13 +128,24 @@ impl Agent {
 
 type Shared = State<Arc<Agent>>;
 
-/// The same routes for every way in; only pages come by TCP.
+/// The same routes for every way in. Only pages come by TCP, and who is root on the device needs no key.
 pub(crate) fn routers(agent: &Arc<Agent>) -> Routers {
-    let guard = middleware::from_fn_with_state(Arc::clone(agent), origin::refuse_other_names);
+    let names = middleware::from_fn_with_state(Arc::clone(agent), origin::refuse_other_names);
+    let keys = middleware::from_fn_with_state(Arc::clone(agent), access::check);
+    let all = router(Arc::clone(agent));
+    let guarded = all.clone().layer(keys);
     Routers {
-        tcp: router(Arc::clone(agent)).layer(guard),
-        unix: router(Arc::clone(agent)),
+        tcp: guarded.clone().layer(names),
+        unix: guarded,
+        trusted: all
+            .merge(provisioning(agent))
+            .layer(middleware::from_fn(access::trust)),
     }
+}
+
+/// How many read the host's journal at a time.
+pub(crate) fn journal_places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(journal::MAX_READERS))
 }
 
 /// All routes.
@@ -109,12 +154,10 @@ fn router(agent: Arc<Agent>) -> Router {
         .route("/ping", get(reference::ping))
         .route("/v1/healthy", get(reference::healthy))
         .route("/v1/device", get(reference::device))
-        .route("/v1/device/host-config", get(reference::host_config))
         .route("/v2/version", get(reference::version))
         .route("/v2/containerId", get(reference::container_id))
         .route("/v2/state/status", get(reference::state_status))
         .route("/v2/device/name", get(reference::device_name))
-        .route("/v2/device/vpn", get(reference::vpn))
         .route("/v2/applications/state", get(reference::applications))
         .route("/v2/applications/{app}/state", get(reference::application))
         .route("/v2/local/device-info", get(local::device_info))
@@ -122,16 +165,15 @@ fn router(agent: Arc<Agent>) -> Router {
             "/v2/local/target-state",
             get(local::target_state).post(local::set_target_state),
         )
-        .route("/v2/local/logs", get(streams::local_logs))
+        .route("/v2/local/logs", get(logs::local_logs))
         .route("/os/v1/info", get(os::info))
-        .route("/os/v1/report", get(streams::report))
-        .route("/os/v1/logs", get(streams::logs))
-        .route(
-            "/os/v1/target-state",
-            axum::routing::post(os::set_target_state),
-        )
-        .fallback(not_found)
-        .method_not_allowed_fallback(not_found)
+        .route("/os/v1/report", get(report::report))
+        .route("/os/v1/logs", get(logs::logs))
+        .route("/os/v1/target-state", post(os::set_target_state))
+        .merge(changing())
+        .merge(machine())
+        .fallback(missing::not_found)
+        .method_not_allowed_fallback(missing::not_found)
         .layer(middleware::from_fn_with_state(
             Arc::clone(&agent),
             origin::refuse_pages,
@@ -140,48 +182,66 @@ fn router(agent: Arc<Agent>) -> Router {
         .with_state(agent)
 }
 
-/// The page of the reference for a route that it does not have; our own routes answer in their own terms.
-async fn not_found(request: Request) -> Response {
-    let path = request.uri().path();
-    if path.starts_with("/os/") {
-        return os::problem(
-            StatusCode::NOT_FOUND,
-            "not-found",
-            format!("there is no {path}"),
-        );
-    }
-    let page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n<body>\n<pre>Cannot {} {}</pre>\n</body>\n</html>\n",
-        request.method(),
-        escape(path)
-    );
-    let headers = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static("default-src 'none'"),
-        ),
-        (
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ),
-        (header::CONTENT_TYPE, HeaderValue::from_static(HTML)),
-    ];
-    (StatusCode::NOT_FOUND, headers, page).into_response()
+/// Routes about the machine and its place in a fleet.
+fn machine() -> Router<Arc<Agent>> {
+    Router::new()
+        .route("/v1/blink", post(power::blink))
+        .route("/v1/reboot", post(power::reboot))
+        .route("/v1/shutdown", post(power::shutdown))
+        .route("/v1/regenerate-api-key", post(keys::regenerate))
+        .route(
+            "/v1/device/host-config",
+            get(host_config::get).patch(host_config::patch),
+        )
+        .route("/v2/device/vpn", get(power::vpn))
+        .route("/v2/device/tags", get(cloud::tags).patch(cloud::set_tags))
+        .route("/v2/journal-logs", post(journal::logs))
+}
+
+/// Routes for who provisions the device: they are not reached by TCP.
+fn provisioning(agent: &Arc<Agent>) -> Router {
+    Router::new()
+        .route("/os/v1/fleet/target-state", post(os::set_fleet_target))
+        .route("/os/v1/key", get(keys::device))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(agent))
+}
+
+/// Routes that change something beside the target.
+fn changing() -> Router<Arc<Agent>> {
+    use reference_actions as reference;
+    Router::new()
+        .route("/v1/restart", post(reference::restart_app))
+        .route("/v1/purge", post(reference::purge_app))
+        .route("/v1/update", post(reference::update))
+        .route("/v1/apps/{app}", get(reference::app))
+        .route("/v1/apps/{app}/stop", post(reference::stop_only))
+        .route("/v1/apps/{app}/start", post(reference::start_only))
+        .route("/v2/applications/{app}/restart", post(reference::restart))
+        .route("/v2/applications/{app}/purge", post(reference::purge))
+        .route(
+            "/v2/applications/{app}/restart-service",
+            post(reference::restart_service),
+        )
+        .route(
+            "/v2/applications/{app}/stop-service",
+            post(reference::stop_service),
+        )
+        .route(
+            "/v2/applications/{app}/start-service",
+            post(reference::start_service),
+        )
+        .route("/v2/cleanup-volumes", get(reference::cleanup_volumes))
+        .route("/os/v1/restart", post(actions::restart))
+        .route("/os/v1/stop", post(actions::stop))
+        .route("/os/v1/start", post(actions::start))
+        .route("/os/v1/purge", post(actions::purge))
+        .route("/os/v1/plan", post(device::plan))
+        .route("/os/v1/disk", get(device::disk))
+        .route(
+            "/os/v1/local-mode",
+            get(device::local_mode).put(device::set_local_mode),
+        )
 }
 
 const HTML: &str = "text/html; charset=utf-8";
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
-}

@@ -8,11 +8,22 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::Shared;
-use super::body::{Unreadable, json};
+use super::body::{CROWDED, TOO_LARGE, Unreadable, json};
 use super::local::{self, Refused};
 
 /// What clients may rely on.
-const CAPABILITIES: [&str; 3] = ["report-stream", "log-tail", "log-service-filter"];
+const CAPABILITIES: [&str; 10] = [
+    "report-stream",
+    "log-tail",
+    "log-service-filter",
+    "log-cursor",
+    "log-since",
+    "actions",
+    "plan",
+    "local-mode",
+    "disk",
+    "discard-volumes",
+];
 
 /// An error of `/os/v1`.
 pub(super) fn problem(status: StatusCode, code: &str, message: impl Into<String>) -> Response {
@@ -45,6 +56,8 @@ pub(super) async fn info(State(agent): Shared) -> Response {
             address: confinement.address.to_string(),
             allow_privileged: confinement.allow_privileged,
         }),
+        local_mode: agent.store.accepted().is_local(),
+        room: agent.room(),
         capabilities: CAPABILITIES.iter().map(|&word| word.to_owned()).collect(),
     };
     json(StatusCode::OK, &info)
@@ -56,7 +69,37 @@ pub(super) async fn set_target_state(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match local::take(&agent, &headers, body).await {
+    accepted(local::take(&agent, &headers, body).await)
+}
+
+/// `POST /os/v1/fleet/target-state`: what the fleet asks for, from who provisions the device.
+pub(super) async fn set_fleet_target(
+    State(agent): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if !agent.settings.managed {
+        return problem(
+            StatusCode::CONFLICT,
+            "not-managed",
+            "this device belongs to no fleet",
+        );
+    }
+    accepted(local::take_fleet(&agent, &headers, body).await)
+}
+
+/// The answer to a body that was not understood.
+pub(super) fn unreadable(Unreadable(message): Unreadable) -> Response {
+    let (status, code) = match message.as_str() {
+        TOO_LARGE => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+        CROWDED => (StatusCode::SERVICE_UNAVAILABLE, "crowded"),
+        _ => (StatusCode::BAD_REQUEST, "invalid-body"),
+    };
+    problem(status, code, message)
+}
+
+fn accepted(taken: Result<crate::store::Accepted, Refused>) -> Response {
+    match taken {
         Ok(accepted) => json(
             StatusCode::OK,
             &Accepted {
@@ -66,15 +109,12 @@ pub(super) async fn set_target_state(
         Err(Refused::Invalid(message)) => {
             problem(StatusCode::BAD_REQUEST, "invalid-target", message)
         }
-        Err(Refused::Body(Unreadable(message))) => {
-            let too_large = message == "request entity too large";
-            let (status, code) = if too_large {
-                (StatusCode::PAYLOAD_TOO_LARGE, "too-large")
-            } else {
-                (StatusCode::BAD_REQUEST, "invalid-body")
-            };
-            problem(status, code, message)
-        }
+        Err(Refused::NotLocal) => problem(
+            StatusCode::CONFLICT,
+            "not-local",
+            "this device takes its target from its fleet: switch local mode on first",
+        ),
+        Err(Refused::Body(body)) => unreadable(body),
         Err(Refused::Store(message)) => {
             problem(StatusCode::INSUFFICIENT_STORAGE, "not-stored", message)
         }

@@ -1,17 +1,24 @@
 //! `/ping`, `/v1` and `/v2` of the reference, to the letter.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use agent_api::os::ApplyState;
-use agent_api::reference::{COMPATIBLE_VERSION, ContainerId, ContainerIds, StateStatus, Version};
+use agent_api::reference::{
+    COMPATIBLE_VERSION, ContainerId, ContainerIds, ImageStatus, StateStatus, Version,
+};
+use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json as value};
 
+use super::access::Access;
 use super::body::{failed, json};
 use super::{HTML, Shared};
+use crate::model::Target;
+use crate::report::Snapshot;
 
 /// `GET /ping`
 pub(super) async fn ping() -> Response {
@@ -19,9 +26,48 @@ pub(super) async fn ping() -> Response {
     (kind, "OK").into_response()
 }
 
-/// `GET /v1/healthy`: an unmanaged device is healthy when it answers.
-pub(super) async fn healthy() -> Response {
-    "OK".into_response()
+/// `GET /v1/healthy`
+pub(super) async fn healthy(State(agent): Shared) -> Response {
+    let target = agent.store.accepted().target;
+    let snapshot = agent.snapshot.borrow();
+    let vitals = Vitals {
+        managed: agent.settings.managed,
+        fetching: snapshot.progress.is_some(),
+        applying: snapshot.applying_since.map(|since| since.elapsed()),
+        poll_interval: poll_interval(target.as_deref()),
+    };
+    if vitals.are_good() {
+        "OK".into_response()
+    } else {
+        (StatusCode::INTERNAL_SERVER_ERROR, "Unhealthy").into_response()
+    }
+}
+
+/// What a device's health is judged by.
+#[derive(Debug, Clone, Copy)]
+struct Vitals {
+    managed: bool,
+    /// Whether an image is being fetched.
+    fetching: bool,
+    /// For how long it has been on its way to its target.
+    applying: Option<Duration>,
+    poll_interval: Duration,
+}
+
+impl Vitals {
+    /// An unmanaged device is healthy when it answers. One of a fleet that is never done with its target is not; what else the
+    /// reference looks at is a connection to its cloud.
+    fn are_good(self) -> bool {
+        let applying = self.applying.unwrap_or_default();
+        !self.managed || self.fetching || applying < self.poll_interval * 2
+    }
+}
+
+/// How often the target would be asked for.
+fn poll_interval(target: Option<&Target>) -> Duration {
+    let written = target.and_then(|target| target.config.get("SUPERVISOR_POLL_INTERVAL"));
+    let millis = written.and_then(|text| text.parse().ok());
+    Duration::from_millis(millis.unwrap_or(900_000)).max(Duration::from_mins(1))
 }
 
 /// `GET /v2/version`
@@ -37,23 +83,55 @@ pub(super) async fn version() -> Response {
 /// go by the lists of containers, so a target with which these were not read yet is not applied.
 fn is_applied(agent: &super::Agent) -> bool {
     let snapshot = agent.snapshot.borrow();
-    snapshot.seen >= agent.accepted.borrow().generation
+    snapshot.seen >= agent.store.accepted().generation
         && snapshot.report.state != ApplyState::Applying
 }
 
 /// `GET /v2/state/status`
-pub(super) async fn state_status(State(agent): Shared) -> Response {
+pub(super) async fn state_status(
+    State(agent): Shared,
+    Extension(access): Extension<Access>,
+) -> Response {
     let applied = is_applied(&agent);
     let snapshot = agent.snapshot.borrow().clone();
+    // The reference tells of one application.
+    let of_containers = snapshot.containers.iter().map(|c| c.app_id);
+    let of_images = snapshot.images.iter().map(|image| image.app_id);
+    let mut apps = of_containers.chain(of_images);
+    let first = apps.find(|app_id| access.may(*app_id));
+    let release = first.and_then(|app_id| snapshot.releases.get(&app_id));
+    let images = of(&snapshot.images, |image| Some(image.app_id) == first);
     let status = StateStatus {
         status: "success".to_owned(),
         app_state: if applied { "applied" } else { "applying" }.to_owned(),
-        overall_download_progress: snapshot.progress,
-        containers: snapshot.containers.clone(),
-        images: snapshot.images.clone(),
-        release: snapshot.release.clone(),
+        overall_download_progress: overall(&images),
+        containers: of(&snapshot.containers, |c| Some(c.app_id) == first),
+        images,
+        release: release.cloned(),
     };
     json(StatusCode::OK, &status)
+}
+
+/// How much of all images that are fetched is here, 0..=100: their mean, as the reference tells it.
+fn overall(images: &[ImageStatus]) -> Option<u8> {
+    let parts: Vec<u32> = images
+        .iter()
+        .filter_map(|image| image.download_progress.map(u32::from))
+        .collect();
+    let count = u32::try_from(parts.len()).ok()?;
+    let mean = parts.iter().sum::<u32>().checked_div(count)?;
+    u8::try_from(mean).ok()
+}
+
+/// How much of a service's image is here, 0..=100, while it is fetched.
+fn progress(snapshot: &Snapshot, app_id: u32, service: &str) -> Option<u8> {
+    let mut images = snapshot.images.iter();
+    let image = images.find(|image| image.app_id == app_id && image.service_name == service);
+    image.and_then(|image| image.download_progress)
+}
+
+fn of<T: Clone>(all: &[T], is_meant: impl Fn(&T) -> bool) -> Vec<T> {
+    all.iter().filter(|one| is_meant(one)).cloned().collect()
 }
 
 #[derive(Deserialize)]
@@ -66,11 +144,13 @@ pub(super) struct ContainerIdQuery {
 /// `GET /v2/containerId`
 pub(super) async fn container_id(
     State(agent): Shared,
+    Extension(access): Extension<Access>,
     Query(query): Query<ContainerIdQuery>,
 ) -> Response {
     let snapshot = agent.snapshot.borrow().clone();
     let mut services: BTreeMap<String, String> = BTreeMap::new();
-    for container in &snapshot.containers {
+    let containers = snapshot.containers.iter();
+    for container in containers.filter(|c| access.may(c.app_id)) {
         // The newest comes first and wins.
         services
             .entry(container.service_name.clone())
@@ -101,18 +181,6 @@ pub(super) async fn device_name(State(agent): Shared) -> Response {
     json(StatusCode::OK, &answer)
 }
 
-/// `GET /v2/device/vpn`: an unmanaged device has none.
-pub(super) async fn vpn() -> Response {
-    let answer = value!({"status": "success", "vpn": {"enabled": false, "connected": false}});
-    json(StatusCode::OK, &answer)
-}
-
-/// `GET /v1/device/host-config`
-pub(super) async fn host_config(State(agent): Shared) -> Response {
-    let answer = value!({"network": {"hostname": agent.settings.facts.hostname}});
-    json(StatusCode::OK, &answer)
-}
-
 /// `GET /v1/device`
 pub(super) async fn device(State(agent): Shared) -> Response {
     let applied = is_applied(&agent);
@@ -133,21 +201,33 @@ pub(super) async fn device(State(agent): Shared) -> Response {
         (snapshot.report.state == ApplyState::Failing).into(),
     );
     answer.insert("update_downloaded".into(), false.into());
-    if let (true, Some(commit)) = (applied, &snapshot.release) {
+    if let (true, Some(commit)) = (applied, snapshot.releases.values().next()) {
         answer.insert("commit".into(), commit.clone().into());
     }
-    answer.insert("status".into(), "Idle".into());
-    answer.insert("download_progress".into(), snapshot.progress.into());
+    // The reference looks at its first service only, and says nothing where there is none.
+    if let Some(first) = snapshot.report.services.first() {
+        let status = match first.status.as_str() {
+            "Running" => "Idle",
+            status => status,
+        };
+        answer.insert("status".into(), status.into());
+        let progress = progress(&snapshot, first.app_id, &first.name);
+        answer.insert("download_progress".into(), progress.into());
+    }
     json(StatusCode::OK, &Value::Object(answer))
 }
 
 /// `GET /v2/applications/state`
-pub(super) async fn applications(State(agent): Shared) -> Response {
+pub(super) async fn applications(
+    State(agent): Shared,
+    Extension(access): Extension<Access>,
+) -> Response {
     let applied = is_applied(&agent);
     let snapshot = agent.snapshot.borrow().clone();
-    let target = agent.accepted.borrow().target.clone();
+    let target = agent.store.accepted().target;
     let mut answer = Map::new();
-    for app in target.iter().flat_map(|target| target.apps.values()) {
+    let apps = target.iter().flat_map(|target| target.apps.values());
+    for app in apps.filter(|app| access.may(app.id)) {
         let mut services = Map::new();
         for service in app.services.values() {
             let report = snapshot
@@ -160,7 +240,7 @@ pub(super) async fn applications(State(agent): Shared) -> Response {
                 value!({
                     "status": report.map_or("Downloading", |report| report.status.as_str()),
                     "image": service.image,
-                    "downloadProgress": Value::Null,
+                    "downloadProgress": progress(&snapshot, app.id, &service.name),
                     "releaseId": app.release_id,
                 }),
             );
@@ -180,12 +260,19 @@ pub(super) async fn applications(State(agent): Shared) -> Response {
 }
 
 /// `GET /v2/applications/:appId/state`
-pub(super) async fn application(State(agent): Shared, Path(app): Path<String>) -> Response {
+pub(super) async fn application(
+    State(agent): Shared,
+    Extension(access): Extension<Access>,
+    Path(app): Path<String>,
+) -> Response {
     let Ok(id) = app.parse::<u32>() else {
-        return failed(StatusCode::BAD_REQUEST, "Invalid app id");
+        let words = format!("Invalid application ID: {app}");
+        return failed(StatusCode::BAD_REQUEST, words);
     };
-    let target = agent.accepted.borrow().target.clone();
-    let Some(app) = target.as_ref().and_then(|target| target.apps.get(&id)) else {
+    let target = agent.store.accepted().target;
+    let app = target.as_ref().and_then(|target| target.apps.get(&id));
+    // One that a key is not for is to it as one that is not there.
+    let Some(app) = app.filter(|_| access.may(id)) else {
         return failed(
             StatusCode::CONFLICT,
             format!("Application ID does not exist: {id}"),
@@ -199,14 +286,41 @@ pub(super) async fn application(State(agent): Shared, Path(app): Path<String>) -
             value!({
                 "status": report.status,
                 "releaseId": app.release_id,
-                "download_progress": Value::Null,
+                "download_progress": progress(&snapshot, id, &report.name),
             }),
         );
     }
     let mut local = Map::new();
     local.insert(id.to_string(), value!({ "services": services }));
-    json(
-        StatusCode::OK,
-        &value!({"commit": app.commit, "local": local}),
-    )
+    let mut answer = Map::new();
+    if let Some(commit) = snapshot.releases.get(&id) {
+        answer.insert("commit".into(), commit.clone().into());
+    }
+    answer.insert("local".into(), local.into());
+    json(StatusCode::OK, &Value::Object(answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_of_a_fleet_that_is_never_done_is_not_well() {
+        let minutes = Duration::from_mins;
+        for (managed, fetching, applying, good) in [
+            (false, false, Some(1000), true),
+            (true, false, None, true),
+            (true, false, Some(29), true),
+            (true, false, Some(31), false),
+            (true, true, Some(31), true),
+        ] {
+            let vitals = Vitals {
+                managed,
+                fetching,
+                applying: applying.map(minutes),
+                poll_interval: minutes(15),
+            };
+            assert_eq!(vitals.are_good(), good, "{vitals:?}");
+        }
+    }
 }

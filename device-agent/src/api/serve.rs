@@ -72,10 +72,29 @@ pub(crate) struct Servers {
 }
 
 /// What answers, by the way on which a request came.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Routers {
     pub(crate) tcp: Router,
     pub(crate) unix: Router,
+    /// The unix socket again, for who has the rights of root or of the agent itself.
+    pub(crate) trusted: Router,
+}
+
+impl Routers {
+    fn way_of(&self, stream: &Either<TcpStream, UnixStream>) -> Router {
+        match stream {
+            Either::Left(_) => self.tcp.clone(),
+            Either::Right(stream) if is_trusted(stream) => self.trusted.clone(),
+            Either::Right(_) => self.unix.clone(),
+        }
+    }
+}
+
+/// The kernel knows who is at the other end.
+fn is_trusted(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let peer = stream.peer_cred();
+    peer.is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
 }
 
 #[derive(Debug)]
@@ -184,11 +203,7 @@ impl Servers {
     pub(crate) async fn run(self, routers: Routers, shutdown: watch::Receiver<bool>) {
         let mut serving = JoinSet::new();
         for listener in self.listeners {
-            let router = match &listener {
-                Listener::Tcp(_) => routers.tcp.clone(),
-                Listener::Unix(_) => routers.unix.clone(),
-            };
-            serving.spawn(serve(listener, router, shutdown.clone()));
+            serving.spawn(serve(listener, routers.clone(), shutdown.clone()));
         }
         while serving.join_next().await.is_some() {}
         if let Err(error) = fs::remove_file(&self.socket) {
@@ -197,7 +212,7 @@ impl Servers {
     }
 }
 
-async fn serve(listener: Listener, router: Router, mut shutdown: watch::Receiver<bool>) {
+async fn serve(listener: Listener, routers: Routers, mut shutdown: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     let stopping = shutdown.clone();
@@ -213,7 +228,8 @@ async fn serve(listener: Listener, router: Router, mut shutdown: watch::Receiver
             Some(_) = connections.join_next() => {}
             (place, stream) = next => match stream {
                 Ok(stream) => {
-                    let connection = converse(stream, router.clone(), stopping.clone());
+                    let router = routers.way_of(&stream);
+                    let connection = converse(stream, router, stopping.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);

@@ -2,8 +2,10 @@
 //!
 //! In: the sockets at which an engine may be. Out: a [`Link`] that others watch, and everything that happened on the
 //! engine as [`Happened`]. An engine that is away is waited for: its socket appearing wakes us at once, a growing
-//! delay does otherwise. After a reconnection the events since the last one seen are asked for.
+//! delay does otherwise. After a reconnection the events since the last one seen are asked for, and so they are after a
+//! long silence: a connection may die without a sign, and an engine may forget who listens.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
@@ -12,14 +14,18 @@ use agent_api::os::EngineInfo;
 use bollard::query_parameters::EventsOptionsBuilder;
 use bollard::{ClientVersion, Docker};
 use futures_util::StreamExt;
+use hyper::Uri;
+use hyper::http::uri::PathAndQuery;
 use rustix::fs::inotify;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{broadcast, watch};
 
 use super::events::{Happened, understand};
-use super::{EngineError, QUICK, bounded};
+use super::usage::Freeable;
+use super::{EngineError, QUICK, bounded, decode};
 use crate::host::now_nanos;
+use crate::model::Limit;
 
 /// The newest API whose answers we know; an older engine makes it smaller.
 const API_VERSION: ClientVersion = ClientVersion {
@@ -32,6 +38,8 @@ const FORGOTTEN_SECONDS: u64 = 3600;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// Longest delay after a failure.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// Longest time without an event that is believed; then they are asked for anew.
+pub(crate) const SILENCE: Duration = Duration::from_mins(5);
 
 /// A working connection.
 #[derive(Debug, Clone)]
@@ -42,17 +50,47 @@ pub(crate) struct Connected {
     pub(crate) socket: PathBuf,
     /// What answered.
     pub(crate) info: EngineInfo,
+    /// The engine's directory, where its images and volumes are.
+    pub(crate) root: Option<PathBuf>,
+    /// Where it logs to, unless a container says otherwise.
+    pub(crate) logging_driver: Option<String>,
+    /// What could be freed on its disk.
+    pub(crate) freeable: Freeable,
+    /// What it leaves out of containers that ask for it.
+    pub(crate) cannot_limit: BTreeSet<Limit>,
 }
 
 /// Whether there is an engine.
 #[derive(Debug, Clone)]
-pub(crate) enum Link {
+pub(crate) enum Link<E = Connected> {
     /// Not yet tried.
     Connecting,
     /// There is.
-    Up(Connected),
+    Up(E),
     /// There is none, for this reason.
     Down(String),
+}
+
+#[cfg(test)]
+impl Connected {
+    /// To an engine that a test plays.
+    pub(crate) fn to(socket: &Path) -> Self {
+        let path = socket.to_string_lossy();
+        let docker = Docker::connect_with_unix(&path, FORGOTTEN_SECONDS, &API_VERSION).unwrap();
+        Self {
+            docker: speaking(docker, API_VERSION),
+            socket: socket.to_owned(),
+            info: EngineInfo {
+                name: "played".to_owned(),
+                version: "1".to_owned(),
+                api_version: API_VERSION.to_string(),
+            },
+            root: None,
+            logging_driver: None,
+            freeable: Freeable::default(),
+            cannot_limit: BTreeSet::new(),
+        }
+    }
 }
 
 /// Keeps the link until the task is dropped.
@@ -72,7 +110,7 @@ pub(crate) async fn run(
                 tracing::info!(engine = %connected.info.name, version = %connected.info.version, api = %connected.info.api_version, "connected to the engine");
                 let docker = connected.docker.clone();
                 link.send_replace(Link::Up(connected));
-                follow(&docker, &mut seen, &happened).await
+                follow(&docker, &mut seen, &happened, SILENCE).await
             }
             Err(error) => error,
         };
@@ -102,7 +140,9 @@ async fn connect(socket: &Path) -> Result<Connected, EngineError> {
     let docker = Docker::connect_with_unix(&path, FORGOTTEN_SECONDS, &API_VERSION)?;
     let docker = bounded(QUICK, docker.negotiate_version()).await?;
     let version = bounded(QUICK, docker.version()).await?;
-    let negotiated = docker.client_version();
+    let spoken = spoken(docker.client_version(), version.min_api_version.as_deref());
+    let docker = speaking(docker, spoken);
+    let system = bounded(QUICK, docker.info()).await?;
     // balenaEngine says so in a field of its own, which the client leaves out; its component is named all the same.
     let name = version
         .components
@@ -118,17 +158,82 @@ async fn connect(socket: &Path) -> Result<Connected, EngineError> {
         info: EngineInfo {
             name,
             version: version.version.unwrap_or_default(),
-            api_version: format!("{}.{}", negotiated.major_version, negotiated.minor_version),
+            api_version: spoken.to_string(),
         },
+        freeable: Freeable::default(),
+        root: system.docker_root_dir.as_ref().map(PathBuf::from),
+        cannot_limit: decode::cannot_limit(&system),
+        logging_driver: system.logging_driver,
     })
 }
 
-/// Passes events on until the stream ends, and says why it did.
+/// The API to speak: the one that was negotiated, or the oldest that an engine still answers in if that is newer.
+fn spoken(negotiated: ClientVersion, oldest: Option<&str>) -> ClientVersion {
+    let oldest = oldest.and_then(|text| {
+        let (major, minor) = text.split_once('.')?;
+        Some(ClientVersion {
+            major_version: major.parse().ok()?,
+            minor_version: minor.parse().ok()?,
+        })
+    });
+    let newer = oldest.filter(|oldest| *oldest > negotiated);
+    newer.unwrap_or(negotiated)
+}
+
+/// A client whose requests name this version of the API. The library joins an absolute path to the one with the version
+/// in it, so that nothing is left of the version; an engine then answers as its newest API has it.
+fn speaking(docker: Docker, version: ClientVersion) -> Docker {
+    docker.with_request_modifier(move |mut request| {
+        let uri = std::mem::take(request.uri_mut());
+        *request.uri_mut() = versioned(uri, version);
+        request
+    })
+}
+
+/// The address with the version before its path, unless there is one. Pure.
+fn versioned(uri: Uri, version: ClientVersion) -> Uri {
+    if has_version(uri.path()) {
+        return uri;
+    }
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let Ok(path) = PathAndQuery::try_from(format!("/v{version}{path}")) else {
+        return uri;
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path);
+    Uri::from_parts(parts).unwrap_or(uri)
+}
+
+fn has_version(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    let version = first.strip_prefix('v').and_then(|v| v.split_once('.'));
+    version.is_some_and(|(major, minor)| {
+        let is_number = |text: &str| text.parse::<usize>().is_ok();
+        is_number(major) && is_number(minor)
+    })
+}
+
+/// Passes events on until their stream fails, and says why it did.
 async fn follow(
     docker: &Docker,
     seen: &mut i64,
     happened: &broadcast::Sender<Happened>,
+    silence: Duration,
 ) -> EngineError {
+    loop {
+        if let Err(error) = follow_once(docker, seen, happened, silence).await {
+            return error;
+        }
+    }
+}
+
+/// Passes events on until none comes for as long as `silence`.
+async fn follow_once(
+    docker: &Docker,
+    seen: &mut i64,
+    happened: &broadcast::Sender<Happened>,
+    silence: Duration,
+) -> Result<(), EngineError> {
     let resumed = *seen;
     let since = format!("{}.{:09}", resumed / 1_000_000_000, resumed % 1_000_000_000);
     let options = EventsOptionsBuilder::default().since(&since).build();
@@ -136,7 +241,10 @@ async fn follow(
     // The engine may have restarted and forgotten; whoever listens reads the world again.
     send(happened, Happened::Gap);
     loop {
-        match events.next().await {
+        let Ok(event) = tokio::time::timeout(silence, events.next()).await else {
+            return Ok(());
+        };
+        match event {
             Some(Ok(event)) => {
                 if let Some(at) = event.time_nano {
                     // The engine tells again what happened at that very time, and nothing before it. A clock that is
@@ -150,8 +258,11 @@ async fn follow(
                     send(happened, event);
                 }
             }
-            Some(Err(error)) => return error.into(),
-            None => return EngineError::Unusable("it closed its event stream".to_owned()),
+            Some(Err(error)) => return Err(error.into()),
+            None => {
+                let closed = "it closed its event stream".to_owned();
+                return Err(EngineError::Unusable(closed));
+            }
         }
     }
 }
@@ -203,6 +314,97 @@ async fn appears(sockets: &[PathBuf], was_there: bool) -> std::io::Result<()> {
         };
         if sockets.iter().any(names_it) {
             return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::body::Incoming;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+    use hyper_util::rt::TokioIo;
+    use tokio::net::UnixListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// An engine that takes every question for events, tells of each, and answers none.
+    fn deaf(socket: &Path) -> mpsc::UnboundedReceiver<String> {
+        let (tell, told) = mpsc::unbounded_channel();
+        let listener = UnixListener::bind(socket).unwrap();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let tell = tell.clone();
+                let answer = service_fn(move |request: Request<Incoming>| {
+                    tell.send(request.uri().to_string()).unwrap();
+                    std::future::pending::<Result<Response<String>, std::io::Error>>()
+                });
+                let serving = http1::Builder::new().serve_connection(TokioIo::new(client), answer);
+                tokio::spawn(serving);
+            }
+        });
+        told
+    }
+
+    #[test]
+    fn every_path_has_one_version_and_keeps_the_rest() {
+        for (uri, expected) in [
+            ("unix://2f72/info", "unix://2f72/v1.47/info"),
+            (
+                "unix://2f72/images/json?all=true&digests=a%2Fb",
+                "unix://2f72/v1.47/images/json?all=true&digests=a%2Fb",
+            ),
+            ("unix://2f72/v1.41/info?a=b", "unix://2f72/v1.41/info?a=b"),
+            ("unix://2f72/volumes/x", "unix://2f72/v1.47/volumes/x"),
+            ("unix://2f72/v/v1.41", "unix://2f72/v1.47/v/v1.41"),
+            ("http://engine:2375", "http://engine:2375/v1.47/"),
+            ("/_ping", "/v1.47/_ping"),
+        ] {
+            let made = versioned(uri.parse().unwrap(), API_VERSION);
+            assert_eq!(made, expected.parse::<Uri>().unwrap(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn an_engine_that_has_forgotten_our_version_is_asked_in_its_oldest() {
+        let newer = ClientVersion {
+            major_version: 1,
+            minor_version: 50,
+        };
+        for (oldest, expected) in [
+            (Some("1.24"), API_VERSION),
+            (Some("1.47"), API_VERSION),
+            (Some("1.50"), newer),
+            (Some("new"), API_VERSION),
+            (None, API_VERSION),
+        ] {
+            assert_eq!(spoken(API_VERSION, oldest), expected, "{oldest:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_long_silence_events_are_asked_for_anew_from_the_last_one_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("engine.sock");
+        let mut asked = deaf(&socket);
+        let docker = Connected::to(&socket).docker;
+        let (happened, mut told) = broadcast::channel(16);
+        let mut seen = 1_700_000_000_000_000_001;
+        let following = follow(&docker, &mut seen, &happened, Duration::from_millis(10));
+        let questions = async {
+            for _ in 0..3 {
+                let question = asked.recv().await.unwrap();
+                let asked_for = "/v1.47/events?since=1700000000.000000001";
+                assert!(question.starts_with(asked_for), "{question}");
+                // Whoever listens reads the world again.
+                assert_eq!(told.recv().await.unwrap(), Happened::Gap);
+            }
+        };
+        tokio::select! {
+            error = following => panic!("it gave up: {error}"),
+            () = questions => {}
         }
     }
 }

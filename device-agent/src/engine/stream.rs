@@ -1,131 +1,96 @@
 //! The engine's log stream as raw bytes.
 //!
 //! The client library buffers a terminal's line without bound and takes control bytes at its start for a frame, so
-//! this one request is made by hand: `GET /containers/{id}/logs` on the engine's unix socket.
-
-use std::path::Path;
+//! this request is made by hand: `GET /containers/{id}/logs`.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-use tokio::task::JoinHandle;
 
+use super::by_hand::{Answer, get};
 use super::{Connected, EngineError, QUICK};
 
 /// Which lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lines {
-    /// From `since` (nanoseconds since the epoch) on, and those to come until the container ends.
-    Follow {
-        /// Inclusive.
-        since: i64,
-    },
-    /// The last ones that the engine kept.
-    Last(usize),
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// Only those of this time or later, in nanoseconds since the epoch.
+    pub(crate) since: Option<i64>,
+    /// Only those of this time or earlier.
+    pub(crate) until: Option<i64>,
+    /// Only the last ones that the engine kept. It counts messages of both streams, of which a long line has several.
+    pub(crate) tail: Option<usize>,
+    /// Those to come too, until the container ends.
+    pub(crate) follow: bool,
+    /// Only standard error, or only standard output.
+    pub(crate) is_std_err: Option<bool>,
+}
+
+impl Range {
+    fn query(&self) -> String {
+        let out = self.is_std_err != Some(true);
+        let err = self.is_std_err != Some(false);
+        let mut query = format!("stdout={out}&stderr={err}&timestamps=true");
+        let times = [("since", self.since), ("until", self.until)];
+        let times = times.iter().filter_map(|(name, nanos)| {
+            let (seconds, rest) = ((*nanos)? / 1_000_000_000, (*nanos)? % 1_000_000_000);
+            Some(format!("&{name}={seconds}.{rest:09}"))
+        });
+        query.extend(times);
+        query.extend(self.tail.map(|count| format!("&tail={count}")));
+        if self.follow {
+            query.push_str("&follow=true");
+        }
+        query
+    }
 }
 
 /// An open stream; dropping it closes the connection.
 #[derive(Debug)]
-pub(crate) struct LogStream {
-    body: Incoming,
-    connection: JoinHandle<()>,
-}
-
-impl Drop for LogStream {
-    fn drop(&mut self) {
-        self.connection.abort();
-    }
-}
+pub(crate) struct LogStream(Answer);
 
 impl LogStream {
     /// Asks for a container's lines, with timestamps.
     pub(crate) async fn open(
         connected: &Connected,
         id: &str,
-        lines: &Lines,
+        range: &Range,
     ) -> Result<Self, EngineError> {
-        let asked = match lines {
-            Lines::Follow { since } => format!(
-                "follow=true&since={}.{:09}",
-                since / 1_000_000_000,
-                since % 1_000_000_000
-            ),
-            Lines::Last(count) => format!("tail={count}"),
-        };
         let path = format!(
-            "/v{}/containers/{id}/logs?stdout=true&stderr=true&timestamps=true&{asked}",
-            connected.info.api_version
+            "/v{}/containers/{id}/logs?{}",
+            connected.info.api_version,
+            range.query()
         );
-        match tokio::time::timeout(QUICK, request(&connected.socket, &path)).await {
-            Ok(stream) => stream,
+        match tokio::time::timeout(QUICK, get(&connected.socket, &path)).await {
+            Ok(answer) => answer.map(Self),
             Err(_) => Err(EngineError::Hanging(QUICK)),
         }
     }
 
     /// The next bytes; `Ok(None)` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
-        loop {
-            match self.body.frame().await {
-                None => return Ok(None),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-                Some(Err(error)) => return Err(unusable(&error)),
-            }
-        }
+        self.0.next().await
     }
 }
 
-async fn request(socket: &Path, path: &str) -> Result<LogStream, EngineError> {
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|error| unusable(&error))?;
-    let (mut sender, connection) = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
-        .await
-        .map_err(|error| unusable(&error))?;
-    let connection = tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a log connection ended early");
-        }
-    });
-    let request = Request::get(path)
-        .header("host", "engine")
-        .body(Empty::new())
-        .map_err(|error| unusable(&error))?;
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(|error| unusable(&error))?;
-    let status = response.status();
-    let body = response.into_body();
-    if status.is_success() {
-        return Ok(LogStream { body, connection });
-    }
-    let text = match Limited::new(body, 64 * 1024).collect().await {
-        Ok(text) => String::from_utf8_lossy(&text.to_bytes()).into_owned(),
-        Err(_) => String::new(),
-    };
-    connection.abort();
-    let message = serde_json::from_str::<serde_json::Value>(&text)
-        .ok()
-        .and_then(|answer| Some(answer.get("message")?.as_str()?.to_owned()))
-        .unwrap_or(text);
-    Err(match status {
-        StatusCode::NOT_FOUND => EngineError::NotFound(message),
-        StatusCode::CONFLICT => EngineError::Conflict(message),
-        status => EngineError::Refused {
-            status: status.as_u16(),
-            message,
-        },
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn unusable(error: &dyn std::error::Error) -> EngineError {
-    EngineError::Unusable(error.to_string())
+    #[test]
+    fn the_engine_is_asked_in_its_own_words() {
+        assert_eq!(
+            Range::default().query(),
+            "stdout=true&stderr=true&timestamps=true"
+        );
+        let range = Range {
+            since: Some(1_795_402_963_000_000_001),
+            until: Some(1_795_402_964_500_000_000),
+            tail: Some(7),
+            follow: true,
+            is_std_err: Some(true),
+        };
+        assert_eq!(
+            range.query(),
+            "stdout=false&stderr=true&timestamps=true&since=1795402963.000000001\
+             &until=1795402964.500000000&tail=7&follow=true"
+        );
+    }
 }

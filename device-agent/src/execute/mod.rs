@@ -2,25 +2,26 @@
 //!
 //! In: one [`Step`]. Out: the engine's state, and system lines in the reference's words.
 
+mod binds;
+mod change;
 mod pull;
+mod words;
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::models::NetworkConnectRequest;
+use bollard::models::{HostConfig, NetworkConnectRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptions,
+    InspectContainerOptions, InspectNetworkOptions, RemoveContainerOptionsBuilder,
+    RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
 };
 use fs_err as fs;
-use tokio::sync::watch;
 
-use crate::engine::{Connected, EngineError, QUICK, SLOW, bounded, encode};
-use crate::logs::Hub;
-use crate::model::{DeviceFacts, NetworkSpec, ServiceConfig, Step, VolumeSpec};
+use crate::engine::{Connected, EngineError, QUICK, SLOW, bounded, create, encode};
+use crate::model::{NetworkSpec, Step, VolumeSpec};
+use crate::reconcile::Tools;
+use words::{Words, words};
 
 /// An engine's default between the stop signal and SIGKILL.
 const DEFAULT_GRACE: i64 = 10;
@@ -29,10 +30,7 @@ const DEFAULT_GRACE: i64 = 10;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Executor<'a> {
     pub(crate) connected: &'a Connected,
-    pub(crate) facts: &'a DeviceFacts,
-    pub(crate) hub: &'a Hub,
-    /// Percent by image reference, while it is pulled.
-    pub(crate) pulls: &'a watch::Sender<BTreeMap<String, u8>>,
+    pub(crate) tools: &'a Tools,
 }
 
 impl Executor<'_> {
@@ -40,15 +38,16 @@ impl Executor<'_> {
     pub(crate) async fn execute(&self, step: &Step) -> Result<(), EngineError> {
         let words = words(step);
         if let Some(Words { before, object, .. }) = &words {
-            self.hub.system(format!("{before} {object}"));
+            self.tools.hub.system(format!("{before} {object}"));
         }
         let outcome = self.effect(step).await;
         match (&outcome, words) {
             (Ok(()), Some(Words { after, object, .. })) if !after.is_empty() => {
-                self.hub.system(format!("{after} {object}"));
+                self.tools.hub.system(format!("{after} {object}"));
             }
             (Err(error), Some(Words { failed, object, .. })) => {
-                self.hub
+                self.tools
+                    .hub
                     .system_error(format!("{failed} {object} due to '{error}'"));
             }
             (Err(error), None) => tracing::warn!(%error, "a step failed: {}", step.key()),
@@ -69,16 +68,37 @@ impl Executor<'_> {
                 name,
                 config,
                 device_name,
+                because,
                 ..
             } => {
-                self.install((*app_id, service), name, config, device_name)
-                    .await
+                let encoded = encode::container(config, device_name, because);
+                self.install((*app_id, service), name, encoded).await
             }
-            Step::Start { id, .. } => self.start(id).await,
+            Step::Start {
+                app_id,
+                service,
+                id,
+                ..
+            } => self.start((*app_id, service), id).await,
             Step::Stop { id, .. } => self.stop(id).await,
             Step::Kill { id, .. } => self.kill(id).await,
             Step::RemoveDead { id, .. } => self.remove(id, true).await,
             Step::Rename { id, name, .. } => self.rename(id, name).await,
+            Step::HandOver {
+                app_id,
+                service,
+                id,
+                name,
+                ..
+            } => self.hand_over(*app_id, service, id, name).await,
+            Step::RemoveVolume { name, .. } => self.remove_volume(name).await,
+            Step::RemoveImage { image } => self.remove_image(image, false).await,
+            Step::TakeLocks { app_id, force } => self.take_locks(*app_id, *force),
+            Step::ReleaseLocks { app_id } => {
+                self.release_locks(*app_id);
+                Ok(())
+            }
+            Step::RemoveLeftover(leftover) => self.remove_leftover(leftover).await,
         }
     }
 
@@ -132,22 +152,21 @@ impl Executor<'_> {
         &self,
         (app_id, service): (u32, &str),
         name: &str,
-        config: &ServiceConfig,
-        device_name: &str,
+        mut container: encode::Container,
     ) -> Result<(), EngineError> {
         self.make_service_dir(app_id, service);
-        let encode::Container { body, attach } = encode::container(config, device_name);
+        self.check_binds((app_id, service), container.body.host_config.as_ref())?;
+        let attach = std::mem::take(&mut container.attach);
         let docker = &self.connected.docker;
-        let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let created = bounded(SLOW, docker.create_container(Some(options), body)).await?;
+        let id = create::container(self.connected, name, container).await?;
         for (network, endpoint) in attach {
             let request = NetworkConnectRequest {
-                container: created.id.clone(),
+                container: id.clone(),
                 endpoint_config: Some(endpoint),
             };
             if let Err(error) = bounded(SLOW, docker.connect_network(&network, request)).await {
                 // Half a container must not be started.
-                if let Err(error) = self.remove(&created.id, true).await {
+                if let Err(error) = self.remove(&id, true).await {
                     tracing::warn!(%error, "a container that could not be connected was not removed");
                 }
                 return Err(error);
@@ -159,9 +178,7 @@ impl Executor<'_> {
     /// The service's own directory, which everybody in the container may write to. The engine makes it too, but for
     /// root only.
     fn make_service_dir(&self, app_id: u32, service: &str) {
-        let dir = Path::new(&self.facts.services_dir)
-            .join(app_id.to_string())
-            .join(service);
+        let dir = self.service_dir(app_id, service);
         let made = fs::create_dir_all(&dir)
             .and_then(|()| fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o1777)));
         if let Err(error) = made {
@@ -169,11 +186,29 @@ impl Executor<'_> {
         }
     }
 
-    async fn start(&self, id: &str) -> Result<(), EngineError> {
-        let call = self
-            .connected
-            .docker
-            .start_container(id, None::<StartContainerOptions>);
+    fn service_dir(&self, app_id: u32, service: &str) -> PathBuf {
+        let services = Path::new(&self.tools.facts.services_dir);
+        services.join(app_id.to_string()).join(service)
+    }
+
+    /// Folders of the device that are mounted must not lead out of what services share.
+    fn check_binds(
+        &self,
+        (app_id, service): (u32, &str),
+        host: Option<&HostConfig>,
+    ) -> Result<(), EngineError> {
+        let services = Path::new(&self.tools.facts.services_dir);
+        let sources = host.into_iter().flat_map(binds::sources);
+        binds::check(sources, services, &self.service_dir(app_id, service))
+            .map_err(|error| EngineError::Conflict(crate::daemon::chain(&error)))
+    }
+
+    async fn start(&self, service: (u32, &str), id: &str) -> Result<(), EngineError> {
+        let docker = &self.connected.docker;
+        let call = docker.inspect_container(id, None::<InspectContainerOptions>);
+        let container = bounded(QUICK, call).await?;
+        self.check_binds(service, container.host_config.as_ref())?;
+        let call = docker.start_container(id, None::<StartContainerOptions>);
         bounded(SLOW, call).await
     }
 
@@ -196,6 +231,8 @@ impl Executor<'_> {
 
     async fn kill(&self, id: &str) -> Result<(), EngineError> {
         self.stop(id).await?;
+        // With the container go its lines.
+        self.tools.hub.drained(id).await;
         self.remove(id, false).await
     }
 
@@ -226,75 +263,6 @@ impl Executor<'_> {
             outcome => gone_is_done(outcome),
         }
     }
-}
-
-/// What is told about a step, in the reference's words.
-#[derive(Debug, PartialEq, Eq)]
-struct Words {
-    before: &'static str,
-    /// Empty: nothing.
-    after: &'static str,
-    failed: &'static str,
-    /// Kind and name.
-    object: String,
-}
-
-/// Renaming is not told: nothing happens to the service.
-fn words(step: &Step) -> Option<Words> {
-    let of = |service: &str, image: &str| format!("service '{service} {image}'");
-    let (before, after, failed, object) = match step {
-        Step::Pull { image, .. } => (
-            "Downloading",
-            "Downloaded",
-            "Failed to download",
-            format!("image '{image}'"),
-        ),
-        Step::CreateNetwork { logical_name, .. } => (
-            "Creating",
-            "",
-            "Error creating",
-            format!("network '{logical_name}'"),
-        ),
-        Step::RemoveNetwork { logical_name, .. } => (
-            "Removing",
-            "",
-            "Error removing",
-            format!("network '{logical_name}'"),
-        ),
-        Step::CreateVolume { logical_name, .. } => (
-            "Creating",
-            "",
-            "Error creating",
-            format!("volume '{logical_name}'"),
-        ),
-        Step::Install {
-            service, config, ..
-        } => (
-            "Installing",
-            "Installed",
-            "Failed to install",
-            of(service, &config.image),
-        ),
-        Step::Start { service, image, .. } => {
-            ("Starting", "Started", "Failed to start", of(service, image))
-        }
-        Step::Stop { service, image, .. } | Step::Kill { service, image, .. } => {
-            ("Killing", "Killed", "Failed to kill", of(service, image))
-        }
-        Step::RemoveDead { service, .. } => (
-            "Removing dead",
-            "",
-            "Failed to remove dead",
-            format!("container '{service}'"),
-        ),
-        Step::Rename { .. } => return None,
-    };
-    Some(Words {
-        before,
-        after,
-        failed,
-        object,
-    })
 }
 
 fn gone_is_done(outcome: Result<(), EngineError>) -> Result<(), EngineError> {

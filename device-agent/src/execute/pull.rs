@@ -1,40 +1,40 @@
 //! Fetching an image, with its progress.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 
 use super::Executor;
 use crate::engine::EngineError;
+use crate::model::DeviceFacts;
+use crate::reconcile::Progress;
 
 /// Without a word from the engine for this long, the pull has failed.
 const SILENCE: Duration = Duration::from_mins(5);
 
 impl Executor<'_> {
-    /// Fetches an image; one that is there already is only checked.
+    /// Fetches an image; one that is there already is only checked. Whoever began it takes its progress away.
     pub(super) async fn pull(&self, image: &str) -> Result<(), EngineError> {
-        self.pulls.send_modify(|pulls| {
-            pulls.insert(image.to_owned(), 0);
+        self.tools.pulls.send_modify(|pulls| {
+            pulls.insert(image.to_owned(), Progress::default());
         });
-        let outcome = self.pull_layers(image).await;
-        self.pulls.send_modify(|pulls| {
-            pulls.remove(image);
-        });
-        outcome
+        self.pull_layers(image).await
     }
 
     async fn pull_layers(&self, image: &str) -> Result<(), EngineError> {
         let options = CreateImageOptionsBuilder::default()
             .from_image(image)
             .build();
-        let mut messages = pin!(
-            self.connected
-                .docker
-                .create_image(Some(options), None, None)
-        );
+        let credentials = credentials(&self.tools.facts, image);
+        let mut messages = pin!(self.connected.docker.create_image(
+            Some(options),
+            None,
+            credentials
+        ));
         let mut layers = Layers::default();
         loop {
             let message = match tokio::time::timeout(SILENCE, messages.next()).await {
@@ -49,50 +49,150 @@ impl Executor<'_> {
                 });
             }
             if let (Some(layer), Some(detail)) = (message.id, message.progress_detail) {
-                let percent = layers.note(
+                layers.note(
                     layer,
                     detail.current.unwrap_or_default(),
                     detail.total.unwrap_or_default(),
                 );
-                self.pulls.send_if_modified(|pulls| {
-                    pulls.insert(image.to_owned(), percent) != Some(percent)
+                let progress = layers.progress();
+                self.tools.pulls.send_if_modified(|pulls| {
+                    // Every message of the engine would be too much to tell.
+                    let changed = pulls
+                        .get(image)
+                        .is_none_or(|before| before.percent != progress.percent);
+                    pulls.insert(image.to_owned(), progress);
+                    changed
                 });
             }
         }
     }
 }
 
+/// What the engine shows to a registry: the device's key to the registry of its own cloud, nothing to any other.
+fn credentials(device: &DeviceFacts, image: &str) -> Option<DockerCredentials> {
+    let cloud = device.cloud.as_ref()?;
+    let registry = cloud.registry.as_deref()?;
+    let key = cloud.key.as_ref()?;
+    let host = registry_of(image).filter(|host| host.eq_ignore_ascii_case(registry))?;
+    Some(DockerCredentials {
+        username: Some(format!("d_{}", device.uuid)),
+        password: Some(key.reveal().to_owned()),
+        serveraddress: Some(host.to_owned()),
+        ..DockerCredentials::default()
+    })
+}
+
+/// The host that a reference begins with, by the engine's rule: it has a dot or a port, or is `localhost`.
+fn registry_of(image: &str) -> Option<&str> {
+    let (host, _) = image.split_once('/')?;
+    (host.contains(['.', ':']) || host == "localhost").then_some(host)
+}
+
+/// Layers that are told of one image; an engine that lies about their number costs no more.
+const MAX_LAYERS: usize = 128;
+
 /// Bytes here and bytes in all, by layer.
 #[derive(Debug, Default)]
-struct Layers(HashMap<String, (i64, i64)>);
+struct Layers(BTreeMap<String, (u64, u64)>);
 
 impl Layers {
-    /// Percent of all layers that are known so far.
-    fn note(&mut self, layer: String, current: i64, total: i64) -> u8 {
-        if total > 0 {
-            self.0.insert(layer, (current.clamp(0, total), total));
+    fn note(&mut self, layer: String, current: i64, total: i64) {
+        let number = |bytes: i64| u64::try_from(bytes).unwrap_or_default();
+        let known = self.0.len() < MAX_LAYERS || self.0.contains_key(&layer);
+        if total > 0 && known {
+            let total = number(total);
+            self.0.insert(layer, (number(current).min(total), total));
         }
-        let here: i64 = self.0.values().map(|(current, _)| current).sum();
-        let all: i64 = self.0.values().map(|(_, total)| total).sum();
-        let percent = here
-            .checked_mul(100)
-            .and_then(|here| here.checked_div(all))
-            .unwrap_or_default();
-        u8::try_from(percent).unwrap_or(100)
+    }
+
+    /// Percent of all layers that are known so far.
+    fn progress(&self) -> Progress {
+        let sum = |part: fn(&(u64, u64)) -> u64| {
+            let parts = self.0.values().map(part).map(u128::from);
+            parts.sum::<u128>()
+        };
+        let (here, all) = (sum(|(current, _)| *current), sum(|(_, total)| *total));
+        let percent = (here * 100).checked_div(all).unwrap_or_default();
+        let layers = self.0.iter();
+        Progress {
+            percent: u8::try_from(percent).unwrap_or(100),
+            layers: layers
+                .map(|(id, (current, total))| (id.clone(), *current, *total))
+                .collect(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{CloudAccess, HostFacts, Secret};
 
     #[test]
     fn progress_is_over_all_layers() {
         let mut layers = Layers::default();
-        assert_eq!(layers.note("a".to_owned(), 0, 0), 0);
-        assert_eq!(layers.note("a".to_owned(), 50, 100), 50);
-        assert_eq!(layers.note("b".to_owned(), 0, 100), 25);
-        assert_eq!(layers.note("b".to_owned(), 900, 100), 75);
-        assert_eq!(layers.note("a".to_owned(), 100, 100), 100);
+        let mut percent = |layer: &str, current, total| {
+            layers.note(layer.to_owned(), current, total);
+            layers.progress().percent
+        };
+        assert_eq!(percent("a", 0, 0), 0);
+        assert_eq!(percent("a", 50, 100), 50);
+        assert_eq!(percent("b", 0, 100), 25);
+        assert_eq!(percent("b", 900, 100), 75);
+        assert_eq!(percent("a", 100, 100), 100);
+        for number in 0..1000 {
+            percent(&number.to_string(), i64::MAX, i64::MAX);
+        }
+        assert_eq!(layers.0.len(), MAX_LAYERS);
+    }
+
+    fn device() -> DeviceFacts {
+        DeviceFacts {
+            uuid: "0123456789abcdef0123456789abcdef".to_owned(),
+            device_type: "qemux86-64".to_owned(),
+            arch: "amd64".to_owned(),
+            os_version: "Test OS 1".to_owned(),
+            hostname: "device".to_owned(),
+            listen_port: 48484,
+            services_dir: "/tmp/balena-supervisor/services".to_owned(),
+            kernel_modules: false,
+            firmware: false,
+            confinement: None,
+            host: HostFacts::default(),
+            cloud: None,
+        }
+    }
+
+    #[test]
+    fn only_the_registry_of_the_devices_own_cloud_is_shown_its_key() {
+        let mut device = device();
+        assert_eq!(credentials(&device, "registry2.example.com/v2/abc"), None);
+        device.cloud = Some(CloudAccess {
+            api_url: None,
+            registry: Some("registry2.example.com".to_owned()),
+            key: Some(Secret::new("hush".to_owned())),
+        });
+        for image in [
+            "registry2.example.com/v2/abc@sha256:00",
+            "Registry2.example.com/v2/abc",
+        ] {
+            let shown = credentials(&device, image).unwrap();
+            assert_eq!(
+                shown.username.as_deref(),
+                Some("d_0123456789abcdef0123456789abcdef")
+            );
+            assert_eq!(shown.password.as_deref(), Some("hush"));
+        }
+        for image in [
+            "busybox",
+            "library/busybox",
+            "registry2.example.com",
+            "registry2.example.com:5000/v2/abc",
+            "registry2.example.com.evil.test/v2/abc",
+            "evil.test/registry2.example.com/abc",
+            "localhost/v2/abc",
+        ] {
+            assert_eq!(credentials(&device, image), None, "{image}");
+        }
     }
 }

@@ -2,14 +2,13 @@
 //!
 //! Without a terminal the engine sends frames (8 bytes: stream, 0, 0, 0, length), one for each message; with one it
 //! sends the messages one after another. Every message begins with its time (`2026-11-23T03:02:43.927000000Z `).
-//! A line of more than 16 KiB comes as several messages, of which only the last ends with a line feed.
+//! A line of more than 16 KiB comes as several messages, of which only the last ends with a line feed. What the engine itself has
+//! to say, that it cannot read on, comes as a frame of a third stream.
 
-/// Bytes of a line that are kept. The rest is counted, and the line says so at its end.
-pub(super) const MAX_LINE: usize = 64 * 1024;
-/// Where engines cut long lines into messages.
-const MESSAGE: usize = 16 * 1024;
-/// Length of a time with the space after it.
-const STAMP: usize = 31;
+use super::assembler::{Assembler, Stream};
+
+/// Bytes of the engine's own words that are kept.
+const MAX_WORDS: usize = 512;
 
 /// A whole line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +27,17 @@ pub(super) struct Decoder {
     framing: Framing,
     out: Assembler,
     err: Assembler,
+    /// The engine's own words, as they come.
+    words: Vec<u8>,
+    failure: Option<String>,
+}
+
+/// Whose bytes a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    Out,
+    Err,
+    Engine,
 }
 
 #[derive(Debug)]
@@ -39,7 +49,7 @@ enum Framing {
         got: usize,
     },
     Payload {
-        is_std_err: bool,
+        speaker: Speaker,
         left: usize,
     },
 }
@@ -58,6 +68,8 @@ impl Decoder {
             },
             out: Assembler::new(if tty { Stream::Terminal } else { Stream::Out }),
             err: Assembler::new(Stream::Err),
+            words: Vec::new(),
+            failure: None,
         }
     }
 
@@ -78,21 +90,34 @@ impl Decoder {
                     if *got == head.len() {
                         let [stream, _, _, _, a, b, c, d] = *head;
                         let length = u32::from_be_bytes([a, b, c, d]);
-                        let is_std_err = stream >= 2;
-                        self.assembler(is_std_err).begin_message();
+                        let speaker = match stream {
+                            0 | 1 => Speaker::Out,
+                            3 => Speaker::Engine,
+                            _ => Speaker::Err,
+                        };
+                        match speaker {
+                            Speaker::Out => self.out.begin_message(),
+                            Speaker::Err => self.err.begin_message(),
+                            Speaker::Engine => {}
+                        }
                         self.framing = Framing::Payload {
-                            is_std_err,
+                            speaker,
                             left: usize::try_from(length).unwrap_or(usize::MAX),
                         };
                     }
                     rest
                 }
-                Framing::Payload { is_std_err, left } => {
+                Framing::Payload { speaker, left } => {
                     let (taken, rest) = bytes.split_at(bytes.len().min(*left));
                     *left -= taken.len();
-                    let (is_std_err, ended) = (*is_std_err, *left == 0);
-                    self.assembler(is_std_err).feed(taken, give);
+                    let (speaker, ended) = (*speaker, *left == 0);
+                    match speaker {
+                        Speaker::Out => self.out.feed(taken, give),
+                        Speaker::Err => self.err.feed(taken, give),
+                        Speaker::Engine => self.hear(taken),
+                    }
                     if ended {
+                        self.heard();
                         self.framing = Framing::Head {
                             bytes: [0; 8],
                             got: 0,
@@ -108,186 +133,31 @@ impl Decoder {
     pub(super) fn finish(&mut self, give: &mut impl FnMut(Text)) {
         self.out.finish(give);
         self.err.finish(give);
+        self.heard();
     }
 
-    fn assembler(&mut self, is_std_err: bool) -> &mut Assembler {
-        if is_std_err {
-            &mut self.err
-        } else {
-            &mut self.out
+    /// Why the engine could not read on, in its words; what was read before is whole all the same.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Messages that have come, of which a long line has several.
+    pub(super) fn messages(&self) -> usize {
+        self.out.messages() + self.err.messages()
+    }
+
+    fn hear(&mut self, words: &[u8]) {
+        let room = MAX_WORDS.saturating_sub(self.words.len());
+        let kept = words.get(..room).unwrap_or(words);
+        self.words.extend_from_slice(kept);
+    }
+
+    /// The engine has said what it had to say, if it had.
+    fn heard(&mut self) {
+        let words = std::mem::take(&mut self.words);
+        if !words.is_empty() {
+            let words = String::from_utf8_lossy(&words);
+            self.failure.get_or_insert(words.trim().to_owned());
         }
-    }
-}
-
-/// Where messages come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stream {
-    /// Both at once, without frames.
-    Terminal,
-    Out,
-    Err,
-}
-
-/// Puts one stream's messages together to lines.
-#[derive(Debug)]
-struct Assembler {
-    is_std_err: bool,
-    /// Whether message borders have to be guessed.
-    raw: bool,
-    text: Vec<u8>,
-    /// Bytes of the line that were not kept.
-    cut: usize,
-    /// Bytes of content since the last time.
-    since_stamp: usize,
-    stamp: Stamp,
-    /// Of the line under way.
-    nanos: i64,
-    /// Whether the line under way has its time.
-    timed: bool,
-}
-
-#[derive(Debug)]
-enum Stamp {
-    /// Content is expected.
-    No,
-    /// A time is expected, and this much of it has come.
-    Perhaps(Vec<u8>),
-}
-
-impl Assembler {
-    fn new(stream: Stream) -> Self {
-        Self {
-            is_std_err: stream == Stream::Err,
-            raw: stream == Stream::Terminal,
-            text: Vec::new(),
-            cut: 0,
-            since_stamp: 0,
-            stamp: Stamp::Perhaps(Vec::new()),
-            nanos: 0,
-            timed: false,
-        }
-    }
-
-    fn begin_message(&mut self) {
-        self.flush_stamp();
-        self.stamp = Stamp::Perhaps(Vec::new());
-    }
-
-    fn feed(&mut self, mut bytes: &[u8], give: &mut impl FnMut(Text)) {
-        while let Some((&first, rest)) = bytes.split_first() {
-            if let Stamp::Perhaps(got) = &mut self.stamp {
-                if fits(got.len(), first) {
-                    got.push(first);
-                    bytes = rest;
-                    if got.len() == STAMP {
-                        self.take_stamp();
-                    }
-                } else {
-                    self.flush_stamp();
-                }
-                continue;
-            }
-            let border = if self.raw {
-                MESSAGE.saturating_sub(self.since_stamp).max(1)
-            } else {
-                usize::MAX
-            };
-            let piece = bytes.get(..border).unwrap_or(bytes);
-            let taken = if let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
-                self.keep(piece.get(..end).unwrap_or_default());
-                self.end_line(give);
-                end + 1
-            } else {
-                self.keep(piece);
-                self.since_stamp += piece.len();
-                if self.raw && self.since_stamp == MESSAGE {
-                    self.stamp = Stamp::Perhaps(Vec::new());
-                }
-                piece.len()
-            };
-            bytes = bytes.get(taken..).unwrap_or_default();
-        }
-    }
-
-    fn keep(&mut self, piece: &[u8]) {
-        let room = MAX_LINE.saturating_sub(self.text.len());
-        let kept = piece.get(..room).unwrap_or(piece);
-        self.text.extend_from_slice(kept);
-        self.cut += piece.len() - kept.len();
-    }
-
-    fn take_stamp(&mut self) {
-        let Stamp::Perhaps(got) = std::mem::replace(&mut self.stamp, Stamp::No) else {
-            return;
-        };
-        let time = std::str::from_utf8(&got)
-            .ok()
-            .and_then(|text| text.trim_end().parse::<jiff::Timestamp>().ok())
-            .and_then(|time| i64::try_from(time.as_nanosecond()).ok());
-        match time {
-            Some(nanos) if !self.timed => {
-                self.nanos = nanos;
-                self.timed = true;
-            }
-            Some(_) => {}
-            None => self.keep(&got),
-        }
-        self.since_stamp = 0;
-    }
-
-    /// What looked like a time was content.
-    fn flush_stamp(&mut self) {
-        if let Stamp::Perhaps(got) = std::mem::replace(&mut self.stamp, Stamp::No) {
-            self.keep(&got);
-            self.since_stamp += got.len();
-        }
-    }
-
-    fn end_line(&mut self, give: &mut impl FnMut(Text)) {
-        let mut text = std::mem::take(&mut self.text);
-        if self.cut > 0 {
-            // The cut may have gone through a letter.
-            if let Err(error) = std::str::from_utf8(&text)
-                && error.error_len().is_none()
-            {
-                self.cut += text.len() - error.valid_up_to();
-                text.truncate(error.valid_up_to());
-            }
-            text.extend_from_slice(format!("[... {} bytes cut]", self.cut).as_bytes());
-        }
-        give(Text {
-            message: into_text(text),
-            is_std_err: self.is_std_err,
-            nanos: self.nanos,
-        });
-        self.cut = 0;
-        self.since_stamp = 0;
-        self.timed = false;
-        self.stamp = Stamp::Perhaps(Vec::new());
-    }
-
-    fn finish(&mut self, give: &mut impl FnMut(Text)) {
-        self.flush_stamp();
-        if !self.text.is_empty() {
-            self.end_line(give);
-        }
-    }
-}
-
-fn into_text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// Whether a byte may stand at this place of a time.
-fn fits(place: usize, byte: u8) -> bool {
-    match place {
-        4 | 7 => byte == b'-',
-        10 => byte == b'T',
-        13 | 16 => byte == b':',
-        19 => byte == b'.',
-        29 => byte == b'Z',
-        30 => byte == b' ',
-        _ => byte.is_ascii_digit(),
     }
 }

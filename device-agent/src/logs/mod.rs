@@ -1,45 +1,65 @@
 //! Log lines: from containers and from the agent itself, to every client that listens.
 //!
-//! In: the engine's log streams, which are read only while somebody listens, and system lines. Out: a bounded queue per
-//! client. A client that stalls loses its own lines and costs the others nothing. Must not know HTTP.
+//! In: the engine's log streams, which are read only while somebody listens; the journal, for containers that are gone; system lines.
+//! Out: a [`Replay`] per client, first the past it asked for, then a bounded queue of its own. A client that stalls loses its own
+//! lines and costs the others nothing. Every line has a place, so that a client that comes back misses and repeats none. Must not
+//! know HTTP.
 
+mod assembler;
+mod attempts;
+mod containers;
+mod departed;
+mod following;
 pub(crate) mod fuzz;
-pub(crate) mod history;
+mod growing;
+mod joints;
+mod journal;
+mod journal_field;
+mod journalctl;
+mod kept;
+mod kept_file;
 mod lifecycle;
+mod line;
 mod lines;
+mod past;
+mod places;
 mod queue;
 mod reader;
+mod reading;
+mod replay;
 mod source;
+mod tail;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod wanted;
 
-use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
+use agent_api::cursor::Cursor;
 use agent_api::log::LogLine;
-use tokio::sync::watch;
+use futures_util::future::join_all;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::host::now_nanos;
+use crate::host::{now_nanos, random_hex};
+use kept::Kept;
 pub(crate) use lifecycle::narrate;
-pub(crate) use queue::Delivery;
-use queue::Queue;
+pub(crate) use line::Line;
+use queue::{Queue, Taken};
 pub(crate) use reader::run;
+pub(crate) use replay::{Delivery, Replay};
+use turns::Turns;
+pub(crate) use wanted::{Asked, Wanted};
 
-/// System lines that are kept for `?tail=N`.
-const KEPT_SYSTEM_LINES: usize = 200;
 /// Lines that a client may ask back for.
-pub(crate) const MAX_TAIL: usize = 10_000;
-
-/// A line with what is needed to tell whether it was seen before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
-    /// What clients get.
-    pub(crate) text: LogLine,
-    /// Engine id of the container; `None` for lines of the agent itself.
-    pub(crate) container: Option<Arc<str>>,
-    /// Nanoseconds since the Unix epoch.
-    pub(crate) nanos: i64,
-}
+pub(crate) const MAX_TAIL: usize = 100_000;
+/// For clients that read, so that they need not lose lines of a burst; who is not done by then is not waited for.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// For the last lines of a container that is about to be removed.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Who listens, and since when.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,17 +69,29 @@ struct Listening {
     since: i64,
 }
 
+/// Asks for a container to be read to its end; answered when it has been.
+#[derive(Debug)]
+struct Drain {
+    id: String,
+    done: oneshot::Sender<()>,
+}
+
 /// Where lines come in and clients subscribe. Cheap to clone; all clones are one hub.
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
     shared: Arc<Mutex<Shared>>,
     listening: Arc<watch::Sender<Listening>>,
+    drains: mpsc::UnboundedSender<Drain>,
+    /// Of clients that are told the past.
+    turns: Turns,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     clients: Vec<Weak<Queue>>,
-    system: VecDeque<Arc<Line>>,
+    kept: Kept,
+    /// Taken by the reader.
+    drains: Option<mpsc::UnboundedReceiver<Drain>>,
 }
 
 /// One client's place. Its lines begin when it is made; dropping it ends it.
@@ -70,15 +102,24 @@ pub(crate) struct Subscription {
 }
 
 impl Hub {
-    pub(crate) fn new() -> Self {
+    /// A hub whose own lines outlast the agent in `file`, which lies where nothing outlasts the system. What cannot be
+    /// kept there is kept in memory.
+    pub(crate) fn new(file: Option<&Path>) -> Self {
+        let (drains, asked) = mpsc::unbounded_channel();
         Self {
-            shared: Arc::default(),
+            shared: Arc::new(Mutex::new(Shared {
+                clients: Vec::new(),
+                kept: Kept::open(file, run_id()),
+                drains: Some(asked),
+            })),
             listening: Arc::new(watch::Sender::new(Listening::default())),
+            drains,
+            turns: Turns::default(),
         }
     }
 
-    pub(crate) fn subscribe(&self) -> Subscription {
-        let queue = Arc::new(Queue::default());
+    pub(crate) fn subscribe(&self, wanted: Wanted) -> Subscription {
+        let queue = Arc::new(Queue::new(wanted));
         let mut shared = self.lock();
         // Those that are gone are not kept until the next line.
         shared.clients.retain(|client| client.strong_count() > 0);
@@ -96,22 +137,34 @@ impl Hub {
         }
     }
 
-    /// Gives a line to every client.
-    pub(crate) fn publish(&self, line: Line) {
-        let line = Arc::new(line);
-        let mut shared = self.lock();
-        shared.clients.retain(|client| {
-            let client = client.upgrade();
-            if let Some(client) = &client {
-                client.push(Arc::clone(&line));
+    /// Gives a line to every client that wants it.
+    fn publish(&self, line: Line) {
+        self.lock().publish(&Arc::new(line));
+    }
+
+    /// Tells every client that wants a service's lines something about those that come next.
+    fn notice(&self, service: &str, text: String) {
+        tracing::warn!(service, "{text}");
+        let notice = Arc::new(LogLine::notice(text, now_nanos() / 1_000_000));
+        self.lock()
+            .each_client(|client| client.push_notice(service, &notice));
+    }
+
+    /// Waits for the clients that have much of this service before them: a burst must not cost lines of who reads.
+    async fn make_way(&self, service: &str) {
+        let behind: Vec<_> = {
+            let shared = self.lock();
+            let clients = shared.clients.iter().filter_map(Weak::upgrade);
+            clients.filter(|queue| queue.is_behind(service)).collect()
+        };
+        if behind.is_empty() {
+            return;
+        }
+        let emptied = join_all(behind.iter().map(|queue| queue.until_empty(service)));
+        if tokio::time::timeout(PATIENCE, emptied).await.is_err() {
+            for queue in behind.iter().filter(|queue| queue.is_behind(service)) {
+                queue.give_up();
             }
-            client.is_some()
-        });
-        if line.container.is_none() {
-            if shared.system.len() == KEPT_SYSTEM_LINES {
-                shared.system.pop_front();
-            }
-            shared.system.push_back(line);
         }
     }
 
@@ -132,19 +185,40 @@ impl Hub {
         } else {
             tracing::info!("{message}");
         }
-        self.publish(Line {
-            text: LogLine {
-                is_std_err,
-                ..LogLine::system(message, nanos / 1_000_000)
-            },
-            container: None,
-            nanos,
-        });
+        let mut shared = self.lock();
+        let line = shared.kept.add(message, is_std_err, nanos);
+        shared.publish(&line);
     }
 
-    /// The last lines of the agent itself.
-    fn system_lines(&self) -> Vec<Arc<Line>> {
-        self.lock().system.iter().map(Arc::clone).collect()
+    /// Returns when everything has been read that a container has written, or after [`LAST_LINES`]; at once when nobody
+    /// listens. The container must not run any more.
+    pub(crate) async fn drained(&self, id: &str) {
+        if self.listening.borrow().clients == 0 {
+            return;
+        }
+        let (done, read) = oneshot::channel();
+        let drain = Drain {
+            id: id.to_owned(),
+            done,
+        };
+        if self.drains.send(drain).is_err() {
+            return;
+        }
+        if tokio::time::timeout(LAST_LINES, read).await.is_err() {
+            tracing::warn!("the last lines of container {id} were not read in time");
+        }
+    }
+
+    /// The greeting of an answer that begins now.
+    pub(crate) fn greeting(&self) -> LogLine {
+        let place = Cursor {
+            nanos: now_nanos(),
+            ..self.lock().kept.last()
+        };
+        LogLine {
+            cursor: Some(place.to_string()),
+            ..LogLine::greeting()
+        }
     }
 
     fn listening(&self) -> watch::Receiver<Listening> {
@@ -156,15 +230,47 @@ impl Hub {
     }
 }
 
+impl Shared {
+    fn publish(&mut self, line: &Arc<Line>) {
+        self.each_client(|client| client.push(line));
+    }
+
+    /// For those that are still there; the others are forgotten.
+    fn each_client(&mut self, give: impl Fn(&Queue)) {
+        self.clients.retain(|client| {
+            let client = client.upgrade();
+            if let Some(client) = &client {
+                give(client);
+            }
+            client.is_some()
+        });
+    }
+}
+
+/// A number for this run of the agent.
+fn run_id() -> u32 {
+    let drawn: io::Result<u32> = random_hex().map(|digits| {
+        let digits = digits.get(..8).unwrap_or_default();
+        u32::from_str_radix(digits, 16).unwrap_or_default()
+    });
+    // Without random numbers two runs differ at least in when they began.
+    drawn.unwrap_or_else(|_| u32::try_from(now_nanos() / 1_000_000_000).unwrap_or_default())
+}
+
 impl Subscription {
     /// The next line, or how many were lost.
-    pub(crate) async fn next(&mut self) -> Delivery {
+    async fn next(&mut self) -> Taken {
         self.queue.next().await
     }
 
     /// The next line if there is one now.
-    pub(crate) fn try_next(&mut self) -> Option<Delivery> {
+    fn try_next(&mut self) -> Option<Taken> {
         self.queue.try_next()
+    }
+
+    /// Whether lines were lost and not yet told.
+    fn has_dropped(&self) -> bool {
+        self.queue.has_dropped()
     }
 }
 

@@ -12,6 +12,8 @@ pub const APP_UUID: &str = "io.balena.app-uuid";
 pub const SERVICE_ID: &str = "io.balena.service-id";
 /// Service name, on containers.
 pub const SERVICE_NAME: &str = "io.balena.service-name";
+/// On services that talk to the agent; see [`is_on`].
+pub const AGENT_API: &str = "io.balena.features.supervisor-api";
 /// On networks whose address pools were asked for; its value is `true`.
 pub const IPAM_CONFIG: &str = "io.balena.private.ipam.config";
 
@@ -24,7 +26,7 @@ pub fn renamed<'a>(
     let mut old = Vec::new();
     for (key, value) in labels {
         match key.strip_prefix("io.resin.") {
-            Some(rest) => old.push((rest.replace("resin-api", "balena-api"), value)),
+            Some(rest) => old.push((rest.replace("resin", "balena"), value)),
             None => {
                 out.insert(key.clone(), value.clone());
             }
@@ -35,4 +37,27 @@ pub fn renamed<'a>(
             .or_insert_with(|| value.clone());
     }
     out
+}
+
+/// Whether the value of a label turns something on: `1`, `true` or `on`, in capitals or not.
+#[must_use]
+pub fn is_on(value: &str) -> bool {
+    ["1", "true", "on"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_on;
+
+    #[test]
+    fn three_words_turn_something_on() {
+        for on in ["1", "true", "True", "TRUE", "on", "ON"] {
+            assert!(is_on(on), "{on}");
+        }
+        for off in ["", "0", "false", "off", "yes", " true", "1.0", "01"] {
+            assert!(!is_on(off), "{off}");
+        }
+    }
 }

@@ -2,22 +2,30 @@
 //!
 //! Plain data: no I/O, no clock, no engine types. Absent is `None`, never an empty stand-in.
 
+mod asked;
 mod facts;
+mod keys;
 pub mod labels;
+mod locks;
 pub mod names;
 mod observed;
 mod service;
 mod step;
 mod target;
 
-pub use facts::{Confinement, DeviceFacts};
+pub use asked::{Asked, Refused, Request, Subject, Wish};
+pub use facts::{CloudAccess, Confinement, DeviceFacts, HostFacts, Limit, Secret};
+pub use keys::{ApiKeys, KeyHolder, Scope};
+pub use locks::{AppLocks, HANDOVER_FILES, LOCK_FILES, LOCK_OWNER};
 pub use observed::{
-    ContainerState, Failure, ImageFacts, Observed, ObservedContainer, ObservedNetwork,
-    ObservedVolume,
+    ContainerState, Failure, ImageFacts, Inventory, Observed, ObservedContainer, ObservedNetwork,
+    ObservedVolume, Space,
 };
-pub use service::{Endpoint, Healthcheck, Mount, MountSource, PortBinding, ServiceConfig};
-pub use step::{Batch, Plan, Step, Warning};
-pub use target::{App, IpamPool, NetworkSpec, Service, Target, VolumeSpec};
+pub use service::{
+    DeviceRequest, Endpoint, Healthcheck, Mount, MountSource, PortBinding, ServiceConfig,
+};
+pub use step::{Batch, Block, Ends, Leftover, Plan, Step, Warning};
+pub use target::{App, AppClass, IpamPool, NetworkSpec, Service, Target, VolumeSpec};
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;

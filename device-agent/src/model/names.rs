@@ -32,6 +32,19 @@ pub fn container(
     format!("{service}_{image_id}_{release_id}_{commit}{suffix}")
 }
 
+/// Before the name of a container that runs on until its successor has taken over.
+pub const PREDECESSOR: &str = "old_";
+
+/// Takes the name of a container apart that runs on until its successor has taken over.
+#[must_use]
+pub fn parse_predecessor(
+    name: &str,
+    service: &str,
+    confinement: Option<&Confinement>,
+) -> Option<ContainerName> {
+    parse_container(name.strip_prefix(PREDECESSOR)?, service, confinement)
+}
+
 /// Takes a container's name apart; `None` when it is not of our pattern.
 #[must_use]
 pub fn parse_container(

@@ -1,8 +1,13 @@
 //! What the engine has, read once before each planning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DeviceFacts, Millis, NetworkSpec, ServiceConfig, VolumeSpec};
+use agent_api::os::Room;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AppLocks, Asked, DeviceFacts, Limit, Millis, NetworkSpec, Secret, ServiceConfig, VolumeSpec,
+};
 
 /// The world as it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,10 +26,113 @@ pub struct Observed {
     /// Images of the target that the engine has, by the reference that the target uses.
     pub images: BTreeMap<String, ImageFacts>,
     /// API keys of services by application id and service name, for those that `plan::wants_api_key` names.
-    /// They must not change while a service has its container.
-    pub api_keys: BTreeMap<(u32, String), String>,
+    /// A service whose key changes gets another container.
+    pub api_keys: BTreeMap<(u32, String), Secret>,
     /// Failures of the present target by [`super::Step::key`]; a step that succeeds clears its entry.
     pub failures: BTreeMap<String, Failure>,
+    /// What the engine leaves out of containers that ask for it.
+    pub cannot_limit: BTreeSet<Limit>,
+    /// References of images that are being fetched now.
+    pub pulling: BTreeSet<String>,
+    /// What was asked for and is not done yet.
+    pub asked: Asked,
+    /// Update locks by application id, for those that have a container or a directory.
+    pub locks: BTreeMap<u32, AppLocks>,
+    /// Services that say that their successor may take over, by application id and name.
+    pub handed_over: BTreeSet<(u32, String)>,
+    /// When each running container was first seen running, by engine id, in the planner's time.
+    pub running_since: BTreeMap<String, Millis>,
+    /// What a local session left behind and must go, after local mode was switched off.
+    pub leftovers: Option<Inventory>,
+    /// Containers that wait for a restart of the machine ([`crate::plan::waiting_for_restart`]) and were created since the last
+    /// one, by engine id.
+    pub created_since_boot: BTreeSet<String>,
+    /// Engine names of volumes that went on request, which could not be noted yet: after a crash they would go once more.
+    pub unnoted_discards: BTreeSet<String>,
+    /// Why services are being given new containers, by application id and name, until they have them.
+    pub reasons: BTreeMap<(u32, String), String>,
+    /// Room on the engine's disk, where that can be told.
+    pub disk: Option<Space>,
+    /// Whether targets come from the local network: then images are kept.
+    pub local_mode: bool,
+    /// Images that nothing needs, by engine id or reference, which were fetched for an earlier target.
+    pub unused_images: BTreeSet<String>,
+}
+
+impl Observed {
+    /// A device with an empty engine, in local mode.
+    #[must_use]
+    pub fn empty(device: DeviceFacts) -> Self {
+        Self {
+            device,
+            containers: Vec::new(),
+            networks: Vec::new(),
+            api_network: None,
+            volumes: Vec::new(),
+            images: BTreeMap::new(),
+            api_keys: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            cannot_limit: BTreeSet::new(),
+            pulling: BTreeSet::new(),
+            asked: Asked::default(),
+            locks: BTreeMap::new(),
+            handed_over: BTreeSet::new(),
+            running_since: BTreeMap::new(),
+            leftovers: None,
+            created_since_boot: BTreeSet::new(),
+            unnoted_discards: BTreeSet::new(),
+            reasons: BTreeMap::new(),
+            disk: None,
+            local_mode: true,
+            unused_images: BTreeSet::new(),
+        }
+    }
+}
+
+/// How full the engine's disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Room.
+    pub room: Room,
+    /// Bytes that unused images and the cache of builds hold; asked for only when there is little room.
+    pub could_be_freed: Option<u64>,
+}
+
+/// Everything on an engine, by engine id; volumes by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inventory {
+    /// Containers.
+    pub containers: BTreeSet<String>,
+    /// Images.
+    pub images: BTreeSet<String>,
+    /// Networks.
+    pub networks: BTreeSet<String>,
+    /// Volumes.
+    pub volumes: BTreeSet<String>,
+}
+
+impl Inventory {
+    /// What is here and not in `known`.
+    #[must_use]
+    pub fn without(&self, known: &Self) -> Self {
+        let minus = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect();
+        Self {
+            containers: minus(&self.containers, &known.containers),
+            images: minus(&self.images, &known.images),
+            networks: minus(&self.networks, &known.networks),
+            volumes: minus(&self.volumes, &known.volumes),
+        }
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.containers.is_empty()
+            && self.images.is_empty()
+            && self.networks.is_empty()
+            && self.volumes.is_empty()
+    }
 }
 
 /// A container that carries our labels.
@@ -65,6 +173,12 @@ pub struct ObservedContainer {
     /// [`ServiceConfig::digest`] of what it was created from, if this agent created it. Engines leave out what the kernel
     /// cannot do (memory limits without their control group, for example), so `config` alone could differ for ever.
     pub created_from: Option<String>,
+    /// The MAC address that was asked for, if this agent created it and one was.
+    pub asked_mac_address: Option<String>,
+    /// Why it was created, by its label, if this agent created it.
+    pub because: Option<String>,
+    /// Whether its name says that it is to be replaced by a running successor.
+    pub is_predecessor: bool,
 }
 
 /// Engine state of a container.
@@ -99,6 +213,14 @@ pub struct ObservedNetwork {
     pub app_id: u32,
     /// Its configuration, normalised.
     pub spec: NetworkSpec,
+}
+
+impl ObservedNetwork {
+    /// The application that it belongs to; the network of the agent's own API belongs to none.
+    #[must_use]
+    pub fn app(&self) -> Option<u32> {
+        (self.app_id != 0).then_some(self.app_id)
+    }
 }
 
 /// A volume that carries our labels.

@@ -8,10 +8,6 @@ use serde::Serialize;
 ///
 /// Sets where the order of the source does not matter, vectors where it does.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "they mirror the engine's independent switches"
-)]
 pub struct ServiceConfig {
     /// Engine image id, `sha256:…`.
     pub image: String,
@@ -59,7 +55,8 @@ pub struct ServiceConfig {
     pub hostname: String,
     /// Domain name.
     pub domainname: String,
-    /// MAC address.
+    /// MAC address in the primary network, in lower case; empty is the engine's choice, which is read as that of a running
+    /// container that another agent made.
     pub mac_address: String,
     /// Added capabilities.
     pub cap_add: BTreeSet<String>,
@@ -99,8 +96,8 @@ pub struct ServiceConfig {
     pub mem_limit: i64,
     /// Memory reservation in bytes; 0 is none.
     pub mem_reservation: i64,
-    /// No OOM killer.
-    pub oom_kill_disable: bool,
+    /// No OOM killer. `None` is read of an engine whose kernel cannot do that, whatever was asked for.
+    pub oom_kill_disable: Option<bool>,
     /// OOM score adjustment, -1000..=1000.
     pub oom_score_adj: i64,
     /// Relative CPU weight; 0 is the default.
@@ -111,13 +108,19 @@ pub struct ServiceConfig {
     pub nano_cpus: i64,
     /// CPUs that may be used.
     pub cpuset: String,
-    /// Options of the storage driver.
-    pub storage_opt: BTreeMap<String, String>,
+    /// Devices that the engine's device drivers choose, graphics processors for example.
+    pub device_requests: Vec<DeviceRequest>,
 }
 
 impl ServiceConfig {
     /// Label under which [`ServiceConfig::digest`] is kept on the container.
     pub const DIGEST_LABEL: &'static str = "os.config-digest";
+
+    /// Label under which the reason is kept for which the container was created.
+    pub const BECAUSE_LABEL: &'static str = "os.because";
+
+    /// Label under which the MAC address is kept that was asked for: engines tell the one that there is.
+    pub const MAC_LABEL: &'static str = "os.mac-address";
 
     /// 32 hex digits over every field: equal configurations have equal digests, within one version of the agent.
     #[must_use]
@@ -172,6 +175,28 @@ pub enum MountSource {
         /// Limit in bytes; 0 is none.
         size: i64,
     },
+    /// A file or folder of the host, which must be there.
+    Bind {
+        /// Path on the host.
+        source: String,
+        /// How mounts below it are passed on, `rprivate` for example; `None` is the engine's choice.
+        propagation: Option<String>,
+    },
+}
+
+/// A wish for devices that the engine's device drivers choose.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct DeviceRequest {
+    /// Name of the driver; empty is any that has the capabilities.
+    pub driver: String,
+    /// How many.
+    pub count: i64,
+    /// Which ones.
+    pub device_ids: Vec<String>,
+    /// Alternatives of which each names capabilities that are needed together.
+    pub capabilities: Vec<Vec<String>>,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
 }
 
 /// How a container is attached to one network.

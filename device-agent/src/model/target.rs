@@ -1,6 +1,6 @@
 //! The state that the device is to reach, validated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,6 +14,12 @@ pub struct Target {
     pub config: BTreeMap<String, String>,
     /// Applications by id.
     pub apps: BTreeMap<u32, App>,
+    /// Volumes, by their names in their applications, that may lose their data where their configuration changes.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub discard_volumes: BTreeSet<String>,
+    /// Whether the update locks of services are overridden until it is reached.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// An application: a set of services that are updated together.
@@ -35,6 +41,22 @@ pub struct App {
     pub networks: BTreeMap<String, NetworkSpec>,
     /// Volumes by name, without the application's prefix.
     pub volumes: BTreeMap<String, VolumeSpec>,
+    /// What kind of application it is.
+    #[serde(default)]
+    pub class: AppClass,
+}
+
+/// What kind of application it is. In local mode those of the fleet give way to the local ones; the others stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AppClass {
+    /// The fleet's own.
+    #[default]
+    Fleet,
+    /// Beside the fleet's own.
+    App,
+    /// A building block of the device.
+    Block,
 }
 
 /// A service as it was asked for.
@@ -56,6 +78,9 @@ pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// The remaining compose keys in `snake_case`, with the values that were sent.
     pub composition: Map<String, Value>,
+    /// What it requires of the device, as it was sent; [`crate::target::contract`] reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Value>,
 }
 
 /// A network of an application.

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{self, Scope};
+use super::contracts::{self, Verdict};
 use super::desired::{self, Context, Wanted};
+use super::strategy::{Reason, Strategy};
 use crate::model::{
-    App, ContainerState, ImageFacts, Millis, NetworkSpec, Observed, ObservedContainer,
-    ObservedNetwork, Service, ServiceConfig, Target, VolumeSpec, Warning, names,
+    App, ContainerState, ImageFacts, Millis, MountSource, NetworkSpec, Observed, ObservedContainer,
+    ObservedNetwork, ObservedVolume, Secret, Service, ServiceConfig, Target, VolumeSpec, Warning,
+    names,
 };
 use crate::target::compose::{self, NetworkMode};
 
@@ -21,12 +24,27 @@ pub(super) struct Survey<'a> {
     pub(super) device_name: &'a str,
     /// Applications that have something to run.
     pub(super) apps: Vec<AppSurvey<'a>>,
+    /// Applications whose release requires what the device does not have: nothing of them is touched.
+    pub(super) rejected: Vec<(&'a App, Verdict)>,
     /// Containers of applications that have nothing to run any more.
     pub(super) orphans: Vec<&'a ObservedContainer>,
     /// The agent's own network, if a service needs it.
     pub(super) api_network: Option<NetworkSurvey<'a>>,
     /// What is asked for and not done.
     pub(super) warnings: Vec<Warning>,
+    /// Volumes that are to go, with their data, because that was asked for: their names in the application by engine name.
+    pub(super) doomed_volumes: BTreeMap<String, Doomed>,
+}
+
+/// A volume that is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Doomed {
+    /// Its name in the application.
+    pub(super) logical_name: String,
+    /// The application.
+    pub(super) app_id: u32,
+    /// Why.
+    pub(super) because: String,
 }
 
 /// One application.
@@ -40,6 +58,8 @@ pub(super) struct AppSurvey<'a> {
     pub(super) leftovers: Vec<&'a ObservedContainer>,
     /// Whether every image of the release is on the device. Until then nothing that runs is touched.
     pub(super) images_ready: bool,
+    /// Volumes whose data would be lost if they got the configuration that they should have, and why.
+    pub(super) losses: Vec<(&'a ObservedVolume, String)>,
 }
 
 /// One service and its container.
@@ -52,8 +72,12 @@ pub(super) struct ServiceSurvey<'a> {
     pub(super) desired: Option<ServiceConfig>,
     /// The container that may stay, were it as it should be.
     pub(super) container: Option<&'a ObservedContainer>,
+    /// The container that runs until this one has taken over.
+    pub(super) predecessor: Option<&'a ObservedContainer>,
     /// Older containers of the same service.
     pub(super) duplicates: Vec<&'a ObservedContainer>,
+    /// How its container gives way to a new one.
+    pub(super) strategy: Strategy,
     /// Services that must have been started before.
     pub(super) waits_for: BTreeSet<String>,
     /// What differs between container and wish.
@@ -75,12 +99,30 @@ impl<'a> Survey<'a> {
     pub(super) fn of(observed: &'a Observed, target: &'a Target, now: Millis) -> Self {
         let mut warnings = Vec::new();
         let running = target.apps.values().filter(|app| app.commit.is_some());
-        let apps: Vec<_> = running
-            .map(|app| AppSurvey::of(observed, app, &mut warnings))
+        let (rejected, accepted): (Vec<_>, Vec<_>) = running
+            .map(|app| (app, contracts::check(app, &observed.device)))
+            .partition(|(_, verdict)| verdict.is_rejected());
+        let apps: Vec<_> = accepted
+            .into_iter()
+            .map(|(app, verdict)| AppSurvey::of(observed, app, &verdict, &mut warnings))
             .collect();
-        let orphans = live(observed)
-            .filter(|c| !apps.iter().any(|app| app.app.id == c.app_id))
+        let is_known = |app_id| {
+            apps.iter().any(|app| app.app.id == app_id)
+                || rejected.iter().any(|(app, _)| app.id == app_id)
+        };
+        let orphans = live(observed).filter(|c| !is_known(c.app_id)).collect();
+        let mut doomed_volumes: BTreeMap<String, Doomed> = apps
+            .iter()
+            .flat_map(|app| app.losses.iter().map(move |loss| (app.app.id, loss)))
+            .filter(|(_, (volume, _))| target.discard_volumes.contains(&volume.logical_name))
+            .map(|(_, (volume, because))| (volume.name.clone(), doomed(volume, because)))
             .collect();
+        for (name, because) in &observed.asked.discard {
+            if let Some(volume) = observed.volumes.iter().find(|v| v.name == *name) {
+                doomed_volumes.insert(name.clone(), doomed(volume, because));
+            }
+        }
+        warn_of_losses(&apps, &doomed_volumes, &mut warnings);
         let needs_api_network = apps.iter().flat_map(|app| &app.services).any(|service| {
             let networks = service.desired.as_ref().map(|d| &d.networks);
             networks.is_some_and(|n| n.contains_key(crate::model::API_NETWORK))
@@ -89,6 +131,7 @@ impl<'a> Survey<'a> {
             observed,
             now,
             device_name: &target.name,
+            rejected,
             orphans,
             api_network: needs_api_network.then(|| {
                 let found = observed.api_network.iter();
@@ -96,7 +139,34 @@ impl<'a> Survey<'a> {
             }),
             apps,
             warnings,
+            doomed_volumes,
         }
+    }
+
+    /// Why a service's container must go, if it must.
+    pub(super) fn reason_to_go(
+        &self,
+        service: &ServiceSurvey<'_>,
+        container: &ObservedContainer,
+    ) -> Option<Reason> {
+        if let Some(because) = self.observed.asked.replace.get(&container.id) {
+            return Some(Reason::Other(because.clone()));
+        }
+        if let Some(volume) = self
+            .doomed_volumes
+            .iter()
+            .find(|(name, _)| uses(container, name))
+        {
+            return Some(Reason::Other(format!(
+                "volume {} {}",
+                volume.1.logical_name, volume.1.because
+            )));
+        }
+        if let Some(network) = self.stands_in_changed_network(container) {
+            return Some(Reason::Other(format!("network {network} changed")));
+        }
+        (!service.differences.is_empty())
+            .then(|| Reason::Changed(compare::because(&service.differences)))
     }
 
     /// Networks that services may be in now or later.
@@ -120,7 +190,12 @@ impl<'a> Survey<'a> {
 }
 
 impl<'a> AppSurvey<'a> {
-    fn of(observed: &'a Observed, app: &'a App, warnings: &mut Vec<Warning>) -> Self {
+    fn of(
+        observed: &'a Observed,
+        app: &'a App,
+        verdict: &Verdict,
+        warnings: &mut Vec<Warning>,
+    ) -> Self {
         let mut warn = |service: Option<&str>, found: Vec<String>| {
             warnings.extend(found.into_iter().map(|message| Warning {
                 app_id: app.id,
@@ -132,17 +207,12 @@ impl<'a> AppSurvey<'a> {
         warn(None, found);
         let (volumes, found) = desired::volumes(&observed.device, app);
         warn(None, found);
-        for (wanted, observed) in changed_volumes(&volumes, observed) {
-            warn(
-                None,
-                vec![format!(
-                    "the configuration of the volume {} changed; it keeps the one that it was created with, because its \
-                     data would be lost ({observed})",
-                    wanted.logical_name
-                )],
-            );
+        for (service, reasons) in &verdict.dropped {
+            let told = |reason| format!("{reason}: it is left out");
+            warn(Some(service), reasons.iter().map(told).collect());
         }
-        let services = pairs(observed, app);
+        let losses = changed_volumes(&volumes, observed);
+        let services = pairs(observed, app, verdict);
         let images_ready = services
             .iter()
             .all(|s| observed.images.contains_key(&s.service.image));
@@ -150,15 +220,18 @@ impl<'a> AppSurvey<'a> {
             .into_iter()
             .map(|wanted| NetworkSurvey::of(wanted, &observed.networks))
             .collect();
+        let is_wanted =
+            |name: &String| app.services.contains_key(name) && !verdict.dropped.contains_key(name);
         let mut survey = Self {
             app,
             services,
             networks,
             volumes,
             leftovers: live(observed)
-                .filter(|c| c.app_id == app.id && !app.services.contains_key(&c.service_name))
+                .filter(|c| c.app_id == app.id && !is_wanted(&c.service_name))
                 .collect(),
             images_ready,
+            losses,
         };
         survey.compare(observed, &mut warn);
         survey
@@ -174,6 +247,10 @@ impl<'a> AppSurvey<'a> {
         for survey in &mut self.services {
             let service = survey.service;
             let Some(image) = observed.images.get(&service.image) else {
+                // Its container is known to be made from something else.
+                if survey.container.is_some() {
+                    survey.differences = vec!["image".to_owned()];
+                }
                 continue;
             };
             let (wish, _) = compose::read(&service.composition);
@@ -196,6 +273,7 @@ impl<'a> AppSurvey<'a> {
                 supervised_networks: &supervised_networks,
                 confinement: observed.device.confinement.as_ref(),
                 host_name_is_devices: wish.hostname.is_none() && config.network_mode == "host",
+                cannot_limit: &observed.cannot_limit,
             };
             if let Some(container) = survey.container {
                 survey.differences = compare::service(container, &config, scope);
@@ -262,19 +340,22 @@ fn configure(
         api_key: observed
             .api_keys
             .get(&(app.id, service.name.clone()))
-            .map(String::as_str),
+            .map(Secret::reveal),
         network_container,
     };
     desired::service(context, service, image)
 }
 
-/// Every service with its containers, the newest of which counts.
-fn pairs<'a>(observed: &'a Observed, app: &'a App) -> Vec<ServiceSurvey<'a>> {
+/// Every service that may run with its containers, the newest of which counts.
+fn pairs<'a>(observed: &'a Observed, app: &'a App, verdict: &Verdict) -> Vec<ServiceSurvey<'a>> {
     let pair = |service: &'a Service| {
         let is_its = |c: &&ObservedContainer| c.app_id == app.id && c.service_name == service.name;
         let mut containers: Vec<_> = live(observed).filter(is_its).collect();
         containers.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
-        let mut containers = containers.into_iter();
+        let (old, present): (Vec<_>, Vec<_>) =
+            containers.into_iter().partition(|c| c.is_predecessor);
+        let mut present = present.into_iter();
+        let mut old = old.into_iter();
         ServiceSurvey {
             service,
             name: names::container(
@@ -287,28 +368,73 @@ fn pairs<'a>(observed: &'a Observed, app: &'a App) -> Vec<ServiceSurvey<'a>> {
                 observed.device.confinement.as_ref(),
             ),
             desired: None,
-            container: containers.next(),
-            duplicates: containers.collect(),
+            container: present.next(),
+            predecessor: old.next(),
+            duplicates: present.chain(old).collect(),
+            strategy: Strategy::of(&service.labels),
             waits_for: compose::read(&service.composition).0.waits_for(),
             differences: Vec::new(),
         }
     };
-    app.services.values().map(pair).collect()
+    let runs = |service: &&Service| !verdict.dropped.contains_key(&service.name);
+    app.services.values().filter(runs).map(pair).collect()
 }
 
-/// Volumes whose driver or options are no more what they were created with.
-fn changed_volumes<'w>(
-    wanted: &'w [Wanted<VolumeSpec>],
-    observed: &Observed,
-) -> Vec<(&'w Wanted<VolumeSpec>, String)> {
-    let driver = |spec: &VolumeSpec| spec.driver.clone().unwrap_or_else(|| "local".to_owned());
+/// Volumes whose driver, options or labels are no more what they were created with, and what differs.
+fn changed_volumes<'a>(
+    wanted: &[Wanted<VolumeSpec>],
+    observed: &'a Observed,
+) -> Vec<(&'a ObservedVolume, String)> {
     wanted
         .iter()
         .filter_map(|wanted| {
             let found = observed.volumes.iter().find(|v| v.name == wanted.name)?;
-            let same = driver(&found.spec) == driver(&wanted.spec)
-                && found.spec.driver_opts == wanted.spec.driver_opts;
-            (!same).then(|| (wanted, format!("driver {}", driver(&found.spec))))
+            let differences = compare::volume(&found.spec, &wanted.spec);
+            (!differences.is_empty()).then(|| (found, compare::because(&differences)))
         })
         .collect()
+}
+
+fn doomed(volume: &ObservedVolume, because: &str) -> Doomed {
+    Doomed {
+        logical_name: volume.logical_name.clone(),
+        app_id: volume.app_id,
+        because: because.to_owned(),
+    }
+}
+
+/// What would be lost is told, with the word that allows it.
+fn warn_of_losses(
+    apps: &[AppSurvey<'_>],
+    doomed: &BTreeMap<String, Doomed>,
+    warnings: &mut Vec<Warning>,
+) {
+    for app in apps {
+        for (volume, because) in app
+            .losses
+            .iter()
+            .filter(|(v, _)| !doomed.contains_key(&v.name))
+        {
+            warnings.push(Warning {
+                app_id: app.app.id,
+                service: None,
+                message: format!(
+                    "the configuration of the volume {0} changed ({because}); it keeps the one that it was created with, \
+                     because its data would be lost: push with --discard-volume {0} to let it go",
+                    volume.logical_name
+                ),
+            });
+        }
+    }
+}
+
+/// Whether a container has a volume.
+pub(super) fn uses(container: &ObservedContainer, volume: &str) -> bool {
+    let binds = &container.config.volumes;
+    binds
+        .iter()
+        .any(|bind| bind.split(':').next() == Some(volume))
+        || container.config.mounts.iter().any(
+            |mount| matches!(&mount.source, MountSource::Volume { name, .. } if name == volume),
+        )
 }

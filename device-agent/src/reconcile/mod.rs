@@ -1,29 +1,47 @@
 //! The loop: observe, plan, run a batch, publish, wait for a wake. All decisions are the planner's.
 //!
-//! In: the accepted target, the link to the engine, its events. Out: [`Snapshot`]s. It wakes when one of them changes,
-//! or when the planner asked for a time; it never looks again just because time has passed. What failed is a fact for
-//! the next planning.
+//! In: the accepted target, the link to the engine, its events, calls. Out: [`Snapshot`]s and answers. It wakes when one
+//! of them changes, or when the planner asked for a time; it never looks again just because time has passed. What failed
+//! is a fact for the next planning.
 
+mod answering;
+mod calls;
+mod clock;
+mod machine;
+mod outside;
+mod pulls;
+mod reading;
+mod restarts;
+mod stillness;
 mod telling;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::engine::events::Happened;
-use crate::engine::{Connected, EngineError, Link};
-use crate::execute::Executor;
-use crate::logs::Hub;
+use crate::engine::{EngineError, Link};
 use crate::memory::Memory;
-use crate::model::{Batch, DeviceFacts, Failure, Millis, Observed, Plan, Step, Target};
-use crate::observe::{Known, World, observe};
+use crate::model::{Batch, Block, Ends, Failure, Millis, Plan, Step, Target};
+use crate::observe::World;
 use crate::plan;
 use crate::report::{ServiceKey, Snapshot};
-use crate::store::Accepted;
+use crate::store::{Accepted, SharedStore};
+
+pub(crate) use calls::{Call, Caller, Proposal, Stillness};
+#[cfg(test)]
+pub(crate) use clock::Sleep;
+pub(crate) use clock::{Clock, OwnClock};
+pub(crate) use machine::{Machine, OwnMachine};
+pub(crate) use outside::{Outside, Tools};
+pub(crate) use pulls::Progress;
+use pulls::Pulls;
+use reading::keep_leftovers_only;
+use stillness::Still;
 
 /// Steps at a time.
 const PARALLEL: usize = 8;
@@ -39,19 +57,22 @@ const REST: Duration = Duration::from_mins(1);
 
 /// What the loop works with.
 #[derive(Debug)]
-pub(crate) struct Inputs {
-    pub(crate) facts: DeviceFacts,
+pub(crate) struct Inputs<E> {
+    pub(crate) tools: Tools,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) machine: Arc<dyn Machine>,
     /// What was wrong when the agent started.
     pub(crate) faults: Vec<String>,
     pub(crate) memory: Memory,
+    pub(crate) store: SharedStore,
     pub(crate) targets: watch::Receiver<Accepted>,
-    pub(crate) link: watch::Receiver<Link>,
+    pub(crate) link: watch::Receiver<Link<E>>,
     pub(crate) events: broadcast::Receiver<Happened>,
-    pub(crate) hub: Hub,
+    pub(crate) calls: mpsc::Receiver<Call>,
 }
 
 /// Runs until it is dropped, or the engine's events end.
-pub(crate) async fn run(inputs: Inputs, publish: watch::Sender<Arc<Snapshot>>) {
+pub(crate) async fn run<E: Outside>(inputs: Inputs<E>, publish: watch::Sender<Arc<Snapshot>>) {
     let mut reconciler = Reconciler {
         inputs,
         publish,
@@ -59,10 +80,13 @@ pub(crate) async fn run(inputs: Inputs, publish: watch::Sender<Arc<Snapshot>>) {
         failures: BTreeMap::new(),
         pinned: BTreeMap::new(),
         reasons: BTreeMap::new(),
-        pulls: watch::Sender::new(BTreeMap::new()),
+        running_since: BTreeMap::new(),
+        pulls: Pulls::default(),
+        shown: None,
+        waiting_calls: VecDeque::new(),
+        still: None,
         delay: FIRST_DELAY,
         batches: 0,
-        started: Instant::now(),
     };
     loop {
         match reconciler.round().await {
@@ -83,49 +107,54 @@ enum Next {
     Wait(Option<Duration>),
 }
 
-struct Reconciler {
-    inputs: Inputs,
+struct Reconciler<E> {
+    inputs: Inputs<E>,
     publish: watch::Sender<Arc<Snapshot>>,
     /// The target that the fields below are about.
     generation: u64,
     failures: BTreeMap<String, Failure>,
     pinned: BTreeMap<String, String>,
     reasons: BTreeMap<ServiceKey, String>,
-    pulls: watch::Sender<BTreeMap<String, u8>>,
+    /// When running containers were first seen running, in the planner's time.
+    running_since: BTreeMap<String, Millis>,
+    pulls: Pulls,
+    /// What was published last, and why nothing could be done: pulls go on meanwhile, and their progress is told.
+    shown: Option<(World, Vec<Block>)>,
+    /// Calls that came while a batch was executed.
+    waiting_calls: VecDeque<Call>,
+    /// Set while somebody asked for nothing to be changed.
+    still: Option<Still>,
     delay: Duration,
     batches: u32,
-    /// The planner's time is counted from here: it only measures delays, and the system's clock may be set.
-    started: Instant,
 }
 
-impl Reconciler {
+impl<E: Outside> Reconciler<E> {
     async fn round(&mut self) -> Next {
+        self.end_stillness();
+        self.shown = None;
         // Whatever happened so far is seen by the reading that follows.
         self.forget_events();
         let accepted = self.inputs.targets.borrow_and_update().clone();
         let link = self.inputs.link.borrow_and_update().clone();
-        if accepted.generation != self.generation {
-            self.generation = accepted.generation;
-            self.failures.clear();
-            self.pinned.clear();
-            self.batches = 0;
-        }
-        let connected = match link {
-            Link::Up(connected) => connected,
+        self.take_up(&accepted);
+        let engine = match link {
+            Link::Up(engine) => engine,
+            // In a moment it is known whether there is one; calls wait for that.
             Link::Connecting => return Next::Wait(None),
             Link::Down(reason) => {
                 // What failed may have failed for this reason alone.
                 self.failures.clear();
+                self.refuse_calls(&reason);
                 self.publish_fault(format!("{}: {reason}", agent_api::os::ENGINE_AWAY));
                 return Next::Wait(None);
             }
         };
         let target = accepted.target.as_deref();
-        self.keep_keys(target);
-        let world = match self.observe(&connected, target).await {
+        let mut world = match self.observe(&engine, &accepted).await {
             Ok(world) => world,
             Err(error) => {
                 tracing::warn!(%error, "the engine's state could not be read");
+                self.refuse_calls(&error.to_string());
                 self.publish_fault(format!("the engine's state could not be read: {error}"));
                 let delay = self.delay;
                 self.delay = (delay * 2).min(LONGEST_DELAY);
@@ -133,38 +162,95 @@ impl Reconciler {
             }
         };
         self.delay = FIRST_DELAY;
+        self.keep_keys(&mut world, target);
+        self.keep_images(&mut world, target);
+        self.note_restarts(&mut world);
         self.remember(&world, target);
-        let Some(target) = target else {
-            // Nothing was ever asked for: what runs is left alone.
-            self.publish(&world, None, &Batch::default(), None);
-            return Next::Wait(None);
+        self.settle_requests(&mut world, target);
+        self.answer_calls(&engine, &mut world, target).await;
+        let nothing = Target::default();
+        let target = match target {
+            Some(target) => target,
+            None if keep_leftovers_only(&mut world.observed) => &nothing,
+            None => {
+                // Nothing was ever asked for: what runs is left alone.
+                self.publish(&world, None, &Batch::default(), &[]);
+                return Next::Wait(None);
+            }
         };
+        if self.still.is_some() {
+            let block = stillness::block();
+            self.publish(&world, Some(target), &Batch::default(), &[block]);
+            return Next::Wait(None);
+        }
+        self.proceed(&engine, world, target).await
+    }
+
+    /// Plans, and does what the plan says.
+    async fn proceed(&mut self, engine: &E, world: World, target: &Target) -> Next {
         match plan::plan(&world.observed, target, self.now()) {
             Plan::Converged => {
                 self.batches = 0;
                 // What failed on the way is not needed any more.
                 self.failures.clear();
-                self.publish(&world, Some(target), &Batch::default(), None);
+                self.note_releases(&world.observed, target, &[]);
+                self.publish(&world, Some(target), &Batch::default(), &[]);
+                self.forget_force();
+                if world.observed.leftovers.is_some() {
+                    self.forget_session().await;
+                }
                 Next::Wait(None)
             }
-            Plan::Wait { until, because } => {
+            Plan::Wait { until, blocks } => {
                 self.batches = 0;
-                self.publish(&world, Some(target), &Batch::default(), Some(&because));
+                self.note_releases(&world.observed, target, &blocks);
+                self.publish(&world, Some(target), &Batch::default(), &blocks);
+                self.shown = Some((world, blocks));
                 Next::Wait(until.map(|until| millis(until.saturating_sub(self.now()))))
             }
             Plan::Run(_) if self.batches >= MAX_BATCHES => {
                 self.batches = 0;
                 let because = "the target is not reached after many steps";
                 tracing::error!("{because}");
-                self.publish(&world, Some(target), &Batch::default(), Some(because));
+                let block = Block {
+                    app_id: None,
+                    service: None,
+                    because: because.to_owned(),
+                    ends: Ends::BySomebody,
+                };
+                self.publish(&world, Some(target), &Batch::default(), &[block]);
                 Next::Wait(Some(REST))
             }
             Plan::Run(batch) => {
                 self.batches += 1;
-                self.execute(&connected, &world, target, &batch).await;
+                self.execute(engine, &world, target, &batch).await;
                 Next::Again
             }
         }
+    }
+
+    /// A target that was not seen before begins with a clean slate.
+    fn take_up(&mut self, accepted: &Accepted) {
+        if accepted.generation == self.generation {
+            return;
+        }
+        self.generation = accepted.generation;
+        self.failures.clear();
+        self.pinned.clear();
+        self.batches = 0;
+        let target = accepted.target.as_deref().filter(|target| target.force);
+        let forced: BTreeSet<u32> = target.iter().flat_map(|t| t.apps.keys().copied()).collect();
+        let memory = &mut self.inputs.memory;
+        let begun = memory.begin_generation(accepted.generation, accepted.given, forced);
+        if let Err(error) = begun {
+            tracing::error!(%error, "what was asked for could not be kept");
+        }
+        let target = accepted.target.clone();
+        self.pulls.keep(|image| {
+            let apps = target.iter().flat_map(|target| target.apps.values());
+            let mut services = apps.flat_map(|app| app.services.values());
+            services.any(|service| service.image == image)
+        });
     }
 
     fn forget_events(&mut self) {
@@ -177,162 +263,126 @@ impl Reconciler {
     }
 
     async fn wait(&mut self, limit: Option<Duration>) -> Result<(), RecvError> {
-        let limit = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
+        let mut progress = self.inputs.tools.pulls.subscribe();
+        let mut limit = match limit {
+            Some(limit) => self.inputs.clock.sleep(limit),
+            None => Box::pin(std::future::pending()),
+        };
+        let ended = loop {
+            tokio::select! {
+                biased;
+                changed = self.inputs.targets.changed() => return changed.map_err(|_| RecvError::Closed),
+                changed = self.inputs.link.changed() => return changed.map_err(|_| RecvError::Closed),
+                Some(call) = self.inputs.calls.recv() => {
+                    self.waiting_calls.push_back(call);
+                    return Ok(());
+                }
+                event = self.inputs.events.recv() => return match event {
+                    Ok(_) | Err(RecvError::Lagged(_)) => Ok(()),
+                    Err(closed @ RecvError::Closed) => Err(closed),
+                },
+                ended = self.pulls.ended() => break ended,
+                Ok(()) = progress.changed() => self.publish_progress(),
+                () = stillness::ended(&mut self.still) => return Ok(()),
+                () = &mut limit => return Ok(()),
             }
         };
-        tokio::select! {
-            changed = self.inputs.targets.changed() => changed.map_err(|_| RecvError::Closed),
-            changed = self.inputs.link.changed() => changed.map_err(|_| RecvError::Closed),
-            event = self.inputs.events.recv() => match event {
-                Ok(_) | Err(RecvError::Lagged(_)) => Ok(()),
-                Err(closed @ RecvError::Closed) => Err(closed),
-            },
-            () = limit => Ok(()),
+        self.note(&ended.0, ended.1);
+        Ok(())
+    }
+
+    /// Runs a batch stage by stage, the steps of a stage side by side, and notes how each went.
+    async fn execute(&mut self, engine: &E, world: &World, target: &Target, batch: &Batch) {
+        self.tell_reasons(batch);
+        for stage in &batch.0 {
+            let (background, steps): (Vec<_>, Vec<_>) =
+                stage.iter().cloned().partition(Step::is_background);
+            for step in &background {
+                self.pulls.begin(engine, &self.inputs.tools, step);
+            }
+            self.publish(world, Some(target), batch, &[]);
+            let outcomes = self.run_stage(engine, world, target, &steps).await;
+            let failed = outcomes.iter().any(|(_, outcome)| outcome.is_err());
+            for (step, outcome) in outcomes {
+                self.note(&step, outcome);
+            }
+            if failed {
+                return;
+            }
         }
     }
 
-    async fn observe(
+    async fn run_stage(
         &mut self,
-        connected: &Connected,
-        target: Option<&Target>,
-    ) -> Result<World, EngineError> {
-        // Reads side by side make a large future; it lives only now and then.
-        let world = Box::pin(observe(connected, self.known(target))).await?;
-        let present = pins(&world.observed, target);
-        let before = self.pinned.len();
-        self.pinned
-            .retain(|reference, _| present.contains_key(reference));
-        if self.pinned.len() == before {
-            return Ok(world);
-        }
-        // Somebody took a container away: its service gets what its image's name means now.
-        Box::pin(observe(connected, self.known(target))).await
-    }
-
-    fn known<'a>(&'a self, target: Option<&'a Target>) -> Known<'a> {
-        Known {
-            facts: &self.inputs.facts,
-            target,
-            failures: &self.failures,
-            memory: &self.inputs.memory,
-            pinned: &self.pinned,
-        }
-    }
-
-    /// Gives keys to the services that the planner says need one.
-    fn keep_keys(&mut self, target: Option<&Target>) {
-        let wanted: BTreeSet<ServiceKey> = target
-            .into_iter()
-            .flat_map(|target| target.apps.values())
-            .flat_map(|app| app.services.values().map(move |service| (app.id, service)))
-            .filter(|(_, service)| plan::wants_api_key(service))
-            .map(|(app, service)| (app, service.name.clone()))
-            .collect();
-        if let Err(error) = self.inputs.memory.keep_api_keys(&wanted) {
-            tracing::error!(%error, "the keys of services could not be kept");
-        }
-    }
-
-    /// Keeps what later readings must know, and forgets what is gone.
-    fn remember(&mut self, world: &World, target: Option<&Target>) {
-        self.pinned = pins(&world.observed, target);
-        let still: BTreeSet<&str> = world
-            .observed
-            .containers
-            .iter()
-            .filter(|container| container.state == crate::model::ContainerState::Exited)
-            .map(|container| container.id.as_str())
-            .collect();
-        if let Err(error) = self.inputs.memory.keep_stopped(|id| still.contains(id)) {
-            tracing::error!(%error, "what was stopped could not be kept");
-        }
-        let present: BTreeSet<ServiceKey> = world
-            .observed
-            .containers
-            .iter()
-            .map(|container| (container.app_id, container.service_name.clone()))
-            .collect();
-        let doomed = |key: &ServiceKey| !present.contains(key) && !self.is_wanted(key);
-        let gone: Vec<ServiceKey> = self
-            .reasons
-            .keys()
-            .filter(|key| doomed(key))
-            .cloned()
-            .collect();
-        for key in gone {
-            self.reasons.remove(&key);
-        }
-    }
-
-    fn is_wanted(&self, (app, service): &ServiceKey) -> bool {
-        let accepted = self.inputs.targets.borrow();
-        accepted
-            .target
-            .as_ref()
-            .and_then(|target| target.apps.get(app))
-            .is_some_and(|app| app.services.contains_key(service))
-    }
-
-    /// Runs a batch's steps side by side and notes how each went.
-    async fn execute(
-        &mut self,
-        connected: &Connected,
+        engine: &E,
         world: &World,
         target: &Target,
-        batch: &Batch,
-    ) {
-        self.tell_reasons(batch);
-        self.publish(world, Some(target), batch, None);
-        let only_pulls = batch.0.iter().all(|step| matches!(step, Step::Pull { .. }));
-        let pulls = self.pulls.clone();
-        let mut progress = pulls.subscribe();
-        let outcomes = {
-            let executor = Executor {
-                connected,
-                facts: &self.inputs.facts,
-                hub: &self.inputs.hub,
-                pulls: &pulls,
-            };
-            let mut running = std::pin::pin!(
-                stream::iter(&batch.0)
-                    .map(|step| async move { (step, executor.execute(step).await) })
-                    .buffer_unordered(PARALLEL)
-                    .collect::<Vec<_>>()
-            );
-            let mut targets = self.inputs.targets.clone();
-            loop {
-                tokio::select! {
-                    outcomes = running.as_mut() => break outcomes,
-                    Ok(()) = progress.changed() => {
-                        self.publish(world, Some(target), batch, None);
+        steps: &[Step],
+    ) -> Vec<pulls::Outcome> {
+        self.note_stops(steps);
+        let tools = self.inputs.tools.clone();
+        let mut progress = tools.pulls.subscribe();
+        let doing = Batch(vec![steps.to_vec()]);
+        let mut running = std::pin::pin!(
+            stream::iter(steps.to_vec())
+                .map(|step| {
+                    let tools = &tools;
+                    async move {
+                        let outcome = engine.execute(&step, tools).await;
+                        (step, outcome)
                     }
-                    // What takes long and changes nothing that runs is not waited for by a target that may not need it.
-                    // The engine keeps the layers that it has.
-                    Ok(()) = targets.changed(), if only_pulls => break Vec::new(),
+                })
+                .buffer_unordered(PARALLEL)
+                .collect::<Vec<_>>()
+        );
+        loop {
+            let ended = tokio::select! {
+                biased;
+                outcomes = running.as_mut() => return outcomes,
+                Some(call) = self.inputs.calls.recv() => {
+                    self.waiting_calls.push_back(call);
+                    continue;
                 }
-            }
-        };
-        pulls.send_replace(BTreeMap::new());
-        for (step, outcome) in outcomes {
-            self.note(step, outcome);
+                Ok(()) = progress.changed() => {
+                    self.publish(world, Some(target), &doing, &[]);
+                    continue;
+                }
+                ended = self.pulls.ended() => ended,
+            };
+            self.note(&ended.0, ended.1);
         }
     }
 
+    /// Noted before it is done: one that was stopped and not noted would count as ended by itself. So would one that was to
+    /// be removed as well and then fitted the target again.
+    fn note_stops(&mut self, steps: &[Step]) {
+        let ends = steps.iter().filter_map(|step| match step {
+            Step::Stop { id, .. } | Step::Kill { id, .. } => Some(id),
+            _ => None,
+        });
+        if let Err(error) = self.inputs.memory.note_stopped(ends) {
+            tracing::error!(%error, "what is stopped could not be kept");
+        }
+    }
+
+    /// The planner's time: it only measures delays.
     fn now(&self) -> Millis {
-        Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
+        Millis::try_from(self.inputs.clock.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
     fn note(&mut self, step: &Step, outcome: Result<(), EngineError>) {
         match outcome {
             Ok(()) => {
                 self.failures.remove(&step.key());
-                if let Step::Stop { id, .. } = step
-                    && let Err(error) = self.inputs.memory.note_stopped(id)
-                {
-                    tracing::error!(%error, "what was stopped could not be kept");
+                let kept = match step {
+                    // Nothing more of it is to be disturbed.
+                    Step::ReleaseLocks { app_id } => self.inputs.memory.forget_force(*app_id),
+                    Step::Start { id, .. } => self.inputs.memory.note_started(id),
+                    Step::RemoveImage { image } => self.inputs.memory.forget_image(image),
+                    _ => Ok(()),
+                };
+                if let Err(error) = kept {
+                    tracing::error!(%error, "what was done could not be kept");
                 }
             }
             Err(error) => {
@@ -348,28 +398,6 @@ impl Reconciler {
             }
         }
     }
-}
-
-/// Engine image ids by the references that stand for them, as long as a service's container is made from them. An image
-/// that is built anew under the same name takes effect with the next target, not while the services before it still
-/// build.
-fn pins(observed: &Observed, target: Option<&Target>) -> BTreeMap<String, String> {
-    let made_from = |app: u32, service: &str, image: &str| {
-        observed.containers.iter().any(|container| {
-            container.app_id == app
-                && container.service_name == service
-                && container.config.image == image
-        })
-    };
-    target
-        .into_iter()
-        .flat_map(|target| target.apps.values())
-        .flat_map(|app| app.services.values().map(move |service| (app.id, service)))
-        .filter_map(|(app, service)| {
-            let id = &observed.images.get(&service.image)?.id;
-            made_from(app, &service.name, id).then(|| (service.image.clone(), id.clone()))
-        })
-        .collect()
 }
 
 fn millis(millis: Millis) -> Duration {

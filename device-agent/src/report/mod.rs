@@ -2,34 +2,48 @@
 //!
 //! In: the target, what was observed, what is being done. Out: one [`Snapshot`], published whole. Pure: no I/O.
 
+mod releases;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
-use agent_api::os::{ApplyState, ImageReport, Report, ServiceReport};
+use agent_api::os::{ApplyState, ImageReport, LayerReport, Report, ServiceReport};
 use agent_api::reference::{ContainerStatus, ImageStatus};
 
 use crate::model::{
-    Batch, ContainerState, Failure, Millis, Observed, ObservedContainer, Service, Step, Target,
-    Warning,
+    Batch, Block, ContainerState, Failure, Millis, Observed, ObservedContainer, Service, Step,
+    Target, Warning,
 };
+use crate::plan;
+use crate::reconcile::Progress;
+
+pub(crate) use releases::reached;
+pub(crate) use standing::{Left, Standing};
 
 /// Everything that is told, made at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Snapshot {
     /// For our own API.
     pub(crate) report: Report,
+    /// What is left to be done, for who waits for something.
+    pub(crate) left: Left,
     /// The target with which the world was last read: of a later one nothing is known but what the report says.
     pub(crate) seen: u64,
     /// For the reference's API, the newest container first.
     pub(crate) containers: Vec<ContainerStatus>,
     /// For the reference's API.
     pub(crate) images: Vec<ImageStatus>,
-    /// Commit of the first application that has one.
-    pub(crate) release: Option<String>,
+    /// Commits of the releases that applications have reached.
+    pub(crate) releases: BTreeMap<u32, String>,
     /// 0..=100 while something is being pulled.
     pub(crate) progress: Option<u8>,
+    /// Whether nothing is left to do but to start the machine anew.
+    pub(crate) wants_restart: bool,
+    /// Since when the device is on its way to its target.
+    pub(crate) applying_since: Option<Instant>,
 }
 
 impl Default for Snapshot {
@@ -39,16 +53,20 @@ impl Default for Snapshot {
             report: Report {
                 generation: 0,
                 state: ApplyState::Applying,
+                asked: 0,
                 waiting: None,
                 services: Vec::new(),
                 images: Vec::new(),
                 faults: Vec::new(),
             },
+            left: Left::default(),
             seen: 0,
             containers: Vec::new(),
             images: Vec::new(),
-            release: None,
+            releases: BTreeMap::new(),
             progress: None,
+            wants_restart: false,
+            applying_since: None,
         }
     }
 }
@@ -68,14 +86,18 @@ pub(crate) struct Sources<'a> {
     pub(crate) ports: &'a BTreeMap<String, Vec<String>>,
     /// What is being executed now.
     pub(crate) doing: &'a Batch,
+    /// Whether that is nothing but what goes on beside everything else.
+    pub(crate) is_idle: bool,
     /// Why services were last created.
     pub(crate) reasons: &'a BTreeMap<ServiceKey, String>,
-    /// Percent by image reference, while it is pulled.
-    pub(crate) pulls: &'a BTreeMap<String, u8>,
+    /// By image reference, while it is pulled.
+    pub(crate) pulls: &'a BTreeMap<String, Progress>,
+    /// Commits by application, as [`reached`] says.
+    pub(crate) releases: &'a BTreeMap<u32, String>,
     pub(crate) warnings: &'a [Warning],
     pub(crate) faults: &'a [String],
     /// Why nothing can be done now, when the target is not reached.
-    pub(crate) waiting: Option<&'a str>,
+    pub(crate) blocks: &'a [Block],
 }
 
 /// Makes the snapshot.
@@ -97,15 +119,7 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
     );
     let state = state(sources);
     let mut faults = sources.faults.to_vec();
-    faults.extend(
-        sources
-            .warnings
-            .iter()
-            .map(|warning| match &warning.service {
-                Some(service) => format!("service '{service}': {}", warning.message),
-                None => warning.message.clone(),
-            }),
-    );
+    faults.extend(sources.warnings.iter().map(ToString::to_string));
     let mut containers: Vec<&ObservedContainer> = sources.observed.containers.iter().collect();
     containers.sort_by_key(|container| std::cmp::Reverse(container.created));
     let images = images(sources);
@@ -113,47 +127,77 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
         report: Report {
             generation: sources.generation,
             state,
-            waiting: sources.waiting.map(str::to_owned),
+            asked: sources.observed.asked.number,
+            waiting: waiting(sources.blocks),
             services,
             images: images.clone(),
             faults,
         },
+        left: Left::of(sources),
         seen: sources.generation,
         containers: containers
             .into_iter()
             .map(|container| container_status(container, &doing))
             .collect(),
         images: images.into_iter().filter_map(image_status).collect(),
-        release: sources
-            .target
-            .and_then(|target| target.apps.values().find_map(|app| app.commit.clone())),
-        progress: sources.pulls.values().copied().min(),
+        releases: sources.releases.clone(),
+        progress: sources.pulls.values().map(|pull| pull.percent).min(),
+        wants_restart: sources.doing.steps().next().is_none()
+            && plan::wants_restart(sources.blocks),
+        // Who publishes it knows.
+        applying_since: None,
     }
 }
 
-/// What is waited for counts as a failure, for followers would wait with us; only the engine's own removal of a
-/// container is sure to end.
-fn state(sources: &Sources<'_>) -> ApplyState {
-    let observed = sources.observed;
-    let removing = || {
-        observed
-            .containers
-            .iter()
-            .any(|container| container.state == ContainerState::Removing)
+/// Everything that holds up something, in one text.
+fn waiting<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> Option<String> {
+    let mut texts: Vec<&str> = Vec::new();
+    for block in blocks {
+        if !texts.contains(&block.because.as_str()) {
+            texts.push(&block.because);
+        }
+    }
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// What starts a service that was stopped on request.
+fn stopped(sources: &Sources<'_>, app_id: u32, service: &str) -> Option<String> {
+    let asked = &sources.observed.asked;
+    asked.is_stopped(app_id, service).then(|| {
+        format!("{service} was stopped on request, until it is started or given another target")
+    })
+}
+
+/// What a service waits for.
+fn waits(blocks: &[Block], app_id: u32, service: &str) -> Option<String> {
+    let about = |block: &&Block| {
+        block.app_id == Some(app_id) && block.service.as_deref().is_none_or(|name| name == service)
     };
-    match (sources.doing.0.is_empty(), sources.waiting) {
-        (false, _) => ApplyState::Applying,
-        (true, None) if sources.failures.is_empty() => ApplyState::Applied,
-        (true, Some(_)) if sources.failures.is_empty() && removing() => ApplyState::Applying,
-        (true, _) => ApplyState::Failing,
+    let texts: Vec<&str> = blocks
+        .iter()
+        .filter(about)
+        .map(|block| block.because.as_str())
+        .collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// What is waited for counts as a failure where somebody must do something about it, for followers would wait with us;
+/// what ends by itself does not.
+fn state(sources: &Sources<'_>) -> ApplyState {
+    let is_fault = sources.blocks.iter().any(Block::is_fault);
+    let is_busy = sources.doing.steps().next().is_some();
+    match (is_busy, sources.blocks) {
+        (true, _) => ApplyState::Applying,
+        (false, []) if sources.failures.is_empty() => ApplyState::Applied,
+        (false, [_, ..]) if !is_fault => ApplyState::Applying,
+        (false, _) => ApplyState::Failing,
     }
 }
 
 /// The reference's word for what is being done to a service.
 fn doing(batch: &Batch) -> BTreeMap<ServiceKey, &'static str> {
     batch
-        .0
-        .iter()
+        .steps()
         .filter_map(|step| match step {
             Step::Pull {
                 app_id, service, ..
@@ -170,6 +214,9 @@ fn doing(batch: &Batch) -> BTreeMap<ServiceKey, &'static str> {
             | Step::Kill {
                 app_id, service, ..
             } => Some(((*app_id, service.clone()), "Stopping")),
+            Step::HandOver {
+                app_id, service, ..
+            } => Some(((*app_id, service.clone()), "Handing over")),
             _ => None,
         })
         .collect()
@@ -203,7 +250,7 @@ fn wanted(
                 .containers
                 .iter()
                 .filter(|c| c.app_id == app.id && c.service_name == service.name)
-                .max_by_key(|container| container.created);
+                .max_by_key(|container| (!container.is_predecessor, container.created));
             reports.push(match newest {
                 Some(container) => service_report(sources, container, doing, errors),
                 None => absent(sources, app.id, service, doing, errors),
@@ -222,7 +269,14 @@ fn absent(
     errors: &BTreeMap<ServiceKey, String>,
 ) -> ServiceReport {
     let key = (app_id, service.name.clone());
-    let there = sources.observed.images.contains_key(&service.image);
+    let waiting = waits(sources.blocks, app_id, &service.name);
+    let status = if sources.observed.images.contains_key(&service.image) {
+        "Downloaded"
+    } else if waiting.is_none() || sources.observed.pulling.contains(&service.image) {
+        "Downloading"
+    } else {
+        "Idle"
+    };
     let pull = format!("pull {}", service.image);
     let error = errors.get(&key).cloned().or_else(|| {
         let failure = sources.failures.get(&pull)?;
@@ -233,16 +287,15 @@ fn absent(
         name: service.name.clone(),
         service_id: service.id,
         image_id: service.image_id,
-        status: (*doing
-            .get(&key)
-            .unwrap_or(if there { &"Downloaded" } else { &"Downloading" }))
-        .to_owned(),
+        status: (*doing.get(&key).unwrap_or(&status)).to_owned(),
         container_id: None,
         created_at: None,
         exit_code: None,
         ports: Vec::new(),
         because: sources.reasons.get(&key).cloned(),
         error,
+        waiting,
+        locked: is_locked(sources, app_id, &service.name),
     }
 }
 
@@ -274,9 +327,20 @@ fn service_report(
             .get(&container.id)
             .cloned()
             .unwrap_or_default(),
-        because: sources.reasons.get(&key).cloned(),
+        because: container
+            .because
+            .clone()
+            .or_else(|| sources.reasons.get(&key).cloned()),
         error: errors.get(&key).cloned().or(engine_error),
+        waiting: waits(sources.blocks, container.app_id, &container.service_name)
+            .or_else(|| stopped(sources, container.app_id, &container.service_name)),
+        locked: is_locked(sources, container.app_id, &container.service_name),
     }
+}
+
+fn is_locked(sources: &Sources<'_>, app_id: u32, service: &str) -> bool {
+    let locks = sources.observed.locks.get(&app_id);
+    locks.is_some_and(|locks| locks.by_services.contains(service))
 }
 
 fn status(
@@ -327,11 +391,23 @@ fn images(sources: &Sources<'_>) -> Vec<ImageReport> {
                     .images
                     .get(&service.image)
                     .map(|image| image.id.clone()),
-                download_progress: sources.pulls.get(&service.image).copied(),
+                download_progress: sources.pulls.get(&service.image).map(|pull| pull.percent),
+                layers: layers(sources.pulls.get(&service.image)),
             });
         }
     }
     images
+}
+
+fn layers(pull: Option<&Progress>) -> Vec<LayerReport> {
+    let layers = pull.into_iter().flat_map(|pull| &pull.layers);
+    layers
+        .map(|(id, current, total)| LayerReport {
+            id: id.clone(),
+            current: *current,
+            total: *total,
+        })
+        .collect()
 }
 
 /// The reference lists only images that it has or is fetching, and among them those of earlier pushes, which it keeps a

@@ -1,7 +1,7 @@
 use super::*;
-use crate::model::{App, DeviceFacts, ImageFacts, ServiceConfig};
+use crate::model::{App, DeviceFacts, Ends, HostFacts, ImageFacts, ServiceConfig};
 
-fn target(services: &[&str]) -> Target {
+pub(super) fn target(services: &[&str]) -> Target {
     let services = services
         .iter()
         .zip(1..)
@@ -15,6 +15,7 @@ fn target(services: &[&str]) -> Target {
                 environment: BTreeMap::new(),
                 labels: BTreeMap::new(),
                 composition: serde_json::Map::new(),
+                contract: None,
             };
             ((*name).to_owned(), service)
         })
@@ -28,15 +29,18 @@ fn target(services: &[&str]) -> Target {
         services,
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
+        class: crate::model::AppClass::Fleet,
     };
     Target {
         name: "local".to_owned(),
         config: BTreeMap::new(),
         apps: BTreeMap::from([(1, app)]),
+        discard_volumes: BTreeSet::new(),
+        force: false,
     }
 }
 
-fn container(service: &str, id: &str, created: Millis) -> ObservedContainer {
+pub(super) fn container(service: &str, id: &str, created: Millis) -> ObservedContainer {
     ObservedContainer {
         id: id.to_owned(),
         name: format!("{service}_1_1_10ca12e1ea5e"),
@@ -55,12 +59,16 @@ fn container(service: &str, id: &str, created: Millis) -> ObservedContainer {
         stopped_by_agent: false,
         config: ServiceConfig::default(),
         created_from: None,
+        asked_mac_address: None,
+        because: None,
+        is_predecessor: false,
     }
 }
 
-fn observed(containers: Vec<ObservedContainer>) -> Observed {
+pub(super) fn observed(containers: Vec<ObservedContainer>) -> Observed {
     Observed {
-        device: DeviceFacts {
+        containers,
+        ..Observed::empty(DeviceFacts {
             uuid: String::new(),
             device_type: String::new(),
             arch: String::new(),
@@ -71,14 +79,9 @@ fn observed(containers: Vec<ObservedContainer>) -> Observed {
             kernel_modules: false,
             firmware: false,
             confinement: None,
-        },
-        containers,
-        networks: Vec::new(),
-        api_network: None,
-        volumes: Vec::new(),
-        images: BTreeMap::new(),
-        api_keys: BTreeMap::new(),
-        failures: BTreeMap::new(),
+            host: HostFacts::default(),
+            cloud: None,
+        })
     }
 }
 
@@ -86,8 +89,21 @@ fn told(
     observed: &Observed,
     target: Option<&Target>,
     doing: &Batch,
-    waiting: Option<&str>,
+    waiting: Option<(&str, bool)>,
 ) -> Snapshot {
+    let blocks: Vec<Block> = waiting
+        .into_iter()
+        .map(|(because, is_fault)| Block {
+            app_id: Some(1),
+            service: Some("web".to_owned()),
+            because: because.to_owned(),
+            ends: if is_fault {
+                Ends::BySomebody
+            } else {
+                Ends::ByItself
+            },
+        })
+        .collect();
     snapshot(&Sources {
         generation: 3,
         target,
@@ -95,11 +111,13 @@ fn told(
         failures: &observed.failures,
         ports: &BTreeMap::from([("a".to_owned(), vec!["0.0.0.0:80->80/tcp".to_owned()])]),
         doing,
+        is_idle: doing.steps().next().is_none(),
         reasons: &BTreeMap::from([((1, "web".to_owned()), "image changed".to_owned())]),
         pulls: &BTreeMap::new(),
+        releases: &BTreeMap::new(),
         warnings: &[],
         faults: &[],
-        waiting,
+        blocks: &blocks,
     })
 }
 
@@ -123,7 +141,6 @@ fn running_services_are_applied() {
     assert_eq!(service.exit_code, None);
     assert_eq!(service.ports, ["0.0.0.0:80->80/tcp"]);
     assert_eq!(service.because.as_deref(), Some("image changed"));
-    assert_eq!(told.release.as_deref(), Some("10ca12e1ea5e"));
 }
 
 #[test]
@@ -159,12 +176,12 @@ fn states_have_the_references_words() {
 
 #[test]
 fn what_is_being_done_is_said() {
-    let doing = Batch(vec![Step::Start {
+    let doing = Batch(vec![vec![Step::Start {
         app_id: 1,
         service: "web".to_owned(),
         id: "a".to_owned(),
         image: String::new(),
-    }]);
+    }]]);
     let mut one = container("web", "a", 1);
     one.state = ContainerState::Created;
     let told = told(&observed(vec![one]), Some(&target(&["web"])), &doing, None);
@@ -195,7 +212,7 @@ fn failures_belong_to_their_service_and_keep_the_device_failing() {
         &world,
         Some(&target(&["web", "worker"])),
         &Batch::default(),
-        Some("it is tried again"),
+        Some(("it is tried again", true)),
     );
     assert_eq!(told.report.state, ApplyState::Failing);
     assert_eq!(told.report.waiting.as_deref(), Some("it is tried again"));
@@ -238,16 +255,58 @@ fn containers_that_are_not_wanted_are_listed_too() {
 }
 
 #[test]
-fn only_the_engines_own_removal_is_waited_for_without_calling_it_a_failure() {
-    let because = Some("web waits for an old container to be gone");
-    let mut old = container("web", "a", 1);
+fn only_what_somebody_must_see_to_is_a_failure() {
+    let world = observed(vec![container("web", "a", 1)]);
     let target = target(&["web"]);
-    let state = |world: &Observed| {
-        told(world, Some(&target), &Batch::default(), because)
+    let told = |is_fault| {
+        let waiting = Some(("web holds its update lock", is_fault));
+        told(&world, Some(&target), &Batch::default(), waiting).report
+    };
+    assert_eq!(told(true).state, ApplyState::Failing);
+    assert_eq!(told(false).state, ApplyState::Applying);
+    let waiting = told(true).services[0].waiting.clone();
+    assert_eq!(waiting.as_deref(), Some("web holds its update lock"));
+}
+
+#[test]
+fn only_what_is_fetched_is_called_downloading() {
+    let status = |world: &Observed, waiting| {
+        let told = told(world, Some(&target(&["web"])), &Batch::default(), waiting);
+        told.report.services[0].status.clone()
+    };
+    let unmet = Some(("web needs sw.kernel 99", true));
+    let mut world = observed(Vec::new());
+    assert_eq!(status(&world, None), "Downloading");
+    assert_eq!(status(&world, unmet), "Idle");
+    world.pulling.insert("local_image_web:latest".to_owned());
+    assert_eq!(status(&world, unmet), "Downloading");
+}
+
+#[test]
+fn a_target_is_applied_when_all_is_tidied_up_too() {
+    let doing = Batch(vec![vec![Step::ReleaseLocks { app_id: 1 }]]);
+    let world = observed(vec![container("web", "a", 1)]);
+    let state = |doing: &Batch| {
+        told(&world, Some(&target(&["web"])), doing, None)
             .report
             .state
     };
-    assert_eq!(state(&observed(vec![old.clone()])), ApplyState::Failing);
-    old.state = ContainerState::Removing;
-    assert_eq!(state(&observed(vec![old])), ApplyState::Applying);
+    assert_eq!(state(&doing), ApplyState::Applying);
+    assert_eq!(state(&Batch::default()), ApplyState::Applied);
+}
+
+#[test]
+fn the_reason_on_a_container_outlives_the_agent() {
+    let mut one = container("web", "a", 1);
+    one.because = Some("env.FOO changed".to_owned());
+    let told = told(
+        &observed(vec![one]),
+        Some(&target(&["web"])),
+        &Batch::default(),
+        None,
+    );
+    assert_eq!(
+        told.report.services[0].because.as_deref(),
+        Some("env.FOO changed")
+    );
 }

@@ -55,6 +55,9 @@ pub struct RunArguments {
         hide = true
     )]
     pub os_release: PathBuf,
+    /// The root of the host's file system, where the agent sees it
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub host_root: PathBuf,
     /// Device uuid [default: from config.json, else kept in the state directory]
     #[arg(long)]
     pub uuid: Option<String>,

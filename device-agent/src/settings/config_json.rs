@@ -3,12 +3,15 @@
 //! The file is shared with many writers and sits on FAT: a broken one is a fault that is reported, never a reason to
 //! leave a device unreachable. A key whose value cannot be used counts as absent and is reported too.
 
+use std::error::Error;
 use std::path::Path;
 
 use fs_err as fs;
 use serde_json::{Map, Value};
 
 use super::identity::{is_hostname, is_uuid};
+use crate::model::Secret;
+use crate::store::replace_file;
 use crate::target::is_device_name;
 
 /// Larger files are not config.json.
@@ -22,6 +25,10 @@ pub(super) struct ConfigJson {
     pub(super) listen_port: Option<u16>,
     pub(super) development_mode: Option<bool>,
     pub(super) api_endpoint: Option<String>,
+    /// Whether there was a file that could be read: without one nothing is known of a fleet.
+    pub(super) is_read: bool,
+    pub(super) device_api_key: Option<Secret>,
+    pub(super) registry_endpoint: Option<String>,
     pub(super) initial_device_name: Option<String>,
 }
 
@@ -56,6 +63,9 @@ impl ConfigJson {
         let uuid = text("uuid", "32 or 62 hexadecimal digits", is_uuid);
         let hostname = text("hostname", "a host name", is_hostname);
         let api_endpoint = text("apiEndpoint", "a string", |_| true);
+        let registry_endpoint = text("registryEndpoint", "a string", |_| true);
+        let is_key = |key: &str| !key.contains(char::is_control);
+        let device_api_key = text("deviceApiKey", "one line", is_key).map(Secret::new);
         let initial_device_name = text(
             "initialDeviceName",
             "one line of at most 255 characters",
@@ -89,12 +99,35 @@ impl ConfigJson {
             listen_port,
             development_mode,
             api_endpoint,
+            is_read: true,
+            device_api_key,
+            registry_endpoint,
             initial_device_name,
         }
     }
 }
 
-fn read(path: &Path) -> Result<Option<Map<String, Value>>, Box<dyn std::error::Error>> {
+/// The host name in the file as it is now, if there is a fitting one.
+pub(crate) fn hostname(path: &Path) -> Option<String> {
+    let keys = read(path).ok()??;
+    let name = keys.get("hostname")?.as_str()?;
+    is_hostname(name).then(|| name.to_owned())
+}
+
+/// Writes the host name into the file; its other keys stay as they are, and in their order. A file that cannot be read is
+/// left alone: it holds more than a name. So is one that is not there: what was made in its place would say that the device
+/// is in no fleet.
+pub(crate) fn set_hostname(path: &Path, name: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut keys = read(path)?.ok_or("it is not there: is the boot partition mounted?")?;
+    if keys.get("hostname").and_then(Value::as_str) == Some(name) {
+        return Ok(());
+    }
+    keys.insert("hostname".to_owned(), Value::from(name));
+    replace_file(path, &serde_json::to_vec(&keys)?)?;
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Option<Map<String, Value>>, Box<dyn Error + Send + Sync>> {
     match fs::metadata(path) {
         Ok(meta) if meta.len() > MAX_BYTES => return Err("it is larger than 1 MiB".into()),
         Ok(_) => {}

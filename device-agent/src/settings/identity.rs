@@ -41,7 +41,7 @@ pub(super) fn is_uuid(text: &str) -> bool {
 }
 
 /// Whether this can be a single DNS label.
-pub(super) fn is_hostname(text: &str) -> bool {
+pub(crate) fn is_hostname(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && !text.starts_with('-')

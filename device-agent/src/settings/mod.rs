@@ -4,13 +4,13 @@
 //! Out: one [`Settings`] value that is passed down. Must not: open sockets, talk to the engine, print.
 
 mod arguments;
-mod config_json;
+pub(crate) mod config_json;
 mod identity;
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use agent_api::os::Variant;
 use thiserror::Error;
@@ -18,13 +18,20 @@ use thiserror::Error;
 pub use arguments::{AnnounceScope, Arguments, Command, RunArguments};
 use config_json::ConfigJson;
 
+pub(crate) use identity::is_hostname;
+
 use crate::host;
-use crate::model::{Confinement, DeviceFacts};
+use crate::model::{CloudAccess, Confinement, DeviceFacts, HostFacts};
 
 /// Log filter, in the syntax of `tracing_subscriber::EnvFilter`; `info` unless set.
 const LOG_VARIABLE: &str = "OS_AGENT_LOG";
 /// Set by systemd for services whose standard error goes to the journal.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
+
+/// The kernel's file for the brightness of the board's LED.
+const LED_VARIABLE: &str = "LED_FILE";
+/// Addresses of the system's message bus.
+const BUS_VARIABLE: &str = "DBUS_SYSTEM_BUS_ADDRESS";
 
 /// Where engines put their socket, in order of preference.
 const ENGINE_SOCKETS: [&str; 3] = [
@@ -81,10 +88,34 @@ pub struct Settings {
     pub variant: Variant,
     /// Whether config.json names a fleet's API.
     pub managed: bool,
+    /// Whether config.json could be read: else a device stays in the fleet that it is in.
+    pub is_membership_known: bool,
+    /// The machine that the agent may restart and configure; a simulated device has none of its own.
+    pub machine: Option<MachinePlaces>,
     /// Where the device announces itself.
     pub announce: AnnounceScope,
     /// What was wrong with the sources and is worked around.
     pub faults: Vec<String>,
+}
+
+/// Where the host is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachinePlaces {
+    /// The root of its file system.
+    pub root: PathBuf,
+    /// Its config.json; the boot partition is the folder that it is in.
+    pub config_json: PathBuf,
+    /// The socket of its message bus.
+    pub bus: PathBuf,
+    /// The kernel's file for the brightness of the board's LED.
+    pub led: Option<PathBuf>,
+}
+
+impl MachinePlaces {
+    /// The folder of the proxy's files, on the boot partition.
+    pub(crate) fn proxy_dir(&self) -> PathBuf {
+        self.config_json.with_file_name("system-proxy")
+    }
 }
 
 /// How the agent logs about itself.
@@ -136,7 +167,7 @@ impl Settings {
             .is_some_and(|e| !e.is_empty());
         if managed {
             faults.push(
-                "config.json names a fleet, which this agent does not take part in: it works in local mode".to_owned(),
+                "config.json names a fleet, which this agent does not ask for targets: it keeps the one that it was provisioned with, and takes pushes while local mode is on".to_owned(),
             );
         }
         let development = config.development_mode.unwrap_or(false) || facts.confinement.is_some();
@@ -154,10 +185,22 @@ impl Settings {
                 Variant::Production
             },
             managed,
+            is_membership_known: config.is_read,
+            machine: facts.confinement.is_none().then(|| machine(arguments)),
             announce: arguments.announce,
             facts,
             faults,
         })
+    }
+}
+
+fn machine(arguments: &RunArguments) -> MachinePlaces {
+    let addresses = variable(BUS_VARIABLE);
+    MachinePlaces {
+        root: arguments.host_root.clone(),
+        config_json: arguments.config_json.clone(),
+        bus: host::bus::socket(addresses.as_deref(), &arguments.host_root),
+        led: variable(LED_VARIABLE).map(PathBuf::from),
     }
 }
 
@@ -171,7 +214,7 @@ fn device_facts(
     )?;
     // Only a flag can be wrong here, and is its writer's to correct: config.json was looked at when it was read.
     let hostname = match arguments.hostname.as_ref().or(config.hostname.as_ref()) {
-        Some(name) if identity::is_hostname(name) => name.clone(),
+        Some(name) if is_hostname(name) => name.clone(),
         Some(name) => return Err(SettingsError::Hostname(name.clone())),
         None => uuid.chars().take(7).collect(),
     };
@@ -194,6 +237,7 @@ fn device_facts(
         .or(config.listen_port)
         .unwrap_or(agent_api::API_PORT);
     let confinement = confinement(arguments)?;
+    let release = host::os_release(&arguments.os_release);
     let services_dir = match (&arguments.services_dir, &confinement) {
         (Some(dir), _) => dir.to_string_lossy().into_owned(),
         (None, Some(_)) => arguments
@@ -210,15 +254,60 @@ fn device_facts(
         os_version: arguments
             .os_version
             .clone()
-            .or_else(|| host::os_version(&arguments.os_release))
+            .or_else(|| release.pretty_name.clone())
             .unwrap_or_else(|| "unknown".to_owned()),
         hostname,
         listen_port,
         services_dir,
-        kernel_modules: std::path::Path::new("/lib/modules").exists(),
-        firmware: std::path::Path::new("/lib/firmware").exists(),
+        kernel_modules: Path::new("/lib/modules").exists(),
+        firmware: Path::new("/lib/firmware").exists(),
         confinement,
+        host: host_facts(release, &engine_sockets(arguments.engine.as_deref())?),
+        cloud: cloud_access(config),
     })
+}
+
+fn host_facts(release: host::OsRelease, sockets: &[PathBuf]) -> HostFacts {
+    let kernel = host::kernel_release();
+    HostFacts {
+        engine_socket: engine_socket(sockets),
+        board_rev: release.board_rev,
+        os_slug: release.id,
+        os_version: release.version,
+        kernel: host::kernel_version(&kernel),
+        l4t: host::l4t_version(&kernel),
+    }
+}
+
+/// The first socket that exists, else the first, in the spelling that the reference gives to services: another one would
+/// recreate its containers.
+fn engine_socket(sockets: &[PathBuf]) -> String {
+    let found = sockets.iter().find(|path| path.exists());
+    let path = found.or(sockets.first()).cloned().unwrap_or_default();
+    match path.strip_prefix("/run") {
+        Ok(below) => Path::new("/var/run").join(below),
+        Err(_) => path,
+    }
+    .to_string_lossy()
+    .into_owned()
+}
+
+/// Each for itself: a device that has not registered yet has an address and no key.
+fn cloud_access(config: &ConfigJson) -> Option<CloudAccess> {
+    let access = CloudAccess {
+        api_url: config.api_endpoint.clone(),
+        registry: config.registry_endpoint.as_deref().map(registry_host),
+        key: config.device_api_key.clone(),
+    };
+    Some(access).filter(|access| *access != CloudAccess::default())
+}
+
+/// Joining writes a host; by hand an address is written as often.
+fn registry_host(endpoint: &str) -> String {
+    let host = endpoint
+        .split_once("://")
+        .map_or(endpoint, |(_, rest)| rest);
+    host.trim_end_matches('/').to_ascii_lowercase()
 }
 
 fn confinement(arguments: &RunArguments) -> Result<Option<Confinement>, SettingsError> {

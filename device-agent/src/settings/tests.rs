@@ -2,11 +2,7 @@ use clap::Parser;
 
 use super::*;
 
-fn load(
-    dir: &std::path::Path,
-    config: Option<&str>,
-    flags: &[&str],
-) -> Result<Settings, SettingsError> {
+fn load(dir: &Path, config: Option<&str>, flags: &[&str]) -> Result<Settings, SettingsError> {
     let config_json = dir.join("config.json");
     if let Some(text) = config {
         fs_err::write(&config_json, text).unwrap();
@@ -102,6 +98,62 @@ fn facts_come_from_the_system_when_no_flag_gives_them() {
     assert_eq!(settings.facts.device_type, "raspberrypi4-64");
     assert_eq!(settings.facts.arch, "aarch64");
     assert_eq!(settings.facts.os_version, "os 1.0.0");
+}
+
+#[test]
+fn address_and_key_of_the_cloud_are_known_each_for_itself() {
+    let cloud = |text: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        load(dir.path(), Some(text), &[]).unwrap().facts.cloud
+    };
+    assert_eq!(cloud("{}"), None);
+    assert_eq!(cloud(r#"{"apiEndpoint":"","deviceApiKey":""}"#), None);
+    let young = cloud(r#"{"apiEndpoint":"https://api.example"}"#).unwrap();
+    assert_eq!(young.api_url.as_deref(), Some("https://api.example"));
+    assert_eq!(young.key, None);
+    let key = cloud(r#"{"deviceApiKey":"hush"}"#).unwrap();
+    assert_eq!((key.api_url, key.key.unwrap().reveal()), (None, "hush"));
+    let whole = cloud(
+        r#"{"apiEndpoint":"https://api.example","deviceApiKey":"hush","registryEndpoint":"https://Registry.example/"}"#,
+    );
+    assert_eq!(whole.unwrap().registry.as_deref(), Some("registry.example"));
+}
+
+#[test]
+fn a_host_name_is_written_among_the_keys_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.json");
+    fs_err::write(&file, r#"{"z":1,"hostname":"a","b":{"y":[],"x":2}}"#).unwrap();
+    config_json::set_hostname(&file, "kitchen").unwrap();
+    let text = fs_err::read_to_string(&file).unwrap();
+    assert_eq!(text, r#"{"z":1,"hostname":"kitchen","b":{"y":[],"x":2}}"#);
+    assert_eq!(config_json::hostname(&file).as_deref(), Some("kitchen"));
+    fs_err::write(&file, "{").unwrap();
+    assert!(config_json::set_hostname(&file, "attic").is_err());
+    assert_eq!(
+        fs_err::read_to_string(&file).unwrap(),
+        "{",
+        "it was overwritten"
+    );
+    fs_err::remove_file(&file).unwrap();
+    assert_eq!(config_json::hostname(&file), None);
+    // A new one would say that the device is in no fleet.
+    let missing = config_json::set_hostname(&file, "attic").unwrap_err();
+    assert!(missing.to_string().contains("boot partition"), "{missing}");
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_simulated_device_has_no_machine_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = ["--simulated=ab12cd3", "--simulated-address=127.71.0.9"];
+    assert_eq!(load(dir.path(), None, &flags).unwrap().machine, None);
+    let machine = load(dir.path(), None, &["--host-root=/mnt/root"])
+        .unwrap()
+        .machine;
+    let machine = machine.unwrap();
+    assert_eq!(machine.root, Path::new("/mnt/root"));
+    assert_eq!(machine.proxy_dir(), dir.path().join("system-proxy"));
 }
 
 #[test]

@@ -1,25 +1,65 @@
 //! The state file's text, by version. Every version that was ever written stays readable; see `tests/fixtures/state/`.
 //!
 //! ```json
+//! {"version":2,"generation":7,"mode":"local","local":{"name":"local","config":{},"apps":{}},"local_given":6,"fleet":null,
+//!  "session":null}
 //! {"version":1,"generation":7,"target":{"name":"local","config":{},"apps":{}}}
 //! ```
 //! Unknown keys are ignored, so that a later build of the same version may add some.
 
 use std::io;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::model::Target;
+use super::Mode;
+use crate::model::{Confinement, Inventory, Target, names};
 
 /// The version that is written.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// What a state file says, in the newest terms.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Content {
     pub(super) generation: u64,
-    pub(super) target: Target,
+    /// Where targets come from on a device that belongs to a fleet.
+    pub(super) mode: Mode,
+    pub(super) local: Option<Arc<Target>>,
+    /// The generation in which the local target was given.
+    pub(super) local_given: u64,
+    pub(super) fleet: Option<Arc<Target>>,
+    /// What the engine had when the local session began that runs, or whose leftovers are not gone yet.
+    pub(super) session: Option<Arc<Inventory>>,
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            mode: Mode::Fleet,
+            local: None,
+            local_given: 0,
+            fleet: None,
+            session: None,
+        }
+    }
+}
+
+impl Content {
+    /// The volumes that the fleet's target names since a session has ended belong to the fleet, whenever they came: they
+    /// are no leftovers of that session, also when a later target does not name them any more.
+    pub(super) fn adopt_volumes(&mut self, confinement: Option<&Confinement>) {
+        let (Some(session), Some(fleet), Mode::Fleet) = (&mut self.session, &self.fleet, self.mode)
+        else {
+            return;
+        };
+        let named = fleet.apps.values().flat_map(|app| {
+            let names = app.volumes.keys();
+            names.map(|name| names::volume(app.id, name, confinement))
+        });
+        Arc::make_mut(session).volumes.extend(named);
+    }
 }
 
 /// Why a state file is not used.
@@ -44,31 +84,68 @@ struct Version1 {
     target: Target,
 }
 
+#[derive(Deserialize)]
+struct Version2 {
+    generation: u64,
+    mode: Mode,
+    local: Option<Target>,
+    /// Earlier agents did not write it.
+    local_given: Option<u64>,
+    fleet: Option<Target>,
+    session: Option<Inventory>,
+}
+
 #[derive(Serialize)]
 struct Written<'a> {
     version: u64,
     generation: u64,
-    target: &'a Target,
+    mode: Mode,
+    local: Option<&'a Target>,
+    local_given: u64,
+    fleet: Option<&'a Target>,
+    session: Option<&'a Inventory>,
 }
 
 pub(super) fn decode(text: &[u8]) -> Result<Content, FormatError> {
     let head: Head = serde_json::from_slice(text).map_err(FormatError::Damaged)?;
     match head.version {
         1 => {
-            let Version1 { generation, target } =
-                serde_json::from_slice(text).map_err(FormatError::Damaged)?;
-            Ok(Content { generation, target })
+            let read: Version1 = serde_json::from_slice(text).map_err(FormatError::Damaged)?;
+            Ok(Content {
+                generation: read.generation,
+                // Agents of this version knew no other.
+                mode: Mode::Local,
+                local: Some(Arc::new(read.target)),
+                local_given: read.generation,
+                fleet: None,
+                session: None,
+            })
+        }
+        2 => {
+            let read: Version2 = serde_json::from_slice(text).map_err(FormatError::Damaged)?;
+            Ok(Content {
+                generation: read.generation,
+                mode: read.mode,
+                local: read.local.map(Arc::new),
+                local_given: read.local_given.unwrap_or(read.generation),
+                fleet: read.fleet.map(Arc::new),
+                session: read.session.map(Arc::new),
+            })
         }
         0 => Err(FormatError::Impossible(0)),
         newer => Err(FormatError::Newer(newer)),
     }
 }
 
-pub(super) fn encode(generation: u64, target: &Target) -> io::Result<Vec<u8>> {
+pub(super) fn encode(content: &Content) -> io::Result<Vec<u8>> {
     let mut text = serde_json::to_vec(&Written {
         version: VERSION,
-        generation,
-        target,
+        generation: content.generation,
+        mode: content.mode,
+        local: content.local.as_deref(),
+        local_given: content.local_given,
+        fleet: content.fleet.as_deref(),
+        session: content.session.as_deref(),
     })?;
     text.push(b'\n');
     Ok(text)

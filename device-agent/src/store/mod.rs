@@ -4,21 +4,24 @@
 //! written beside it, flushed, and renamed over it; the one before stays as the last good one. What cannot be read is
 //! a fault, never an empty target: an empty target would remove every container.
 
+pub(crate) mod disk;
 mod format;
 pub(crate) mod fuzz;
+mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fs_err as fs;
-use rustix::fs::FlockOperation;
 use thiserror::Error;
 
-use crate::model::Target;
+use crate::model::{AppClass, Confinement, Inventory, Target};
+use disk::{Claim, Disk, OwnDisk, replace};
 use format::Content;
+
+pub(crate) use shared::SharedStore;
 
 /// The present state.
 const FILE: &str = "state.json";
@@ -48,60 +51,100 @@ pub enum StoreError {
     },
 }
 
-/// A target with the number under which it was accepted.
+/// Where targets come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// The local network.
+    Local,
+    /// The fleet that the device belongs to.
+    Fleet,
+}
+
+/// The target that counts, with the number under which it was accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Accepted {
-    /// Grows by one with every accepted target; 0 before the first.
+    /// Grows by one with every target that counts; 0 before the first.
     pub(crate) generation: u64,
+    /// The generation in which what was sent with the target was said, as that locks are overridden for it: an earlier one
+    /// when the fleet has changed something beside a local target since then.
+    pub(crate) given: u64,
     /// `None` before the first target was accepted, or when none could be read.
     pub(crate) target: Option<Arc<Target>>,
+    /// Where it came from.
+    pub(crate) mode: Mode,
+    /// What the engine had when a local session began that has ended; what came since must go.
+    pub(crate) ended_session: Option<Arc<Inventory>>,
     /// What was wrong with the files, until a new target was stored.
     pub(crate) fault: Option<String>,
+}
+
+impl Accepted {
+    /// Whether targets come from the local network.
+    pub(crate) fn is_local(&self) -> bool {
+        self.mode == Mode::Local
+    }
 }
 
 /// The state directory, held open by one agent at a time.
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: PathBuf,
+    /// Whether the device belongs to a fleet: else only local targets count.
+    managed: bool,
+    content: Content,
     accepted: Accepted,
     /// What was found unreadable and must not be overwritten.
     unreadable: bool,
-    _lock: fs::File,
+    disk: Arc<dyn Disk>,
+    _claim: Claim,
 }
 
 impl Store {
     /// Opens the directory, makes it if need be, and reads what is there.
-    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+    /// `managed` is whether the device belongs to a fleet, where that is known: else it does if it did.
+    pub(crate) fn open(dir: &Path, managed: Option<bool>) -> Result<Self, StoreError> {
+        Self::open_on(Arc::new(OwnDisk), dir, managed)
+    }
+
+    /// Whether the device belongs to a fleet.
+    pub(crate) fn is_managed(&self) -> bool {
+        self.managed
+    }
+
+    /// The same on another disk.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        managed: Option<bool>,
+    ) -> Result<Self, StoreError> {
         let io = |source| StoreError::Io {
             what: "open",
             source,
         };
-        fs::create_dir_all(dir).map_err(io)?;
-        let lock = fs::File::create(dir.join(LOCK)).map_err(io)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(StoreError::InUse(dir.to_owned())),
-            Err(error) => return Err(io(error.into())),
-        }
+        disk.create_dir_all(dir).map_err(io)?;
+        let Some(claim) = disk.claim(&dir.join(LOCK)).map_err(io)? else {
+            return Err(StoreError::InUse(dir.to_owned()));
+        };
+        let content = Content::default();
         let mut store = Self {
             dir: dir.to_owned(),
-            accepted: Accepted {
-                generation: 0,
-                target: None,
-                fault: None,
-            },
+            managed: managed.unwrap_or_default(),
+            accepted: accepted(&content, managed.unwrap_or_default(), None),
+            content,
             unreadable: false,
-            _lock: lock,
+            disk,
+            _claim: claim,
         };
-        store.load();
+        store.load(managed);
         Ok(store)
     }
 
-    fn load(&mut self) {
-        let present = read(&self.dir.join(FILE));
+    fn load(&mut self, managed: Option<bool>) {
+        let present = self.read(FILE);
         let (content, fault) = match present {
             // What could not be read was set aside, and then its replacement was not written.
-            Ok(None) => match read(&self.dir.join(LAST_GOOD)) {
+            Ok(None) => match self.read(LAST_GOOD) {
                 Ok(Some(content)) => (
                     Some(content),
                     Some(format!(
@@ -115,7 +158,7 @@ impl Store {
             Err(reason) => {
                 self.unreadable = true;
                 let file = self.dir.join(FILE);
-                match read(&self.dir.join(LAST_GOOD)) {
+                match self.read(LAST_GOOD) {
                     Ok(Some(content)) => (
                         Some(content),
                         Some(format!(
@@ -133,14 +176,11 @@ impl Store {
                 }
             }
         };
-        if let Some(Content { generation, target }) = content {
-            self.accepted = Accepted {
-                generation,
-                target: Some(Arc::new(target)),
-                fault: None,
-            };
+        if let Some(content) = content {
+            self.content = content;
         }
-        self.accepted.fault = fault;
+        self.managed = managed.unwrap_or(self.content.fleet.is_some());
+        self.accepted = accepted(&self.content, self.managed, fault);
     }
 
     /// The present target.
@@ -148,72 +188,180 @@ impl Store {
         &self.accepted
     }
 
-    /// Stores a target under the next generation. When this returns, the target survives a loss of power; when it
-    /// fails, the old one still stands.
+    /// Stores a target of the local network.
     pub(crate) fn put(&mut self, target: Target) -> Result<Accepted, StoreError> {
+        let given = self.content.generation.saturating_add(1);
+        self.change(true, |content| {
+            content.local = Some(Arc::new(target));
+            content.local_given = given;
+        })
+    }
+
+    /// Stores a target of the fleet, whose volumes have names of a confined device or of a whole one.
+    pub(crate) fn put_fleet(
+        &mut self,
+        target: Target,
+        confinement: Option<&Confinement>,
+    ) -> Result<Accepted, StoreError> {
+        let counts = self.accepted.mode == Mode::Fleet;
+        self.change(counts, |content| {
+            content.adopt_volumes(confinement);
+            content.fleet = Some(Arc::new(target));
+        })
+    }
+
+    /// Begins a local session. What the engine has now outlives it.
+    pub(crate) fn begin_session(
+        &mut self,
+        present: Inventory,
+        confinement: Option<&Confinement>,
+    ) -> Result<Accepted, StoreError> {
+        let begins = self.content.mode != Mode::Local;
+        self.change(begins, |content| {
+            content.adopt_volumes(confinement);
+            content.mode = Mode::Local;
+            // What an earlier session left and is not gone yet must still go.
+            content.session.get_or_insert_with(|| Arc::new(present));
+        })
+    }
+
+    /// Ends a local session: the fleet's target counts again, and the local one is forgotten.
+    pub(crate) fn end_session(&mut self) -> Result<Accepted, StoreError> {
+        let ends = self.content.mode == Mode::Local;
+        self.change(ends, |content| {
+            content.mode = Mode::Fleet;
+            content.local = None;
+        })
+    }
+
+    /// Forgets an ended session, when nothing of it is left as of a generation. Of one that has begun since then nothing was
+    /// looked at.
+    pub(crate) fn forget_session(&mut self, generation: u64) -> Result<Accepted, StoreError> {
+        if self.content.mode == Mode::Local || self.content.generation != generation {
+            return Ok(self.accepted.clone());
+        }
+        self.change(false, |content| content.session = None)
+    }
+
+    /// What the engine had when the local session began.
+    pub(crate) fn session(&self) -> Option<Arc<Inventory>> {
+        self.content.session.clone()
+    }
+
+    /// The fleet's target, whether it counts now or not.
+    pub(crate) fn fleet(&self) -> Option<Arc<Target>> {
+        self.content.fleet.clone()
+    }
+
+    /// Stores a change. When this returns, it survives a loss of power; when it fails, the old state still stands. The
+    /// generation is the next one if the target that counts was given (`is_given`), by whom too, or is another now.
+    fn change(
+        &mut self,
+        is_given: bool,
+        change: impl FnOnce(&mut Content),
+    ) -> Result<Accepted, StoreError> {
         let io = |source| StoreError::Io {
             what: "save",
             source,
         };
+        let mut content = self.content.clone();
+        change(&mut content);
+        if is_given || accepted(&content, self.managed, None).target != self.accepted.target {
+            content.generation = content.generation.saturating_add(1);
+        }
+        let text = format::encode(&content).map_err(io)?;
         let file = self.dir.join(FILE);
-        let generation = self.accepted.generation.saturating_add(1);
-        let text = format::encode(generation, &target).map_err(io)?;
         if self.unreadable {
-            match fs::rename(&file, self.dir.join(SET_ASIDE)) {
+            match self.disk.rename(&file, &self.dir.join(SET_ASIDE)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
                 _ => self.unreadable = false,
             }
         } else {
-            keep_last_good(&file, &self.dir.join(LAST_GOOD)).map_err(io)?;
+            self.keep_last_good(&file).map_err(io)?;
         }
-        replace_file(&file, &text).map_err(io)?;
-        self.accepted = Accepted {
-            generation,
-            target: Some(Arc::new(target)),
-            fault: None,
-        };
+        replace(self.disk.as_ref(), &file, &text).map_err(io)?;
+        self.content = content;
+        self.accepted = accepted(&self.content, self.managed, None);
         Ok(self.accepted.clone())
     }
+
+    /// Lets the last good file name the present one too, so that it outlives its replacement.
+    fn keep_last_good(&self, file: &Path) -> io::Result<()> {
+        let good = self.dir.join(LAST_GOOD);
+        let link = good.with_extension("new");
+        self.disk.remove(&link)?;
+        match self.disk.hard_link(file, &link) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // Not every file system lets a file have two names.
+            Err(_) => {
+                let content = self.disk.read(file, MAX_BYTES)?.unwrap_or_default();
+                return replace(self.disk.as_ref(), &good, &content);
+            }
+            Ok(()) => {}
+        }
+        self.disk.rename(&link, &good)
+    }
+
+    /// `Ok(None)`: there is no such file. The error is a reason for people.
+    fn read(&self, name: &str) -> Result<Option<Content>, String> {
+        let text = self.disk.read(&self.dir.join(name), MAX_BYTES);
+        let Some(text) = text.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        format::decode(&text)
+            .map(Some)
+            .map_err(|error| error.to_string())
+    }
 }
 
-/// Lets `good` name the present file too, so that it outlives its replacement.
-fn keep_last_good(file: &Path, good: &Path) -> io::Result<()> {
-    let link = good.with_extension("new");
-    match fs::remove_file(&link) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    match fs::hard_link(file, &link) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        // Not every file system lets a file have two names.
-        Err(_) => return replace_file(good, &fs::read(file)?),
-        Ok(()) => {}
-    }
-    fs::rename(&link, good)
-}
-
-/// `Ok(None)`: there is no such file. The error is a reason for people.
-fn read(path: &Path) -> Result<Option<Content>, String> {
-    let text = match fs::metadata(path) {
-        Ok(meta) if meta.len() > MAX_BYTES => return Err("it is too large".to_owned()),
-        Ok(_) => fs::read(path).map_err(|error| error.to_string())?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+/// What counts of a state: pure.
+fn accepted(content: &Content, managed: bool, fault: Option<String>) -> Accepted {
+    let mode = if managed { content.mode } else { Mode::Local };
+    let target = match mode {
+        Mode::Fleet => content.fleet.clone(),
+        Mode::Local => local(content, managed),
     };
-    format::decode(&text)
-        .map(Some)
-        .map_err(|error| error.to_string())
+    let is_sent = mode == Mode::Local && content.local.is_some();
+    Accepted {
+        generation: content.generation,
+        given: if is_sent {
+            content.local_given
+        } else {
+            content.generation
+        },
+        target,
+        mode,
+        ended_session: content
+            .session
+            .clone()
+            .filter(|_| managed && mode == Mode::Fleet),
+        fault,
+    }
 }
 
-/// Replaces a file so that after a loss of power either the old or the new content is there, whole.
-pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = fs::File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    if let Some(dir) = path.parent() {
-        fs::File::open(dir)?.sync_all()?;
+/// In a local session the fleet's own applications give way; others of the fleet's target stay. A device that left its
+/// fleet keeps nothing of it.
+fn local(content: &Content, managed: bool) -> Option<Arc<Target>> {
+    let Some(fleet) = &content.fleet else {
+        return content.local.clone();
+    };
+    let mut target = content.local.as_deref().cloned().unwrap_or_else(|| Target {
+        apps: std::collections::BTreeMap::new(),
+        ..fleet.as_ref().clone()
+    });
+    if managed {
+        let others = fleet
+            .apps
+            .values()
+            .filter(|app| app.class != AppClass::Fleet);
+        for app in others {
+            target.apps.entry(app.id).or_insert_with(|| app.clone());
+        }
     }
-    Ok(())
+    Some(Arc::new(target))
+}
+
+/// Replaces a file of this machine so that after a loss of power either the old or the new content is there, whole.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(&OwnDisk, path, content)
 }

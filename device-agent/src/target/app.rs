@@ -9,11 +9,11 @@ use super::value::{
     NAME_RULE, id, id_key, is_label, is_name, is_variable, object, required, short_text,
     snake_case, string_map,
 };
-use super::{compose, order, resource};
-use crate::model::{App, Service, names};
+use super::{MAX_PORTS, compose, contract, order, resource};
+use crate::model::{API_NETWORK, App, AppClass, Service, names};
 
 /// Keys of a service that are no part of its composition. `serviceId` is ignored: the key under which a service stands
-/// is its id. The contract is of no use on a device that is in no fleet.
+/// is its id.
 const OWN_KEYS: &[&str] = &[
     "imageId",
     "serviceName",
@@ -27,8 +27,14 @@ const OWN_KEYS: &[&str] = &[
     "commit",
 ];
 
-/// Reads an app; `None` when it has no usable id.
-pub(super) fn read(key: &str, sent: &Value, path: &str, problems: &mut Problems) -> Option<App> {
+/// Reads an app; `None` when it has no usable id. `ports` counts those that the whole target publishes.
+pub(super) fn read(
+    key: &str,
+    sent: &Value,
+    path: &str,
+    ports: &mut usize,
+    problems: &mut Problems,
+) -> Option<App> {
     let id = id_key(key)
         .map_err(|message| problems.add(path, message))
         .ok()?;
@@ -45,6 +51,7 @@ pub(super) fn read(key: &str, sent: &Value, path: &str, problems: &mut Problems)
         services: BTreeMap::new(),
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
+        class: AppClass::Fleet,
     };
     // An app without a commit has nothing to run, whatever else is written there.
     if matches!(map.get("commit"), None | Some(Value::Null)) {
@@ -61,6 +68,13 @@ pub(super) fn read(key: &str, sent: &Value, path: &str, problems: &mut Problems)
     for (key, sent) in services.into_iter().flatten() {
         let at = join(&at, key);
         if let Some(service) = service(key, sent, &at, problems) {
+            *ports += compose::read(&service.composition).0.ports.len();
+            if *ports > MAX_PORTS {
+                let message = format!("the target publishes more than {MAX_PORTS} ports");
+                problems.add(&join(&at, "ports"), &message);
+                // Nor is the rest looked at, which costs as much.
+                return Some(app);
+            }
             check_references(&app, &service, &at, problems);
             if let Some(other) = app.services.insert(service.name.clone(), service) {
                 problems.add(&at, &format!("there are two services named {}", other.name));
@@ -188,6 +202,21 @@ fn service(key: &str, sent: &Value, path: &str, problems: &mut Problems) -> Opti
     for fault in compose::read(&composition).1 {
         problems.add(&join(path, &fault.at), &fault.message);
     }
+    let contract = map.get("contract").filter(|sent| !sent.is_null());
+    for problem in contract
+        .map(contract::read)
+        .and_then(Result::err)
+        .into_iter()
+        .flatten()
+    {
+        let at = join(path, "contract");
+        let at = if problem.path.is_empty() {
+            at
+        } else {
+            format!("{at}.{}", problem.path)
+        };
+        problems.add(&at, &problem.message);
+    }
     Some(Service {
         name: name?.to_owned(),
         id: id.ok()?,
@@ -197,6 +226,7 @@ fn service(key: &str, sent: &Value, path: &str, problems: &mut Problems) -> Opti
         environment,
         labels,
         composition,
+        contract: contract.cloned(),
     })
 }
 
@@ -225,7 +255,9 @@ fn check_references(app: &App, service: &Service, path: &str, problems: &mut Pro
         }
     }
     for name in composition.network_names() {
-        if name != "default" && !app.networks.contains_key(name) {
+        // The device's own network is declared by nobody; a label asks for it.
+        let is_devices = ["default", API_NETWORK].contains(&name);
+        if !is_devices && !app.networks.contains_key(name) {
             let message = format!("network {name} is not declared in the app");
             problems.add(&join(path, "networks"), &message);
         }

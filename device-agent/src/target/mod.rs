@@ -5,11 +5,12 @@
 //! wrong port is refused when it is sent and not when it is applied.
 //!
 //! Bounds, above which a target is refused: [`MAX_APPS`], [`MAX_ITEMS`] services, networks or volumes of one app and
-//! entries of one list or map, 255 characters of a name, [`MAX_TEXT`] bytes of any other text. The size of the whole
-//! body is bounded where it is received.
+//! entries of one list or map, [`MAX_PORTS`] published ports in all, 255 characters of a name, [`MAX_TEXT`] bytes of any
+//! other text. The size of the whole body is bounded where it is received.
 
 mod app;
 pub mod compose;
+pub mod contract;
 mod order;
 mod problem;
 mod resource;
@@ -29,6 +30,8 @@ use problem::Problems;
 pub const MAX_APPS: usize = 64;
 /// Entries of one map or list.
 pub const MAX_ITEMS: usize = 1024;
+/// Published ports of the whole target: a short text stands for thousands, each of which costs memory.
+pub const MAX_PORTS: usize = 65_536;
 /// Bytes of one text; what the kernel takes as one argument or variable.
 pub const MAX_TEXT: usize = 128 * 1024 - 1;
 
@@ -51,9 +54,10 @@ pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid>
     if local.apps.as_ref().is_some_and(|a| a.len() > MAX_APPS) {
         problems.add("apps", &format!("there are more than {MAX_APPS} apps"));
     }
+    let mut ports = 0;
     for (key, sent) in sent.take(MAX_APPS) {
         let path = problem::join("apps", key);
-        if let Some(app) = app::read(key, sent, &path, &mut problems) {
+        if let Some(app) = app::read(key, sent, &path, &mut ports, &mut problems) {
             apps.insert(app.id, app);
         }
     }
@@ -62,6 +66,8 @@ pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid>
         name: name.to_owned(),
         config,
         apps,
+        discard_volumes: std::collections::BTreeSet::new(),
+        force: false,
     })
 }
 

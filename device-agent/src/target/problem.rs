@@ -50,6 +50,12 @@ impl Problems {
         });
     }
 
+    /// The same, in place of the value that cannot be had.
+    pub(super) fn refuse<T>(&mut self, path: &str, message: &str) -> Option<T> {
+        self.add(path, message);
+        None
+    }
+
     /// The value if nothing was found.
     pub(super) fn or<T>(self, value: T) -> Result<T, Invalid> {
         if self.0.is_empty() {

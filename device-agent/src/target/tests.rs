@@ -212,6 +212,17 @@ fn bounds_hold() {
         paths(&service(|s| s["ports"] = json!(ranges))),
         ["apps.1.services.1.ports"]
     );
+    // A second app with a service of its own.
+    let shared = |second: &str| {
+        let mut local = service(|s| s["ports"] = json!(["1-40000"]));
+        local["apps"]["2"] = local["apps"]["1"].clone();
+        let other = &mut local["apps"]["2"]["services"]["1"];
+        other["serviceName"] = json!("other");
+        other["ports"] = json!([second]);
+        local
+    };
+    assert!(read(&shared("40001-65535")).is_ok());
+    assert_eq!(paths(&shared("30001-65535")), ["apps.2.services.1.ports"]);
     let name = "n".repeat(300);
     assert!(read(&json!({"name": name})).is_err());
     assert!(read(&json!({"name": "two\nlines"})).is_err());

@@ -1,32 +1,63 @@
-//! Answers compared with those that were recorded from a reference device, body for body.
+//! A device without an engine, and what its API answers.
 
+mod access;
+mod asking;
+mod machine;
+mod origins;
+mod recorded;
 mod streams;
+mod targets;
 
 use agent_api::os::{ApplyState, Report, Variant};
 use agent_api::reference::{ContainerStatus, ImageStatus};
-use axum::body::{Body, Bytes};
-use axum::http::Method;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header;
+use axum::response::Response;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::*;
 use crate::model::{Confinement, DeviceFacts};
 use crate::settings::AnnounceScope;
+use crate::store::Store;
 
 struct Device {
     agent: Arc<Agent>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     stop: watch::Sender<bool>,
-    _link: watch::Sender<Link>,
-    _dir: tempfile::TempDir,
+    keys: watch::Sender<ApiKeys>,
+    link: watch::Sender<Link>,
+    /// Nobody takes what is asked for out of it; without it there is an answer at once, that the agent is ending.
+    calls: Option<tokio::sync::mpsc::Receiver<crate::reconcile::Call>>,
+    dir: tempfile::TempDir,
+}
+
+/// What kind of device it is.
+struct Place {
+    confinement: Option<Confinement>,
+    managed: bool,
 }
 
 fn device(confinement: Option<Confinement>) -> Device {
+    device_in(Place {
+        confinement,
+        managed: false,
+    })
+}
+
+fn device_in(place: Place) -> Device {
+    let Place {
+        confinement,
+        managed,
+    } = place;
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let (store, _) = SharedStore::new(Store::open(dir.path(), Some(managed)).unwrap());
+    let (caller, calls) = Caller::new();
     let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot::default()));
     let (link_in, link) = watch::channel(Link::Connecting);
     let (stop, shutdown) = watch::channel(false);
+    let (keys_in, keys) = watch::channel(ApiKeys::default());
     let settings = Settings {
         listen: Vec::new(),
         socket: "/nowhere".into(),
@@ -43,32 +74,46 @@ fn device(confinement: Option<Confinement>) -> Device {
             kernel_modules: false,
             firmware: false,
             confinement,
+            host: crate::model::HostFacts::default(),
+            cloud: None,
         },
         initial_name: "local".to_owned(),
         variant: Variant::Development,
-        managed: false,
+        managed,
+        is_membership_known: true,
+        machine: None,
         announce: AnnounceScope::None,
         faults: Vec::new(),
     };
-    let (accepted, _) = watch::channel(store.accepted().clone());
     Device {
         agent: Arc::new(Agent {
             settings,
-            store: Arc::new(Mutex::new(store)),
-            accepted,
+            store,
+            caller,
             snapshot,
             link,
-            logs: Hub::new(),
+            keys,
+            led: Led::default(),
+            journals: journal_places(),
+            logs: Hub::new(None),
             shutdown,
         }),
         snapshots,
         stop,
-        _link: link_in,
-        _dir: dir,
+        keys: keys_in,
+        link: link_in,
+        calls: Some(calls),
+        dir,
     }
 }
 
 impl Device {
+    /// The same device, told something else.
+    fn with_settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut Arc::get_mut(&mut self.agent).unwrap().settings);
+        self
+    }
+
     /// As a browser asks, by TCP.
     async fn get_as(&self, host: &str, path: &str) -> u16 {
         let request = Request::get(path)
@@ -80,10 +125,7 @@ impl Device {
     }
 
     async fn ask(&self, request: Request) -> Response {
-        router(Arc::clone(&self.agent))
-            .oneshot(request)
-            .await
-            .unwrap()
+        routers(&self.agent).trusted.oneshot(request).await.unwrap()
     }
 
     async fn get(&self, path: &str) -> (u16, String, String) {
@@ -106,11 +148,11 @@ impl Device {
                 state: ApplyState::Applied,
                 ..Snapshot::default().report
             },
-            seen: 0,
             containers,
             images,
-            release: Some("10ca12e1ea5e".to_owned()),
-            progress: None,
+            releases: [(1, "10ca12e1ea5e".to_owned())].into(),
+            seen: self.agent.store.accepted().generation,
+            ..Snapshot::default()
         }));
     }
 }
@@ -141,306 +183,5 @@ fn container(service: &str, id: &str, number: u32) -> ContainerStatus {
     }
 }
 
-#[tokio::test]
-async fn a_walk_over_the_api_gives_the_recorded_answers() {
-    let device = device(None);
-    for (path, status, kind, body) in [
-        ("/ping", 200, "text/html; charset=utf-8", "OK"),
-        ("/v1/healthy", 200, "text/plain; charset=utf-8", "OK"),
-        (
-            "/v2/version",
-            200,
-            JSON,
-            r#"{"status":"success","version":"19.0.5"}"#,
-        ),
-        (
-            "/v2/device/name",
-            200,
-            JSON,
-            r#"{"status":"success","deviceName":"local"}"#,
-        ),
-        (
-            "/v2/local/device-info",
-            200,
-            JSON,
-            r#"{"status":"success","info":{"arch":"amd64","deviceType":"generic-amd64"}}"#,
-        ),
-        (
-            "/v1/device/host-config",
-            200,
-            JSON,
-            r#"{"network":{"hostname":"peer-device"}}"#,
-        ),
-        (
-            "/v2/applications/7/state",
-            409,
-            JSON,
-            r#"{"status":"failed","message":"Application ID does not exist: 7"}"#,
-        ),
-        (
-            "/nosuch",
-            404,
-            "text/html; charset=utf-8",
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n<body>\n<pre>Cannot GET /nosuch</pre>\n</body>\n</html>\n",
-        ),
-    ] {
-        let answer = device.get(path).await;
-        assert_eq!(answer, (status, kind.to_owned(), body.to_owned()), "{path}");
-    }
-}
-
-#[tokio::test]
-async fn containers_are_told_as_recorded() {
-    let device = device(None);
-    device.publish(
-        vec![container("web", "3567", 1), container("worker", "18fa", 2)],
-        vec![ImageStatus {
-            name: "local_image_web:latest".to_owned(),
-            app_id: 1,
-            service_name: "web".to_owned(),
-            image_id: 1,
-            docker_image_id: "sha256:cc5f".to_owned(),
-            status: "Downloaded".to_owned(),
-            download_progress: None,
-        }],
-    );
-    for (path, status, kind, body) in [
-        (
-            "/v2/state/status",
-            200,
-            JSON,
-            r#"{"status":"success","appState":"applied","overallDownloadProgress":null,"containers":[{"status":"Running","serviceName":"web","appId":1,"imageId":1,"serviceId":1,"containerId":"3567","createdAt":"2026-11-23T03:02:43.927Z"},{"status":"Running","serviceName":"worker","appId":1,"imageId":2,"serviceId":2,"containerId":"18fa","createdAt":"2026-11-23T03:02:43.927Z"}],"images":[{"name":"local_image_web:latest","appId":1,"serviceName":"web","imageId":1,"dockerImageId":"sha256:cc5f","status":"Downloaded","downloadProgress":null}],"release":"10ca12e1ea5e"}"#,
-        ),
-        (
-            "/v2/containerId",
-            200,
-            JSON,
-            r#"{"status":"success","services":{"web":"3567","worker":"18fa"}}"#,
-        ),
-        (
-            "/v2/containerId?serviceName=web",
-            200,
-            JSON,
-            r#"{"status":"success","containerId":"3567"}"#,
-        ),
-        (
-            "/v2/containerId?service=web",
-            200,
-            JSON,
-            r#"{"status":"success","containerId":"3567"}"#,
-        ),
-        (
-            "/v2/containerId?serviceName=nosuch",
-            503,
-            JSON,
-            r#"{"status":"failed","message":"Could not find service with that name"}"#,
-        ),
-    ] {
-        let answer = device.get(path).await;
-        assert_eq!(answer, (status, kind.to_owned(), body.to_owned()), "{path}");
-    }
-}
-
-#[tokio::test]
-async fn the_target_state_of_a_fresh_device_is_the_recorded_one() {
-    let device = device(None);
-    let config = r#"{"SUPERVISOR_POLL_INTERVAL":"900000","SUPERVISOR_INSTANT_UPDATE_TRIGGER":"true","SUPERVISOR_LOCAL_MODE":"true","SUPERVISOR_CONNECTIVITY_CHECK":"true","SUPERVISOR_LOG_CONTROL":"true","SUPERVISOR_API_REQUEST_TIMEOUT":"59000","SUPERVISOR_DELTA":"false","SUPERVISOR_DELTA_REQUEST_TIMEOUT":"59000","SUPERVISOR_DELTA_APPLY_TIMEOUT":"0","SUPERVISOR_DELTA_RETRY_COUNT":"30","SUPERVISOR_DELTA_RETRY_INTERVAL":"10000","SUPERVISOR_DELTA_VERSION":"2","SUPERVISOR_OVERRIDE_LOCK":"false","SUPERVISOR_PERSISTENT_LOGGING":"false","HOST_FIREWALL_MODE":"","HOST_DISCOVERABILITY":"true","SUPERVISOR_HARDWARE_METRICS":"true","SUPERVISOR_VPN_CONTROL":"true"}"#;
-    let target = format!(
-        r#"{{"status":"success","state":{{"local":{{"name":"local","config":{config},"apps":{{}}}}}}}}"#
-    );
-    let answer = device.get("/v2/local/target-state").await;
-    assert_eq!(answer, (200, JSON.to_owned(), target));
-}
-
-#[tokio::test]
-async fn a_method_that_a_route_lacks_is_a_page_that_does_not_exist() {
-    let device = device(None);
-    let (status, _, page) = device.post("/ping", "text/plain", "").await;
-    assert_eq!(status, 404);
-    assert!(page.contains("Cannot POST /ping"));
-    let (_, _, page) = device.get("/a'b").await;
-    assert!(page.contains("Cannot GET /a&#39;b"));
-    let (status, kind, body) = device.get("/os/v9/x").await;
-    assert_eq!((status, kind.as_str()), (404, JSON));
-    assert!(body.contains("not-found"));
-}
-
+/// What a workstation sends.
 const PUSHED: &str = include_str!("../../../../tests/fixtures/wire/target-two-services.json");
-
-#[tokio::test]
-async fn a_recorded_push_is_accepted_and_its_config_echoed() {
-    let device = device(None);
-    let targets = device.agent.accepted.subscribe();
-    device.publish(Vec::new(), Vec::new());
-    let answer = device
-        .post("/v2/local/target-state", "application/json", PUSHED)
-        .await;
-    assert_eq!(
-        answer,
-        (
-            200,
-            JSON.to_owned(),
-            r#"{"status":"success","message":"OK"}"#.to_owned()
-        )
-    );
-    assert!(targets.has_changed().unwrap());
-    let (_, _, status) = device.get("/v2/state/status").await;
-    assert!(
-        status.contains(r#""appState":"applying""#),
-        "the report is about the target before: {status}"
-    );
-    let (_, _, state) = device.get("/v2/local/target-state").await;
-    assert!(
-        state.contains(r#""apps":{}"#) && !state.contains("hello"),
-        "{state}"
-    );
-    let (_, _, state) = device.get("/v2/applications/1/state").await;
-    assert!(
-        state.starts_with(r#"{"commit":"10ca12e1ea5e","local":{"1":{"services":{"#),
-        "{state}"
-    );
-}
-
-#[tokio::test]
-async fn bodies_follow_the_references_rules() {
-    let device = device(None);
-    let path = "/v2/local/target-state";
-    let answer = device.post(path, "application/json", "not json").await;
-    assert_eq!(answer, (503, JSON.to_owned(), r#"{"status":"failed","message":"Unexpected token 'n', \"not json\" is not valid JSON"}"#.to_owned()));
-    let huge = Bytes::from(vec![b' '; 10 * 1024 * 1024 + 1]);
-    let (status, _, body) = device.post(path, "application/json", huge.clone()).await;
-    assert_eq!(
-        (status, body.as_str()),
-        (
-            503,
-            r#"{"status":"failed","message":"request entity too large"}"#
-        )
-    );
-    let (status, _, _) = device
-        .post("/os/v1/target-state", "application/json", huge)
-        .await;
-    assert_eq!(status, 413);
-    // A body of another type is not looked at, so there is no target in it.
-    let (status, _, body) = device.post(path, "text/plain", PUSHED).await;
-    assert_eq!(status, 400, "{body}");
-    for wrong in [
-        "[]",
-        r#"{"local":null}"#,
-        r#"{"local":7}"#,
-        r#"{"local":{"apps":[]}}"#,
-        r#"{"local":{"apps":{"1":{"name":"a","commit":"b","releaseId":"1","services":{"1":{"serviceName":"a/b","imageId":1,"image":"i","running":true,"environment":{},"labels":{}}},"volumes":{},"networks":{}}}}}"#,
-        r#"{"local":{"apps":{"1":{"name":"a","commit":"b","releaseId":"1","services":{"1":{"serviceName":"a","imageId":1,"image":"i","running":true,"environment":{"A":1},"labels":{}}},"volumes":{},"networks":{}}}}}"#,
-    ] {
-        let (status, kind, body) = device
-            .post(path, "application/json; charset=utf-8", wrong)
-            .await;
-        assert_eq!((status, kind.as_str()), (400, JSON), "{wrong}");
-        assert!(
-            body.starts_with(r#"{"status":"failed","message":""#),
-            "{body}"
-        );
-        let (status, _, body) = device
-            .post("/os/v1/target-state", "application/json", wrong)
-            .await;
-        assert_eq!(status, 400);
-        assert!(
-            body.starts_with(r#"{"code":"invalid-target","message":""#),
-            "{body}"
-        );
-    }
-    assert_eq!(
-        device.agent.accepted.borrow().generation,
-        0,
-        "nothing was stored"
-    );
-}
-
-#[tokio::test]
-async fn generations_are_given_in_order() {
-    let device = device(None);
-    for generation in 1..=2 {
-        let (status, _, body) = device
-            .post("/os/v1/target-state", "application/json", PUSHED)
-            .await;
-        assert_eq!(
-            (status, body),
-            (200, format!(r#"{{"generation":{generation}}}"#))
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_page_of_another_origin_changes_nothing_on_a_simulated_device() {
-    let confined = device(Some(Confinement {
-        namespace: "ab12cd3".to_owned(),
-        address: "127.71.0.9".parse().unwrap(),
-        allow_privileged: false,
-    }));
-    let request = |method: Method, origin: &str| {
-        Request::builder()
-            .method(method)
-            .uri("/v2/local/target-state")
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::HOST, "evil.example")
-            .header(header::ORIGIN, origin)
-            .body(Body::from(PUSHED))
-            .unwrap()
-    };
-    let status = async |device: &Device, method, origin| {
-        device.ask(request(method, origin)).await.status().as_u16()
-    };
-    assert_eq!(
-        status(&confined, Method::POST, "http://evil.example").await,
-        403
-    );
-    assert_eq!(status(&confined, Method::POST, "null").await, 403);
-    assert_eq!(confined.agent.accepted.borrow().generation, 0);
-    assert_eq!(
-        status(&confined, Method::GET, "http://evil.example").await,
-        200
-    );
-    assert_eq!(
-        status(&confined, Method::POST, "http://127.71.0.9:48484").await,
-        200
-    );
-    // A real device has no browser of its own to protect, and the reference answers every origin.
-    assert_eq!(
-        status(&device(None), Method::POST, "http://evil.example").await,
-        200
-    );
-}
-
-#[tokio::test]
-async fn a_name_that_somebody_led_here_reads_nothing_of_a_simulated_device() {
-    let confined = device(Some(Confinement {
-        namespace: "ab12cd3".to_owned(),
-        address: "127.71.0.9".parse().unwrap(),
-        allow_privileged: false,
-    }));
-    for path in ["/v2/local/logs", "/os/v1/report", "/ping", "/nowhere"] {
-        let led = confined.get_as("evil.example:48484", path).await;
-        assert_eq!(led, 403, "{path}");
-    }
-    for host in ["127.71.0.9:48484", "peer-device.local", "localhost:48484"] {
-        assert_eq!(confined.get_as(host, "/ping").await, 200, "{host}");
-    }
-    assert_eq!(device(None).get_as("evil.example", "/ping").await, 200);
-}
-
-#[tokio::test]
-async fn a_client_that_goes_away_leaves_no_target_that_is_stored_and_not_told() {
-    let device = device(None);
-    let mut told = device.agent.accepted.subscribe();
-    let request = Request::post("/os/v1/target-state")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Body::from(PUSHED))
-        .unwrap();
-    tokio::select! {
-        biased;
-        _ = device.ask(request) => panic!("the write takes no time"),
-        () = std::future::ready(()) => {}
-    }
-    let arrived = told.wait_for(|accepted| accepted.generation == 1);
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), arrived).await;
-    assert!(waited.is_ok_and(|told| told.is_ok()));
-}

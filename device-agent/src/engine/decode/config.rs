@@ -9,8 +9,8 @@ use bollard::models::{
 
 use super::image::{environment, exposed_port, healthcheck};
 use crate::model::{
-    DEVICE_NAME_VARIABLES, Endpoint, Healthcheck, Mount, MountSource, PortBinding, ServiceConfig,
-    labels,
+    DEVICE_NAME_VARIABLES, DeviceRequest, Endpoint, Healthcheck, Mount, MountSource, PortBinding,
+    ServiceConfig, labels,
 };
 
 /// Everything that is compared, our own labels included.
@@ -26,9 +26,16 @@ pub(super) fn service_config(inspect: &ContainerInspectResponse) -> ServiceConfi
         .map(|networks| endpoints(networks, id))
         .filter(|_| !network_mode.starts_with("container:"))
         .unwrap_or_default();
+    let mac_address = inspect
+        .network_settings
+        .as_ref()
+        .and_then(|settings| settings.networks.as_ref()?.get(&network_mode))
+        .and_then(|endpoint| endpoint.mac_address.clone())
+        .unwrap_or_default();
     let base = ServiceConfig {
         image: created_image(inspect, &config),
         network_mode,
+        mac_address,
         networks,
         ..ServiceConfig::default()
     };
@@ -136,13 +143,13 @@ fn with_host(base: ServiceConfig, host: HostConfig) -> ServiceConfig {
         shm_size: host.shm_size.unwrap_or(0),
         mem_limit: host.memory.unwrap_or(0),
         mem_reservation: host.memory_reservation.unwrap_or(0),
-        oom_kill_disable: host.oom_kill_disable.unwrap_or(false),
+        oom_kill_disable: host.oom_kill_disable,
         oom_score_adj: host.oom_score_adj.unwrap_or(0),
         cpu_shares: host.cpu_shares.unwrap_or(0),
         cpu_quota: host.cpu_quota.unwrap_or(0),
         nano_cpus: host.nano_cpus.unwrap_or(0),
         cpuset: host.cpuset_cpus.unwrap_or_default(),
-        storage_opt: map(host.storage_opt),
+        device_requests: device_requests(host.device_requests),
         ..base
     }
 }
@@ -198,35 +205,57 @@ fn ports(map: &PortMap) -> BTreeSet<PortBinding> {
 }
 
 fn mounts(host: &HostConfig) -> BTreeSet<Mount> {
-    host.mounts
-        .iter()
-        .flatten()
-        .filter_map(|mount| {
-            let source = match mount.typ {
-                Some(MountType::VOLUME) => MountSource::Volume {
-                    name: mount.source.clone().unwrap_or_default(),
-                    no_copy: mount
-                        .volume_options
-                        .as_ref()
-                        .and_then(|o| o.no_copy)
-                        .unwrap_or(false),
-                },
-                Some(MountType::TMPFS) => MountSource::Tmpfs {
-                    size: mount
-                        .tmpfs_options
-                        .as_ref()
-                        .and_then(|o| o.size_bytes)
-                        .unwrap_or(0),
-                },
-                _ => return None,
-            };
-            Some(Mount {
-                target: mount.target.clone().unwrap_or_default(),
-                read_only: mount.read_only.unwrap_or(false),
-                source,
-            })
+    let mount = |mount: &bollard::models::Mount| {
+        Some(Mount {
+            target: mount.target.clone().unwrap_or_default(),
+            read_only: mount.read_only.unwrap_or(false),
+            source: mount_source(mount)?,
         })
-        .collect()
+    };
+    host.mounts.iter().flatten().filter_map(mount).collect()
+}
+
+/// `None` for kinds that no service can ask for.
+fn mount_source(mount: &bollard::models::Mount) -> Option<MountSource> {
+    let source = mount.source.clone().unwrap_or_default();
+    Some(match mount.typ? {
+        MountType::VOLUME => MountSource::Volume {
+            name: source,
+            no_copy: mount
+                .volume_options
+                .as_ref()
+                .and_then(|options| options.no_copy)
+                .unwrap_or(false),
+        },
+        MountType::TMPFS => MountSource::Tmpfs {
+            size: mount
+                .tmpfs_options
+                .as_ref()
+                .and_then(|options| options.size_bytes)
+                .unwrap_or(0),
+        },
+        MountType::BIND => MountSource::Bind {
+            source,
+            propagation: mount
+                .bind_options
+                .as_ref()
+                .and_then(|options| options.propagation)
+                .map(|word| word.to_string())
+                .filter(|word| !word.is_empty()),
+        },
+        _ => return None,
+    })
+}
+
+fn device_requests(requests: Option<Vec<bollard::models::DeviceRequest>>) -> Vec<DeviceRequest> {
+    let request = |request: bollard::models::DeviceRequest| DeviceRequest {
+        driver: request.driver.unwrap_or_default(),
+        count: request.count.unwrap_or_default(),
+        device_ids: request.device_ids.unwrap_or_default(),
+        capabilities: request.capabilities.unwrap_or_default(),
+        options: map(request.options),
+    };
+    requests.into_iter().flatten().map(request).collect()
 }
 
 fn restart(host: &HostConfig) -> String {

@@ -8,15 +8,16 @@ mod image;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, Ipam, Network, NetworkInspect, Volume,
+    ContainerInspectResponse, ContainerStateStatusEnum, Ipam, Network, NetworkInspect, SystemInfo,
+    Volume,
 };
 
 use crate::model::{
-    Confinement, ContainerState, IpamPool, Millis, NetworkSpec, ObservedContainer, ObservedNetwork,
-    ObservedVolume, ServiceConfig, VolumeSpec, labels, names,
+    Confinement, ContainerState, IpamPool, Limit, Millis, NetworkSpec, ObservedContainer,
+    ObservedNetwork, ObservedVolume, ServiceConfig, VolumeSpec, labels, names,
 };
 
 pub use image::image;
@@ -55,7 +56,14 @@ pub fn container(
     let app_id = number(name, &config.labels, labels::APP_ID)?;
     let service_name = text(name, &config.labels, labels::SERVICE_NAME)?.to_owned();
     let parts = names::parse_container(name, &service_name, confinement);
+    let predecessor = names::parse_predecessor(name, &service_name, confinement);
+    let is_predecessor = parts.is_none() && predecessor.is_some();
+    let parts = parts.or(predecessor);
     let state = inspect.state.clone().unwrap_or_default();
+    let asked_mac_address = config.labels.remove(ServiceConfig::MAC_LABEL);
+    if let Some(address) = &asked_mac_address {
+        config.mac_address.clone_from(address);
+    }
     Ok(ObservedContainer {
         id: inspect.id.clone().unwrap_or_default(),
         name: name.to_owned(),
@@ -80,6 +88,9 @@ pub fn container(
         error: state.error.unwrap_or_default(),
         stopped_by_agent: false,
         created_from: config.labels.remove(ServiceConfig::DIGEST_LABEL),
+        asked_mac_address,
+        because: config.labels.remove(ServiceConfig::BECAUSE_LABEL),
+        is_predecessor,
         config,
     })
 }
@@ -193,6 +204,22 @@ fn as_listed(inspect: NetworkInspect) -> Network {
         labels: inspect.labels,
         ..Network::default()
     }
+}
+
+/// What the engine says that it cannot do; what it says nothing of, it can.
+#[must_use]
+pub fn cannot_limit(system: &SystemInfo) -> BTreeSet<Limit> {
+    [
+        (Limit::Memory, system.memory_limit),
+        (Limit::CpuShares, system.cpu_shares),
+        (Limit::CpuQuota, system.cpu_cfs_quota),
+        (Limit::Cpuset, system.cpu_set),
+        (Limit::Pids, system.pids_limit),
+    ]
+    .into_iter()
+    .filter(|(_, can)| *can == Some(false))
+    .map(|(limit, _)| limit)
+    .collect()
 }
 
 type Labels = std::collections::BTreeMap<String, String>;

@@ -6,9 +6,11 @@ mod network;
 mod service;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 pub(super) use network::network;
 pub(super) use service::{Scope, service};
+pub(super) use volume::volume;
 
 /// Differences that are told; more are counted.
 const MAX_TOLD: usize = 8;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Confinement, Endpoint, ObservedContainer, ServiceConfig, names};
+use crate::model::{Confinement, Endpoint, Limit, ObservedContainer, ServiceConfig, names};
 
 /// What the comparison must know beside the two configurations.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,8 @@ pub(in crate::plan) struct Scope<'a> {
     pub(in crate::plan) confinement: Option<&'a Confinement>,
     /// The host name is the device's: renaming the device restarts nothing.
     pub(in crate::plan) host_name_is_devices: bool,
+    /// What the engine leaves out, whatever container asks for it.
+    pub(in crate::plan) cannot_limit: &'a BTreeSet<Limit>,
 }
 
 /// The names of what differs; none if the container may stay.
@@ -24,12 +26,17 @@ pub(in crate::plan) fn service(
 ) -> Vec<String> {
     let mut out = Differences(Vec::new());
     // What was created from this very configuration differs only where the engine could not do what was asked. Networks
-    // can be attached and detached afterwards.
+    // can be attached and detached afterwards. Another agent, or another version of this one, has left no digest of ours:
+    // then every field counts.
     if container.created_from.as_ref() != Some(&desired.digest()) {
         process(&container.config, desired, scope, &mut out);
         rights(&container.config, desired, &mut out);
         limits(&container.config, desired, &mut out);
+        mac_address(container, desired, &mut out);
+        what_the_kernel_can(&container.config, desired, scope, &mut out);
     }
+    // What this agent changes at a container that is there, at the beginning of a hand-over: it may not have come to its end.
+    out.field("restart", &container.config.restart, &desired.restart);
     networks(&container.config, desired, scope, &mut out);
     out.0
 }
@@ -69,7 +76,6 @@ fn process(
     out.field("entrypoint", &current.entrypoint, &desired.entrypoint);
     out.by_key("env", &current.environment, &desired.environment);
     out.by_key("label", &current.labels, &desired.labels);
-    out.field("restart", &current.restart, &desired.restart);
     out.field("volumes", &current.volumes, &desired.volumes);
     out.field("mounts", &current.mounts, &desired.mounts);
     out.field("tmpfs", &current.tmpfs, &desired.tmpfs);
@@ -110,35 +116,71 @@ fn rights(current: &ServiceConfig, desired: &ServiceConfig, out: &mut Difference
     out.field("userns_mode", &current.userns_mode, &desired.userns_mode);
 }
 
-/// Without `cpus`, as the reference. A MAC address is not told back by older engines.
+/// Without `cpus`, as the reference.
 fn limits(current: &ServiceConfig, desired: &ServiceConfig, out: &mut Differences) {
     out.field("ulimits", &current.ulimits, &desired.ulimits);
-    out.field("pids_limit", &current.pids_limit, &desired.pids_limit);
     out.field("shm_size", &current.shm_size, &desired.shm_size);
-    out.field("mem_limit", &current.mem_limit, &desired.mem_limit);
-    out.field(
-        "mem_reservation",
-        &current.mem_reservation,
-        &desired.mem_reservation,
-    );
-    out.field(
-        "oom_kill_disable",
-        &current.oom_kill_disable,
-        &desired.oom_kill_disable,
-    );
     out.field(
         "oom_score_adj",
         &current.oom_score_adj,
         &desired.oom_score_adj,
     );
-    out.field("cpu_shares", &current.cpu_shares, &desired.cpu_shares);
-    out.field("cpu_quota", &current.cpu_quota, &desired.cpu_quota);
-    out.field("cpuset", &current.cpuset, &desired.cpuset);
     out.field("dns", &current.dns, &desired.dns);
     out.field("dns_opt", &current.dns_opt, &desired.dns_opt);
     out.field("dns_search", &current.dns_search, &desired.dns_search);
     out.field("extra_hosts", &current.extra_hosts, &desired.extra_hosts);
-    out.field("storage_opt", &current.storage_opt, &desired.storage_opt);
+    out.field(
+        "device_requests",
+        &current.device_requests,
+        &desired.device_requests,
+    );
+}
+
+/// Of a container of ours it is known what was asked for. Of others there is only what the engine tells: of a running one,
+/// and of its own choice, too, so none that is asked for is no difference.
+fn mac_address(container: &ObservedContainer, desired: &ServiceConfig, out: &mut Differences) {
+    let current = &container.config.mac_address;
+    let is_told = !desired.mac_address.is_empty() && !current.is_empty();
+    if container.asked_mac_address.is_some() || is_told {
+        out.field("mac_address", current, &desired.mac_address);
+    }
+}
+
+/// What the kernel cannot do is no difference that another container would end.
+fn what_the_kernel_can(
+    current: &ServiceConfig,
+    desired: &ServiceConfig,
+    scope: Scope<'_>,
+    out: &mut Differences,
+) {
+    let can = |limit: Limit| !scope.cannot_limit.contains(&limit);
+    if can(Limit::Memory) {
+        out.field("mem_limit", &current.mem_limit, &desired.mem_limit);
+        out.field(
+            "mem_reservation",
+            &current.mem_reservation,
+            &desired.mem_reservation,
+        );
+    }
+    if can(Limit::Pids) {
+        out.field("pids_limit", &current.pids_limit, &desired.pids_limit);
+    }
+    if can(Limit::CpuShares) {
+        out.field("cpu_shares", &current.cpu_shares, &desired.cpu_shares);
+    }
+    if can(Limit::CpuQuota) {
+        out.field("cpu_quota", &current.cpu_quota, &desired.cpu_quota);
+    }
+    if can(Limit::Cpuset) {
+        out.field("cpuset", &current.cpuset, &desired.cpuset);
+    }
+    if current.oom_kill_disable.is_some() {
+        out.field(
+            "oom_kill_disable",
+            &current.oom_kill_disable,
+            &desired.oom_kill_disable,
+        );
+    }
 }
 
 /// Every network of the service must be there, with at least its aliases and exactly its addresses.

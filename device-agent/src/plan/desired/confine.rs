@@ -56,6 +56,8 @@ fn host_network(wish: &mut Composition, image: &ImageFacts) {
 
 fn take_rights(wish: &mut Composition) {
     let empty = BTreeSet::is_empty;
+    let binds = wish.volumes.len();
+    wish.volumes.retain(|volume| !volume.is_bind());
     let foreign = |mode: &mut Option<String>| {
         mode.take_if(|mode| *mode == "host" || mode.starts_with("container:"))
             .is_some()
@@ -66,6 +68,7 @@ fn take_rights(wish: &mut Composition) {
         ("ipc", foreign(&mut wish.ipc)),
         ("userns_mode", wish.userns_mode.take().is_some()),
         ("cgroup_parent", wish.cgroup_parent.take().is_some()),
+        ("a bind mount", wish.volumes.len() < binds),
         ("devices", !empty(&std::mem::take(&mut wish.devices))),
         ("cap_add", !empty(&std::mem::take(&mut wish.cap_add))),
         (

@@ -1,9 +1,10 @@
-//! Environment variables: the user's win over those that the device adds, and these over the image's.
+//! Environment variables: those that labels ask for win over the user's, these over what the device says of itself, and
+//! these over the image's.
 
 use std::collections::BTreeMap;
 
 use super::Context;
-use super::features::{Feature, Features};
+use super::features::{ENGINE_SOCKET, Feature, Features};
 use crate::model::{DEVICE_NAME_VARIABLES, ImageFacts, Service};
 
 /// Where a service holds its update lock.
@@ -33,8 +34,14 @@ pub(super) fn of(
     ] {
         out.insert(name.to_owned(), value.to_owned());
     }
-    out.extend(of_features(context, features));
     out.extend(service.environment.clone());
+    // A key that the user made up would open nothing.
+    out.extend(of_features(context, features));
+    // Another engine, if service or image names one, is the one that it means.
+    if features.on.contains(&Feature::EngineSocket) {
+        out.entry("DOCKER_HOST".to_owned())
+            .or_insert_with(|| format!("unix://{ENGINE_SOCKET}"));
+    }
     for name in DEVICE_NAME_VARIABLES {
         out.remove(name);
     }
@@ -63,10 +70,22 @@ fn of_features(context: Context<'_>, features: &Features) -> BTreeMap<String, St
             out.insert(format!("{prefix}_{name}"), value.to_owned());
         }
     };
+    let host = &context.device.host;
     if features.on.contains(&Feature::CloudApi) {
-        // A device that is in no fleet has neither, and services expect the variables to exist.
-        both("API_KEY", "");
-        both("API_URL", "");
+        // A device that is in no fleet has neither, one that has not registered yet no key, and services expect the variables to exist.
+        let cloud = context.device.cloud.as_ref();
+        let key = cloud.and_then(|cloud| cloud.key.as_ref());
+        let url = cloud.and_then(|cloud| cloud.api_url.as_deref());
+        both("API_KEY", key.map_or("", |key| key.reveal()));
+        both("API_URL", url.unwrap_or_default());
+    }
+    if let Some(revision) = host
+        .board_rev
+        .as_ref()
+        .filter(|_| features.on.contains(&Feature::BoardRev))
+    {
+        both("HOST_OS_BOARD_REV", revision);
+        both("HOST_OS_BUILD", revision);
     }
     if let Some(host) = &features.api_host {
         let port = context.device.listen_port;

@@ -5,16 +5,26 @@ use std::collections::BTreeMap;
 use super::Context;
 use crate::model::{Confinement, ImageFacts, Service, ServiceConfig, labels};
 
+/// What a service and its image, where that is known, ask for: the service's win.
+pub(super) fn asked(service: &Service, image: Option<&ImageFacts>) -> BTreeMap<String, String> {
+    let mut out = image
+        .map(|image| labels::renamed(&image.labels))
+        .unwrap_or_default();
+    out.extend(labels::renamed(&service.labels));
+    out
+}
+
 /// All labels of a container but the digest of its configuration.
 pub(super) fn of(
     context: Context<'_>,
     service: &Service,
     image: &ImageFacts,
 ) -> BTreeMap<String, String> {
-    let mut out = labels::renamed(&image.labels);
-    out.extend(labels::renamed(&service.labels));
+    let mut out = asked(service, Some(image));
     // An image may have been made from a container, labels included.
     out.remove(ServiceConfig::DIGEST_LABEL);
+    out.remove(ServiceConfig::BECAUSE_LABEL);
+    out.remove(ServiceConfig::MAC_LABEL);
     out.remove(Confinement::LABEL);
     let ours = [
         (labels::SUPERVISED, "true".to_owned()),

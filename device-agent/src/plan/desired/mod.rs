@@ -17,7 +17,7 @@ mod tests;
 use crate::model::{App, DeviceFacts, ImageFacts, Service, ServiceConfig};
 use crate::target::compose::{self, Composition, NetworkMode};
 
-pub(super) use features::wants_api_key;
+pub(super) use features::{asks_for_api, wants_api_key};
 pub(super) use network::uses_host;
 pub(super) use resource::{Wanted, api_network, networks, volumes};
 
@@ -42,10 +42,11 @@ pub(super) fn service(
 ) -> (ServiceConfig, Vec<String>) {
     let composition = compose::read(&service.composition).0;
     let composition = confine::composition(composition, image, context.device.confinement.as_ref());
-    let mut wish = network::settled(composition);
+    let mut wish = network::settled(context, composition);
     let mut warnings = std::mem::take(&mut wish.warnings);
     let labels = labels::of(context, service, image);
     let features = features::of(context.device, &labels, &wish, &mut warnings);
+    let wish = storage::settled(wish, &features.mount_points(context.device), &mut warnings);
     let (network_mode, networks) = network::of(context, &service.name, &wish, &features);
     let config = ServiceConfig {
         image: image.id.clone(),
@@ -53,7 +54,12 @@ pub(super) fn service(
         networks,
         network_mode,
         volumes: storage::volumes(context, &service.name, &wish, image, &features),
-        mounts: storage::mounts(context, &wish),
+        mounts: storage::mounts(context, &wish, &features),
+        device_requests: features
+            .on
+            .iter()
+            .filter_map(|f| f.device_request())
+            .collect(),
         healthcheck: health::of(wish.healthcheck.as_ref(), image.healthcheck.as_ref()),
         hostname: hostname(context, &wish),
         labels,
@@ -144,13 +150,12 @@ fn with_limits(base: ServiceConfig, wish: Composition) -> ServiceConfig {
         shm_size: wish.shm_size.unwrap_or(64 << 20),
         mem_limit: wish.mem_limit.unwrap_or(0),
         mem_reservation: wish.mem_reservation.unwrap_or(0),
-        oom_kill_disable: wish.oom_kill_disable.unwrap_or(false),
+        oom_kill_disable: Some(wish.oom_kill_disable.unwrap_or(false)),
         oom_score_adj: wish.oom_score_adj.unwrap_or(0),
         cpu_shares: wish.cpu_shares.unwrap_or(0),
         cpu_quota: wish.cpu_quota.unwrap_or(0),
         nano_cpus: wish.nano_cpus.unwrap_or(0),
         cpuset: wish.cpuset.unwrap_or_default(),
-        storage_opt: wish.storage_opt,
         ..base
     }
 }

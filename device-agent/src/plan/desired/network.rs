@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::features::Features;
-use crate::model::{API_NETWORK, Endpoint, names};
+use crate::model::{API_NETWORK, Endpoint, labels::AGENT_API, names};
 use crate::target::compose::{Composition, NetworkMode};
 
-/// Takes out what contradicts the network mode, with a warning, because the engine would refuse it.
-pub(super) fn settled(mut wish: Composition) -> Composition {
+/// Takes out what contradicts the network mode, with a warning, because the engine would refuse it; and the agent's own
+/// network, which a label asks for and not a list.
+pub(super) fn settled(context: Context<'_>, wish: Composition) -> Composition {
+    let mut wish = without_api_network(context, wish);
     let named = matches!(wish.network_mode, None | Some(NetworkMode::Named(_)));
     if !named && !wish.networks.is_empty() {
         // `default` alone is what the compose format fills in.
@@ -17,6 +19,14 @@ pub(super) fn settled(mut wish: Composition) -> Composition {
                 .push("networks have no effect beside this network_mode".to_owned());
         }
         wish.networks.clear();
+    }
+    let has_address = !matches!(
+        wish.network_mode,
+        Some(NetworkMode::Host | NetworkMode::None)
+    );
+    if !has_address && wish.mac_address.take().is_some() {
+        wish.warnings
+            .push("mac_address has no effect beside this network_mode".to_owned());
     }
     if let Some(NetworkMode::Service(_)) = wish.network_mode {
         let own = [
@@ -35,6 +45,22 @@ pub(super) fn settled(mut wish: Composition) -> Composition {
                 "{key} has no effect in the network of another service"
             ));
         }
+    }
+    wish
+}
+
+/// An application may have a network of that name, which is another one.
+fn without_api_network(context: Context<'_>, mut wish: Composition) -> Composition {
+    if context.app.networks.contains_key(API_NETWORK) {
+        return wish;
+    }
+    let listed = wish.networks.len();
+    wish.networks.retain(|(name, _)| name != API_NETWORK);
+    let is_mode = |mode: &mut NetworkMode| *mode == NetworkMode::Named(API_NETWORK.to_owned());
+    if wish.network_mode.take_if(is_mode).is_some() || wish.networks.len() < listed {
+        wish.warnings.push(format!(
+            "the network {API_NETWORK} is left out: the label {AGENT_API} is what asks for it"
+        ));
     }
     wish
 }

@@ -30,6 +30,11 @@ pub(crate) fn networks(device: &DeviceFacts, app: &App) -> (Vec<Wanted<NetworkSp
     let networks = specs.into_iter().map(|(logical_name, spec)| {
         let confinement = device.confinement.as_ref();
         let mut spec = confine::network(&logical_name, spec, confinement, &mut warnings);
+        warnings.extend(
+            spec.ipam_pools
+                .iter()
+                .filter_map(|pool| open_pool(&logical_name, pool)),
+        );
         own(&mut spec.labels, confinement);
         spec.labels
             .insert(labels::APP_ID.to_owned(), app.id.to_string());
@@ -44,6 +49,19 @@ pub(crate) fn networks(device: &DeviceFacts, app: &App) -> (Vec<Wanted<NetworkSp
         }
     });
     (networks.collect(), warnings)
+}
+
+/// Words about an address pool that leaves the engine a choice.
+fn open_pool(network: &str, pool: &IpamPool) -> Option<String> {
+    let missing = match (&pool.subnet, &pool.gateway) {
+        (Some(_), Some(_)) => return None,
+        (None, Some(_)) => "subnet",
+        (Some(_), None) => "gateway",
+        (None, None) => "subnet and no gateway",
+    };
+    Some(format!(
+        "an address pool of the network {network} has no {missing}, which the engine chooses"
+    ))
 }
 
 /// The volumes of an app, and warnings.

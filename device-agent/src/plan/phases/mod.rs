@@ -7,20 +7,31 @@ mod remains;
 mod retire;
 mod services;
 
+pub(super) use images::is_short;
+
 use super::found::Found;
+use super::locks;
 use super::survey::Survey;
+
+/// One phase.
+pub(super) type Phase = fn(&Survey<'_>) -> Found;
+
+/// What goes on beside everything else.
+pub(super) const BACKGROUND: Phase = images::find;
 
 /// The first that finds steps wins.
 ///
-/// 1. what nobody wants is taken away; 2. images; 3. volumes and networks that are missing; 4. containers that must
-///    change go; 5. networks that must change go, when nothing stands in them; 6. containers are created, started,
-///    stopped and renamed; 7. networks that nobody wants go.
-pub(super) const IN_ORDER: [fn(&Survey<'_>) -> Found; 7] = [
+/// 1. what nobody wants is taken away; 2. containers that must change go; 3. volumes that somebody let go of; 4. volumes
+///    and networks that are missing; 5. networks that must change go, when nothing stands in them; 6. containers are
+///    created, started, stopped and renamed; 7. networks and images that nobody wants go; 8. locks are let go of.
+pub(super) const IN_ORDER: [Phase; 9] = [
     remains::find,
-    images::find,
-    ground::find,
     retire::find,
+    ground::doomed,
+    ground::find,
     networks::changed,
     services::find,
     networks::unwanted,
+    images::unused,
+    locks::find,
 ];

@@ -12,20 +12,24 @@ pub(super) fn changed(survey: &Survey<'_>) -> Found {
         let kept = usize::from(network.differences.is_empty());
         for extra in network.found.iter().skip(kept) {
             if is_free(survey, extra) {
-                found.offer(survey, remove(extra));
+                found.offer_for(survey, extra.app(), remove(extra));
             }
         }
     }
     found
 }
 
-/// Networks that are in no application of the target.
+/// Networks that are in no application of the target. Those of a rejected release stay as they are.
 pub(super) fn unwanted(survey: &Survey<'_>) -> Found {
     let mut found = Found::default();
     for network in &survey.observed.networks {
         let wanted = survey.networks().any(|n| n.wanted.name == network.name);
-        if !wanted && is_free(survey, network) {
-            found.offer(survey, remove(network));
+        let stays = survey
+            .rejected
+            .iter()
+            .any(|(app, _)| app.id == network.app_id);
+        if !wanted && !stays && is_free(survey, network) {
+            found.offer_for(survey, network.app(), remove(network));
         }
     }
     found

@@ -1,8 +1,11 @@
 //! What nobody wants, whatever else is to be done: dead containers, those of applications that are gone, duplicates.
 
-use crate::model::{ContainerState, ObservedContainer, Step};
-use crate::plan::found::Found;
+use crate::model::{ContainerState, Inventory, Leftover, ObservedContainer, Step};
+use crate::plan::found::{About, Found};
 use crate::plan::survey::Survey;
+
+/// How often the removal of a leftover is tried.
+const TRIES: u32 = 5;
 
 /// See the module.
 pub(super) fn find(survey: &Survey<'_>) -> Found {
@@ -13,13 +16,17 @@ pub(super) fn find(survey: &Survey<'_>) -> Found {
                 service: container.service_name.clone(),
                 id: container.id.clone(),
             };
-            found.offer(survey, step);
+            found.offer_for(survey, Some(container.app_id), step);
         } else if container.state == ContainerState::Removing {
             let name = &container.service_name;
-            found.wait_for(format!("the engine is removing a container of {name}"));
+            let because = format!("the engine is removing a container of {name}");
+            found.wait_for(About(container.app_id, Some(name)), because);
         }
     }
-    for container in &survey.orphans {
+    let leftovers = survey.observed.leftovers.as_ref();
+    let goes_anyway =
+        |id: &String| leftovers.is_some_and(|leftovers| leftovers.containers.contains(id));
+    for container in survey.orphans.iter().filter(|c| !goes_anyway(&c.id)) {
         found.offer(
             survey,
             kill(container, "its application has nothing to run"),
@@ -31,7 +38,34 @@ pub(super) fn find(survey: &Survey<'_>) -> Found {
             found.offer(survey, kill(container, because));
         }
     }
+    if let Some(leftovers) = &survey.observed.leftovers {
+        remove_leftovers(survey, leftovers, &mut found);
+    }
     found
+}
+
+/// What a local session left behind: containers first, then what they were made of.
+fn remove_leftovers(survey: &Survey<'_>, leftovers: &Inventory, found: &mut Found) {
+    let containers = leftovers
+        .containers
+        .iter()
+        .cloned()
+        .map(Leftover::Container);
+    let others = (leftovers.images.iter().cloned().map(Leftover::Image))
+        .chain(leftovers.networks.iter().cloned().map(Leftover::Network))
+        .chain(leftovers.volumes.iter().cloned().map(Leftover::Volume));
+    let steps: Vec<Leftover> = if leftovers.containers.is_empty() {
+        others.collect()
+    } else {
+        containers.collect()
+    };
+    for step in steps.into_iter().map(Step::RemoveLeftover) {
+        // What cannot be removed is given up, so that it does not keep the fleet's services away for ever.
+        let failures = survey.observed.failures.get(&step.key());
+        if failures.is_none_or(|failure| failure.count < TRIES) {
+            found.offer(survey, step);
+        }
+    }
 }
 
 /// The step that takes a container away.
@@ -42,5 +76,6 @@ pub(super) fn kill(container: &ObservedContainer, because: &str) -> Step {
         id: container.id.clone(),
         image: container.config.image.clone(),
         because: because.to_owned(),
+        recreates: false,
     }
 }

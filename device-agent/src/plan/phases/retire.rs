@@ -1,36 +1,141 @@
 //! Containers that must go before their services get new ones, or for good.
 //!
-//! Not before every image of the release is on the device: until then the old release keeps running.
+//! Not before every image of the release is on the device: until then the old release keeps running, unless a service's
+//! strategy says that it goes first.
 
 use super::remains::kill;
-use crate::plan::compare;
-use crate::plan::found::Found;
-use crate::plan::survey::Survey;
+use crate::model::{ContainerState, ObservedContainer, Step, names};
+use crate::plan::found::{About, Found};
+use crate::plan::strategy::{self, Reason, Strategy};
+use crate::plan::survey::{AppSurvey, ServiceSurvey, Survey, uses};
 
 /// See the module.
 pub(super) fn find(survey: &Survey<'_>) -> Found {
     let mut found = Found::default();
-    for app in survey.apps.iter().filter(|app| app.images_ready) {
-        for container in &app.leftovers {
-            found.offer(
-                survey,
-                kill(container, "its service is not in the target state"),
-            );
+    for app in &survey.apps {
+        if app.images_ready {
+            for container in &app.leftovers {
+                let because = "its service is not in the target state";
+                found.offer(survey, kill(container, because));
+            }
         }
         for service in &app.services {
-            let Some(container) = service.container else {
-                continue;
-            };
-            if !service.differences.is_empty() {
-                let because = compare::because(&service.differences);
-                found.offer(survey, kill(container, &because));
-            } else if let Some(network) = survey.stands_in_changed_network(container) {
-                found.offer(
-                    survey,
-                    kill(container, &format!("network {network} changed")),
-                );
+            if let Some(container) = service.container {
+                give_way(survey, app, service, container, &mut found);
+            }
+            if let Some(predecessor) = service.predecessor {
+                end_hand_over(survey, app, service, predecessor, &mut found);
             }
         }
     }
     found
+}
+
+fn give_way(
+    survey: &Survey<'_>,
+    app: &AppSurvey<'_>,
+    service: &ServiceSurvey<'_>,
+    container: &ObservedContainer,
+    found: &mut Found,
+) {
+    let Some(reason) = survey.reason_to_go(service, container) else {
+        return;
+    };
+    if !app.images_ready && !service.strategy.kills_first() {
+        if survey.observed.asked.replace.contains_key(&container.id) {
+            let name = &service.service.name;
+            let because = format!("{name} goes on until every image of its release is there");
+            found.wait_for(About(app.app.id, Some(name)), because);
+        }
+        return;
+    }
+    if matches!(reason, Reason::Changed(_)) && strategy::can_hand_over(service, container) {
+        let step = Step::HandOver {
+            app_id: app.app.id,
+            service: service.service.name.clone(),
+            id: container.id.clone(),
+            name: format!("{}{}", names::PREDECESSOR, container.name),
+            image: container.config.image.clone(),
+            because: reason.words().to_owned(),
+        };
+        found.offer(survey, step);
+        return;
+    }
+    let image_is_missing = !survey.observed.images.contains_key(&service.service.image);
+    if service.strategy == Strategy::DeleteThenDownload && image_is_missing {
+        found.then.push(Step::RemoveImage {
+            image: container.config.image.clone(),
+        });
+    }
+    found.offer(
+        survey,
+        Step::Kill {
+            app_id: app.app.id,
+            service: service.service.name.clone(),
+            id: container.id.clone(),
+            image: container.config.image.clone(),
+            because: reason.words().to_owned(),
+            recreates: true,
+        },
+    );
+}
+
+/// The old container goes when the new one says so, or has run for long enough.
+fn end_hand_over(
+    survey: &Survey<'_>,
+    app: &AppSurvey<'_>,
+    service: &ServiceSurvey<'_>,
+    predecessor: &ObservedContainer,
+    found: &mut Found,
+) {
+    let observed = survey.observed;
+    let (app_id, name) = (app.app.id, service.service.name.clone());
+    let about = About(app_id, Some(&service.service.name));
+    if !service.service.running || observed.asked.is_stopped(app_id, &name) {
+        found.offer(survey, kill(predecessor, "its service is to be stopped"));
+        return;
+    }
+    if let Some(volume) = survey.doomed_volumes.keys().find(|v| uses(predecessor, v)) {
+        found.offer(
+            survey,
+            kill(predecessor, &format!("volume {volume} is to go")),
+        );
+        return;
+    }
+    // The network waits for it, and whatever succeeds it for the network.
+    if app.images_ready
+        && let Some(network) = survey.stands_in_changed_network(predecessor)
+    {
+        found.offer(
+            survey,
+            kill(predecessor, &format!("network {network} is made anew")),
+        );
+        return;
+    }
+    let Some(successor) = service.container else {
+        // Until there is a new one, the old one does its work.
+        return;
+    };
+    let Some(since) = observed.running_since.get(&successor.id) else {
+        if successor.state == ContainerState::Exited && successor.exit_code == Some(0) {
+            found.offer(survey, kill(predecessor, "its successor has ended"));
+        } else if successor.ever_started {
+            let because = format!("{name} goes on in its old container until the new one runs");
+            found.fault(about, because);
+        }
+        return;
+    };
+    let timeout = strategy::timeout(&service.service.labels);
+    let end = since.saturating_add(timeout);
+    if service.strategy != Strategy::HandOver
+        || observed.handed_over.contains(&(app_id, name.clone()))
+    {
+        found.offer(survey, kill(predecessor, "its successor has taken over"));
+    } else if end <= survey.now {
+        let because = format!("its successor has run for {timeout} ms");
+        found.offer(survey, kill(predecessor, &because));
+    } else {
+        let because = format!("{name} waits for its successor to take over");
+        found.wait_until(about, end, because);
+    }
 }

@@ -1,20 +1,22 @@
 //! Containers are created, started, stopped and renamed.
 
 use crate::model::{ContainerState, ObservedContainer, Step};
-use crate::plan::found::Found;
+use crate::plan::found::{About, Found};
+use crate::plan::strategy;
 use crate::plan::survey::{AppSurvey, ServiceSurvey, Survey};
 
 /// What the engine says when a port's address was not there yet at boot. The only end after which a container is
 /// started again; every other is the restart policy's business.
 const BOOT_RACE: &str = "cannot assign requested address";
 
-/// Only in applications all of whose images are on the device.
+/// New containers only in applications all of whose images are on the device.
 pub(super) fn find(survey: &Survey<'_>) -> Found {
     let mut found = Found::default();
-    for app in survey.apps.iter().filter(|app| app.images_ready) {
+    for app in &survey.apps {
         for service in &app.services {
             match service.container {
-                None => install(survey, app, service, &mut found),
+                None if app.images_ready => install(survey, app, service, &mut found),
+                None => {}
                 // A container that is to go could not be taken away yet.
                 Some(container) if !stays(survey, service, container) => {}
                 Some(container) => settle(survey, app, service, container, &mut found),
@@ -25,7 +27,15 @@ pub(super) fn find(survey: &Survey<'_>) -> Found {
 }
 
 fn stays(survey: &Survey<'_>, service: &ServiceSurvey<'_>, container: &ObservedContainer) -> bool {
-    service.differences.is_empty() && survey.stands_in_changed_network(container).is_none()
+    survey.reason_to_go(service, container).is_none()
+}
+
+fn is_to_run(survey: &Survey<'_>, app: &AppSurvey<'_>, service: &ServiceSurvey<'_>) -> bool {
+    let stopped = survey
+        .observed
+        .asked
+        .is_stopped(app.app.id, &service.service.name);
+    service.service.running && !stopped
 }
 
 /// A new container, once everything that it names is there. What is missing is held up in an earlier phase.
@@ -36,14 +46,13 @@ fn install(
     found: &mut Found,
 ) {
     let name = &service.service.name;
-    if is_taken(survey, &service.name) {
-        found.wait_for(format!("{name} waits for an old container to be gone"));
+    let about = About(app.app.id, Some(name));
+    if is_taken(survey, about, &service.name, found) {
         return;
     }
     let Some(desired) = &service.desired else {
-        found.wait_for(format!(
-            "{name} waits for the service whose network it shares"
-        ));
+        let because = format!("{name} waits for the service whose network it shares");
+        found.wait_for(about, because);
         return;
     };
     let has_volumes = app.volumes.iter().all(|wanted| {
@@ -52,12 +61,14 @@ fn install(
             .volumes
             .iter()
             .any(|v| v.name == wanted.name)
+            && !survey.doomed_volumes.contains_key(&wanted.name)
     });
     let has_networks = desired.networks.keys().all(|n| survey.is_network_ready(n));
     if !has_volumes || !has_networks {
-        found.wait_for(format!("{name} waits for its networks and volumes"));
+        found.wait_for(about, format!("{name} waits for its networks and volumes"));
         return;
     }
+    let reason = survey.observed.reasons.get(&(app.app.id, name.clone()));
     let step = Step::Install {
         app_id: app.app.id,
         service: name.clone(),
@@ -65,6 +76,7 @@ fn install(
         name: service.name.clone(),
         config: Box::new(desired.clone()),
         device_name: survey.device_name.to_owned(),
+        because: reason.map_or("new", String::as_str).to_owned(),
     };
     found.offer(survey, step);
 }
@@ -78,20 +90,20 @@ fn settle(
     found: &mut Found,
 ) {
     let name = &service.service.name;
-    if container.name != service.name && is_taken(survey, &service.name) {
-        found.wait_for(format!("{name} waits for an old container to be gone"));
-    } else if container.name != service.name {
+    let about = About(app.app.id, Some(name));
+    let (app_id, id) = (app.app.id, container.id.clone());
+    if container.name != service.name && !is_taken(survey, about, &service.name, found) {
         let step = Step::Rename {
+            app_id,
             service: name.clone(),
-            id: container.id.clone(),
+            id: id.clone(),
             name: service.name.clone(),
         };
         found.offer(survey, step);
     }
-    let (app_id, id) = (app.app.id, container.id.clone());
     let image = container.config.image.clone();
     let service_name = name.clone();
-    if !service.service.running {
+    if !is_to_run(survey, app, service) {
         if is_up(container) {
             let step = Step::Stop {
                 app_id,
@@ -101,24 +113,45 @@ fn settle(
             };
             found.offer(survey, step);
         }
-    } else if must_start(container) {
+    } else if must_start(survey, container) {
         if let Some(other) = first_pending(survey, app, service) {
-            found.wait_for(format!("{name} waits for {other} to be started"));
-            return;
+            found.wait_for_start(about, format!("{name} waits for {other} to be started"));
+        } else if strategy::waits_for_restart(survey.observed, container) {
+            let because =
+                format!("{name} starts when the device was started anew, as its label asks");
+            if survey.observed.device.confinement.is_some() {
+                // The machine of a simulated device is somebody else's.
+                found.fault(about, because);
+            } else {
+                found.restart(about, because);
+            }
+        } else {
+            let step = Step::Start {
+                app_id,
+                service: service_name,
+                id,
+                image,
+            };
+            found.offer(survey, step);
         }
-        let step = Step::Start {
-            app_id,
-            service: service_name,
-            id,
-            image,
-        };
-        found.offer(survey, step);
     }
 }
 
-/// Whether a container has this name, be it on its way out.
-fn is_taken(survey: &Survey<'_>, name: &str) -> bool {
-    survey.observed.containers.iter().any(|c| c.name == name)
+/// Whether a container has this name: one on its way out is waited for, any other is in the way.
+fn is_taken(survey: &Survey<'_>, about: About<'_>, name: &str, found: &mut Found) -> bool {
+    let Some(holder) = survey.observed.containers.iter().find(|c| c.name == name) else {
+        return false;
+    };
+    let because = format!(
+        "{} waits for an old container of {} to be gone",
+        about.1.unwrap_or_default(),
+        holder.service_name
+    );
+    match holder.state {
+        ContainerState::Removing | ContainerState::Dead => found.wait_for(about, because),
+        _ => found.fault(about, because),
+    }
+    true
 }
 
 fn is_up(container: &ObservedContainer) -> bool {
@@ -128,15 +161,16 @@ fn is_up(container: &ObservedContainer) -> bool {
     )
 }
 
-/// Never started, stopped by the agent, or lost at boot. Whatever else has ended was either meant to or is the engine's
-/// to restart.
-fn must_start(container: &ObservedContainer) -> bool {
+/// Never started, stopped by the agent, lost at boot, or asked for. Whatever else has ended was either meant to or is the
+/// engine's to restart.
+fn must_start(survey: &Survey<'_>, container: &ObservedContainer) -> bool {
     match container.state {
         ContainerState::Created => true,
         ContainerState::Exited => {
             !container.ever_started
                 || container.stopped_by_agent
                 || container.error.contains(BOOT_RACE)
+                || survey.observed.asked.start.contains(&container.id)
         }
         _ => false,
     }
@@ -153,8 +187,8 @@ fn first_pending<'a>(
         app.service(name).is_some_and(|other| {
             let started = other
                 .container
-                .is_some_and(|c| stays(survey, other, c) && !must_start(c));
-            other.service.running && !started
+                .is_some_and(|c| stays(survey, other, c) && !must_start(survey, c));
+            is_to_run(survey, app, other) && !started
         })
     };
     service

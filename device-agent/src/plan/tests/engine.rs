@@ -1,22 +1,17 @@
 //! A small model of the engine: what it answers after a step. It goes through the real create bodies and the real
 //! reading of answers, and merges images into containers as engines do.
 
-use std::collections::HashMap;
+use bollard::models::ContainerInspectResponse;
 
-use bollard::models::{
-    ContainerConfig, ContainerInspectResponse, ContainerState as State, ContainerStateStatusEnum,
-    EndpointSettings, HealthConfig, HostConfig, NetworkSettings,
-};
-
-use crate::engine::{decode, encode};
+use crate::engine::decode;
 use crate::model::{
-    API_NETWORK, ContainerState, ImageFacts, IpamPool, NetworkSpec, Observed, ObservedContainer,
+    API_NETWORK, ContainerState, ImageFacts, Leftover, NetworkSpec, Observed, ObservedContainer,
     ObservedNetwork, ObservedVolume, ServiceConfig, Step, labels, names,
 };
+use crate::simulation::inspect::{self, Birth};
 
 /// Does a step, and checks what an engine would check.
 pub(super) fn apply(world: &mut Observed, step: &Step, serial: u32) {
-    let confinement = world.device.confinement.clone();
     match step {
         Step::Pull { image, .. } => {
             let facts = ImageFacts {
@@ -38,7 +33,8 @@ pub(super) fn apply(world: &mut Observed, step: &Step, serial: u32) {
             spec,
         } => {
             assert!(world.volumes.iter().all(|v| v.name != *name));
-            let (owner, _) = names::parse_owned(name, confinement.as_ref()).unwrap();
+            let confinement = world.device.confinement.as_ref();
+            let (owner, _) = names::parse_owned(name, confinement).unwrap();
             world.volumes.push(ObservedVolume {
                 name: name.clone(),
                 app_id: owner.parse().unwrap(),
@@ -46,12 +42,56 @@ pub(super) fn apply(world: &mut Observed, step: &Step, serial: u32) {
                 spec: spec.clone(),
             });
         }
+        Step::RemoveVolume { name, .. } => {
+            let in_use = |c: &ObservedContainer| crate::plan::survey::uses(c, name);
+            assert!(!world.containers.iter().any(in_use), "{name} is in use");
+            world.volumes.retain(|volume| volume.name != *name);
+            world.asked.discard.remove(name);
+        }
+        Step::RemoveImage { image } => {
+            world.images.retain(|_, facts| facts.id != *image);
+            world.unused_images.remove(image);
+        }
+        Step::TakeLocks { app_id, force } => {
+            let locks = world.locks.entry(*app_id).or_default();
+            assert!(locks.by_services.is_empty() || *force, "a lock is broken");
+            locks.by_services.clear();
+            locks.by_agent = true;
+        }
+        Step::ReleaseLocks { app_id } => {
+            let locks = world.locks.entry(*app_id).or_default();
+            locks.by_agent = false;
+            locks.stale = false;
+        }
+        Step::RemoveLeftover(leftover) => {
+            let left = world.leftovers.as_mut().unwrap();
+            let gone = match leftover {
+                Leftover::Container(id) => left.containers.remove(id),
+                Leftover::Image(id) => left.images.remove(id),
+                Leftover::Network(id) => left.networks.remove(id),
+                Leftover::Volume(name) => left.volumes.remove(name),
+            };
+            assert!(gone, "{leftover:?} is not there");
+        }
+        _ => apply_to_container(world, step, serial),
+    }
+}
+
+/// Does what is done to a container.
+fn apply_to_container(world: &mut Observed, step: &Step, serial: u32) {
+    match step {
         Step::Install {
+            app_id,
+            service,
             name,
             config,
             device_name,
+            because,
             ..
-        } => install(world, name, config, device_name, serial),
+        } => {
+            install(world, name, (config, device_name, because), serial);
+            world.reasons.remove(&(*app_id, service.clone()));
+        }
         Step::Start { id, .. } => {
             let one_shot = |config: &ServiceConfig| config.restart == "no";
             let container = find(world, id);
@@ -62,48 +102,80 @@ pub(super) fn apply(world: &mut Observed, step: &Step, serial: u32) {
             } else {
                 ContainerState::Running
             };
+            world.asked.start.remove(id);
         }
-        Step::Stop { id, .. } => {
+        Step::Stop { app_id, id, .. } => {
+            check_lock(world, *app_id);
             let container = find(world, id);
             container.state = ContainerState::Exited;
             container.stopped_by_agent = true;
         }
-        Step::Kill { id, .. } | Step::RemoveDead { id, .. } => {
+        Step::Kill {
+            app_id,
+            service,
+            because,
+            recreates,
+            id,
+            ..
+        } => {
+            check_lock(world, *app_id);
+            find(world, id);
+            world.containers.retain(|c| c.id != *id);
+            world.asked.replace.remove(id);
+            if *recreates {
+                let key = (*app_id, service.clone());
+                world.reasons.insert(key, because.clone());
+            }
+        }
+        Step::RemoveDead { id, .. } => {
             find(world, id);
             world.containers.retain(|c| c.id != *id);
         }
-        Step::Rename { id, name, .. } => {
-            assert!(world.containers.iter().all(|c| c.name != *name));
+        Step::HandOver {
+            app_id,
+            service,
+            id,
+            name,
+            because,
+            ..
+        } => {
+            check_lock(world, *app_id);
+            let key = (*app_id, service.clone());
+            world.reasons.insert(key, because.clone());
+            world.handed_over.remove(&(*app_id, service.clone()));
             let container = find(world, id);
-            let parts = names::parse_container(name, &container.service_name, confinement.as_ref());
-            let parts = parts.unwrap();
             container.name.clone_from(name);
-            container.image_id = parts.image_id;
-            container.release_id = parts.release_id;
-            container.commit = Some(parts.commit);
+            container.is_predecessor = true;
         }
+        Step::Rename {
+            app_id, id, name, ..
+        } => rename(world, *app_id, id, name),
+        other => panic!("{other:?} is about no container"),
     }
+}
+
+fn rename(world: &mut Observed, app_id: u32, id: &str, name: &str) {
+    check_lock(world, app_id);
+    assert!(world.containers.iter().all(|c| c.name != *name));
+    let confinement = world.device.confinement.clone();
+    let container = find(world, id);
+    let parts = names::parse_container(name, &container.service_name, confinement.as_ref());
+    let parts = parts.unwrap();
+    name.clone_into(&mut container.name);
+    container.image_id = parts.image_id;
+    container.release_id = parts.release_id;
+    container.commit = Some(parts.commit);
 }
 
 fn create_network(
     world: &mut Observed,
     name: &str,
     logical_name: &str,
-    mut spec: NetworkSpec,
+    spec: NetworkSpec,
     serial: u32,
 ) {
     assert!(world.networks.iter().all(|n| n.name != *name));
-    spec.driver.get_or_insert_with(|| "bridge".to_owned());
-    spec.ipam_driver.get_or_insert_with(|| "default".to_owned());
-    if spec.config_only {
-        spec.driver = Some("null".to_owned());
-    } else if spec.ipam_pools.is_empty() {
-        spec.ipam_pools.push(IpamPool {
-            subnet: Some(format!("172.{serial}.0.0/16")),
-            gateway: Some(format!("172.{serial}.0.1")),
-            ..IpamPool::default()
-        });
-    }
+    let spec = inspect::network(spec, serial);
     let app_id = spec.labels.get(labels::APP_ID);
     let network = ObservedNetwork {
         id: format!("network-{serial}"),
@@ -128,11 +200,19 @@ fn remove_network(world: &mut Observed, id: &str) {
     world.api_network.take_if(|n| n.id == *id);
 }
 
+/// What is disturbed has its locks taken.
+fn check_lock(world: &Observed, app_id: u32) {
+    let locks = world.locks.get(&app_id);
+    assert!(
+        locks.is_some_and(|locks| locks.by_agent && locks.by_services.is_empty()),
+        "disturbed without its locks: {locks:?}"
+    );
+}
+
 fn install(
     world: &mut Observed,
     name: &str,
-    config: &ServiceConfig,
-    device_name: &str,
+    (config, device_name, because): (&ServiceConfig, &str, &str),
     serial: u32,
 ) {
     assert!(world.containers.iter().all(|c| c.name != *name), "{name}");
@@ -141,7 +221,7 @@ fn install(
         assert!(all.any(|n| n.name == *network), "no network {network}");
     }
     let image = world.images.values().find(|i| i.id == config.image);
-    let answer = created(config, name, device_name, image.unwrap(), serial);
+    let answer = created(config, name, (device_name, because), image.unwrap(), serial);
     let container = decode::container(&answer, world.device.confinement.as_ref());
     world.containers.push(container.unwrap());
 }
@@ -154,111 +234,13 @@ fn find<'a>(world: &'a mut Observed, id: &str) -> &'a mut ObservedContainer {
 pub(super) fn created(
     config: &ServiceConfig,
     name: &str,
-    device_name: &str,
+    words: (&str, &str),
     image: &ImageFacts,
     serial: u32,
 ) -> ContainerInspectResponse {
-    let id = format!("{serial:064x}");
-    let encode::Container { body, attach } = encode::container(config, device_name);
-    let mut networks = body
-        .networking_config
-        .and_then(|n| n.endpoints_config)
-        .unwrap_or_default();
-    networks.extend(attach);
-    if matches!(config.network_mode.as_str(), "host" | "none" | "bridge") {
-        networks.insert(config.network_mode.clone(), EndpointSettings::default());
-    }
-    for endpoint in networks.values_mut() {
-        // As engines up to 24 do.
-        endpoint
-            .aliases
-            .get_or_insert_default()
-            .push(id[..12].to_owned());
-    }
-    let mut env: Vec<String> = body.env.unwrap_or_default();
-    for (key, value) in &image.environment {
-        if !env.iter().any(|line| line.starts_with(&format!("{key}="))) {
-            env.push(format!("{key}={value}"));
-        }
-    }
-    let mut all_labels: HashMap<_, _> = image.labels.clone().into_iter().collect();
-    all_labels.extend(body.labels.unwrap_or_default());
-    let or = |value: Option<String>, image: &str| {
-        value
-            .filter(|v| !v.is_empty())
-            .or_else(|| Some(image.to_owned()).filter(|v| !v.is_empty()))
+    let birth = Birth {
+        id: format!("{serial:064x}"),
+        at: i64::from(serial) * 1000,
     };
-    let command = body.cmd.unwrap_or_default();
-    let entrypoint = body.entrypoint.unwrap_or_default();
-    let mut volumes = body.volumes.unwrap_or_default();
-    volumes.extend(image.volumes.iter().cloned());
-    volumes.sort();
-    volumes.dedup();
-    ContainerInspectResponse {
-        created: Some(
-            jiff::Timestamp::from_second(i64::from(serial))
-                .unwrap()
-                .to_string(),
-        ),
-        name: Some(format!("/{name}")),
-        image: Some(config.image.clone()),
-        state: Some(State {
-            status: Some(ContainerStateStatusEnum::CREATED),
-            started_at: Some("0001-01-01T00:00:00Z".to_owned()),
-            exit_code: Some(0),
-            ..State::default()
-        }),
-        host_config: body.host_config.map(host),
-        config: Some(ContainerConfig {
-            hostname: or(body.hostname, &id[..12]),
-            domainname: body.domainname,
-            user: or(body.user, &image.user),
-            tty: body.tty,
-            env: Some(env),
-            cmd: Some(if entrypoint.is_empty() && command.is_empty() {
-                image.command.clone()
-            } else {
-                command
-            }),
-            entrypoint: Some(entrypoint),
-            healthcheck: body.healthcheck.map(|check| merged(check, image)),
-            image: body.image,
-            volumes: Some(volumes).filter(|v| !v.is_empty()),
-            working_dir: or(body.working_dir, &image.working_dir),
-            labels: Some(all_labels),
-            stop_signal: or(body.stop_signal, &image.stop_signal),
-            stop_timeout: body.stop_timeout,
-            ..ContainerConfig::default()
-        }),
-        network_settings: Some(NetworkSettings {
-            networks: Some(networks),
-            ..NetworkSettings::default()
-        }),
-        id: Some(id),
-        ..ContainerInspectResponse::default()
-    }
-}
-
-/// What engines change in it.
-fn host(mut host: HostConfig) -> HostConfig {
-    host.pids_limit.take_if(|limit| *limit == 0);
-    if host.privileged == Some(true) {
-        let options = host.security_opt.get_or_insert_default();
-        options.push("label=disable".to_owned());
-    }
-    host
-}
-
-fn merged(check: HealthConfig, image: &ImageFacts) -> HealthConfig {
-    let Some(image) = &image.healthcheck else {
-        return check;
-    };
-    let or = |value: Option<i64>, image: Option<i64>| value.filter(|v| *v != 0).or(image);
-    HealthConfig {
-        interval: or(check.interval, image.interval),
-        timeout: or(check.timeout, image.timeout),
-        retries: or(check.retries, image.retries),
-        start_period: or(check.start_period, image.start_period),
-        ..check
-    }
+    inspect::created(config, name, words, image, &birth)
 }

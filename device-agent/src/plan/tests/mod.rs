@@ -5,17 +5,16 @@ mod properties;
 mod recorded;
 mod roundtrip;
 mod tables;
-
-use std::collections::BTreeMap;
+mod takeover;
 
 use agent_api::reference::LocalTarget;
 use serde_json::Value;
 
-use crate::model::{DeviceFacts, Observed, Target};
+use crate::model::{DeviceFacts, HostFacts, Observed, Target};
 use crate::target::parse;
 
 /// The device of the recordings.
-fn device() -> DeviceFacts {
+pub(super) fn device() -> DeviceFacts {
     DeviceFacts {
         uuid: "5eee5eee5eee5eee5eee5eee5eee5eee".to_owned(),
         device_type: "generic-amd64".to_owned(),
@@ -27,25 +26,18 @@ fn device() -> DeviceFacts {
         kernel_modules: false,
         firmware: false,
         confinement: None,
+        host: HostFacts::default(),
+        cloud: None,
     }
 }
 
 /// A device with an empty engine.
 fn empty() -> Observed {
-    Observed {
-        device: device(),
-        containers: Vec::new(),
-        networks: Vec::new(),
-        api_network: None,
-        volumes: Vec::new(),
-        images: BTreeMap::new(),
-        api_keys: BTreeMap::new(),
-        failures: BTreeMap::new(),
-    }
+    Observed::empty(device())
 }
 
 /// A target from the `local` part of a body.
-fn target(local: &Value) -> Target {
+pub(super) fn target(local: &Value) -> Target {
     let local: LocalTarget = serde_json::from_value(local.clone()).expect("a local target");
     parse(&local, "local").expect("a valid target")
 }

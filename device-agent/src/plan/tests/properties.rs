@@ -104,7 +104,11 @@ fn happen(world: &mut Observed, (index, kind): (usize, u8)) {
         0 => container.state = ContainerState::Dead,
         1 => container.state = ContainerState::Exited,
         2 => container.state = ContainerState::Removing,
-        3 => container.config.environment.clear(),
+        // Somebody else made it: what is found counts.
+        3 => {
+            container.config.environment.clear();
+            container.created_from = None;
+        }
         4 => {
             let mut older = container.clone();
             older.id = format!("older-{index}-{count}");
@@ -155,20 +159,22 @@ impl Run<'_> {
                 }
                 Plan::Wait {
                     until: None,
-                    because,
+                    blocks,
                 } => {
                     let before = self.world.containers.len();
                     let is_going = |state| state == ContainerState::Removing;
                     self.world.containers.retain(|c| !is_going(c.state));
                     assert!(
                         self.world.containers.len() < before,
-                        "waits for ever: {because}"
+                        "waits for ever: {blocks:?}"
                     );
                 }
                 Plan::Run(batch) => {
                     assert!(!batch.0.is_empty());
-                    for step in batch.0 {
-                        self.step(step, target, fails.next().unwrap_or(false));
+                    for step in batch.0.into_iter().flatten() {
+                        if !self.step(step, target, fails.next().unwrap_or(false)) {
+                            break;
+                        }
                     }
                 }
             }
@@ -176,7 +182,8 @@ impl Run<'_> {
         panic!("no end: {:?}", self.steps);
     }
 
-    fn step(&mut self, step: Step, target: &Target, fails: bool) {
+    /// Whether it succeeded.
+    fn step(&mut self, step: Step, target: &Target, fails: bool) -> bool {
         let key = step.key();
         if fails {
             let count = self.world.failures.get(&key).map_or(0, |f| f.count) + 1;
@@ -186,7 +193,7 @@ impl Run<'_> {
                 error: "no".to_owned(),
             };
             self.world.failures.insert(key, failure);
-            return;
+            return false;
         }
         if let Step::Start {
             app_id, service, ..
@@ -203,6 +210,7 @@ impl Run<'_> {
         );
         self.world.failures.remove(&key);
         self.steps.push(step);
+        true
     }
 
     /// Whatever a service waits for was started before it.
@@ -301,4 +309,38 @@ fn follows(app: &crate::model::App, name: &str, other: &str) -> bool {
         .and_then(Value::as_str)
         .and_then(|m| m.strip_prefix("service:"));
     name == other || owner.is_some_and(|owner| follows(app, owner, other))
+}
+
+#[test]
+fn a_network_that_is_made_anew_waits_for_no_hand_over() {
+    let with = |level: &str, internal: bool| {
+        target(&json!({"apps": {"1": {
+            "name": "app", "commit": "c1", "releaseId": 1,
+            "services": {"1": {
+                "serviceName": "a", "imageId": 1, "image": "image0", "running": true, "depends_on": [],
+                "environment": {"LEVEL": level}, "labels": {"io.balena.update.strategy": "hand-over"},
+                "networks": ["front"],
+            }},
+            "networks": {"front": {"internal": internal}},
+        }}}))
+    };
+    let mut world = world();
+    converge(&mut world, &with("0", false), 0, &[]);
+    let next = with("1", false);
+    let mut run = Run {
+        world: &mut world,
+        serial: 100,
+        now: 1_000_000,
+        steps: Vec::new(),
+    };
+    while !run.world.containers.iter().any(|c| c.is_predecessor) {
+        let Plan::Run(batch) = plan(run.world, &next, run.now) else {
+            panic!("it does not begin: {:?}", run.steps);
+        };
+        for step in batch.0.into_iter().flatten() {
+            run.step(step, &next, false);
+        }
+    }
+    converge(&mut world, &with("1", true), 200, &[]);
+    assert_eq!(world.containers.len(), 1);
 }

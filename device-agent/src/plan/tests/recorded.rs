@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{empty, target};
 use crate::engine::{decode, encode};
-use crate::model::{Observed, Plan, ServiceConfig, Step};
+use crate::model::{Observed, Plan, Secret, ServiceConfig, Step};
 use crate::plan::plan;
 
 macro_rules! wire {
@@ -49,7 +49,7 @@ fn compose_world() -> Observed {
         .containers
         .push(decode::container(&worker, None).unwrap());
     let key = &world.containers[0].config.environment["BALENA_SUPERVISOR_API_KEY"];
-    world.api_keys = [((1, "worker".to_owned()), key.clone())].into();
+    world.api_keys = [((1, "worker".to_owned()), Secret::new(key.clone()))].into();
     world
 }
 
@@ -65,7 +65,7 @@ fn single_target() -> crate::model::Target {
 
 fn steps(plan: Plan) -> Vec<Step> {
     match plan {
-        Plan::Run(batch) => batch.0,
+        Plan::Run(batch) => batch.0.into_iter().flatten().collect(),
         other => panic!("no steps: {other:?}"),
     }
 }
@@ -83,7 +83,7 @@ fn created(world: &Observed, target: &crate::model::Target) -> Value {
     else {
         panic!("not one container: {steps:?}");
     };
-    serde_json::to_value(encode::container(config, device_name).body).unwrap()
+    serde_json::to_value(encode::container(config, device_name, "new").body).unwrap()
 }
 
 /// Without what has no order, what the client library cannot send (an empty MAC address, the name, which is in the
@@ -92,10 +92,9 @@ fn comparable(mut body: Value) -> Value {
     let map = body.as_object_mut().unwrap();
     map.remove("name");
     map.remove("MacAddress");
-    map["Labels"]
-        .as_object_mut()
-        .unwrap()
-        .remove(ServiceConfig::DIGEST_LABEL);
+    let labels = map["Labels"].as_object_mut().unwrap();
+    labels.remove(ServiceConfig::DIGEST_LABEL);
+    labels.remove(ServiceConfig::BECAUSE_LABEL);
     for list in ["/Env", "/HostConfig/Binds"] {
         let list = body.pointer_mut(list).unwrap().as_array_mut().unwrap();
         list.sort_by_key(ToString::to_string);
@@ -119,7 +118,7 @@ fn a_single_container_is_created_as_recorded() {
     image("main", &wire!("image-main"), &mut world);
     world.api_keys = [(
         (1, "main".to_owned()),
-        "b73955dc431f497c9975290a3f215135".to_owned(),
+        Secret::new("b73955dc431f497c9975290a3f215135".to_owned()),
     )]
     .into();
     let networks: Vec<Network> = wire!("networks-config-only");
@@ -161,7 +160,7 @@ fn containers_of_the_reference_are_taken_over_untouched() {
     world.containers = vec![decode::container(&main, None).unwrap()];
     image("main", &wire!("image-main"), &mut world);
     let key = &world.containers[0].config.environment["BALENA_SUPERVISOR_API_KEY"];
-    world.api_keys = [((1, "main".to_owned()), key.clone())].into();
+    world.api_keys = [((1, "main".to_owned()), Secret::new(key.clone()))].into();
     let networks: Vec<Network> = wire!("networks-config-only");
     world.networks = vec![decode::network(&networks[0], None).unwrap()];
     assert_eq!(plan(&world, &single_target(), 0), Plan::Converged);
@@ -176,7 +175,7 @@ fn a_new_image_is_the_reason_for_the_recorded_replacement() {
         .push(decode::container(&web, None).unwrap());
     let steps = steps(plan(&world, &compose_target(), 0));
     assert!(
-        matches!(steps.as_slice(), [Step::Kill { service, because, .. }] if service == "web" && because == "image changed"),
+        matches!(steps.as_slice(), [Step::TakeLocks { app_id: 1, .. }, Step::Kill { service, because, .. }] if service == "web" && because == "image changed"),
         "{steps:?}"
     );
 }
@@ -189,5 +188,6 @@ fn from_compose_to_single_the_recorded_way() {
         .iter()
         .map(Step::key)
         .collect();
-    assert_eq!(kinds, [format!("kill {}", world.containers[0].id)]);
+    let kill = format!("kill {}", world.containers[0].id);
+    assert_eq!(kinds, ["take-locks 1".to_owned(), kill]);
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::engine::created;
 use super::{device, target};
 use crate::engine::decode;
-use crate::model::{Healthcheck, ImageFacts, ServiceConfig};
+use crate::model::{CloudAccess, DeviceFacts, Healthcheck, HostFacts, ImageFacts, Secret};
 use crate::plan::desired::{self, Context};
 
 fn word() -> impl Strategy<Value = String> {
@@ -39,7 +39,10 @@ fn keys() -> Vec<(&'static str, BoxedStrategy<Value>)> {
                 prop::sample::select(vec!["no", "always", "on-failure", "x"]).prop_map(Value::from),
             ),
         ),
-        ("stop_signal", maybe(text())),
+        (
+            "stop_signal",
+            maybe(prop::sample::select(vec!["SIGINT", "usr1", "9"]).prop_map(Value::from)),
+        ),
         ("stop_grace_period", maybe(number())),
         ("hostname", maybe(text())),
         ("domainname", maybe(text())),
@@ -73,18 +76,16 @@ fn more_keys() -> Vec<(&'static str, BoxedStrategy<Value>)> {
             "extra_hosts",
             maybe(vec("[a-z]{1,3}[=:]10\\.0\\.0\\.[1-9]", 0..3).prop_map(Value::from)),
         ),
-        (
-            "volumes",
-            maybe(vec("(data:)?/[a-z]{1,2}", 0..3).prop_map(Value::from)),
-        ),
+        ("volumes", maybe(volumes())),
         (
             "tmpfs",
-            maybe(vec("/[a-z]{1,2}(:size=1k)?", 0..2).prop_map(one_per_path)),
+            maybe(vec("/t/[a-z]{1,2}(:size=1k)?", 0..2).prop_map(one_per_path)),
         ),
         (
             "devices",
             maybe(vec("/dev/[a-z]{1,2}(:/dev/x(:r)?)?", 0..2).prop_map(Value::from)),
         ),
+        ("mac_address", maybe(Just(json!("02:42:AC:11:00:02")))),
         ("read_only", maybe(flag())),
         ("shm_size", maybe(number())),
         ("privileged", maybe(flag())),
@@ -113,7 +114,14 @@ fn more_keys() -> Vec<(&'static str, BoxedStrategy<Value>)> {
         ),
         (
             "ulimits",
-            maybe(btree_map(word(), 0..99_i64, 0..2).prop_map(|m| json!(m))),
+            maybe(
+                btree_map(
+                    prop::sample::select(vec!["core", "nofile"]),
+                    0..99_i64,
+                    0..2,
+                )
+                .prop_map(|m| json!(m)),
+            ),
         ),
         ("cgroup_parent", maybe(text())),
         ("pid", maybe(Just(json!("host")))),
@@ -134,14 +142,48 @@ fn more_keys() -> Vec<(&'static str, BoxedStrategy<Value>)> {
             maybe((-1000..1000_i64).prop_map(Value::from)),
         ),
         ("cpu_shares", maybe(number())),
-        ("cpu_quota", maybe(number())),
+        // Either of the two alone.
+        ("cpu_quota", maybe(Just(json!(0)))),
         ("cpus", maybe("[0-9]\\.[0-9]{1,3}".prop_map(Value::from))),
         ("cpuset", maybe("[0-3]".prop_map(Value::from))),
-        (
-            "storage_opt",
-            maybe(btree_map(word(), word(), 0..2).prop_map(|m| json!(m))),
-        ),
     ]
+}
+
+/// Volumes in both forms, each at a path of its own.
+fn volumes() -> impl Strategy<Value = Value> {
+    let at = |form: Value| {
+        move |path: String| {
+            let mut form = form.clone();
+            match &mut form {
+                Value::String(text) => *text = text.replace('@', &path),
+                form => form["target"] = json!(path),
+            }
+            form
+        }
+    };
+    let forms = vec![
+        json!("@"),
+        json!("data:@"),
+        json!("data:@:ro,z"),
+        json!("/tmp/a:@"),
+        json!("/tmp/b:@:rshared"),
+        json!({"type": "volume"}),
+        json!({"type": "volume", "source": "data", "read_only": true}),
+        json!({"type": "volume", "source": "data", "volume": {"nocopy": true}}),
+        json!({"type": "tmpfs", "tmpfs": {"size": 4096}}),
+        json!({"type": "tmpfs", "read_only": true}),
+        json!({"type": "bind", "source": "/tmp/a"}),
+        json!({"type": "bind", "source": "/tmp/a", "read_only": true, "bind": {"propagation": "rslave"}}),
+        json!({"type": "bind", "source": "/etc"}),
+    ];
+    let entry = (prop::sample::select(forms), "/[a-z]{1,2}");
+    vec(entry, 0..4).prop_map(move |entries| {
+        let mut seen = std::collections::BTreeSet::new();
+        let entries = entries
+            .into_iter()
+            .filter(|(_, path)| seen.insert(path.clone()));
+        entries.map(|(form, path)| at(form)(path)).collect()
+    })
 }
 
 /// A path is mounted once only.
@@ -223,6 +265,20 @@ fn image() -> impl Strategy<Value = ImageFacts> {
         )
 }
 
+const FEATURES: [&str; 11] = [
+    "supervisor-api",
+    "balena-api",
+    "dbus",
+    "journal-logs",
+    "sysfs",
+    "procfs",
+    "balena-socket",
+    "gpu",
+    "host-os.board-rev",
+    "extra-firmware",
+    "kernel-modules",
+];
+
 fn service() -> impl Strategy<Value = Value> {
     let labels = btree_map("(io\\.resin\\.|io\\.balena\\.|)[a-c]", word(), 0..4);
     let environment = btree_map("[A-C]|USER|BALENA_DEVICE_NAME_AT_INIT", word(), 0..4);
@@ -235,8 +291,9 @@ fn service() -> impl Strategy<Value = Value> {
             service[*name] = value;
         }
         if api {
-            service["labels"]["io.resin.features.supervisor-api"] = json!("true");
-            service["labels"]["io.balena.features.dbus"] = json!("on");
+            for feature in FEATURES {
+                service["labels"][format!("io.balena.features.{feature}")] = json!("on");
+            }
         }
         service
     })
@@ -251,17 +308,27 @@ proptest! {
             "name": "app", "commit": "c", "releaseId": 1, "services": {"1": service},
             "volumes": {"data": {}}, "networks": {"front": {}, "back": {}},
         }}}));
-        let device = device();
+        let device = DeviceFacts {
+            host: HostFacts {
+                engine_socket: "/var/run/balena-engine.sock".to_owned(),
+                board_rev: Some("abc".to_owned()),
+                ..HostFacts::default()
+            },
+            cloud: Some(CloudAccess {
+                api_url: Some("https://api.example".to_owned()),
+                registry: None,
+                key: Some(Secret::new("key".to_owned())),
+            }),
+            ..device()
+        };
         let app = &target.apps[&1];
         let context = Context { device: &device, app, api_key: Some("key"), network_container: None };
         let (config, _) = desired::service(context, &app.services["web"], &image);
-        let answer = created(&config, "web_1_1_c", "name", &image, 77);
+        let answer = created(&config, "web_1_1_c", ("name", "new"), &image, 77);
         // Over the wire, as the engine would send it.
         let answer = serde_json::from_str(&serde_json::to_string(&answer).unwrap()).unwrap();
         let container = decode::container(&answer, None).unwrap();
         prop_assert_eq!(container.created_from, Some(config.digest()));
-        // The one thing that engines do not tell back in the same place.
-        let config = ServiceConfig { mac_address: String::new(), ..config };
         prop_assert_eq!(container.config, config);
     }
 }

@@ -2,9 +2,10 @@
 //! left to do or the planner waits.
 //!
 //! A case: `about`; `images` (reference → engine id); `before` (a target that was reached first); `world` (what happened
-//! since: see [`happen`]); `failing` (keys of steps that fail → what the engine says); `confinement`; `target`. In
+//! since: see [`happen`]); `requests` (see [`request`]); `discard` (volumes that may lose their data); `failing` (keys of steps that fail → what the engine says); `confinement`; `target`. In
 //! targets, whatever every service needs may be left out.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -12,9 +13,10 @@ use serde_json::{Map, Value, json};
 use super::engine::apply;
 use super::{empty, target};
 use crate::model::{
-    Confinement, ContainerState, Failure, ImageFacts, Millis, Observed, Plan, Step, Target,
+    Confinement, ContainerState, Failure, ImageFacts, Millis, Observed, Plan, Request, Scope, Step,
+    Target, Wish,
 };
-use crate::plan::{plan, warnings};
+use crate::plan::{plan, take, unused_images, wants_restart, warnings};
 
 #[test]
 fn every_case() {
@@ -56,13 +58,22 @@ fn run(case: &Value) -> String {
     for event in case["world"].as_array().into_iter().flatten() {
         happen(&mut world, event);
     }
-    let wanted = full_target(&case["target"]);
+    let mut wanted = full_target(&case["target"]);
+    let discard = case["discard"].as_array().into_iter().flatten();
+    let discard = discard.map(|name| name.as_str().unwrap().to_owned());
+    wanted.discard_volumes = discard.collect();
     let empty = Map::new();
     let failing = case["failing"].as_object().unwrap_or(&empty);
     let mut out = String::new();
     for warning in warnings(&world, &wanted) {
         let about = warning.service.as_deref().unwrap_or("app");
         writeln!(out, "warning: {about}: {}", warning.message).unwrap();
+    }
+    for asked in case["requests"].as_array().into_iter().flatten() {
+        match take(&world.asked, &request(asked), &world, &wanted) {
+            Ok(asked) => world.asked = asked,
+            Err(refused) => writeln!(out, "refused: {refused:?}").unwrap(),
+        }
     }
     out + &rounds(&mut world, &wanted, failing, &mut serial).0
 }
@@ -83,9 +94,17 @@ fn rounds(
                 writeln!(out, "converged").unwrap();
                 return (out, now);
             }
-            Plan::Wait { until, because } => {
+            Plan::Wait { until, blocks } => {
                 let after = until.map(|until| until - now);
-                writeln!(out, "wait {after:?} ms: {because}").unwrap();
+                let mut because: Vec<_> = blocks.iter().map(|b| b.because.as_str()).collect();
+                because.dedup();
+                let because = because.join("; ");
+                let restart = if wants_restart(&blocks) {
+                    ", and for a restart of the machine"
+                } else {
+                    ""
+                };
+                writeln!(out, "wait {after:?} ms{restart}: {because}").unwrap();
                 waits += 1;
                 match until {
                     Some(until) if waits < 3 => now = until,
@@ -93,29 +112,65 @@ fn rounds(
                 }
             }
             Plan::Run(batch) => {
-                let told: Vec<_> = batch.0.iter().map(tell).collect();
-                writeln!(out, "- {}", told.join("\n  ")).unwrap();
-                for step in &batch.0 {
-                    let key = step.key();
-                    if let Some(error) = failing.get(&key) {
-                        let count = world.failures.get(&key).map_or(0, |f| f.count) + 1;
-                        let error = error.as_str().unwrap().to_owned();
-                        let failure = Failure {
-                            count,
-                            at: now,
-                            error,
-                        };
-                        world.failures.insert(key, failure);
-                    } else {
-                        *serial += 1;
-                        apply(world, step, *serial);
-                        world.failures.remove(&key);
+                let told: Vec<_> = batch
+                    .0
+                    .iter()
+                    .map(|stage| stage.iter().map(tell).collect::<Vec<_>>().join("\n  "))
+                    .collect();
+                writeln!(out, "- {}", told.join("\n  then ")).unwrap();
+                for stage in &batch.0 {
+                    let failed = run_stage(world, stage, failing, now, serial);
+                    if failed {
+                        break;
                     }
                 }
             }
         }
     }
     panic!("no end:\n{out}");
+}
+
+/// Does the steps of a stage, and says whether one of them failed: then the next stage is not begun.
+fn run_stage(
+    world: &mut Observed,
+    stage: &[Step],
+    failing: &Map<String, Value>,
+    now: Millis,
+    serial: &mut u32,
+) -> bool {
+    let mut failed = false;
+    for step in stage {
+        let key = step.key();
+        if let Some(error) = failing.get(&key) {
+            let count = world.failures.get(&key).map_or(0, |f| f.count) + 1;
+            let error = error.as_str().unwrap().to_owned();
+            let failure = Failure {
+                count,
+                at: now,
+                error,
+            };
+            world.failures.insert(key, failure);
+            failed = true;
+        } else {
+            *serial += 1;
+            apply(world, step, *serial);
+            world.failures.remove(&key);
+            note_running(world, now);
+        }
+    }
+    failed
+}
+
+/// As the loop does.
+fn note_running(world: &mut Observed, now: Millis) {
+    for container in &world.containers {
+        if container.state == ContainerState::Running {
+            world
+                .running_since
+                .entry(container.id.clone())
+                .or_insert(now);
+        }
+    }
 }
 
 fn tell(step: &Step) -> String {
@@ -131,7 +186,12 @@ fn tell(step: &Step) -> String {
         }
         Step::RemoveNetwork { logical_name, .. } => format!("remove network {logical_name}"),
         Step::CreateVolume { name, .. } => format!("create volume {name}"),
-        Step::Install { name, config, .. } => {
+        Step::Install {
+            name,
+            config,
+            because,
+            ..
+        } => {
             let networks: Vec<_> = config.networks.keys().map(String::as_str).collect();
             let mut out = format!(
                 "install {name} in {} [{}]",
@@ -150,6 +210,9 @@ fn tell(step: &Step) -> String {
             if config.privileged {
                 out.push_str(" privileged");
             }
+            if because != "new" {
+                write!(out, " because {because}").unwrap();
+            }
             out
         }
         Step::Start { service, .. } => format!("start {service}"),
@@ -159,11 +222,27 @@ fn tell(step: &Step) -> String {
         } => format!("kill {service}: {because}"),
         Step::RemoveDead { service, .. } => format!("remove dead {service}"),
         Step::Rename { service, name, .. } => format!("rename {service} to {name}"),
+        Step::HandOver {
+            service,
+            name,
+            because,
+            ..
+        } => format!("hand over {service}, now {name}: {because}"),
+        Step::RemoveVolume { logical_name, .. } => format!("remove volume {logical_name}"),
+        Step::RemoveImage { image } => format!("remove image {image}"),
+        Step::TakeLocks { app_id, force } => {
+            let how = if *force { " by force" } else { "" };
+            format!("take the locks of {app_id}{how}")
+        }
+        Step::ReleaseLocks { app_id } => format!("release the locks of {app_id}"),
+        Step::RemoveLeftover(leftover) => format!("remove leftover {leftover:?}"),
     }
 }
 
 /// `{"container": name, "state": …, "error": …, "ever_started": …}`, `{"duplicate": name}`, `{"image": reference, "id": …}`,
-/// `{"lost image": reference}`, `{"lost network": name}`, `{"foreign network": name}`, `{"detached": name}`.
+/// `{"lost image": reference}`, `{"lost network": name}`, `{"foreign network": name}`, `{"detached": name}`, `{"lock": name}`,
+/// `{"stale lock": app}`, `{"taken over": name}`, `{"leftover volume": name}`, `{"unused image": id}`, `{"fleet": true}`,
+/// `{"full disk": bytes}`, `{"old driver": volume}`, `{"created since boot": name}`, `{"pulling": reference}`.
 fn happen(world: &mut Observed, event: &Value) {
     let text = |key: &str| event[key].as_str();
     if let Some(name) = text("container") {
@@ -210,8 +289,80 @@ fn happen(world: &mut Observed, event: &Value) {
         network.name = name.to_owned();
         name.clone_into(&mut network.logical_name);
         world.networks.push(network);
-    } else {
+    } else if !happen_beside(world, event) {
         panic!("no such event: {event}");
+    }
+}
+
+/// What happens to something else than a container, an image or a network.
+fn happen_beside(world: &mut Observed, event: &Value) -> bool {
+    let text = |key: &str| event[key].as_str();
+    if let Some(name) = text("lock") {
+        let locks = world.locks.entry(1).or_default();
+        locks.by_services.insert(name.to_owned());
+    } else if let Some(app_id) = event["stale lock"].as_u64() {
+        let app_id = u32::try_from(app_id).unwrap();
+        world.locks.entry(app_id).or_default().stale = true;
+    } else if let Some(name) = text("taken over") {
+        world.handed_over.insert((1, name.to_owned()));
+    } else if let Some(name) = text("leftover volume") {
+        let left = world.leftovers.get_or_insert_default();
+        left.volumes.insert(name.to_owned());
+    } else if let Some(id) = text("leftover container") {
+        let left = world.leftovers.get_or_insert_default();
+        left.containers.insert(id.to_owned());
+    } else if let Some(id) = text("unused image") {
+        world.unused_images.insert(id.to_owned());
+    } else if event["fleet"] == true {
+        world.local_mode = false;
+    } else if let Some(free) = event["full disk"].as_u64() {
+        world.disk = Some(crate::model::Space {
+            room: agent_api::os::Room {
+                free,
+                total: 1 << 30,
+            },
+            could_be_freed: event["could be freed"].as_u64(),
+        });
+    } else if let Some(name) = text("old driver") {
+        let mut volumes = world.volumes.iter_mut();
+        let volume = volumes.find(|v| v.logical_name == name).unwrap();
+        volume.spec.driver = Some("other".to_owned());
+    } else if let Some(name) = text("created since boot") {
+        let id = named(world, name).id.clone();
+        world.created_since_boot.insert(id);
+    } else if let Some(reference) = text("pulling") {
+        world.pulling.insert(reference.to_owned());
+    } else {
+        return false;
+    }
+    true
+}
+
+/// `{"restart": service or null}`, `{"stop": …}`, `{"start": …}`, `{"purge": true}`, `{"clean volumes": true}`
+/// (or an application id),
+/// `{"update": true}`; each perhaps with `"force": true`.
+fn request(request: &Value) -> Request {
+    let service = |key: &str| request[key].as_str().map(str::to_owned);
+    let has = |key: &str| request.get(key).is_some();
+    Request {
+        app_id: 1,
+        what: if has("restart") {
+            Wish::Restart(service("restart"))
+        } else if has("stop") {
+            Wish::Stop(service("stop"))
+        } else if has("start") {
+            Wish::Start(service("start"))
+        } else if has("purge") {
+            Wish::Purge
+        } else if has("clean volumes") {
+            let scope = request["clean volumes"]
+                .as_u64()
+                .map(|id| u32::try_from(id).unwrap());
+            Wish::CleanVolumes(scope.map_or(Scope::Global, Scope::App))
+        } else {
+            Wish::Update
+        },
+        force: request["force"] == true,
     }
 }
 
@@ -275,4 +426,34 @@ fn full_target(short: &Value) -> Target {
         }
     }
     target(&local)
+}
+
+#[test]
+fn an_image_is_needed_as_long_as_the_target_or_a_container_has_it() {
+    let service = |name: &str| json!({"serviceName": name});
+    let both = json!({"apps": {"1": {"services": {"1": service("web"), "2": service("worker")}}}});
+    let both = full_target(&both);
+    let one = full_target(&json!({"apps": {"1": {"services": {"1": service("web")}}}}));
+    let mut world = empty();
+    let mut known = BTreeMap::from([("old".to_owned(), "sha256:old".to_owned())]);
+    for app in both.apps.values() {
+        for service in app.services.values() {
+            let id = format!("sha256:{}", service.name);
+            known.insert(service.image.clone(), id);
+            world
+                .images
+                .insert(service.image.clone(), image(&json!(service.name)));
+        }
+    }
+    let unused = |world: &Observed, target| {
+        let unused = unused_images(world, target, &known);
+        unused.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(unused(&world, &both), ["old"]);
+    let (told, _) = rounds(&mut world, &both, &Map::new(), &mut 1);
+    assert!(told.ends_with("converged\n"), "{told}");
+    assert_eq!(unused(&world, &one), ["old"]);
+    let (told, _) = rounds(&mut world, &one, &Map::new(), &mut 100);
+    assert!(told.ends_with("converged\n"), "{told}");
+    assert_eq!(unused(&world, &one), ["local_image_worker:latest", "old"]);
 }

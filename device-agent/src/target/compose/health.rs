@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::scalar::{flag, integer, nanoseconds, object, text, texts, under};
-use super::{Fault, Read, quoted};
+use super::{Fault, Read, quoted, unused};
 use crate::target::value::field;
 
 /// What a service changes in the health check of its image; absent fields keep the image's.
@@ -21,9 +21,22 @@ pub struct HealthcheckChange {
     pub retries: Option<i64>,
 }
 
+/// Members of `healthcheck` that mean something.
+const MEMBERS: [&str; 6] = [
+    "test",
+    "interval",
+    "timeout",
+    "start_period",
+    "retries",
+    "disable",
+];
+/// Nanoseconds of the shortest time that the engine takes.
+const SHORTEST: i64 = 1_000_000;
+
 /// The key `healthcheck`.
-pub(super) fn read(value: &Value) -> Read<HealthcheckChange> {
+pub(super) fn read(value: &Value, warnings: &mut Vec<String>) -> Read<HealthcheckChange> {
     let map = object(value)?;
+    unused("healthcheck", map, &MEMBERS, warnings);
     let get = |name: &str| field(map, name);
     let disable = get("disable").map(flag).transpose();
     if disable.map_err(|f| under(f, "disable"))? == Some(true) {
@@ -47,7 +60,7 @@ pub(super) fn read(value: &Value) -> Read<HealthcheckChange> {
         timeout: time("timeout")?,
         start_period: time("start_period")?,
         retries: get("retries")
-            .map(integer)
+            .map(retries)
             .transpose()
             .map_err(|f| under(f, "retries"))?,
     })
@@ -66,8 +79,21 @@ fn test(value: &Value) -> Read<Vec<String>> {
     }
 }
 
+fn retries(value: &Value) -> Read<i64> {
+    match integer(value)? {
+        negative if negative < 0 => Err(Fault::new("must not be negative")),
+        retries => Ok(retries),
+    }
+}
+
+/// Zero means the image's, or the engine's.
 fn duration(value: &Value) -> Read<i64> {
     let sent = text(value)?;
-    nanoseconds(&sent)
-        .ok_or_else(|| Fault::new(format!("{} is no duration such as `1m30s`", quoted(&sent))))
+    let time = nanoseconds(&sent)
+        .ok_or_else(|| Fault::new(format!("{} is no duration such as `1m30s`", quoted(&sent))))?;
+    if time == 0 || time >= SHORTEST {
+        Ok(time)
+    } else {
+        Err(Fault::new(format!("{} is less than 1ms", quoted(&sent))))
+    }
 }

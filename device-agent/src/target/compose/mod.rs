@@ -6,6 +6,7 @@
 
 mod health;
 mod network;
+pub(crate) mod paths;
 mod ports;
 mod process;
 mod resources;
@@ -13,6 +14,7 @@ mod scalar;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +24,7 @@ use crate::model::{Endpoint, PortBinding};
 
 pub use health::HealthcheckChange;
 pub use network::NetworkMode;
-pub use storage::VolumeUse;
+pub use volumes::VolumeUse;
 
 /// What a service asks for, in the words of its compose file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,7 +63,6 @@ pub struct Composition {
     pub tmpfs: BTreeSet<String>,
     pub devices: BTreeSet<String>,
     pub read_only: Option<bool>,
-    pub storage_opt: BTreeMap<String, String>,
     pub shm_size: Option<i64>,
 
     pub privileged: Option<bool>,
@@ -150,7 +151,44 @@ pub fn read(sent: &Map<String, Value>) -> (Composition, Vec<Fault>) {
                 .push(format!("the compose key {} has no effect", quoted(key))),
         }
     }
+    faults.extend(contradictions(&out));
     (out, faults)
+}
+
+/// What an engine refuses although each key is right by itself.
+fn contradictions(read: &Composition) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut wrong = |at: &str, message: String| {
+        faults.push(Fault {
+            at: at.to_owned(),
+            message,
+        });
+    };
+    let mounted: BTreeSet<String> = read
+        .volumes
+        .iter()
+        .filter_map(VolumeUse::mount_point)
+        .collect();
+    for mount in &read.tmpfs {
+        let path = paths::clean(mount.split(':').next().unwrap_or_default());
+        if mounted.contains(&path) {
+            wrong(
+                "tmpfs",
+                format!("a volume is mounted at {}, too", quoted(&path)),
+            );
+        }
+        if paths::OWN_DIRECTORIES.contains(&path.as_str()) {
+            wrong(
+                "tmpfs",
+                format!("the device itself mounts a folder at {}", quoted(&path)),
+            );
+        }
+    }
+    let positive = |limit: Option<i64>| limit.is_some_and(|limit| limit > 0);
+    if positive(read.cpu_quota) && positive(read.nano_cpus) {
+        wrong("cpu_quota", "cannot stand beside `cpus`".to_owned());
+    }
+    faults
 }
 
 impl Fault {
@@ -174,6 +212,17 @@ impl Fault {
 fn quoted(text: &str) -> String {
     let short: String = text.chars().take(64).flat_map(char::escape_debug).collect();
     format!("`{short}`")
+}
+
+/// Warns of members of an object that mean nothing here.
+fn unused(at: &str, map: &Map<String, Value>, known: &[&str], warnings: &mut Vec<String>) {
+    let is_known = |key: &str| known.contains(&super::value::snake_case(key).as_str());
+    for (key, _) in map
+        .iter()
+        .filter(|(key, sent)| !sent.is_null() && !is_known(key))
+    {
+        warnings.push(format!("{at}: {} has no effect", quoted(key)));
+    }
 }
 
 /// Puts what was read in its place.

@@ -1,11 +1,12 @@
 //! Networks, addresses and names.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde_json::Value;
 
 use super::scalar::{each, object, pairs, text, text_or_list, text_set, texts, under};
-use super::{Composition, Fault, Read, ports, put, put_some, quoted};
+use super::{Composition, Fault, Read, ports, put, put_some, quoted, unused};
 use crate::model::Endpoint;
 use crate::target::value::{NAME_RULE, field, is_name};
 
@@ -28,13 +29,13 @@ pub enum NetworkMode {
 pub(super) fn key(key: &str, value: &Value, out: &mut Composition) -> Option<Read<()>> {
     Some(match key {
         "network_mode" => network_mode(value, out),
-        "networks" => put(&mut out.networks, networks(value)),
+        "networks" => put(&mut out.networks, networks(value, &mut out.warnings)),
         "ports" => put(&mut out.ports, ports::read(value)),
         "dns" => put(&mut out.dns, text_or_list(value)),
         "dns_opt" => put(&mut out.dns_opt, set(value)),
         "dns_search" => put(&mut out.dns_search, text_or_list(value)),
         "extra_hosts" => put(&mut out.extra_hosts, extra_hosts(value)),
-        "mac_address" => put_some(&mut out.mac_address, text(value)),
+        "mac_address" => put_some(&mut out.mac_address, mac_address(value)),
         _ => return None,
     })
 }
@@ -46,7 +47,7 @@ fn network_mode(value: &Value, out: &mut Composition) -> Read<()> {
         "host" => NetworkMode::Host,
         "bridge" => NetworkMode::Bridge,
         "none" => NetworkMode::None,
-        _ => match sent.split_once(':') {
+        _ => match sent.split_once(':').map(|(kind, name)| (kind, name.trim())) {
             Some(("service", name)) if is_name(name) => NetworkMode::Service(name.to_owned()),
             Some(("container", _)) => {
                 out.warnings.push(format!(
@@ -64,14 +65,14 @@ fn network_mode(value: &Value, out: &mut Composition) -> Read<()> {
 }
 
 /// A list of names, or a map of names to settings, of which null is none.
-fn networks(value: &Value) -> Read<Vec<(String, Endpoint)>> {
+fn networks(value: &Value, warnings: &mut Vec<String>) -> Read<Vec<(String, Endpoint)>> {
     let mut entries = Vec::new();
     if value.is_array() {
         let names = texts(value)?;
         entries.extend(names.into_iter().map(|name| (name, Endpoint::default())));
     } else {
         for (name, settings) in object(value)? {
-            let settings = endpoint(settings).map_err(|f| under(f, name))?;
+            let settings = endpoint(settings, warnings).map_err(|f| under(f, name))?;
             entries.push((name.clone(), settings));
         }
     }
@@ -81,47 +82,90 @@ fn networks(value: &Value) -> Read<Vec<(String, Endpoint)>> {
     }
 }
 
-fn endpoint(value: &Value) -> Read<Endpoint> {
+/// Members of a network's settings that mean something.
+const MEMBERS: [&str; 4] = ["aliases", "ipv4_address", "ipv6_address", "link_local_ips"];
+
+fn endpoint(value: &Value, warnings: &mut Vec<String>) -> Read<Endpoint> {
     if value.is_null() {
         return Ok(Endpoint::default());
     }
     let map = object(value)?;
+    unused("networks", map, &MEMBERS, warnings);
     let one = |name: &str| {
         field(map, name)
-            .map(text)
+            .map(address)
             .transpose()
             .map_err(|f| under(f, name))
     };
-    let many = |name: &str| {
-        field(map, name)
-            .map_or_else(|| Ok(Vec::new()), texts)
-            .map_err(|f| under(f, name))
-    };
-    let mut link_local_ips = many("link_local_ips")?;
+    let aliases = field(map, "aliases").map_or_else(|| Ok(Vec::new()), texts);
+    let link_local_ips =
+        field(map, "link_local_ips").map_or_else(|| Ok(Vec::new()), |list| each(list, address));
+    let mut link_local_ips = link_local_ips.map_err(|f| under(f, "link_local_ips"))?;
     link_local_ips.sort();
     Ok(Endpoint {
-        aliases: many("aliases")?.into_iter().collect(),
+        aliases: aliases
+            .map_err(|f| under(f, "aliases"))?
+            .into_iter()
+            .collect(),
         ipv4_address: one("ipv4_address")?,
         ipv6_address: one("ipv6_address")?,
         link_local_ips,
     })
 }
 
+fn address(value: &Value) -> Read<String> {
+    let sent = text(value)?;
+    match sent.parse::<IpAddr>() {
+        Ok(_) => Ok(sent),
+        Err(_) => Err(Fault::new(format!("{} is no address", quoted(&sent)))),
+    }
+}
+
+/// Six pairs of hexadecimal digits.
+fn mac_address(value: &Value) -> Read<String> {
+    let sent = text(value)?;
+    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+    let pairs: Vec<_> = sent.split([':', '-']).collect();
+    if sent.is_empty() || (pairs.len() == 6 && pairs.iter().all(|pair| is_pair(pair))) {
+        Ok(sent.to_ascii_lowercase().replace('-', ":"))
+    } else {
+        Err(Fault::new(format!("{} is no MAC address", quoted(&sent))))
+    }
+}
+
 /// `host:address` or `host=address` in a list, or a map.
 fn extra_hosts(value: &Value) -> Read<BTreeSet<String>> {
     if value.is_object() {
         let hosts = pairs(value)?;
-        return Ok(hosts.iter().map(|(h, a)| format!("{h}:{a}")).collect());
+        return hosts
+            .iter()
+            .map(|(host, address)| extra_host(host, address))
+            .collect();
     }
     let list = each(value, |entry| {
         let entry = text(entry)?;
-        entry
-            .split_once(['=', ':'])
-            .filter(|(host, address)| !host.is_empty() && !address.is_empty())
-            .map(|(host, address)| format!("{}:{}", host.trim(), address.trim()))
-            .ok_or_else(|| Fault::new(format!("{} is not `host:address`", quoted(&entry))))
+        match entry.split_once(['=', ':']) {
+            Some((host, address)) => extra_host(host, address),
+            None => Err(Fault::new(format!(
+                "{} is not `host:address`",
+                quoted(&entry)
+            ))),
+        }
     })?;
     Ok(list.into_iter().collect())
+}
+
+/// The engine's word for the host itself stands for an address; IPv6 may be in brackets.
+fn extra_host(host: &str, address: &str) -> Read<String> {
+    let (host, address) = (host.trim(), address.trim().trim_matches(['[', ']']));
+    let is_address = address == "host-gateway" || address.parse::<IpAddr>().is_ok();
+    if host.is_empty() || !is_address {
+        return Err(Fault::new(format!(
+            "{} is not `host:address`",
+            quoted(&format!("{host}:{address}"))
+        )));
+    }
+    Ok(format!("{host}:{address}"))
 }
 
 fn set(value: &Value) -> Read<BTreeSet<String>> {

@@ -1,4 +1,7 @@
 //! Published ports: `[address:][host[-host]:]container[-container][/protocol]`.
+//!
+//! As on the reference, a port without one of the host is published on the host's of the same number; only `::` and the
+//! long form leave the choice to the engine.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -8,10 +11,8 @@ use serde_json::Value;
 use super::scalar::{each, object, text};
 use super::{Fault, Read, quoted};
 use crate::model::PortBinding;
+use crate::target::MAX_PORTS;
 use crate::target::value::field;
-
-/// Ports of one service.
-const MAX_PORTS: usize = 65_536;
 
 /// One entry, ranges not yet taken apart.
 struct Entry {
@@ -61,7 +62,10 @@ fn short(text: &str) -> Result<Entry, String> {
             _ => ("", Some(rest)),
         },
     };
-    let host = host.filter(|host| !host.is_empty());
+    let host = match host {
+        None => Some(container),
+        Some(host) => Some(host).filter(|host| !host.is_empty()),
+    };
     entry(address, host, container, protocol)
 }
 

@@ -18,38 +18,64 @@ pub(super) fn key(key: &str, value: &Value, out: &mut Composition) -> Option<Rea
             out.restart = Some(restart(value, &mut out.warnings));
             Ok(())
         }
-        "stop_signal" => put_some(&mut out.stop_signal, text(value)),
+        "stop_signal" => put_some(&mut out.stop_signal, signal(value)),
         "stop_grace_period" => put_some(&mut out.stop_grace_period, seconds(value)),
         "hostname" => put_some(&mut out.hostname, text(value)),
         "domainname" => put_some(&mut out.domainname, text(value)),
-        "healthcheck" => put_some(&mut out.healthcheck, health::read(value)),
+        "healthcheck" => put_some(&mut out.healthcheck, health::read(value, &mut out.warnings)),
         "depends_on" => put(&mut out.depends_on, depends_on(value)),
         _ => return None,
     })
 }
 
-/// What is no policy means `always`. A bare `no` arrives as `false` where the compose file was read as YAML 1.1.
+/// What is not one of the four policies means `always`, as on the reference: one with a number of retries, too, and a
+/// `false` that was a bare `no` where the compose file was read as YAML 1.1.
 fn restart(value: &Value, warnings: &mut Vec<String>) -> String {
     let sent = match value {
-        Value::Bool(false) => "no".to_owned(),
         Value::String(text) => text.trim().to_lowercase(),
-        other => other.to_string(),
-    };
-    let (policy, retries) = sent
-        .split_once(':')
-        .map_or((sent.as_str(), false), |(policy, _)| (policy, true));
-    if retries && policy == "on-failure" {
-        warnings.push("the number of retries in `restart` has no effect".to_owned());
-    }
-    match policy {
-        "always" | "unless-stopped" | "on-failure" | "no" => policy.to_owned(),
-        _ => {
-            warnings.push(format!(
-                "{} is no restart policy; `always` is taken",
-                quoted(&sent)
-            ));
-            "always".to_owned()
+        other => {
+            warnings.push(no_policy(&other.to_string()));
+            return "always".to_owned();
         }
+    };
+    if matches!(
+        sent.as_str(),
+        "always" | "unless-stopped" | "on-failure" | "no"
+    ) {
+        return sent;
+    }
+    warnings.push(no_policy(&sent));
+    "always".to_owned()
+}
+
+fn no_policy(sent: &str) -> String {
+    format!("{} is no restart policy; `always` is taken", quoted(sent))
+}
+
+/// Signals of Linux by name; those for real time are counted from either end.
+const SIGNALS: [&str; 37] = [
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
+    "PIPE", "POLL", "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP",
+    "TTIN", "TTOU", "UNUSED", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN",
+    "RTMAX",
+];
+
+/// A signal as the engine takes it: by name with or without `SIG`, or by number. Nothing means the image's.
+fn signal(value: &Value) -> Read<String> {
+    let sent = text(value)?;
+    let name = sent.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let real_time = |(end, rest): (&str, &str)| {
+        matches!(end, "RTMIN" | "RTMAX") && rest.parse().is_ok_and(|n: u8| n <= 15)
+    };
+    let fits = name.is_empty()
+        || SIGNALS.contains(&name)
+        || name.parse().is_ok_and(|n: u8| (1..=64).contains(&n))
+        || name.split_once(['+', '-']).is_some_and(real_time);
+    if fits {
+        Ok(sent)
+    } else {
+        Err(Fault::new(format!("{} is no signal", quoted(&sent))))
     }
 }
 

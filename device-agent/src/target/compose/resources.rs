@@ -1,10 +1,11 @@
 //! Rights and limits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::scalar::{billionths, bytes, flag, integer, object, pairs, text, text_set, under};
+use super::scalar::{billionths, bytes, each, flag, integer, object, pairs, text, text_set, under};
 use super::{Composition, Fault, Read, put, put_some, quoted};
 use crate::model::ServiceConfig;
 use crate::target::value::field;
@@ -23,9 +24,12 @@ fn rights(key: &str, value: &Value, out: &mut Composition) -> Option<Read<()>> {
         "group_add" => put(&mut out.group_add, text_set(value)),
         "sysctls" => put(&mut out.sysctls, pairs(value)),
         "cgroup_parent" => put_some(&mut out.cgroup_parent, text(value)),
-        "pid" => put_some(&mut out.pid, text(value)),
-        "ipc" => put_some(&mut out.ipc, text(value)),
-        "userns_mode" => put_some(&mut out.userns_mode, text(value)),
+        "pid" => put_some(&mut out.pid, mode(value, &["", "host"])),
+        "ipc" => {
+            let own = ["", "host", "none", "private", "shareable"];
+            put_some(&mut out.ipc, mode(value, &own))
+        }
+        "userns_mode" => put_some(&mut out.userns_mode, mode(value, &["", "host"])),
         _ => return None,
     })
 }
@@ -38,13 +42,54 @@ fn limits(key: &str, value: &Value, out: &mut Composition) -> Option<Read<()>> {
         "mem_limit" => size(value, key, warnings).map(|size| out.mem_limit = size),
         "mem_reservation" => size(value, key, warnings).map(|size| out.mem_reservation = size),
         "oom_kill_disable" => put_some(&mut out.oom_kill_disable, flag(value)),
-        "oom_score_adj" => put_some(&mut out.oom_score_adj, integer(value)),
-        "cpu_shares" => put_some(&mut out.cpu_shares, integer(value)),
-        "cpu_quota" => put_some(&mut out.cpu_quota, integer(value)),
-        "cpus" => put_some(&mut out.nano_cpus, cpus(value)),
+        "oom_score_adj" => {
+            number(value, key, -1000..=1000, warnings).map(|n| out.oom_score_adj = n)
+        }
+        "cpu_shares" => number(value, key, 0..=i64::MAX, warnings).map(|n| out.cpu_shares = n),
+        "cpu_quota" => number(value, key, -1..=i64::MAX, warnings).map(|n| out.cpu_quota = n),
+        "cpus" => cpus(value, warnings).map(|cpus| out.nano_cpus = cpus),
         "cpuset" => put_some(&mut out.cpuset, text(value)),
         _ => return None,
     })
+}
+
+/// One of the words that the engine takes, or the namespace of a container.
+fn mode(value: &Value, words: &[&str]) -> Read<String> {
+    let sent = text(value)?;
+    let of_container = sent
+        .strip_prefix("container:")
+        .is_some_and(|id| !id.is_empty());
+    if of_container || words.contains(&sent.as_str()) {
+        Ok(sent)
+    } else {
+        Err(Fault::new(format!(
+            "{} is no such namespace",
+            quoted(&sent)
+        )))
+    }
+}
+
+/// What is no number has no effect: the reference takes it so, and a warning says it. A number that is out of the
+/// engine's range is refused.
+fn number(
+    value: &Value,
+    key: &str,
+    range: RangeInclusive<i64>,
+    warnings: &mut Vec<String>,
+) -> Read<Option<i64>> {
+    let sent = text(value)?;
+    match integer(value) {
+        Ok(number) if range.contains(&number) => Ok(Some(number)),
+        Ok(_) => Err(Fault::new(format!("{} is out of range", quoted(&sent)))),
+        Err(_) => {
+            warnings.push(no_number(key, &sent));
+            Ok(None)
+        }
+    }
+}
+
+fn no_number(key: &str, sent: &str) -> String {
+    format!("{key}: {} is no number and has no effect", quoted(sent))
 }
 
 /// What is no size is no limit either: the reference takes it so, and a warning says it.
@@ -60,9 +105,63 @@ pub(super) fn size(value: &Value, key: &str, warnings: &mut Vec<String>) -> Read
     Ok(size)
 }
 
+/// Of the kernel, and the engine's word for all of them.
+const CAPABILITIES: [&str; 42] = [
+    "ALL",
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "SYSLOG",
+    "WAKE_ALARM",
+];
+
 fn capabilities(value: &Value) -> Read<BTreeSet<String>> {
-    let names = text_set(value)?;
-    Ok(names.iter().map(|n| ServiceConfig::capability(n)).collect())
+    let names = each(value, |entry| {
+        let sent = text(entry)?;
+        let name = ServiceConfig::capability(&sent);
+        if CAPABILITIES.contains(&name.as_str()) {
+            Ok(name)
+        } else {
+            Err(Fault::new(format!("{} is no capability", quoted(&sent))))
+        }
+    })?;
+    Ok(names.into_iter().collect())
 }
 
 /// `SELinux` labels are the device's business.
@@ -72,27 +171,59 @@ fn security_opt(value: &Value) -> Read<BTreeSet<String>> {
     Ok(options)
 }
 
+/// What the kernel limits.
+const LIMITS: [&str; 15] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
 /// A number for both limits, or `{soft, hard}`.
 fn ulimits(value: &Value) -> Read<BTreeMap<String, (i64, i64)>> {
     let mut out = BTreeMap::new();
     for (name, limit) in object(value)? {
+        if !LIMITS.contains(&name.as_str()) {
+            return Err(under(Fault::new("is no limit"), name));
+        }
         let part = |limit: Option<&Value>| {
             limit
                 .ok_or_else(|| Fault::new("needs `soft` and `hard`"))
                 .and_then(integer)
                 .map_err(|f| under(f, name))
         };
-        let limits = match limit {
+        let (soft, hard) = match limit {
             Value::Object(map) => (part(field(map, "soft"))?, part(field(map, "hard"))?),
             both => (part(Some(both))?, part(Some(both))?),
         };
-        out.insert(name.clone(), limits);
+        // -1 is no limit.
+        if hard >= 0 && !(0..=hard).contains(&soft) {
+            return Err(under(Fault::new("`soft` is above `hard`"), name));
+        }
+        out.insert(name.clone(), (soft, hard));
     }
     Ok(out)
 }
 
-fn cpus(value: &Value) -> Read<i64> {
+fn cpus(value: &Value, warnings: &mut Vec<String>) -> Read<Option<i64>> {
     let sent = text(value)?;
-    billionths(sent.trim())
-        .ok_or_else(|| Fault::new(format!("{} is no number of CPUs", quoted(&sent))))
+    let cpus = billionths(sent.trim());
+    if cpus.is_none() && sent.trim().starts_with('-') {
+        return Err(Fault::new(format!("{} is out of range", quoted(&sent))));
+    }
+    if cpus.is_none() {
+        warnings.push(no_number("cpus", &sent));
+    }
+    Ok(cpus)
 }

@@ -17,12 +17,17 @@ pub(super) fn text(value: &Value) -> Read<String> {
     }
 }
 
-/// `true`, `false`, or those words.
+/// `true`, `false`, or the words and numbers that YAML and people write for them.
 pub(super) fn flag(value: &Value) -> Read<bool> {
-    match value {
-        Value::Bool(flag) => Ok(*flag),
-        Value::String(text) if text == "true" => Ok(true),
-        Value::String(text) if text == "false" => Ok(false),
+    let text = match value {
+        Value::Bool(flag) => return Ok(*flag),
+        Value::String(text) => text.trim().to_ascii_lowercase(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    match text.as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
         _ => Err(Fault::new("must be true or false")),
     }
 }
@@ -123,7 +128,7 @@ pub(super) fn words(value: &Value) -> Read<Vec<String>> {
     }
 }
 
-/// A decimal number × 10⁹, exactly; digits beyond the ninth are cut.
+/// A decimal number × 10⁹, exactly; the tenth digit after the point rounds.
 pub(super) fn billionths(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
@@ -135,6 +140,10 @@ pub(super) fn billionths(text: &str) -> Option<i64> {
     } else {
         whole.parse().ok()?
     };
+    let up = fraction
+        .as_bytes()
+        .get(9)
+        .is_some_and(|tenth| *tenth >= b'5');
     let fraction: String = fraction
         .chars()
         .chain("000000000".chars())
@@ -142,7 +151,8 @@ pub(super) fn billionths(text: &str) -> Option<i64> {
         .collect();
     whole
         .checked_mul(1_000_000_000)?
-        .checked_add(fraction.parse().ok()?)
+        .checked_add(fraction.parse().ok()?)?
+        .checked_add(i64::from(up))
 }
 
 /// A duration as Go writes it (`1m30s`, `1.5h`, `500ms`), in nanoseconds.

@@ -1,6 +1,7 @@
-use super::lines::{Decoder, MAX_LINE, Text};
-use super::queue::{MAX_BYTES, MAX_LINES};
-use super::*;
+//! The engine's log bytes → lines.
+
+use super::super::growing::MAX_LINE;
+use super::super::lines::{Decoder, Text};
 
 const STAMP: &str = "2026-11-23T03:02:43.927000001Z ";
 const NANOS: i64 = 1_795_402_963_927_000_001;
@@ -145,101 +146,4 @@ fn an_engine_that_talks_nonsense_costs_no_memory_and_no_crash() {
     // A frame that claims four gigabytes.
     let claim = [1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
     assert!(decode(false, &claim, 8).is_empty());
-}
-
-fn line(message: &str) -> Line {
-    Line {
-        text: LogLine {
-            service_name: Some("web".to_owned()),
-            ..LogLine::system(message, 1)
-        },
-        container: Some(Arc::from("id")),
-        nanos: 1,
-    }
-}
-
-fn drain(client: &mut Subscription) -> Vec<Delivery> {
-    std::iter::from_fn(|| client.try_next()).collect()
-}
-
-#[test]
-fn a_stalled_client_loses_its_own_lines_and_is_told_how_many() {
-    let hub = Hub::new();
-    let mut stalled = hub.subscribe();
-    let mut quick = hub.subscribe();
-    for number in 0..MAX_LINES + 5 {
-        hub.publish(line(&number.to_string()));
-        assert_eq!(drain(&mut quick).len(), 1);
-    }
-    let got = drain(&mut stalled);
-    assert_eq!(got.len(), MAX_LINES + 1);
-    assert!(matches!(got[0], Delivery::Dropped { lines: 5, .. }));
-    assert!(matches!(&got[1], Delivery::Line(line) if line.text.message == "5"));
-    // What comes next is in its place again.
-    hub.publish(line("after"));
-    assert!(
-        matches!(&drain(&mut stalled)[..], [Delivery::Line(line)] if line.text.message == "after")
-    );
-}
-
-#[test]
-fn long_lines_are_bounded_by_their_bytes() {
-    let hub = Hub::new();
-    let mut stalled = hub.subscribe();
-    let long = "x".repeat(MAX_LINE);
-    for _ in 0..100 {
-        hub.publish(line(&long));
-    }
-    let got = drain(&mut stalled);
-    assert_eq!(got.len(), MAX_BYTES / MAX_LINE + 1);
-}
-
-#[test]
-fn clients_that_leave_are_forgotten() {
-    let hub = Hub::new();
-    let client = hub.subscribe();
-    let listening = hub.listening();
-    assert_eq!(listening.borrow().clients, 1);
-    assert!(listening.borrow().since > 0);
-    drop(client);
-    assert_eq!(listening.borrow().clients, 0);
-    hub.publish(line("nobody listens"));
-    assert!(hub.lock().clients.is_empty());
-    for _ in 0..10 {
-        drop(hub.subscribe());
-    }
-    assert!(
-        hub.lock().clients.len() <= 1,
-        "also while there are no lines"
-    );
-}
-
-#[test]
-fn the_agents_own_lines_are_kept_up_to_a_bound() {
-    let hub = Hub::new();
-    for number in 0..=KEPT_SYSTEM_LINES {
-        hub.system(number.to_string());
-    }
-    let kept = hub.system_lines();
-    assert_eq!(kept.len(), KEPT_SYSTEM_LINES);
-    assert_eq!(kept[0].text.message, "1");
-}
-
-#[test]
-fn a_reader_that_resumes_repeats_nothing_and_loses_nothing() {
-    use super::reader::Cursor;
-    let mut cursor = Cursor::new(10);
-    let fresh = cursor;
-    let mut again = 0;
-    // A line from before the first client came, then two in one instant.
-    assert!(!cursor.advance(9, fresh, &mut again));
-    assert!(cursor.advance(12, fresh, &mut again));
-    assert!(cursor.advance(12, fresh, &mut again));
-    // The stream broke and begins at 12 again, with a third line of that instant.
-    let resumed = cursor;
-    let mut again = 0;
-    let new: Vec<bool> = [12, 12, 12, 13]
-        .map(|nanos| cursor.advance(nanos, resumed, &mut again))
-        .into();
-    assert_eq!(new, [false, false, true, true]);
 }

@@ -1,0 +1,61 @@
+//! Which containers there are on the engine whose lines are read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
+
+use super::source::Source;
+use crate::engine::events::SUPERVISED;
+use crate::engine::{Connected, EngineError, QUICK, bounded};
+use crate::model::Confinement;
+
+/// Our containers, and whether each runs.
+pub(super) async fn supervised(
+    connected: &Connected,
+    confinement: Option<&Confinement>,
+) -> Result<Vec<(Source, bool)>, EngineError> {
+    let mut found: HashMap<Arc<str>, (Source, bool)> = HashMap::new();
+    for label in SUPERVISED {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let listed = bounded(QUICK, connected.docker.list_containers(Some(options))).await?;
+        for container in listed {
+            let labels = container.labels.unwrap_or_default();
+            let id = container.id.unwrap_or_default();
+            if let Some(source) = Source::from_labels(&id, &labels, confinement) {
+                let runs = container
+                    .state
+                    .is_some_and(|state| state.to_string() == "running");
+                found.insert(Arc::clone(&source.id), (source, runs));
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Whether the engine would answer the same another time: it cannot give these lines at all.
+pub(super) fn cannot_be_read(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Refused {
+            status: 400..=499 | 501,
+            ..
+        }
+    )
+}
+
+/// Whether a container has a terminal.
+pub(super) async fn has_tty(connected: &Connected, id: &str) -> Result<bool, EngineError> {
+    let call = connected
+        .docker
+        .inspect_container(id, None::<InspectContainerOptions>);
+    let container = bounded(QUICK, call).await?;
+    Ok(container
+        .config
+        .and_then(|config| config.tty)
+        .unwrap_or(false))
+}

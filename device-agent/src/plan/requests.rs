@@ -1,0 +1,199 @@
+//! Requests → facts for the planner, and which of them are done. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::model::{
+    Asked, ContainerState, Observed, ObservedContainer, Refused, Request, Scope, Target, Wish,
+    names,
+};
+
+use super::locks;
+use super::survey::{Survey, live, uses};
+
+/// Words for the new container of a service that was restarted.
+const RESTARTED: &str = "a restart was asked for";
+/// Words for the new container of a service whose application was purged.
+const PURGED: &str = "a purge was asked for";
+/// Words for a volume of an application that was purged.
+const PURGED_VOLUME: &str = "is purged";
+/// Words for a volume that no service of its application uses.
+const NOT_IN_TARGET: &str = "is not in the target state";
+
+/// What is asked for when a request is added to what was; nothing is done yet.
+///
+/// # Errors
+/// When there is no such application or service, when its release is rejected, and when a lock is held that the request
+/// does not override.
+pub fn take(
+    asked: &Asked,
+    request: &Request,
+    observed: &Observed,
+    target: &Target,
+) -> Result<Asked, Refused> {
+    if let Wish::CleanVolumes(scope) = request.what {
+        return Ok(clean_volumes(asked, scope, observed, target));
+    }
+    let app = target.apps.get(&request.app_id);
+    let app = app.ok_or(Refused::NoApp(request.app_id))?;
+    let service = match &request.what {
+        Wish::Restart(service) | Wish::Stop(service) | Wish::Start(service) => service.as_deref(),
+        Wish::Purge | Wish::CleanVolumes(_) | Wish::Update => None,
+    };
+    if let Some(name) = service.filter(|name| !app.services.contains_key(*name)) {
+        return Err(Refused::NoService(name.to_owned()));
+    }
+    let disturbs = matches!(request.what, Wish::Restart(_) | Wish::Stop(_) | Wish::Purge);
+    let survey = Survey::of(observed, target, 0);
+    let rejected = survey.rejected.iter().find(|(other, _)| other.id == app.id);
+    // An update asks for nothing that the target does not ask for anyway.
+    if let Some((_, verdict)) = rejected.filter(|_| request.what != Wish::Update) {
+        let reasons: Vec<_> = verdict.unmet().map(|(_, because)| because).collect();
+        return Err(Refused::Rejected(reasons.join("; ")));
+    }
+    if disturbs && !request.force && !locks::forced(&survey, target, app.id) {
+        refuse_locked(observed, app.id)?;
+    }
+    let mut asked = asked.clone();
+    asked.number = asked.number.saturating_add(1);
+    if request.force {
+        asked.force.insert(app.id);
+    }
+    let meant = |name: &str| service.is_none_or(|service| service == name);
+    let services: Vec<&String> = app.services.keys().filter(|name| meant(name)).collect();
+    let containers: Vec<&ObservedContainer> = live(observed)
+        .filter(|c| c.app_id == app.id && meant(&c.service_name))
+        .collect();
+    match &request.what {
+        Wish::Restart(_) => {
+            run(&mut asked, app.id, &services);
+            let ids = containers
+                .iter()
+                .map(|c| (c.id.clone(), RESTARTED.to_owned()));
+            asked.replace.extend(ids);
+        }
+        Wish::Stop(_) => {
+            let stopped = services.iter().map(|name| Asked::service(app.id, name));
+            asked.stopped.extend(stopped);
+        }
+        Wish::Start(_) => {
+            run(&mut asked, app.id, &services);
+            let ended = containers
+                .iter()
+                .filter(|c| c.state == ContainerState::Exited);
+            asked.start.extend(ended.map(|c| c.id.clone()));
+        }
+        Wish::Purge => {
+            let ids = containers.iter().map(|c| (c.id.clone(), PURGED.to_owned()));
+            asked.replace.extend(ids);
+            let volumes = observed.volumes.iter().filter(|v| v.app_id == app.id);
+            let volumes = volumes.map(|v| (v.name.clone(), PURGED_VOLUME.to_owned()));
+            asked.discard.extend(volumes);
+        }
+        Wish::CleanVolumes(_) | Wish::Update => {}
+    }
+    Ok(asked)
+}
+
+/// Names of the volumes that the applications of a target have.
+fn volumes_of(observed: &Observed, target: &Target) -> BTreeSet<String> {
+    let confinement = observed.device.confinement.as_ref();
+    let apps = target.apps.values();
+    apps.flat_map(|app| {
+        let volumes = app.volumes.keys();
+        volumes.map(|name| names::volume(app.id, name, confinement))
+    })
+    .collect()
+}
+
+/// Volumes in scope that no application of the target names and no container uses, also those of applications that are
+/// gone.
+fn clean_volumes(asked: &Asked, scope: Scope, observed: &Observed, target: &Target) -> Asked {
+    let wanted = volumes_of(observed, target);
+    let is_used = |name: &str| observed.containers.iter().any(|c| uses(c, name));
+    let mut asked = asked.clone();
+    asked.number = asked.number.saturating_add(1);
+    let unused = observed.volumes.iter();
+    let unused = unused.filter(|v| scope.holds(v.app_id));
+    let unused = unused.filter(|v| !wanted.contains(&v.name) && !is_used(&v.name));
+    for volume in unused {
+        // One that is purged is to go whatever a target says.
+        let words = asked.discard.entry(volume.name.clone());
+        words.or_insert_with(|| NOT_IN_TARGET.to_owned());
+    }
+    asked
+}
+
+fn run(asked: &mut Asked, app_id: u32, services: &[&String]) {
+    for name in services {
+        asked.stopped.remove(&Asked::service(app_id, name));
+    }
+}
+
+fn refuse_locked(observed: &Observed, app_id: u32) -> Result<(), Refused> {
+    match observed.locks.get(&app_id) {
+        Some(locks) if !locks.by_services.is_empty() => Err(Refused::Locked {
+            app_id,
+            services: locks.by_services.iter().cloned().collect(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What is left of what was asked for, after the world was read: what is done is forgotten, and so is what was about
+/// something that does not exist any more.
+#[must_use]
+pub fn settle(asked: &Asked, observed: &Observed, target: Option<&Target>) -> Asked {
+    let mut left = asked.clone();
+    let find = |id: &str| observed.containers.iter().find(|c| c.id == id);
+    left.replace.retain(|id, _| find(id).is_some());
+    left.start
+        .retain(|id| find(id).is_some_and(|c| c.state == ContainerState::Exited));
+    let wanted = target.map(|target| volumes_of(observed, target));
+    let wanted = wanted.unwrap_or_default();
+    left.discard.retain(|name, because| {
+        // What no target named when it was asked for, and one names now, was not meant.
+        let is_meant = because != NOT_IN_TARGET || !wanted.contains(name);
+        is_meant && observed.volumes.iter().any(|v| v.name == *name)
+    });
+    let exists = |service: &String| {
+        let (app_id, name) = service.split_once('/')?;
+        let app = target?.apps.get(&app_id.parse().ok()?)?;
+        app.services.contains_key(name).then_some(())
+    };
+    left.stopped.retain(|service| exists(service).is_some());
+    left.force
+        .retain(|app_id| target.is_some_and(|target| target.apps.contains_key(app_id)));
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::tests::{device, target};
+
+    #[test]
+    fn a_rejected_release_is_not_touched_and_may_be_updated() {
+        let service = json!({
+            "imageId": 1, "serviceName": "web", "image": "web", "environment": {}, "labels": {},
+            "contract": {"type": "sw.container", "requires": [{"type": "sw.supervisor", "version": ">=99.0.0"}]},
+        });
+        let app = json!({"name": "app", "commit": "c", "releaseId": 1, "services": {"1": service}});
+        let target = target(&json!({"apps": {"1": app}}));
+        let observed = Observed::empty(device());
+        let asked = |what| {
+            let request = Request {
+                app_id: 1,
+                what,
+                force: true,
+            };
+            take(&Asked::default(), &request, &observed, &target)
+        };
+        for touching in [Wish::Restart(None), Wish::Start(None), Wish::Purge] {
+            assert!(matches!(asked(touching), Err(Refused::Rejected(_))));
+        }
+        let asked = asked(Wish::Update).unwrap();
+        assert_eq!((asked.number, asked.force), (1, BTreeSet::from([1])));
+    }
+}

@@ -1,0 +1,225 @@
+//! The world beside what people asked for.
+
+use std::collections::BTreeMap;
+
+use crate::model::ContainerState;
+use crate::simulation::engine::Container;
+use crate::simulation::spec::{AppSpec, LEVEL, NetworkChoice, ServiceSpec, Spec};
+use crate::simulation::state::State;
+use crate::store::{Accepted, SharedStore, Store};
+
+/// What counts now, of what is stored.
+#[derive(Debug, Clone, Default)]
+pub(in crate::simulation) struct View {
+    pub(in crate::simulation) generation: u64,
+    /// The target's, if there is one.
+    pub(super) name: String,
+    pub(in crate::simulation) has_target: bool,
+    pub(in crate::simulation) is_local: bool,
+    /// Services of applications without a commit are none.
+    pub(in crate::simulation) apps: BTreeMap<u32, AppSpec>,
+    discard: Vec<String>,
+}
+
+fn known<'a>(specs: &'a [Spec], name: &str) -> &'a Spec {
+    specs.iter().find(|spec| spec.name == name).unwrap()
+}
+
+impl View {
+    pub(in crate::simulation) fn of(store: &SharedStore, specs: &[Spec]) -> Self {
+        let (accepted, fleet): (Accepted, _) =
+            store.look(|store: &Store| (store.accepted().clone(), store.fleet()));
+        let Some(target) = &accepted.target else {
+            return Self {
+                generation: accepted.generation,
+                is_local: accepted.is_local(),
+                ..Self::default()
+            };
+        };
+        let fleet = fleet.map(|target| target.name.clone());
+        let spec = known(specs, &target.name);
+        // The fleet's own applications give way, also to a local target that was not sent yet.
+        let is_session_without_target = accepted.is_local() && fleet.as_ref() == Some(&target.name);
+        let mut apps = spec.apps.clone();
+        if is_session_without_target {
+            apps.clear();
+        }
+        if let (Some(fleet), true) = (&fleet, accepted.is_local()) {
+            let blocks = known(specs, fleet)
+                .apps
+                .iter()
+                .filter(|(_, app)| app.is_block);
+            for (id, app) in blocks {
+                apps.entry(*id).or_insert_with(|| app.clone());
+            }
+        }
+        for app in apps.values_mut().filter(|app| !app.has_commit) {
+            app.services.clear();
+            app.volumes.clear();
+        }
+        Self {
+            generation: accepted.generation,
+            name: target.name.clone(),
+            has_target: true,
+            is_local: accepted.is_local(),
+            apps,
+            discard: spec.discard.iter().cloned().collect(),
+        }
+    }
+}
+
+impl State {
+    /// What is not as it should be. `is_last`: everything has come to rest.
+    pub(in crate::simulation) fn differences(&self, view: &View, is_last: bool) -> Vec<String> {
+        let mut found = Vec::new();
+        for (id, app) in view.apps.iter().filter(|(_, app)| app.has_commit) {
+            for ((name, service), key) in app.services.iter().zip(1..) {
+                let container_name = format!(
+                    "{name}_{key}_{}_c{}",
+                    id * 1000 + app.revision,
+                    app.revision
+                );
+                let of_it = |c: &&Container| c.told.app_id == *id && c.told.service_name == *name;
+                let all: Vec<_> = self.engine.containers.values().filter(of_it).collect();
+                let [container] = all.as_slice() else {
+                    found.push(format!("{id}/{name} has {} containers", all.len()));
+                    continue;
+                };
+                if container.told.name != container_name {
+                    found.push(format!(
+                        "{} should be {container_name}",
+                        container.told.name
+                    ));
+                }
+                self.compare(*id, service, container, &mut found);
+                self.compare_state(*id, (service, is_last), container, &mut found);
+            }
+            self.compare_ground(*id, (app, view), &mut found);
+        }
+        let is_wanted = |app: u32| view.apps.get(&app).is_some_and(|app| app.has_commit);
+        for container in self.engine.containers.values() {
+            let app = view
+                .apps
+                .get(&container.told.app_id)
+                .filter(|app| app.has_commit);
+            if app.is_none_or(|app| !app.services.contains_key(&container.told.service_name)) {
+                found.push(format!("nobody wants {}", container.told.name));
+            }
+        }
+        for network in self.engine.networks.values() {
+            if network.app_id != 0 && !is_wanted(network.app_id) {
+                found.push(format!("nobody wants network {}", network.name));
+            }
+        }
+        found
+    }
+
+    fn compare(
+        &self,
+        app: u32,
+        spec: &ServiceSpec,
+        container: &Container,
+        found: &mut Vec<String>,
+    ) {
+        let config = &container.told.config;
+        let mut differs = |what: &str| found.push(format!("{what} of {}", container.told.name));
+        if config.environment.get(LEVEL) != Some(&spec.level.to_string()) {
+            differs("level");
+        }
+        if !config.image.starts_with(&format!("sha256:{}-", spec.image)) {
+            differs("image");
+        }
+        let restart = if spec.is_one_shot { "no" } else { "always" };
+        if config.restart != restart {
+            differs("restart policy");
+        }
+        let volumes: Vec<&String> = config
+            .volumes
+            .iter()
+            .filter(|volume| volume.ends_with(":/data"))
+            .collect();
+        let wanted = spec.volume.iter().map(|name| format!("{app}_{name}:/data"));
+        if !volumes.into_iter().eq(wanted.collect::<Vec<_>>().iter()) {
+            differs("volumes");
+        }
+        let wanted: Vec<String> = match &spec.network {
+            NetworkChoice::Default => vec![format!("{app}_default")],
+            NetworkChoice::Named(names) => names.iter().map(|n| format!("{app}_{n}")).collect(),
+            NetworkChoice::Host | NetworkChoice::Of(_) => Vec::new(),
+        };
+        let prefix = format!("{app}_");
+        let networks = config
+            .networks
+            .keys()
+            .filter(|name| name.starts_with(&prefix));
+        if !networks.eq(wanted.iter()) {
+            differs("networks");
+        }
+        if let NetworkChoice::Of(owner) = &spec.network {
+            let mut all = self.engine.containers.values();
+            let owner = all.find(|c| c.told.app_id == app && c.told.service_name == *owner);
+            let mode = owner.map(|owner| format!("container:{}", owner.told.id));
+            if mode.as_ref() != Some(&config.network_mode) {
+                differs("network mode");
+            }
+        }
+    }
+
+    fn compare_state(
+        &self,
+        app: u32,
+        (spec, is_last): (&ServiceSpec, bool),
+        container: &Container,
+        found: &mut Vec<String>,
+    ) {
+        let name = &container.told.name;
+        let stopped = self
+            .judge
+            .stops
+            .is_stopped(app, &container.told.service_name);
+        let Some(stopped) = stopped else { return };
+        let is_up = container.is_up();
+        if !spec.running || stopped {
+            if is_up {
+                found.push(format!("{name} should not run"));
+            }
+            return;
+        }
+        let ended = container.state == ContainerState::Exited && container.told.ever_started;
+        let is_right = if spec.is_one_shot {
+            is_up || (ended && !container.was_stopped)
+        } else if is_last {
+            container.state == ContainerState::Running
+        } else {
+            is_up
+        };
+        if !is_right {
+            found.push(format!("{name} should run and is {:?}", container.state));
+        }
+    }
+
+    fn compare_ground(&self, id: u32, (app, view): (&AppSpec, &View), found: &mut Vec<String>) {
+        for (network, internal) in [("front", false), ("back", app.internal)] {
+            let name = format!("{id}_{network}");
+            let all = self.engine.networks.values().filter(|n| n.name == name);
+            let all: Vec<bool> = all.map(|network| network.spec.internal).collect();
+            if all != [internal] {
+                found.push(format!("network {name} is {all:?}"));
+            }
+        }
+        for (volume, label) in &app.volumes {
+            let name = format!("{id}_{volume}");
+            let present = self.engine.volumes.get(&name).map(|volume| &volume.told);
+            match present {
+                Some(Some(told)) => {
+                    let is_same = told.spec.labels.get("v") == Some(&label.to_string());
+                    if !is_same && view.discard.contains(volume) {
+                        found.push(format!("volume {name} should have been made anew"));
+                    }
+                }
+                Some(None) => found.push(format!("volume {name} is not ours")),
+                None => found.push(format!("volume {name} is missing")),
+            }
+        }
+    }
+}
