@@ -33,6 +33,17 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// Whether it is our agent and promises this (`log-cursor`, …).
+    #[must_use]
+    pub fn can(&self, capability: &str) -> bool {
+        match self {
+            Self::Ours(info) => info.capabilities.iter().any(|word| word == capability),
+            Self::Reference { .. } => false,
+        }
+    }
+}
+
 /// The agent of one device. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct Agent {
@@ -150,7 +161,7 @@ impl Agent {
         self.read("GET /v2/state/status", &answer)
     }
 
-    /// Log lines of our agent as they come, after the last `tail` of each service.
+    /// Log lines of our agent as they come, after the past ones that are asked for.
     pub async fn logs(&self, query: &LogQuery) -> Result<LogStream, AgentError> {
         Ok(LogStream::new(self.open(&query.path()).await?))
     }
@@ -160,20 +171,30 @@ impl Agent {
         Ok(LogStream::new(self.open("/v2/local/logs").await?))
     }
 
-    async fn ask(&self, path: &str) -> Result<Answer, AgentError> {
+    pub(super) async fn ask(&self, path: &str) -> Result<Answer, AgentError> {
         let answer = self.http.get(path, Limits::default()).await?;
         self.succeeded(&format!("GET {path}"), answer.status, &answer.body)?;
         Ok(answer)
     }
 
     async fn post(&self, path: &str, body: Vec<u8>) -> Result<Answer, AgentError> {
-        let request = request(Method::POST, path, full(body));
+        self.send_bytes(Method::POST, path, body).await
+    }
+
+    pub(super) async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer, AgentError> {
+        let operation = format!("{method} {path}");
+        let request = request(method, path, full(body));
         let limits = Limits {
             headers: STORE,
             ..Limits::default()
         };
         let answer = self.http.send(request, limits).await?;
-        self.succeeded(&format!("POST {path}"), answer.status, &answer.body)?;
+        self.succeeded(&operation, answer.status, &answer.body)?;
         Ok(answer)
     }
 
@@ -211,7 +232,11 @@ impl Agent {
         })
     }
 
-    fn read<T: DeserializeOwned>(&self, operation: &str, answer: &Answer) -> Result<T, AgentError> {
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        answer: &Answer,
+    ) -> Result<T, AgentError> {
         serde_json::from_slice(&answer.body).map_err(|source| AgentError::Unreadable {
             peer: self.http.peer(),
             operation: operation.to_owned(),
@@ -237,7 +262,7 @@ impl ReportStream {
 }
 
 fn request(method: Method, path: &str, body: Body) -> Request<Body> {
-    let json = method == Method::POST;
+    let json = method == Method::POST || method == Method::PUT;
     let mut request = Request::new(body);
     *request.method_mut() = method;
     // The paths are those of this file.

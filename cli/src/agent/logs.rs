@@ -2,48 +2,11 @@
 
 use agent_api::log::LogLine;
 
-use super::AgentError;
-use crate::transport::{LineStream, Stream, encode_query};
+use super::{AgentError, Position};
+use crate::transport::{LineStream, Stream};
 
 /// Bytes of one line of the stream. What is longer is cut, so that a service cannot fill this machine's memory.
 const LINE_LIMIT: usize = 1 << 20;
-
-/// Which lines of our agent's log are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LogQuery {
-    /// How many past lines come first.
-    pub tail: Option<u32>,
-    /// Only these services; all when empty, unless only the device's own lines are wanted.
-    pub services: Vec<String>,
-    /// Lines of the device itself: on their own, or beside those of the services that were named.
-    pub system: bool,
-    /// End after the past lines.
-    pub once: bool,
-}
-
-impl LogQuery {
-    /// Path and query of the request.
-    pub(super) fn path(&self) -> String {
-        let mut query = Vec::new();
-        query.extend(self.tail.map(|count| format!("tail={count}")));
-        let services = self.services.iter();
-        query.extend(services.map(|name| format!("service={}", encode_query(name))));
-        if self.system {
-            if self.services.is_empty() {
-                // No service has an empty name.
-                query.push("service=".to_owned());
-            }
-            query.push("system=true".to_owned());
-        }
-        if self.once {
-            query.push("follow=false".to_owned());
-        }
-        if query.is_empty() {
-            return "/os/v1/logs".to_owned();
-        }
-        format!("/os/v1/logs?{}", query.join("&"))
-    }
-}
 
 /// A line of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,19 +28,39 @@ pub enum LogItem {
 #[derive(Debug)]
 pub struct LogStream {
     lines: LineStream,
+    position: Position,
 }
 
 impl LogStream {
     pub(super) fn new(stream: Stream) -> Self {
         Self {
             lines: LineStream::new(stream, LINE_LIMIT),
+            position: Position::default(),
         }
+    }
+
+    /// The same stream as the continuation of one that was read up to a position.
+    #[must_use]
+    pub fn from(self, position: Position) -> Self {
+        Self { position, ..self }
+    }
+
+    /// How far the log was read.
+    #[must_use]
+    pub fn position(&self) -> &Position {
+        &self.position
     }
 
     /// The next line; `None` when the device ended the stream. May be dropped while it waits.
     pub async fn next(&mut self) -> Result<Option<LogItem>, AgentError> {
-        let line = self.lines.next().await?;
-        Ok(line.map(|line| parse(&line.bytes, line.dropped)))
+        let Some(line) = self.lines.next().await? else {
+            return Ok(None);
+        };
+        let item = parse(&line.bytes, line.dropped);
+        if let LogItem::Line(line) | LogItem::Cut { line, .. } = &item {
+            self.position.note(line);
+        }
+        Ok(Some(item))
     }
 }
 
@@ -118,36 +101,9 @@ mod tests {
             is_std_err: Some(false),
             timestamp: Some(5),
             service_id: Some(1),
+            ..LogLine::greeting()
         };
         serde_json::to_vec(&line).unwrap()
-    }
-
-    #[test]
-    fn the_device_is_told_which_lines_are_wanted() {
-        let query = |services: &[&str], system| LogQuery {
-            services: services.iter().map(|&name| name.to_owned()).collect(),
-            system,
-            ..LogQuery::default()
-        };
-        for (query, path) in [
-            (query(&[], false), "/os/v1/logs"),
-            (
-                query(&["a", "b&c"], false),
-                "/os/v1/logs?service=a&service=b%26c",
-            ),
-            (query(&["a"], true), "/os/v1/logs?service=a&system=true"),
-            (query(&[], true), "/os/v1/logs?service=&system=true"),
-            (
-                LogQuery {
-                    tail: Some(5),
-                    once: true,
-                    ..LogQuery::default()
-                },
-                "/os/v1/logs?tail=5&follow=false",
-            ),
-        ] {
-            assert_eq!(query.path(), path);
-        }
     }
 
     #[test]

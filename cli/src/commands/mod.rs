@@ -2,13 +2,24 @@
 //!
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
+mod act;
 pub mod completions;
+mod cursor_file;
+pub mod info;
+mod interrupts;
+pub mod local;
 pub mod logs;
+mod moment;
 pub mod new;
+pub mod ps;
+pub mod purge;
 pub mod push;
 mod reach;
+pub mod restart;
 pub mod scan;
 pub mod simulate;
+pub mod start;
+pub mod stop;
 
 use std::{io, process::ExitCode};
 
@@ -68,6 +79,13 @@ enum Verb {
     Scan(scan::Args),
     Push(Box<push::Args>),
     Logs(logs::Args),
+    Ps(ps::Args),
+    Restart(restart::Args),
+    Start(start::Args),
+    Stop(stop::Args),
+    Purge(purge::Args),
+    Info(info::Args),
+    Local(local::Args),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -140,7 +158,7 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
-        let watcher = tokio::spawn(interrupted(context.interrupt.clone()));
+        let watcher = tokio::spawn(interrupts::watch(context.interrupt.clone()));
         let result = dispatch(context, verb).await;
         watcher.abort();
         result
@@ -154,33 +172,16 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Push(args) => push::run(context, *args).await,
         Verb::Logs(args) => logs::run(context, args).await,
+        Verb::Ps(args) => ps::run(context, args).await,
+        Verb::Restart(args) => restart::run(context, args).await,
+        Verb::Start(args) => start::run(context, args).await,
+        Verb::Stop(args) => stop::run(context, args).await,
+        Verb::Purge(args) => purge::run(context, args).await,
+        Verb::Info(args) => info::run(context, args).await,
+        Verb::Local(args) => local::run(context, args).await,
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),
-    }
-}
-
-/// Cancels `token` at the first Ctrl-C or SIGTERM, and ends the process at the second: the person insists.
-#[expect(
-    clippy::exit,
-    clippy::disallowed_methods,
-    reason = "the second interrupt must not wait for clean-up"
-)]
-async fn interrupted(token: CancellationToken) {
-    let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    else {
-        return;
-    };
-    loop {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        if token.is_cancelled() {
-            std::process::exit(Kind::Interrupted.exit_code().into());
-        }
-        token.cancel();
     }
 }

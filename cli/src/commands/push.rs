@@ -6,13 +6,13 @@ use clap::{ArgAction, ValueHint};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
-    agent::{AgentError, LogQuery},
+    agent::{AgentError, LogQuery, Position},
     commands::{
         Context, logs,
         reach::{Reached, reach},
     },
     deploy::{
-        self, DeployError, Deployment, Event, Events, Follow, OpenError, Options, Outcome,
+        self, Allowed, DeployError, Deployment, Event, Events, Follow, OpenError, Options, Outcome,
         PushLock, SecretStore,
     },
     engine::EngineError,
@@ -24,7 +24,9 @@ use crate::{
         registry::{self, RegistryRequest, RegistrySecrets},
     },
     ui::render::{
-        logs::{Filter, LogView},
+        self,
+        log_filter::Filter,
+        logs::LogView,
         push::{PushView, hints},
     },
 };
@@ -77,6 +79,15 @@ pub struct Args {
     /// Do not look for a compose file in the parent folder
     #[arg(long)]
     noparent_check: bool,
+    /// Say what would be built, sent, recreated and lost, and change nothing
+    #[arg(long, conflicts_with = "detached")]
+    dry_run: bool,
+    /// Override the update locks that services hold
+    #[arg(long)]
+    force: bool,
+    /// Let the data of this volume go if its configuration has changed; may be given more than once
+    #[arg(long = "discard-volume", value_name = "NAME")]
+    discard_volumes: Vec<String>,
     /// Follow the logs of this service only; may be given more than once
     #[arg(long = "service", value_name = "NAME")]
     services: Vec<String>,
@@ -131,8 +142,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let filter = Filter {
         services: args.services.iter().cloned().collect::<BTreeSet<_>>(),
         system: args.system,
+        ..Filter::default()
     };
     let log_view = || LogView::new(&context.console, filter.clone(), &names);
+    if args.dry_run {
+        return dry_run(context, &args, &sources, &reached).await;
+    }
     let lock = PushLock::take(&context.environment.paths.locks(), &reached.key())?;
     let mut view = PushView::new(
         &context.console,
@@ -156,12 +171,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             ..LogQuery::default()
         },
         open: outcome.logs,
+        position: Position::default(),
     };
     context.console.say(&format!(
         "following the logs of {}; Ctrl-C ends that, the services keep running",
         reached.device.name
     ));
-    logs::show(context, &reached, follow, log_view()).await?;
+    logs::show(context, &reached, follow, (&mut log_view(), None)).await?;
     context
         .console
         .say("no longer following the logs; the services keep running");
@@ -182,6 +198,7 @@ async fn deploy_to(
         no_cache: args.nocache,
         pull: args.pull,
         multi_dockerignore: args.multi_dockerignore,
+        dry_run: args.dry_run,
         registry: &sources.registry,
         metadata: &sources.metadata,
         builds: &paths.builds(),
@@ -189,6 +206,7 @@ async fn deploy_to(
     };
     let engine = reached.engine();
     let secrets = SecretStore::new(&paths.secrets(), &key, &engine);
+    let allowed = allowed(args);
     let work = async {
         // Moved in, so that the view ends with the work.
         let events = events;
@@ -201,6 +219,7 @@ async fn deploy_to(
             engine: &engine,
             secrets: &secrets,
             events: &events,
+            allowed: &allowed,
         };
         deploy::run(&deployment, &options).await
     };
@@ -228,6 +247,60 @@ async fn deploy_to(
             })
         }
     }
+}
+
+fn allowed(args: &Args) -> Allowed {
+    Allowed {
+        force: args.force,
+        discard_volumes: args.discard_volumes.clone(),
+    }
+}
+
+/// Says what a push would do.
+async fn dry_run(
+    context: &Context,
+    args: &Args,
+    sources: &Sources,
+    reached: &Reached,
+) -> Result<(), Failure> {
+    let paths = &context.environment.paths;
+    let (events, mut told) = Events::channel();
+    let key = reached.key();
+    let engine = reached.engine();
+    let secrets = SecretStore::new(&paths.secrets(), &key, &engine);
+    let allowed = allowed(args);
+    let options = Options {
+        no_cache: args.nocache,
+        pull: args.pull,
+        multi_dockerignore: args.multi_dockerignore,
+        dry_run: true,
+        registry: &sources.registry,
+        metadata: &sources.metadata,
+        builds: &paths.builds(),
+        contexts: &paths.contexts(),
+    };
+    let deployment = Deployment {
+        project: &sources.project,
+        device: &reached.device.name,
+        key: &key,
+        agent: &reached.agent,
+        kind: &reached.kind,
+        engine: &engine,
+        secrets: &secrets,
+        events: &events,
+        allowed: &allowed,
+    };
+    let found = tokio::select! {
+        found = deploy::dry_run(&deployment, &options) => found?,
+        () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
+    };
+    while let Ok(event) = told.try_recv() {
+        if let Event::Warning(warning) = event {
+            render::dry_run::warning(&context.console, &warning);
+        }
+    }
+    render::dry_run::show(&context.console, &reached.device.name, &found)?;
+    Ok(())
 }
 
 async fn draw(view: &mut PushView<'_>, mut told: UnboundedReceiver<Event>) -> io::Result<()> {
@@ -324,7 +397,6 @@ impl From<DeployError> for Failure {
             other => other,
         };
         let kind = match &error {
-            DeployError::Agent(_) => Kind::Deploy,
             DeployError::Engine(_)
             | DeployError::NoEngine { .. }
             | DeployError::SecretStore(OpenError::Engine(_)) => Kind::Device,
@@ -344,9 +416,11 @@ impl From<DeployError> for Failure {
             DeployError::Busy { .. }
             | DeployError::Lock { .. }
             | DeployError::SecretStore(OpenError::State(_)) => Kind::Other,
-            DeployError::Services { .. } | DeployError::Stuck { .. } | DeployError::Overtaken => {
-                Kind::Deploy
-            }
+            DeployError::Agent(_)
+            | DeployError::NoRoom { .. }
+            | DeployError::Services { .. }
+            | DeployError::Stuck { .. }
+            | DeployError::Overtaken => Kind::Deploy,
         };
         let failure = Self::from_error(kind, &error);
         hints(&error).into_iter().fold(failure, Self::hint)

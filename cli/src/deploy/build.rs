@@ -1,6 +1,6 @@
 //! Building and pulling the images of all services side by side.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use futures_util::{StreamExt, stream};
 
@@ -10,7 +10,7 @@ use super::{
     record::{BuiltImage, Record},
 };
 use crate::{
-    engine::{BuildEvent, BuildRequest, EngineError, ImageRef, Progress},
+    engine::{BuildEvent, BuildRequest, EngineError, ImageRef, Progress, made},
     project::{BuildSpec, context::BuildContext, metadata::SecretFiles},
 };
 
@@ -71,7 +71,7 @@ async fn images(
         match result {
             Ok(done) => {
                 if let Some(built) = done.record {
-                    record.images.insert(name.clone(), built);
+                    record.put(name.clone(), built);
                     deployment.save(record, options);
                 }
                 let image = done.image;
@@ -210,12 +210,15 @@ async fn build(
         context.base_images.clone(),
         context.bytes,
     );
-    let mut lines = VecDeque::new();
+    let (mut lines, mut layers) = (VecDeque::new(), BTreeSet::new());
     let result = engine
         .build(
             &request,
             move |out| Ok(context.write_tar(out)?),
             |progress| {
+                if let Progress::Said(BuildEvent::Note(line)) = &progress {
+                    layers.extend(made(line).map(str::to_owned));
+                }
                 if let Some(step) = step_of(progress, total, &mut lines) {
                     deployment.events.step(&service.name, step);
                 }
@@ -237,6 +240,7 @@ async fn build(
             digest,
             image,
             bases,
+            layers,
         }),
     })
 }

@@ -27,6 +27,23 @@ pub enum DeployError {
         #[source]
         source: EngineError,
     },
+    /// The device's disk is too full for the build.
+    #[error(
+        "{device} has no room for this build: {} are free on its engine's disk, at least {} are needed{}",
+        bytes(*.free), bytes(*.needed), freed(*.images, *.cache)
+    )]
+    NoRoom {
+        /// The device.
+        device: String,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are needed at least.
+        needed: u64,
+        /// Bytes that images without a container hold.
+        images: u64,
+        /// Bytes that the cache of builds holds.
+        cache: u64,
+    },
     /// Contexts cannot be sent.
     #[error("{}", contexts(.0))]
     Contexts(Vec<(String, ContextError)>),
@@ -114,6 +131,22 @@ pub struct ServiceFailure {
     pub reason: String,
     /// The last lines of its log.
     pub lines: Vec<String>,
+}
+
+fn freed(images: u64, cache: u64) -> String {
+    if images == 0 && cache == 0 {
+        return String::new();
+    }
+    format!(
+        "; unused images hold {}, the cache of builds {}",
+        bytes(images),
+        bytes(cache)
+    )
+}
+
+/// In MiB, as engines count.
+fn bytes(count: u64) -> String {
+    format!("{} MiB", count >> 20)
 }
 
 fn contexts(failed: &[(String, ContextError)]) -> String {

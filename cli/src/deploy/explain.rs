@@ -1,7 +1,17 @@
 //! What an engine's or an agent's words mean and what a person can do about it. Pure.
 
-/// Parts of messages, and what to do. The first that fits is told.
-const MEANINGS: [(&[&str], &str); 10] = [
+use agent_api::os::ENGINE_AWAY;
+
+/// Parts of messages in small letters, and what to do. The first that fits is told.
+const MEANINGS: [(&[&str], &str); 12] = [
+    (
+        &[ENGINE_AWAY],
+        "look on the device why its engine does not come back: `systemctl status balena docker`",
+    ),
+    (
+        &["holds its update lock", "lockfile exists"],
+        "a service asks not to be disturbed: wait until it lets go of its lock, or override it with --force",
+    ),
     (
         &["no space left on device"],
         "the device's disk is full: remove images and volumes that it no longer needs",
@@ -40,12 +50,12 @@ const MEANINGS: [(&[&str], &str); 10] = [
         "the image does not exist or needs credentials: see --registry-secrets",
     ),
     (
-        &["manifest unknown", "manifest for", "not found: manifest"],
-        "the image has no such tag",
-    ),
-    (
         &["no matching manifest for"],
         "the image is not made for the device's processor architecture",
+    ),
+    (
+        &["manifest unknown", "manifest for", "not found: manifest"],
+        "the image has no such tag",
     ),
     (
         &["port is already allocated", "address already in use"],
@@ -77,6 +87,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn parts_are_in_small_letters_and_shadow_no_other() {
+        let parts: Vec<&str> = MEANINGS
+            .iter()
+            .flat_map(|(parts, _)| *parts)
+            .copied()
+            .collect();
+        for (index, part) in parts.iter().enumerate() {
+            assert_eq!(*part, part.to_lowercase());
+            let shadow = parts[..index]
+                .iter()
+                .find(|earlier| part.contains(**earlier));
+            assert_eq!(shadow, None, "{part}");
+        }
+    }
+
+    #[test]
     fn known_messages_are_explained() {
         for (message, word) in [
             (
@@ -99,6 +125,18 @@ mod tests {
             (
                 "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated",
                 "port",
+            ),
+            (
+                "the engine is away: /run/balena.sock: the engine cannot be used: Connection refused (os error 111)",
+                "engine does not come back",
+            ),
+            (
+                "take-locks 1 failed: Lockfile exists for { appId: 1, service: web }",
+                "--force",
+            ),
+            (
+                "no matching manifest for linux/arm64 in the manifest list entries",
+                "architecture",
             ),
             (
                 "standard_init_linux.go:228: exec user process caused: exec format error",

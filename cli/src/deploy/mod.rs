@@ -4,6 +4,7 @@
 //! [`Outcome`] or one [`DeployError`]. Decisions are in [`plan`] and [`changes`], which are pure. Nothing here prints or
 //! reads the environment. Dropping a future of this module closes its connections, on which engines stop what they build.
 
+mod act;
 mod build;
 mod changes;
 mod error;
@@ -14,12 +15,17 @@ mod lock;
 mod logs;
 mod plan;
 mod prepare;
+mod preview;
 mod record;
+mod repeated;
+mod room;
 mod run;
 mod secrets;
 mod settle;
 mod target;
+mod tidy;
 
+pub use act::act;
 pub use changes::{Change, Port, ServiceOutcome};
 pub use error::{BuildFailure, DeployError, ServiceFailure};
 pub use event::{Action, Event, Events, Step};
@@ -27,5 +33,6 @@ pub use explain::explain;
 pub use follow::{Follow, LogEvent, channel as log_channel, follow};
 pub use lock::PushLock;
 pub use plan::{Facts, ImageSource, Plan, ServicePlan, image_name, plan, target_body};
-pub use run::{Deployment, Options, Outcome, run};
+pub use preview::{DryRun, Image, ImageStep, dry_run};
+pub use run::{Allowed, Deployment, Options, Outcome, run};
 pub use secrets::{OpenError, SecretStore};

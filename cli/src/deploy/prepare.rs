@@ -261,7 +261,7 @@ async fn registry_image(
     Ok(match present {
         None => Job::Pull(image.clone()),
         Some(id) => {
-            if named.as_ref() != Some(&id) {
+            if named.as_ref() != Some(&id) && !options.dry_run {
                 engine.tag(&id, &service.image).await?;
             }
             Job::Keep { image: id }

@@ -3,7 +3,7 @@
 //! A record never stands alone: an image counts as unchanged only if the device still has it under its name.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::Write,
     path::{Path, PathBuf},
 };
@@ -25,6 +25,9 @@ pub(super) struct Record {
     /// What was deployed last, once it had come up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deployed: Option<Deployed>,
+    /// Short ids of what builds have made and newer ones have not, until it is gone from the device.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) replaced: BTreeSet<String>,
 }
 
 /// An image and what it was built from.
@@ -36,6 +39,9 @@ pub(super) struct BuiltImage {
     pub(super) image: String,
     /// Engine ids of the images it was built on, by their names in the Dockerfile.
     pub(super) bases: BTreeMap<String, Option<String>>,
+    /// Short ids of the images that its steps have made or found, those of other stages included.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) layers: BTreeSet<String>,
 }
 
 /// A deployment that came up.
@@ -55,6 +61,7 @@ impl Default for Record {
             version: VERSION,
             images: BTreeMap::new(),
             deployed: None,
+            replaced: BTreeSet::new(),
         }
     }
 }
@@ -73,6 +80,24 @@ impl Record {
             .unwrap_or_default()
     }
 
+    /// Takes an image that was built in the place of the one before it.
+    pub(super) fn put(&mut self, name: String, built: BuiltImage) {
+        if let Some(before) = self.images.insert(name, built) {
+            self.replaced.extend(before.layers);
+        }
+    }
+
+    /// Whether an image, by its whole id, is a layer of what was built last.
+    pub(super) fn has_layer(&self, id: &str) -> bool {
+        let mut images = self.images.values();
+        images.any(|image| holds(&image.layers, id))
+    }
+
+    /// Whether an image, by its whole id, is a layer of what was built before.
+    pub(super) fn had_layer(&self, id: &str) -> bool {
+        holds(&self.replaced, id)
+    }
+
     /// Replaces the record of a device as a whole.
     pub(super) fn save(&self, path: &Path) -> std::io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -87,6 +112,11 @@ impl Record {
         drop(file);
         fs_err::rename(&temporary, path)
     }
+}
+
+fn holds(short: &BTreeSet<String>, id: &str) -> bool {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    short.iter().any(|short| id.starts_with(short.as_str()))
 }
 
 /// The file for a device. `key` is its uuid, or its name or address, which others may have chosen.
@@ -126,6 +156,7 @@ mod tests {
                 digest: "d".to_owned(),
                 image: "sha256:1".to_owned(),
                 bases: BTreeMap::from([("busybox".to_owned(), None)]),
+                layers: BTreeSet::from(["0123456789ab".to_owned()]),
             },
         );
         record.save(&path).unwrap();

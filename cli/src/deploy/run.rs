@@ -9,8 +9,9 @@ use super::{
     logs::LogTap,
     plan, prepare,
     record::{Deployed, Record, path_of},
+    room,
     secrets::SecretStore,
-    target, target_body,
+    target, target_body, tidy,
 };
 use crate::{
     agent::{Agent, Kind, LogStream},
@@ -37,10 +38,25 @@ pub struct Deployment<'a> {
     pub secrets: &'a SecretStore,
     /// Where events go.
     pub events: &'a Events,
+    /// What is allowed beside the target itself.
+    pub allowed: &'a Allowed,
+}
+
+/// What a person allows, because it disturbs or loses something.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Update locks of services are overridden.
+    pub force: bool,
+    /// Volumes that may lose their data where their configuration has changed.
+    pub discard_volumes: Vec<String>,
 }
 
 /// How it is deployed.
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, and none excludes another"
+)]
 pub struct Options<'a> {
     /// Build without the engine's cache.
     pub no_cache: bool,
@@ -48,6 +64,8 @@ pub struct Options<'a> {
     pub pull: bool,
     /// Every service's folder obeys its own `.dockerignore`.
     pub multi_dockerignore: bool,
+    /// Only find out what would be done: the device stays as it is.
+    pub dry_run: bool,
     /// Credentials for registries.
     pub registry: &'a RegistrySecrets,
     /// The project's build variables and build secrets.
@@ -128,6 +146,7 @@ pub async fn run(
     let jobs = prepare::decide(deployment, options, &record, plan.services.clone())
         .await
         .map_err(|error| no_engine(deployment, error))?;
+    room::check(deployment, &jobs).await?;
     let ready = build::all(deployment, options, &mut record, jobs).await?;
 
     let body = target_body(None, &plan);
@@ -153,6 +172,9 @@ pub async fn run(
         deployed.generation = generation;
         record.deployed = Some(deployed);
         deployment.save(&record, options);
+    }
+    if fresh {
+        tidy::images(deployment, options, &mut record).await;
     }
     let (services, removed) = compare(&names, &settled.before, &settled.after);
     Ok(Outcome {
@@ -203,13 +225,16 @@ async fn already_there(
     let (Kind::Ours(_), Some(before)) = (deployment.kind, &record.deployed) else {
         return Ok(None);
     };
-    if before.target != deployed.target || before.images != deployed.images {
+    let same = before.target == deployed.target && before.images == deployed.images;
+    if !same || *deployment.allowed != Allowed::default() {
         return Ok(None);
     }
     let report = deployment.agent.report().await?;
     let states = of_report(&report);
     let healthy = report.state == agent_api::os::ApplyState::Applied
         && report.generation == before.generation
+        // One that was stopped on request waits to be started.
+        && report.services.iter().all(|service| service.waiting.is_none())
         && states.iter().all(|state| state.error.is_none())
         && names.iter().all(|name| {
             states
@@ -232,7 +257,7 @@ async fn already_there(
 }
 
 /// An engine that cannot be reached although the agent answers is a matter of its own: the device is not in development mode.
-fn no_engine(deployment: &Deployment<'_>, error: DeployError) -> DeployError {
+pub(super) fn no_engine(deployment: &Deployment<'_>, error: DeployError) -> DeployError {
     match error {
         DeployError::Engine(source @ EngineError::Transport(_)) if matches!(&source, EngineError::Transport(transport) if transport.is_connect()) => {
             DeployError::NoEngine {

@@ -83,6 +83,14 @@ impl Settling {
         if !errors.is_empty() || report.state != ApplyState::Applying {
             self.faults.clone_from(&report.faults);
         }
+        // What holds it up comes first: a lock, a requirement that is not met, a full disk.
+        if report.state == ApplyState::Failing
+            && errors.is_empty()
+            && let Some(reason) = &report.waiting
+            && !self.faults.contains(reason)
+        {
+            self.faults.insert(0, reason.clone());
+        }
         if !errors.is_empty() {
             self.failures = errors;
         }
@@ -137,6 +145,7 @@ mod tests {
         Report {
             generation,
             state,
+            asked: 0,
             waiting: None,
             services: services
                 .iter()
@@ -152,6 +161,8 @@ mod tests {
                     ports: Vec::new(),
                     because: None,
                     error: error.map(str::to_owned),
+                    waiting: None,
+                    locked: false,
                 })
                 .collect(),
             images: Vec::new(),

@@ -9,10 +9,11 @@ use super::{
     DeployError, Deployment, Event, Plan, ServiceFailure, Step,
     changes::{ServiceState, of_report, of_status, published},
     logs::LogTap,
+    run::Allowed,
     settle::{Settling, Verdict},
     target_body,
 };
-use crate::agent::{AgentError, ReportStream};
+use crate::agent::{Agent, AgentError, ReportStream};
 
 /// How long a device may work without anything changing.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -20,8 +21,11 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// How long a device that reports a failure may still get over it by itself: a port that is about to become free, …
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long a device, or its engine, may be away in the middle of a deployment.
+/// How long a device may be away in the middle of a deployment.
 const AWAY: Duration = Duration::from_secs(30);
+
+/// How long its engine may: on a small board a restart takes a minute and more.
+const ENGINE_AWAY: Duration = Duration::from_mins(2);
 
 /// Between two questions to a reference device, which tells nothing by itself.
 const FIRST_POLL: Duration = Duration::from_millis(100);
@@ -50,7 +54,8 @@ pub(super) async fn ours(
         None => Vec::new(),
     };
     deployment.events.send(Event::Sending);
-    let generation = agent.put_target(target_body(None, plan)).await?.generation;
+    let body = allowing(target_body(None, plan), deployment.allowed);
+    let generation = agent.put_target(body).await?.generation;
     deployment.events.send(Event::Applying);
     let mut settling = Settling::new(generation, before.clone());
     let mut failing: Option<Instant> = None;
@@ -88,7 +93,7 @@ pub(super) async fn ours(
         match verdict {
             Verdict::Working => away = None,
             Verdict::EngineAway => {
-                away.get_or_insert(Instant::now() + AWAY);
+                away.get_or_insert(Instant::now() + ENGINE_AWAY);
             }
             Verdict::Failing => {
                 failing.get_or_insert(Instant::now() + GRACE);
@@ -104,6 +109,24 @@ pub(super) async fn ours(
             }
         }
     }
+}
+
+/// The body of a target with what is allowed beside it, as our agent understands it.
+pub(super) fn allowing(body: Vec<u8>, allowed: &Allowed) -> Vec<u8> {
+    if *allowed == Allowed::default() {
+        return body;
+    }
+    let Ok(mut value) = serde_json::from_slice::<Value>(&body) else {
+        return body;
+    };
+    if let Some(map) = value.as_object_mut() {
+        map.insert("force".to_owned(), allowed.force.into());
+        if !allowed.discard_volumes.is_empty() {
+            let discard = allowed.discard_volumes.clone();
+            map.insert("discardVolumes".to_owned(), discard.into());
+        }
+    }
+    value.to_string().into_bytes()
 }
 
 async fn failed(deployment: &Deployment<'_>, tap: &mut LogTap, settling: &Settling) -> DeployError {
@@ -125,21 +148,34 @@ async fn reconnect(
     deployment: &Deployment<'_>,
     error: Option<AgentError>,
 ) -> Result<ReportStream, DeployError> {
-    let until = Instant::now() + AWAY;
-    let mut delay = Duration::from_millis(250);
-    let reason = error.map_or_else(
+    let reason = error.as_ref().map_or_else(
         || "it closed the connection".to_owned(),
-        |error| super::error::chain(&error),
+        |error| super::error::chain(error),
     );
     deployment.events.send(Event::Reconnecting(reason));
+    again(deployment.agent, error).await
+}
+
+/// The reports of an agent that went away for a moment.
+///
+/// # Errors
+/// What was wrong last, when it does not come back.
+pub(super) async fn again(
+    agent: &Agent,
+    mut error: Option<AgentError>,
+) -> Result<ReportStream, DeployError> {
+    let until = Instant::now() + AWAY;
+    let mut delay = Duration::from_millis(250);
     loop {
+        if let Some(error) = error.take_if(|_| Instant::now() >= until) {
+            return Err(error.into());
+        }
         // Nothing announces that a device is back.
         sleep(delay).await;
         delay = (delay * 2).min(Duration::from_secs(4));
-        match deployment.agent.reports().await {
+        match agent.reports().await {
             Ok(reports) => return Ok(reports),
-            Err(error) if Instant::now() >= until => return Err(error.into()),
-            Err(_) => {}
+            Err(failed) => error = Some(failed),
         }
     }
 }
@@ -154,9 +190,13 @@ pub(super) async fn reference(
     let before = of_status(&agent.status().await?);
     deployment.events.send(Event::Sending);
     let present = agent.reference_target().await?;
-    agent
-        .put_reference_target(target_body(Some(&present), plan))
-        .await?;
+    // It knows of locks that are overridden, and never loses a volume for a target.
+    let allowed = Allowed {
+        force: deployment.allowed.force,
+        ..Allowed::default()
+    };
+    let body = allowing(target_body(Some(&present), plan), &allowed);
+    agent.put_reference_target(body).await?;
     deployment.events.send(Event::Applying);
 
     let mut last = before.clone();

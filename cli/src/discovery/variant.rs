@@ -6,12 +6,13 @@ use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{Address, Device};
 
-/// Longer than this a device of the local network does not take to accept a connection.
-const CONNECT: Duration = Duration::from_millis(500);
+/// Longer than this a device of the local network does not take to accept a connection, however busy it is. One that has
+/// the port closed says so at once.
+const CONNECT: Duration = Duration::from_secs(2);
 /// Addresses of a device that are tried.
 const MOST_ADDRESSES: usize = 4;
 
-/// `development` when the engine's port is open at one of the device's addresses, else `production`. Takes half a second at most.
+/// `development` when the engine's port is open at one of the device's addresses, else `production`. Takes two seconds at most.
 pub async fn variant(device: &Device) -> &'static str {
     let mut probes = JoinSet::new();
     let tried: Vec<Address> = device

@@ -11,6 +11,8 @@ use serde_json::json;
 use super::{BuildEvent, Engine, EngineError, Output, client::words, upload, vigil};
 use crate::transport::{Answer, Limits, LineStream, encode_query};
 
+/// Label of images that were built by a push.
+pub(super) const PUSHED: &str = "io.resin.local.image";
 /// Bytes of one message of a build.
 const MESSAGE_LIMIT: usize = 4 << 20;
 
@@ -50,7 +52,7 @@ impl BuildRequest {
     #[must_use]
     pub fn path(&self) -> String {
         let mut labels = serde_json::Map::new();
-        labels.insert("io.resin.local.image".to_owned(), json!("1"));
+        labels.insert(PUSHED.to_owned(), json!("1"));
         labels.insert("io.resin.local.service".to_owned(), json!(self.service));
         for (name, value) in &self.labels {
             labels.insert(name.clone(), json!(value));

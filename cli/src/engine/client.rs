@@ -1,10 +1,17 @@
 //! Short requests to an engine.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
+use serde_json::json;
 
-use super::{EngineError, ImageRef};
+use super::{EngineError, ImageRef, build::PUSHED};
 use crate::transport::{Answer, Body, Endpoint, Http, Limits, empty, encode_path, encode_query};
+
+/// How long an engine may take to remove an image: a slow card removes a layer's files one by one.
+const REMOVAL: Duration = Duration::from_mins(2);
 
 /// The container engine of one device. Clones share connections.
 #[derive(Debug, Clone)]
@@ -16,6 +23,23 @@ pub struct Engine {
 struct Image {
     #[serde(rename = "Id")]
     id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// An image that has no name and that no other is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dangling {
+    /// Its id, `sha256:…`.
+    pub id: String,
+    /// Whether its label says that a push has built it.
+    pub is_pushed: bool,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +85,36 @@ impl Engine {
         let request = self.request(Method::POST, &path, empty())?;
         let answer = self.http.send(request, Limits::default()).await?;
         self.succeeded("POST /images/…/tag", &answer)
+    }
+
+    /// The images that have no name and that no other is made from.
+    pub async fn dangling_images(&self) -> Result<Vec<Dangling>, EngineError> {
+        let filters = encode_query(&json!({"dangling": ["true"]}).to_string());
+        let path = format!("/images/json?filters={filters}");
+        let answer = self.http.get(&path, Limits::default()).await?;
+        self.succeeded("GET /images/json", &answer)?;
+        let images: Vec<Listed> = self.read("GET /images/json", &answer.body)?;
+        let dangling = images.into_iter().map(|image| Dangling {
+            id: image.id,
+            is_pushed: image.labels.is_some_and(|all| all.contains_key(PUSHED)),
+        });
+        Ok(dangling.collect())
+    }
+
+    /// Removes an image with those it is made from, as far as they have no name and nothing else is made from them. One that
+    /// is needed stays, and one that is gone is no error.
+    pub async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
+        let path = format!("/images/{}", encode_path(id));
+        let request = self.request(Method::DELETE, &path, empty())?;
+        let limits = Limits {
+            headers: REMOVAL,
+            ..Limits::default()
+        };
+        let answer = self.http.send(request, limits).await?;
+        match answer.status {
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(()),
+            _ => self.succeeded("DELETE /images/…", &answer),
+        }
     }
 
     pub(super) fn request(

@@ -20,9 +20,9 @@ mod upload;
 mod vigil;
 
 pub use build::{BuildRequest, Progress};
-pub use client::Engine;
+pub use client::{Dangling, Engine};
 pub use error::EngineError;
 pub use image::ImageRef;
 pub use make::Make;
-pub use output::{BuildEvent, Output};
+pub use output::{BuildEvent, Output, made};
 pub use pull::PullEvent;

@@ -161,6 +161,12 @@ fn step(line: &str) -> Option<(u32, u32, &str)> {
     Some((number.parse().ok()?, of.parse().ok()?, text))
 }
 
+/// The short id of the image that a step has made, or found in the cache: ` ---> 0123456789ab`.
+#[must_use]
+pub fn made(note: &str) -> Option<&str> {
+    note.strip_prefix(" ---> ").filter(|id| is_short_id(id))
+}
+
 fn is_bookkeeping(line: &str) -> bool {
     line == " --->"
         || [

@@ -4,6 +4,7 @@
 //! with its line. The steps: read and put variables in place → `extends` → merge → leave out by profile → read each service →
 //! check them together. Beside the given texts only files that those name are read.
 
+mod binds;
 mod build;
 mod checks;
 mod contract;

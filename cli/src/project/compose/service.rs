@@ -76,6 +76,7 @@ pub(super) fn read(report: &mut Report, scope: &Scope<'_>, entry: &Entry) -> Opt
     for entry in entries {
         key(report, &path, entry, &mut service);
     }
+    processor_limits(report, &path, entries, &service.spec.composition);
     if let Some(new) = entries.iter().find(|entry| is_new(entry)) {
         let name = &entry.key;
         let message = format!(
@@ -99,6 +100,26 @@ pub(super) fn read(report: &mut Report, scope: &Scope<'_>, entry: &Entry) -> Opt
     };
     service.spec.contract = contract::contract(report, &entry.key, context.as_deref(), requires);
     Some(service)
+}
+
+/// Both ways to say how much of a processor a service gets: engines take one of them.
+fn processor_limits(
+    report: &mut Report,
+    path: &str,
+    entries: &[Entry],
+    composition: &Map<String, Json>,
+) {
+    let limits = |key: &str| {
+        let limit = composition.get(key).and_then(Json::as_f64);
+        limit.is_some_and(|limit| limit > 0.0)
+    };
+    let quota = entries.iter().find(|entry| entry.key == "cpu_quota");
+    if let Some(quota) = quota.filter(|_| limits("cpus") && limits("cpu_quota")) {
+        let message = format!(
+            "{path}.cpu_quota cannot stand beside `cpus`: both limit the processor; keep one of them"
+        );
+        report.error(quota.at, message);
+    }
 }
 
 /// One key of a service.

@@ -39,6 +39,17 @@ fn names_that_begin_like_extensions_are_services() {
 }
 
 #[test]
+fn two_limits_of_the_processor_are_refused_where_the_second_stands() {
+    let both = "services:\n  a:\n    image: x\n    cpus: 0.5\n    cpu_quota: 50000\n";
+    let Problems(found) = read_text_of(both, None).unwrap_err();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].line, 5, "{found:?}");
+    assert!(found[0].message.contains("cpu_quota cannot stand beside"));
+    let one = both.replace("50000", "0");
+    assert!(read_text_of(&one, None).is_ok(), "without a limit");
+}
+
+#[test]
 fn a_long_chain_of_services_needs_no_deep_stack() {
     let service = |n: usize| format!("  s{n}: {{image: x, depends_on: [s{}]}}\n", n + 1);
     let chain: Vec<String> = (0..5000).map(service).collect();

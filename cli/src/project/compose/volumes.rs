@@ -1,59 +1,19 @@
 //! `volumes` and `tmpfs` of a service → what a device can mount.
 //!
-//! In: the lists as written. Out: named, anonymous and memory mounts in short form; labels in place of the few paths of
-//! the device that a service may see. Any other path of the device or the workstation is a mistake.
+//! In: the lists as written. Out: named, anonymous and memory mounts in short form; what becomes of paths of the device is
+//! said in `binds`.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{merge, report::Report, spelling, typed};
+use super::{
+    binds::{self, Bind},
+    merge,
+    report::Report,
+    spelling, typed,
+};
 use crate::project::yaml::{Node, Place, Value};
-
-/// The engine is at several places in the container, and `DOCKER_HOST` names it.
-const SOCKET: &str = "io.balena.features.balena-socket";
-
-/// Paths of the device that stand for a feature: path, label, where the device mounts it in the container.
-const FEATURES: &[(&str, &str, &str)] = &[
-    ("/var/run/docker.sock", SOCKET, "/var/run/balena.sock"),
-    ("/run/docker.sock", SOCKET, "/var/run/balena.sock"),
-    (
-        "/var/run/balena-engine.sock",
-        SOCKET,
-        "/var/run/balena.sock",
-    ),
-    ("/run/balena-engine.sock", SOCKET, "/var/run/balena.sock"),
-    ("/var/run/balena.sock", SOCKET, "/var/run/balena.sock"),
-    ("/run/balena.sock", SOCKET, "/var/run/balena.sock"),
-    ("/run/dbus", "io.balena.features.dbus", "/host/run/dbus"),
-    ("/sys", "io.balena.features.sysfs", "/sys"),
-    ("/proc", "io.balena.features.procfs", "/proc"),
-    (
-        "/lib/modules",
-        "io.balena.features.kernel-modules",
-        "/lib/modules",
-    ),
-    (
-        "/lib/firmware",
-        "io.balena.features.firmware",
-        "/lib/firmware",
-    ),
-    (
-        "/var/log/journal",
-        "io.balena.features.journal-logs",
-        "/var/log/journal",
-    ),
-    (
-        "/run/log/journal",
-        "io.balena.features.journal-logs",
-        "/run/log/journal",
-    ),
-    (
-        "/etc/machine-id",
-        "io.balena.features.journal-logs",
-        "/etc/machine-id",
-    ),
-];
 
 /// What a service's mounts say.
 #[derive(Debug, Default)]
@@ -112,7 +72,8 @@ fn short(report: &mut Report, path: &str, text: &str, at: Place, mounts: &mut Mo
         }
     };
     if let Some(source) = source.filter(|source| is_path(source)) {
-        bind(report, path, source, target, at, mounts);
+        let bind = Bind { source, target, at };
+        binds::short(report, path, bind, mode, mounts);
         return;
     }
     let Some(mode) = mode_of(report, path, mode, at) else {
@@ -185,44 +146,6 @@ fn volume(report: &mut Report, path: &str, volume: &Volume<'_>, at: Place, mount
     }
 }
 
-fn bind(
-    report: &mut Report,
-    path: &str,
-    source: &str,
-    target: &str,
-    at: Place,
-    mounts: &mut Mounts,
-) {
-    let plain = source.trim_end_matches('/');
-    let Some((_, label, mounted)) = FEATURES.iter().find(|(known, ..)| *known == plain) else {
-        let hint = if source.starts_with('/') {
-            "a device shares only /run/dbus, /sys, /proc, /lib/modules, /lib/firmware, its journal and the engine's \
-             socket; use a named volume for data that shall stay"
-        } else {
-            "copy the files into the image with COPY, or use a named volume for data that shall stay"
-        };
-        report.error_with(
-            at,
-            format!("{path}: {source} cannot be mounted from the device"),
-            hint,
-        );
-        return;
-    };
-    let target = target.trim_end_matches('/');
-    let at_known_place = target == *mounted || (*label == SOCKET);
-    if !at_known_place {
-        report.warn(
-            at,
-            format!(
-                "{path}: the device mounts {plain} at {mounted}, not at {target} (label {label})"
-            ),
-        );
-    }
-    if !mounts.labels.contains(label) {
-        mounts.labels.push(label);
-    }
-}
-
 /// `{type: volume|tmpfs|bind, source, target, …}`
 fn long(report: &mut Report, path: &str, node: &Node, mounts: &mut Mounts) {
     let Some(entries) = typed::map(report, path, node) else {
@@ -289,7 +212,14 @@ fn long(report: &mut Report, path: &str, node: &Node, mounts: &mut Mounts) {
         }
         "tmpfs" => tmpfs(report, path, node, target, mounts),
         "bind" => match source {
-            Some(source) => bind(report, path, &source, &target, node.at, mounts),
+            Some(source) => {
+                let bind = Bind {
+                    source: &source,
+                    target: &target,
+                    at: node.at,
+                };
+                binds::long(report, path, bind, (node, read_only), mounts);
+            }
             None => report.error(node.at, format!("{path}: the key source is missing")),
         },
         other => {

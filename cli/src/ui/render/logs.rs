@@ -3,32 +3,24 @@
 //! What services write is foreign text: colours are kept where colours are shown, everything else that could steer a terminal
 //! is made visible instead.
 
-use std::{collections::BTreeSet, io};
+use std::io;
 
 use agent_api::log::LogLine;
 use jiff::{Timestamp, tz::TimeZone};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
+    agent::Position,
     deploy::LogEvent,
     ui::{
         Console,
-        render::foreign,
+        render::{foreign, log_filter::Filter},
         style::{self, neutralise, paint},
     },
 };
 
 /// Columns that a service's name may take before it stops pushing the text to the right.
 const WIDEST_NAME: usize = 24;
-
-/// Which lines are shown.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only these services; all when empty.
-    pub services: BTreeSet<String>,
-    /// Lines of the device itself: on their own, or beside those of the services that were named.
-    pub system: bool,
-}
 
 /// Shows log lines.
 #[derive(Debug)]
@@ -37,17 +29,7 @@ pub struct LogView<'a> {
     filter: Filter,
     zone: TimeZone,
     width: usize,
-}
-
-impl Filter {
-    fn shows(&self, line: &LogLine) -> bool {
-        match &line.service_name {
-            Some(service) => {
-                self.services.contains(service) || (self.services.is_empty() && !self.system)
-            }
-            None => self.system || self.services.is_empty(),
-        }
-    }
+    position: Position,
 }
 
 impl<'a> LogView<'a> {
@@ -60,7 +42,19 @@ impl<'a> LogView<'a> {
             filter,
             zone: TimeZone::system(),
             width: width.min(WIDEST_NAME),
+            position: Position::default(),
         }
+    }
+
+    /// Everything up to this position was shown before.
+    pub fn begin_at(&mut self, position: Position) {
+        self.position = position;
+    }
+
+    /// How far the log was shown.
+    #[must_use]
+    pub fn position(&self) -> &Position {
+        &self.position
     }
 
     /// Whether lines of the device itself were asked for.
@@ -101,12 +95,20 @@ impl<'a> LogView<'a> {
 
     /// Shows a line. `dropped` bytes at its end are missing.
     pub fn line(&mut self, line: &LogLine, dropped: usize) -> io::Result<()> {
-        if !self.filter.shows(line) {
-            return Ok(());
-        }
+        self.show(line, dropped)?;
+        self.position.note(line);
+        Ok(())
+    }
+
+    fn show(&mut self, line: &LogLine, dropped: usize) -> io::Result<()> {
         if line.timestamp.is_none() {
             // The greeting says only that the stream is open.
-            self.console.detail(&neutralise(&line.message));
+            if self.filter.system || self.filter.services.is_empty() {
+                self.console.detail(&neutralise(&line.message));
+            }
+            return Ok(());
+        }
+        if !self.filter.shows(line) {
             return Ok(());
         }
         if self.console.is_json() {
@@ -211,29 +213,6 @@ mod tests {
             ("plain".to_owned(), "plain".to_owned()),
         ] {
             assert_eq!(short_ids(&text), shown);
-        }
-    }
-
-    #[test]
-    fn filters_are_those_of_existing_clients() {
-        let line = |service: Option<&str>| LogLine {
-            service_name: service.map(str::to_owned),
-            is_system: service.is_none().then_some(true),
-            ..LogLine::greeting()
-        };
-        let filter = |services: &[&str], system| Filter {
-            services: services.iter().map(|name| (*name).to_owned()).collect(),
-            system,
-        };
-        for (filter, web, db, device) in [
-            (filter(&[], false), true, true, true),
-            (filter(&["web"], false), true, false, false),
-            (filter(&["web"], true), true, false, true),
-            (filter(&[], true), false, false, true),
-        ] {
-            assert_eq!(filter.shows(&line(Some("web"))), web, "{filter:?}");
-            assert_eq!(filter.shows(&line(Some("db"))), db, "{filter:?}");
-            assert_eq!(filter.shows(&line(None)), device, "{filter:?}");
         }
     }
 }

@@ -1,8 +1,14 @@
 //! One file for each operation: its events become lines, bars and JSON. Every sentence of an operation stands in its file.
+pub mod act;
+pub mod dry_run;
 pub(crate) mod foreign;
+pub mod info;
+pub mod local;
+pub mod log_filter;
 pub mod logs;
 pub mod new;
 mod progress;
+pub mod ps;
 pub mod push;
 pub mod scan;
 pub mod simulate;

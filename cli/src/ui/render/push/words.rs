@@ -22,6 +22,9 @@ pub fn hints(error: &DeployError) -> Vec<&'static str> {
         DeployError::NoEngine { .. } => vec![
             "only a device in development mode opens its engine (port 2375) to the local network",
         ],
+        DeployError::NoRoom { .. } => vec![
+            "remove what the device needs no more: `docker image prune --all` and `docker builder prune` on its engine, volumes with `os purge`",
+        ],
         DeployError::Busy { .. } => vec!["wait for it to end, or stop it"],
         DeployError::Overtaken => {
             vec!["somebody else may have pushed at the same time; push again"]

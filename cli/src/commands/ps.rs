@@ -1,0 +1,33 @@
+//! `os ps`: what the services of a device are doing.
+
+use crate::{
+    agent::Kind,
+    commands::{Context, reach::reach},
+    failure::Failure,
+    ui::render,
+};
+
+/// Shows the services of a device
+///
+/// Each with its state, what it waits for if it does, and why its container was last made anew: the exact fields that had changed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name, name.local, uuid, address, or address:port of the device; without it, the only device there is
+    device: Option<String>,
+}
+
+/// Shows.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let reached = reach(context, args.device.as_deref()).await?;
+    match &reached.kind {
+        Kind::Ours(_) => {
+            let report = reached.agent.report().await?;
+            render::ps::report(&context.console, &report)?;
+        }
+        Kind::Reference { .. } => {
+            let status = reached.agent.status().await?;
+            render::ps::status(&context.console, &status)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Whether a device has room for what it is to build, looked at before anything is sent.
+
+use super::{DeployError, Deployment, ServicePlan, prepare::Job};
+use crate::agent::Kind;
+
+/// What an engine needs beside the images: without any room it cannot even remove something.
+const RESERVE: u64 = 64 << 20;
+
+/// Refuses builds for which there is no room. A device that does not say how much it has is not asked twice.
+///
+/// # Errors
+/// [`DeployError::NoRoom`], with what could be freed.
+pub(super) async fn check(
+    deployment: &Deployment<'_>,
+    jobs: &[(ServicePlan, Job)],
+) -> Result<(), DeployError> {
+    let Kind::Ours(info) = deployment.kind else {
+        return Ok(());
+    };
+    let contexts = jobs.iter().filter_map(|(_, job)| match job {
+        Job::Build { context, .. } => Some(context.bytes),
+        Job::Pull(_) | Job::Keep { .. } => None,
+    });
+    let (Some(room), Some(needed)) = (info.room, needed(contexts)) else {
+        return Ok(());
+    };
+    if room.free >= needed {
+        return Ok(());
+    }
+    // Only now, because the engine looks through its whole disk for it.
+    let disk = deployment.agent.disk().await.ok();
+    Err(DeployError::NoRoom {
+        device: deployment.device.to_owned(),
+        free: room.free,
+        needed,
+        images: disk.as_ref().map_or(0, |disk| disk.unused_images),
+        cache: disk.as_ref().map_or(0, |disk| disk.build_cache),
+    })
+}
+
+/// What builds of contexts of these sizes need at least, in bytes; `None` when nothing is built. An engine keeps the context
+/// while it builds, and what a Dockerfile copies from it once more in a layer.
+fn needed(contexts: impl Iterator<Item = u64>) -> Option<u64> {
+    let sum = contexts.reduce(u64::saturating_add)?;
+    Some(sum.saturating_mul(2).saturating_add(RESERVE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_needs_its_context_twice_and_a_reserve() {
+        assert_eq!(needed([].into_iter()), None);
+        assert_eq!(needed([0].into_iter()), Some(RESERVE));
+        assert_eq!(needed([3, 4].into_iter()), Some(RESERVE + 14));
+        assert_eq!(needed([u64::MAX, 1].into_iter()), Some(u64::MAX));
+    }
+}

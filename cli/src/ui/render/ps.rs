@@ -1,0 +1,113 @@
+//! What `os ps` says.
+
+use std::io;
+
+use agent_api::{
+    os::{ApplyState, Report, ServiceReport},
+    reference::StateStatus,
+};
+use serde_json::json;
+
+use crate::ui::{Console, style::neutralise, table};
+
+/// The services of a device with our agent, one a line.
+pub fn report(console: &Console, report: &Report) -> io::Result<()> {
+    if console.is_json() {
+        return report
+            .services
+            .iter()
+            .try_for_each(|service| console.json(service));
+    }
+    if report.services.is_empty() {
+        console.say("the device runs no service");
+    } else {
+        let head = ["SERVICE", "STATUS", "CREATED", "PORTS", "BECAUSE"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(report.services.iter().map(row));
+        for line in table::align(&rows) {
+            console.data(line.trim_end())?;
+        }
+    }
+    for service in &report.services {
+        for text in notes(service) {
+            console.say(&neutralise(&format!("{}: {text}", service.name)));
+        }
+    }
+    match (report.state, &report.waiting) {
+        (ApplyState::Applying, None) => console.say("the device is still at work"),
+        (ApplyState::Applying | ApplyState::Failing, Some(waiting)) => {
+            // What one service waits for stands beside it.
+            let told = |service: &ServiceReport| service.waiting.as_deref() == Some(waiting);
+            if !report.services.iter().any(told) {
+                console.say(&neutralise(&format!("the device waits: {waiting}")));
+            }
+        }
+        _ => {}
+    }
+    for fault in &report.faults {
+        console.warn(&neutralise(fault));
+    }
+    Ok(())
+}
+
+fn row(service: &ServiceReport) -> Vec<String> {
+    let status = match service.exit_code {
+        Some(code) => format!("{} ({code})", service.status),
+        None => service.status.clone(),
+    };
+    let cells = [
+        service.name.as_str(),
+        &status,
+        service.created_at.as_deref().unwrap_or("-"),
+        &service.ports.join(" "),
+        service.because.as_deref().unwrap_or(""),
+    ];
+    cells.map(|cell| neutralise(cell).into_owned()).to_vec()
+}
+
+/// What does not fit into a table.
+fn notes(service: &ServiceReport) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(error) = &service.error {
+        notes.push(format!("failed: {error}"));
+    }
+    if let Some(waiting) = &service.waiting {
+        notes.push(waiting.clone());
+    } else if service.locked {
+        notes.push("holds its update lock".to_owned());
+    }
+    notes
+}
+
+/// The services of a reference device, which tells less.
+pub fn status(console: &Console, status: &StateStatus) -> io::Result<()> {
+    if console.is_json() {
+        return status.containers.iter().try_for_each(|container| {
+            console.json(&json!({
+                "app_id": container.app_id,
+                "name": container.service_name,
+                "status": container.status,
+                "container_id": container.container_id,
+                "created_at": container.created_at,
+            }))
+        });
+    }
+    if status.containers.is_empty() {
+        console.say("the device runs no service");
+        return Ok(());
+    }
+    let head = ["SERVICE", "STATUS", "CREATED"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(status.containers.iter().map(|container| {
+        [
+            container.service_name.as_str(),
+            &container.status,
+            &container.created_at,
+        ]
+        .map(|cell| neutralise(cell).into_owned())
+        .to_vec()
+    }));
+    table::align(&rows)
+        .iter()
+        .try_for_each(|line| console.data(line.trim_end()))
+}
