@@ -8,21 +8,27 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
 use serde_json::json;
 use testkit::proxy::Fault;
+use testkit::proxy::hold::{Moment, Outcome};
 use testkit::target::IDLE;
 use testkit::{Device, Target};
 
 use crate::recreation::containers;
 
-/// How often each container was started in all, by id, as the engine remembers it.
-async fn starts(engine: &Docker) -> BTreeMap<String, usize> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
+/// A time as engines read it.
+fn written(time: SystemTime) -> String {
+    let time = time.duration_since(UNIX_EPOCH).unwrap();
+    format!("{}.{:09}", time.as_secs(), time.subsec_nanos())
+}
+
+/// How often each container was started since then, by id, as the engine remembers it. It may have served other tests
+/// before.
+async fn starts(engine: &Docker, since: SystemTime) -> BTreeMap<String, usize> {
     let filters = BTreeMap::from([("type", vec!["container"]), ("event", vec!["start"])])
         .into_iter()
         .collect();
     let options = EventsOptionsBuilder::new()
-        .since("0")
-        .until(&until)
+        .since(&written(since))
+        .until(&written(SystemTime::now()))
         .filters(&filters)
         .build();
     let mut counts = BTreeMap::new();
@@ -47,6 +53,7 @@ const MOMENTS: [&str; 6] = [
 #[tokio::test]
 async fn an_agent_that_is_killed_in_a_deploy_goes_on_with_it_and_starts_nothing_twice() {
     let mut device = Device::start().await;
+    let begin = SystemTime::now();
     let engine = device.engine.client().await;
     let target = |version: usize| {
         Target::of(&[("one", IDLE), ("two", IDLE), ("three", IDLE)])
@@ -95,9 +102,66 @@ async fn an_agent_that_is_killed_in_a_deploy_goes_on_with_it_and_starts_nothing_
         );
     }
     // Three at first, then one for every version: no container was ever started a second time.
-    let starts = starts(&engine).await;
+    let starts = starts(&engine, begin).await;
     assert_eq!(starts.len(), 3 + MOMENTS.len(), "{starts:?}");
     assert!(starts.values().all(|count| *count == 1), "{starts:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_was_stopped_by_an_agent_that_did_not_live_to_note_it_is_started_again() {
+    let (mut device, proxy) = Device::start_behind_proxy().await;
+    let target = |running: bool| {
+        Target::of(&[("one", IDLE)])
+            .with("one", "running", json!(running))
+            .text()
+    };
+    device.converge(&target(true)).await;
+    let mut held = proxy.hold(1, Moment::Answered);
+    let api = device.agent.endpoint();
+    let accepted = api.post("/os/v1/target-state", target(false)).await.json();
+    let caught = held.reached().await;
+    assert!(caught.line.ends_with("/stop"), "{}", caught.line);
+    device.agent.kill().await;
+    drop(caught);
+    device.agent.resume(&device.machine).await;
+    device
+        .settled_at_last(accepted["generation"].as_u64().unwrap())
+        .await;
+    let report = device.converge(&target(true)).await;
+    assert_eq!(report.services[0].status, "Running", "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_hand_over_that_is_called_off_in_its_middle_leaves_a_service_that_the_engine_keeps_up() {
+    let (device, proxy) = Device::start_behind_proxy().await;
+    let engine = device.engine.client().await;
+    let target = |version: &str| {
+        let labels = json!({"io.balena.update.strategy": "hand-over"});
+        Target::of(&[("one", IDLE)])
+            .with("one", "labels", labels)
+            .with("one", "environment", json!({"VERSION": version}))
+            .text()
+    };
+    device.converge(&target("first")).await;
+    // The engine is told not to start the old container again; then it would get another name.
+    let mut held = proxy.hold(2, Moment::Asked);
+    let api = device.agent.endpoint();
+    api.post("/os/v1/target-state", target("second")).await;
+    let caught = held.reached().await;
+    assert!(caught.line.contains("/rename?"), "{}", caught.line);
+    let back = api.post("/os/v1/target-state", target("first")).await;
+    caught.release(Outcome::Cut);
+    let generation = back.json()["generation"].as_u64().unwrap();
+    device.settled_at_last(generation).await;
+    let one = engine
+        .inspect_container("one_1_1_10ca12e1ea5e", None)
+        .await
+        .unwrap();
+    let policy = one.host_config.unwrap().restart_policy.unwrap();
+    assert_eq!(
+        policy.name,
+        Some(bollard::models::RestartPolicyNameEnum::ALWAYS)
+    );
 }
 
 /// Lines that the service writes.
@@ -140,6 +204,7 @@ async fn lines_outlive_connections_to_the_engine_that_break_and_come_once() {
 #[tokio::test]
 async fn an_engine_that_is_cut_off_at_every_step_gets_the_target_once() {
     let (device, proxy) = Device::start_behind_proxy().await;
+    let begin = SystemTime::now();
     let api = device.agent.endpoint();
     let mut logs = api.lines("/v2/local/logs").await;
     logs.json().await;
@@ -160,7 +225,7 @@ async fn an_engine_that_is_cut_off_at_every_step_gets_the_target_once() {
         .settled_at_last(accepted["generation"].as_u64().unwrap())
         .await;
     let client = device.engine.client().await;
-    let starts = starts(&client).await;
+    let starts = starts(&client, begin).await;
     assert_eq!(starts.len(), 2, "{starts:?}");
     assert!(starts.values().all(|count| *count == 1), "{starts:?}");
     let names: Vec<_> = containers(&client).await.into_keys().collect();

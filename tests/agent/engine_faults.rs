@@ -156,6 +156,7 @@ async fn an_engine_that_answers_wrongly_loses_nothing() {
             .await
             .json();
         is_alive(&device).await;
+        proxy.met().await;
         proxy.set(Fault::None);
         let generation = accepted["generation"].as_u64().unwrap();
         device.settled_at_last(generation).await;

@@ -124,7 +124,8 @@ fn settled(path: &str, value: &Value) -> Value {
         Value::Object(members) if members.is_empty() => Value::Null,
         Value::Object(members) if path == "/Labels" => {
             // The engine adds the image's own labels, our agent what it compares by.
-            let added = |name: &str| name.starts_with("io.resin.") || name == "os.config-digest";
+            let own = ["os.config-digest", "os.because"];
+            let added = |name: &str| name.starts_with("io.resin.") || own.contains(&name);
             let own = members.iter().filter(|(name, _)| !added(name));
             let mut own: Vec<_> = own
                 .map(|(name, value)| (name.clone(), value.clone()))

@@ -149,7 +149,9 @@ async fn what_leaves_the_target_is_removed_and_volumes_stay() {
         containers(&engine).await.keys().collect::<Vec<_>>(),
         ["one_1_1_10ca12e1ea5e"]
     );
-    device.converge(r#"{"local":{"apps":{}}}"#).await;
+    // The engine may keep the network in use for a while after its last container.
+    let nothing = device.post(r#"{"local":{"apps":{}}}"#).await;
+    device.settled_at_last(nothing).await;
     assert!(containers(&engine).await.is_empty());
     engine.inspect_volume("1_data").await.unwrap();
 }
@@ -224,7 +226,8 @@ async fn an_agent_that_is_killed_at_any_moment_finishes_the_work_after_it() {
             }
         }
         device.crash_agent().await;
-        device.settled(accepted.generation).await;
+        // The engine may still be at what the agent asked it for before.
+        device.settled_at_last(accepted.generation).await;
         let now = containers(&engine).await;
         assert_eq!(
             now.keys().collect::<Vec<_>>(),

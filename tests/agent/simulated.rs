@@ -35,8 +35,7 @@ async fn converge(agent: &Agent, target: &Target) -> serde_json::Value {
 
 #[tokio::test]
 async fn two_devices_on_one_engine_have_nothing_to_do_with_each_other() {
-    let machine = Namespace::new();
-    let engine = Engine::start(&machine).await;
+    let (machine, engine) = Engine::on_a_machine().await;
     let first = simulated(&machine, &engine, 1).await;
     let second = simulated(&machine, &engine, 2).await;
     let mut heard = second.endpoint().lines("/v2/local/logs").await;

@@ -1,4 +1,4 @@
-//! The agent: what it costs a device, and how soon it does what it is told.
+//! The agent: how soon it does what it is told, and its memory meanwhile. What it costs at rest is in `rest.rs`.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -20,19 +20,14 @@ use futures_util::StreamExt;
 use testkit::image::BUSYBOX;
 use testkit::target::IDLE;
 use testkit::until::PATIENCE;
-use testkit::{
-    Device, Namespace, Target, Workstation,
-    programs::{built, named},
-};
+use testkit::{Device, Engine, Namespace, Target, Workstation, programs::built};
 
 use crate::desk::{command, os, pause, timed};
 use crate::figure::{Goal, Row, Samples, Table, Unit};
-use crate::memory::{processor_time, pss, waits};
+use crate::memory::pss;
 use crate::project::{ADDRESS, bare, desk, mark, two_services};
 use crate::version::mebibytes;
 
-/// A minute, in which nothing happens.
-const IDLE_FOR: Duration = Duration::from_mins(1);
 /// How often memory is looked at.
 const GLANCE: Duration = Duration::from_millis(5);
 
@@ -40,13 +35,12 @@ pub(crate) async fn measure(table: &mut Table, rounds: usize) {
     let (_lan, device, workstation) = desk().await;
     start(table, &device, rounds);
     to_running(table, &device, &workstation, rounds).await;
-    at_rest(table, &device, &workstation).await;
     pushing(table, &device, &workstation, rounds.min(5)).await;
     of_the_programs(table, &device);
 }
 
 /// The command line of an agent on an engine, with its files in `dir`.
-fn agent(program: &Path, device: &Device, dir: &Path) -> Command {
+pub(crate) fn agent(program: &Path, engine: &Engine, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .arg("run")
@@ -59,7 +53,7 @@ fn agent(program: &Path, device: &Device, dir: &Path) -> Command {
         .arg("--config-json")
         .arg(dir.join("config.json"))
         .arg("--engine")
-        .arg(format!("unix://{}", device.engine.socket().display()))
+        .arg(format!("unix://{}", engine.socket().display()))
         .args(["--uuid", testkit::agent::UUID, "--hostname", "bench"])
         .args(["--device-type", "generic-amd64", "--arch", "amd64"])
         .args(["--os-version", "os 1.0.0", "--announce", "all"])
@@ -68,6 +62,16 @@ fn agent(program: &Path, device: &Device, dir: &Path) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command
+}
+
+/// The least that answers over HTTP.
+pub(crate) fn httpd(dir: &Path) -> Command {
+    let mut httpd = Command::new("busybox");
+    httpd
+        .args(["httpd", "-f", "-p", "127.0.0.1:9099", "-h"])
+        .arg(dir)
+        .stdin(Stdio::null());
+    httpd
 }
 
 /// From the start of the program to its first answer.
@@ -80,14 +84,12 @@ fn start(table: &mut Table, device: &Device, rounds: usize) {
     for round in 0..=rounds {
         let took = answers_after(
             &machine,
-            &mut agent(&built("os-agent"), device, dir),
+            &mut agent(&built("os-agent"), &device.engine, dir),
             || UnixStream::connect(&socket).ok(),
         );
-        let mut httpd = Command::new("busybox");
-        httpd
-            .args(["httpd", "-f", "-p", "127.0.0.1:9099", "-h"])
-            .arg(dir);
-        let their = answers_after(&machine, &mut httpd, || TcpStream::connect(server).ok());
+        let their = answers_after(&machine, &mut httpd(dir), || {
+            TcpStream::connect(server).ok()
+        });
         if round > 0 {
             ours.time(took);
             theirs.time(their);
@@ -255,111 +257,6 @@ async fn gone(engine: &Docker, id: &str) {
     let force = RemoveContainerOptionsBuilder::new().force(true).build();
     // The agent has removed its own.
     let _ = engine.remove_container(id, Some(force)).await;
-}
-
-/// Memory and time on the processor while nothing happens.
-async fn at_rest(table: &mut Table, device: &Device, workstation: &Workstation) {
-    let services: Vec<String> = (0..20).map(|number| format!("service{number}")).collect();
-    let services: Vec<(&str, &str)> = services.iter().map(|name| (name.as_str(), IDLE)).collect();
-    let mut memory = Samples::default();
-    memory.add(memory_at_rest(&built("os-agent"), device));
-    table.row(&Row::alone(
-        "agent: PSS at rest, fresh",
-        Unit::Mebibytes,
-        memory,
-        Goal::AtMost(5.0),
-    ));
-    if let Some(program) = named("OS_BENCH_STATIC_AGENT") {
-        let mut memory = Samples::default();
-        memory.add(memory_at_rest(&program, device));
-        let what = "agent, static: PSS at rest, fresh";
-        table.row(&Row::alone(
-            what,
-            Unit::Mebibytes,
-            memory,
-            Goal::AtMost(5.0),
-        ));
-        let mut size = Samples::default();
-        size.add(mebibytes(&program));
-        table.row(&Row::alone(
-            "agent, static: size of the program",
-            Unit::Mebibytes,
-            size,
-            Goal::AtMost(6.0),
-        ));
-    }
-    device.converge(&Target::of(&services).text()).await;
-    let pid = device.agent.process().pid();
-    let (before, woken) = (processor_time(pid), waits(pid));
-    let engine = engine_pid(device);
-    let engine_before = processor_time(engine);
-    tokio::time::sleep(IDLE_FOR).await;
-    let minute = IDLE_FOR.as_secs_f64() * 10.0;
-    let (mut ours, mut theirs) = (Samples::default(), Samples::default());
-    ours.add((processor_time(pid) - before) / minute);
-    theirs.add((processor_time(engine) - engine_before) / minute);
-    let row = Row::beside(
-        "agent: processor at rest, 20 services, a minute",
-        ours,
-        ("dockerd", theirs),
-        Goal::Times(1.0),
-    );
-    table.row(&row.in_unit(Unit::Percent));
-    table.note(format!(
-        "at rest, with 20 services, the main thread of the agent was woken {} times in a minute",
-        waits(pid) - woken
-    ));
-    let (mut ours, mut theirs) = (Samples::default(), Samples::default());
-    ours.add(pss(pid).expect("its memory"));
-    theirs.add(pss(engine).expect("its memory"));
-    let row = Row::beside(
-        "agent: PSS at rest, 20 services",
-        ours,
-        ("dockerd", theirs),
-        Goal::AtMost(8.0),
-    );
-    table.row(&row.in_unit(Unit::Mebibytes));
-    bare(device, workstation).await;
-}
-
-/// Starts an agent of its own, lets it come to rest, and looks at its memory.
-fn memory_at_rest(program: &Path, device: &Device) -> f64 {
-    let machine = Namespace::new();
-    let mut child = machine.inside(|| {
-        agent(program, device, machine.dir())
-            .spawn()
-            .expect("an agent")
-    });
-    let pid = i32::try_from(child.id()).expect("a process id");
-    // Its announcements are told three times over some seconds.
-    pause(Duration::from_secs(5));
-    let memory = pss(pid).expect("its memory");
-    child.kill().expect("to end it");
-    child.wait().expect("its end");
-    memory
-}
-
-fn engine_pid(device: &Device) -> i32 {
-    let pid =
-        fs_err::read_to_string(device.engine.dir().join("pid")).expect("the engine's process id");
-    // Its number inside of the machine; outside it is another one.
-    let inner = pid.trim();
-    let processes = fs_err::read_dir("/proc").expect("/proc");
-    let space = |pid: &str| fs_err::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    let own = space(&device.machine.init().to_string());
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()) && space(pid) == own)
-        .find(|pid| {
-            let status = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            status
-                .lines()
-                .find_map(|line| line.strip_prefix("NSpid:"))
-                .is_some_and(|line| line.split_whitespace().next_back() == Some(inner))
-        })
-        .and_then(|pid| pid.parse().ok())
-        .expect("the engine's process")
 }
 
 /// The most memory that the agent has while projects are pushed.

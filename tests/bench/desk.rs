@@ -145,6 +145,18 @@ pub(crate) fn until_answers(
     })
 }
 
+/// A connection to a service of the device, as soon as it takes one: its script may still be on its way to that.
+pub(crate) fn connected(machine: &Namespace, to: SocketAddr) -> TcpStream {
+    let start = Instant::now();
+    loop {
+        match machine.inside(|| TcpStream::connect(to)) {
+            Ok(stream) => return stream,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "{to}: {error}"),
+        }
+        pause(GLANCE);
+    }
+}
+
 fn glance(page: SocketAddr) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&page, Duration::from_millis(200)).ok()?;
     stream

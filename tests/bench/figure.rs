@@ -12,6 +12,8 @@ pub(crate) enum Unit {
     Milliseconds,
     Mebibytes,
     Percent,
+    /// Of 1,000,000 bytes, a second.
+    Megabytes,
 }
 
 /// Samples of one side.
@@ -60,6 +62,8 @@ pub(crate) enum Goal {
     WorstAtMost(f64),
     /// At most so many times the peer's.
     Times(f64),
+    /// At least so many times the peer's: for what is better the more it is.
+    AtLeastTimes(f64),
     /// At most so many times the peer's, and so much more.
     TimesPlus(f64, f64),
 }
@@ -116,7 +120,7 @@ impl Row {
         match self.goal {
             Goal::None => None,
             Goal::AtMost(most) | Goal::WorstAtMost(most) => Some(most),
-            Goal::Times(times) => Some(self.peer_median()? * times),
+            Goal::Times(times) | Goal::AtLeastTimes(times) => Some(self.peer_median()? * times),
             Goal::TimesPlus(times, plus) => Some(self.peer_median()? * times + plus),
         }
     }
@@ -126,7 +130,11 @@ impl Row {
             Goal::WorstAtMost(_) => self.ours.ends()?.1,
             _ => self.ours.median()?,
         };
-        Some(ours <= self.limit()?)
+        let limit = self.limit()?;
+        Some(match self.goal {
+            Goal::AtLeastTimes(_) => ours >= limit,
+            _ => ours <= limit,
+        })
     }
 
     fn ratio(&self) -> Option<f64> {
@@ -140,6 +148,7 @@ impl Row {
             Goal::AtMost(most) => format!("<= {most} {unit}"),
             Goal::WorstAtMost(most) => format!("all <= {most} {unit}"),
             Goal::Times(times) => format!("<= {times}x"),
+            Goal::AtLeastTimes(times) => format!(">= {times}x"),
             Goal::TimesPlus(times, plus) => format!("<= {times}x + {plus} {unit}"),
         }
     }
@@ -151,6 +160,7 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Mebibytes => "MiB",
             Self::Percent => "%",
+            Self::Megabytes => "MB/s",
         }
     }
 }

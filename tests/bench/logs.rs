@@ -6,26 +6,19 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use testkit::Namespace;
 use testkit::until::PATIENCE;
-use testkit::{Namespace, Target};
 
-use crate::desk::{command, os, reference};
+use crate::desk::{command, connected, os, reference};
 use crate::figure::{Goal, Row, Samples, Table};
-use crate::project::{ADDRESS, desk};
+use crate::project::{ADDRESS, desk, runs};
 
 /// Prints what it is sent.
 const ECHO: &str = "trap 'exit 0' TERM; echo up; while :; do nc -l -p 9000; done & wait";
 
 pub(crate) async fn measure(table: &mut Table, rounds: usize) {
     let (_lan, device, workstation) = desk().await;
-    let target =
-        Target::of(&[("echo", ECHO)]).with("echo", "network_mode", serde_json::json!("host"));
-    let report = device.converge(&target.text()).await;
-    let container = report
-        .services
-        .first()
-        .and_then(|service| service.container_id.clone())
-        .expect("a container");
+    let container = runs(&device, ECHO).await;
     let machine = &workstation.machine;
 
     let mut docker = command(&workstation, "docker");
@@ -40,9 +33,7 @@ pub(crate) async fn measure(table: &mut Table, rounds: usize) {
         screens.push(Screen::start(machine, &mut client));
     }
     let page = SocketAddr::new(ADDRESS.parse().expect("an address"), 9000);
-    let mut service = machine
-        .inside(|| TcpStream::connect(page))
-        .expect("the service");
+    let mut service = connected(machine, page);
     service.set_nodelay(true).expect("no delay");
     // Until everybody is following.
     let mut number = 0;

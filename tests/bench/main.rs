@@ -4,22 +4,41 @@
 //! nothing by itself: a goal that is not met is told and is no failure. Run by `tests/bench/run`; see `README.md`.
 
 mod agent;
+mod bare;
 mod context;
+mod death;
+mod decision;
 mod desk;
 mod figure;
+mod flood;
 mod logs;
 mod memory;
 mod project;
 mod push;
 mod reach;
+mod reader;
+mod rest;
 mod scan;
+mod throughput;
 mod version;
 
 use figure::Table;
 
 /// What there is, in the order in which it is measured.
-const FIGURES: [&str; 7] = [
-    "version", "scan", "push", "context", "agent", "logs", "reach",
+const FIGURES: [&str; 13] = [
+    "version",
+    "scan",
+    "push",
+    "context",
+    "agent",
+    "idle",
+    "services",
+    "decision",
+    "death",
+    "logs",
+    "throughput",
+    "flood",
+    "reach",
 ];
 
 /// What the command line asks for.
@@ -90,7 +109,13 @@ fn main() -> std::process::ExitCode {
             "push" => runtime.block_on(push::measure(&mut table, wish.rounds(7))),
             "context" => runtime.block_on(context::measure(&mut table, wish.rounds(7))),
             "agent" => runtime.block_on(agent::measure(&mut table, wish.rounds(15))),
+            "idle" => runtime.block_on(rest::idle(&mut table, wish.rounds(5))),
+            "services" => runtime.block_on(rest::services(&mut table, wish.rounds(3))),
             "logs" => runtime.block_on(logs::measure(&mut table, wish.rounds(40))),
+            "throughput" => runtime.block_on(throughput::measure(&mut table, wish.rounds(5))),
+            "flood" => runtime.block_on(flood::measure(&mut table, wish.rounds(3))),
+            "decision" => decision::measure(&mut table, wish.rounds(200)),
+            "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }
     }

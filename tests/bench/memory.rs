@@ -1,5 +1,9 @@
 //! What a running process costs: its share of memory, its time on the processor.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
 /// Proportional set size in MiB.
 pub(crate) fn pss(pid: i32) -> Option<f64> {
     let rollup = fs_err::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
@@ -13,15 +17,51 @@ pub(crate) fn pss(pid: i32) -> Option<f64> {
     Some(kibibytes / 1024.0)
 }
 
-/// Time on the processor so far, in milliseconds; threads that have ended count.
-pub(crate) fn processor_time(pid: i32) -> f64 {
-    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
-    // The name may hold anything, so read from the last parenthesis.
-    let (_, fields) = stat.rsplit_once(") ").expect("its fields");
-    let ticks = fields.split(' ').skip(11).take(2);
-    let ticks = ticks.map(|ticks| ticks.parse::<f64>().expect("ticks"));
-    // Of 10 ms everywhere.
-    ticks.sum::<f64>() * 10.0
+/// Time on the processor, by the scheduler's own account: the ticks of `stat` are too coarse for a process at rest.
+#[derive(Debug)]
+pub(crate) struct Processor {
+    pid: i32,
+    /// Nanoseconds of each thread when it was looked at last.
+    threads: BTreeMap<OsString, u64>,
+}
+
+impl Processor {
+    /// Begins to look at a process.
+    pub(crate) fn of(pid: i32) -> Self {
+        let threads = threads(pid);
+        Self { pid, threads }
+    }
+
+    /// Milliseconds since it was looked at last. What a thread did since then that has ended is not in it.
+    pub(crate) fn spent(&mut self) -> f64 {
+        let now = threads(self.pid);
+        let nanoseconds = now.iter().map(|(thread, now)| {
+            let before = self.threads.get(thread).copied().unwrap_or_default();
+            now.saturating_sub(before)
+        });
+        let spent = Duration::from_nanos(nanoseconds.sum());
+        self.threads = now;
+        spent.as_secs_f64() * 1000.0
+    }
+}
+
+fn threads(pid: i32) -> BTreeMap<OsString, u64> {
+    let tasks = fs_err::read_dir(format!("/proc/{pid}/task")).expect("a running process");
+    let threads: BTreeMap<OsString, u64> = tasks
+        .flatten()
+        .filter_map(|task| {
+            let told = fs_err::read_to_string(task.path().join("schedstat")).ok()?;
+            Some((
+                task.file_name(),
+                told.split(' ').next()?.parse::<u64>().ok()?,
+            ))
+        })
+        .collect();
+    assert!(
+        !threads.is_empty(),
+        "the kernel does not tell the time of threads (schedstat)"
+    );
+    threads
 }
 
 /// How often its main thread has waited for something so far.

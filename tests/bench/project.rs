@@ -4,6 +4,7 @@ use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, PruneNetworksOptions,
     PruneVolumesOptions, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
 };
+use serde_json::json;
 use testkit::{Device, Lan, Target, Workstation, image::BUSYBOX};
 
 /// Address of the device that everything is pushed to: the first one in the network.
@@ -52,6 +53,16 @@ pub(crate) fn one_service(workstation: &Workstation, folder: &str) {
 /// Changes the page.
 pub(crate) fn mark(workstation: &Workstation, folder: &str, marker: &str) {
     workstation.write(format!("{folder}/index.html"), marker);
+}
+
+/// Runs one service in the device's network and returns its container's id. It has no terminal, which would end lines in another way.
+pub(crate) async fn runs(device: &Device, script: &str) -> String {
+    let target = Target::of(&[("main", script)])
+        .with("main", "network_mode", json!("host"))
+        .with("main", "tty", json!(false));
+    let report = device.converge(&target.text()).await;
+    let service = report.services.first().expect("a service");
+    service.container_id.clone().expect("a container")
 }
 
 /// Takes everything from the device but its base image, and what the workstation knows about it.

@@ -38,9 +38,8 @@ struct Bench {
 impl Bench {
     async fn start(engine_name: Option<&str>) -> Self {
         let lan = Lan::new();
-        let machine = Namespace::new();
+        let (machine, engine) = Engine::on_a_machine_closed().await;
         lan.join(&machine);
-        let engine = Engine::start_closed(&machine).await;
         let number = agent_api::ENGINE_PORT;
         let port = match engine_name {
             Some(name) => {

@@ -8,6 +8,7 @@ use crate::projects::{running, single};
 
 const DEVICE: i32 = 4;
 const BUILD: i32 = 5;
+const DEPLOY: i32 = 6;
 const PUSH: [&str; 5] = ["push", "10.88.7.1", "--source", "project", "--detached"];
 
 #[tokio::test]
@@ -36,9 +37,8 @@ async fn an_engine_that_hangs_while_it_builds_is_given_up() {
 #[tokio::test]
 async fn an_engine_that_is_full_or_answers_wrongly_is_told_and_nothing_is_lost() {
     let lan = Lan::new();
-    let machine = Namespace::new();
+    let (machine, engine) = Engine::on_a_machine_closed().await;
     lan.join(&machine);
-    let engine = Engine::start_closed(&machine).await;
     let _agent = Agent::start(&machine, Settings::new(engine.socket())).await;
     let proxy = Proxy::start(
         &machine.dir().join("proxy.sock"),
@@ -75,6 +75,30 @@ async fn an_engine_that_is_full_or_answers_wrongly_is_told_and_nothing_is_lost()
     proxy.set(Fault::None);
     workstation.os(&PUSH).await.success();
     assert_ne!(running(&engine).await, before);
+}
+
+#[tokio::test]
+async fn a_build_for_which_there_is_no_room_is_not_begun() {
+    let lan = Lan::new();
+    let machine = Namespace::new();
+    lan.join(&machine);
+    let engine = Engine::start_small(&machine, 200).await;
+    let _agent = Agent::start(&machine, Settings::new(engine.socket())).await;
+    let workstation = Workstation::new(Some(&lan));
+    single(&workstation, "project");
+    workstation.os(&PUSH).await.success();
+    let before = running(&engine).await;
+    let large = fs_err::File::create(workstation.home().join("project/large")).unwrap();
+    large.set_len(100 << 20).unwrap();
+    for push in [&PUSH[..], &[&PUSH[..4], &["--dry-run"]].concat()] {
+        let output = workstation.os(push).await;
+        assert_eq!(output.code, DEPLOY, "{output}");
+        assert!(
+            output.stderr.contains("at least 264 MiB are needed"),
+            "{output}"
+        );
+    }
+    assert_eq!(running(&engine).await, before);
 }
 
 #[tokio::test]

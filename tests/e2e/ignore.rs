@@ -5,9 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use bollard::Docker;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
+use futures_util::StreamExt;
 use os_cli::project::BuildSpec;
 use os_cli::project::context::{BuildContext, ContextError, ContextRequest, prepare};
-use testkit::{Engine, Namespace};
+use testkit::Engine;
 
 const FILES: [&str; 4] = ["basics", "exceptions", "invalid", "wildcards"];
 
@@ -117,38 +121,12 @@ impl Client {
         output.stdout
     }
 
-    /// What is in an image, without what the engine adds to every container.
-    fn content(&self, image: &str) -> BTreeSet<String> {
-        let container = self.good(&["create", image], b"");
-        let container = String::from_utf8_lossy(&container).trim().to_owned();
-        let exported = self.good(&["export", &container], b"");
-        self.good(&["rm", &container], b"");
-        let mut archive = tar::Archive::new(exported.as_slice());
-        let entries = archive
-            .entries()
-            .expect("an archive")
-            .map(|entry| entry.expect("an entry"));
-        entries
-            .map(|entry| {
-                let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-                match entry.link_name_bytes() {
-                    Some(target) => format!("{path} -> {}", String::from_utf8_lossy(&target)),
-                    None => path,
-                }
-            })
-            .filter(|path| {
-                !["dev/", "etc/", "proc/", "sys/", ".dockerenv"]
-                    .iter()
-                    .any(|own| path.starts_with(own))
-            })
-            .collect()
-    }
-
     /// What a build from this folder gets by the engine's client; `None` when it refuses.
-    fn theirs(&self, folder: &Path) -> Option<BTreeSet<String>> {
+    async fn theirs(&self, engine: &Docker, folder: &Path) -> Option<BTreeSet<String>> {
         let output = self.run(&["build", "-q", folder.to_str().expect("a path")], b"");
         if output.status.success() {
-            return Some(self.content(String::from_utf8_lossy(&output.stdout).trim()));
+            let image = String::from_utf8_lossy(&output.stdout);
+            return Some(content(engine, image.trim()).await);
         }
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         // An empty context has nothing to copy.
@@ -163,6 +141,44 @@ impl Client {
         let image = self.good(&["build", "-q", "-f", &context.dockerfile, "-"], &bytes);
         String::from_utf8_lossy(&image).trim().to_owned()
     }
+}
+
+/// What is in an image, without what the engine adds to every container.
+async fn content(engine: &Docker, image: &str) -> BTreeSet<String> {
+    let body = ContainerCreateBody {
+        image: Some(image.to_owned()),
+        ..ContainerCreateBody::default()
+    };
+    let container = engine
+        .create_container(None::<CreateContainerOptions>, body)
+        .await
+        .expect("a container");
+    let mut archive = Vec::new();
+    let mut exported = engine.export_container(&container.id);
+    while let Some(part) = exported.next().await {
+        archive.extend_from_slice(&part.expect("an archive"));
+    }
+    engine
+        .remove_container(&container.id, None::<RemoveContainerOptions>)
+        .await
+        .expect("its removal");
+    let mut archive = tar::Archive::new(archive.as_slice());
+    let entries = archive.entries().expect("an archive");
+    entries
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            match entry.link_name_bytes() {
+                Some(target) => format!("{path} -> {}", String::from_utf8_lossy(&target)),
+                None => path,
+            }
+        })
+        .filter(|path| {
+            !["dev/", "etc/", "proc/", "sys/", ".dockerenv"]
+                .iter()
+                .any(|own| path.starts_with(own))
+        })
+        .collect()
 }
 
 fn context(folder: &Path) -> Result<BuildContext, ContextError> {
@@ -205,15 +221,15 @@ fn lay_out(folder: &Path, case: &Case) {
 
 #[tokio::test]
 async fn what_is_ignored_is_what_the_engine_s_client_ignores() {
-    let machine = Namespace::new();
-    let engine = Engine::start_closed(&machine).await;
+    let (_machine, engine) = Engine::on_a_machine_closed().await;
     let client = Client::new(&engine);
+    let engine = engine.client().await;
     let cases = cases();
     assert!(cases.len() > 40, "only {} cases", cases.len());
     for case in cases {
         let folder = tempfile::tempdir().expect("a folder");
         lay_out(folder.path(), &case);
-        let theirs = client.theirs(folder.path());
+        let theirs = client.theirs(&engine, folder.path()).await;
         let ours = context(folder.path());
         if case.fails {
             assert_eq!(theirs, None, "{}: the engine's client takes it", case.name);
@@ -231,7 +247,7 @@ async fn what_is_ignored_is_what_the_engine_s_client_ignores() {
         // A build cannot copy nothing.
         if !case.kept.is_empty() {
             assert_eq!(
-                client.content(&client.build(&ours)),
+                content(&engine, &client.build(&ours)).await,
                 case.kept,
                 "{}: ours",
                 case.name
@@ -242,9 +258,9 @@ async fn what_is_ignored_is_what_the_engine_s_client_ignores() {
 
 #[tokio::test]
 async fn an_engine_builds_again_when_only_a_link_has_changed() {
-    let machine = Namespace::new();
-    let engine = Engine::start_closed(&machine).await;
+    let (_machine, engine) = Engine::on_a_machine_closed().await;
     let client = Client::new(&engine);
+    let engine = engine.client().await;
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();
     fs_err::write(
@@ -265,7 +281,7 @@ async fn an_engine_builds_again_when_only_a_link_has_changed() {
                 image,
                 "the same context makes the same image"
             );
-            let content = client.content(&image);
+            let content = content(&engine, &image).await;
             assert!(
                 content.contains(&format!("{link} -> {target}")),
                 "{content:?}"

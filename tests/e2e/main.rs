@@ -7,6 +7,8 @@ mod engine_faults;
 mod ignore;
 mod install;
 mod interruptions;
+mod leaks;
+mod log_resume;
 mod lost_devices;
 mod projects;
 mod push;

@@ -26,9 +26,8 @@ async fn a_folder_with_a_dockerfile_runs() {
 #[tokio::test]
 async fn an_unchanged_project_builds_nothing_and_recreates_nothing() {
     let lan = Lan::new();
-    let machine = testkit::Namespace::new();
+    let (machine, engine) = testkit::Engine::on_a_machine_closed().await;
     lan.join(&machine);
-    let engine = testkit::Engine::start_closed(&machine).await;
     let port = Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket());
     let settings = testkit::agent::Settings::new(engine.socket());
     let _agent = testkit::Agent::start(&machine, settings).await;
@@ -62,6 +61,7 @@ async fn every_way_to_name_a_device_works() {
     let lan = Lan::new();
     let device =
         Device::start_with(Some(&lan), |settings| settings.announce = "all".to_owned()).await;
+    device.agent.announced().await;
     let workstation = Workstation::new(Some(&lan));
     single(&workstation, "project");
     for name in [

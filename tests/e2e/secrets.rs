@@ -1,7 +1,7 @@
 //! What belongs to a cloud never reaches a device.
 
 use testkit::agent::{Agent, Settings};
-use testkit::{Engine, Lan, Namespace, Recorder, Workstation};
+use testkit::{Engine, Lan, Recorder, Workstation};
 
 use crate::projects::compose;
 
@@ -10,9 +10,8 @@ const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LW9mLXRoZS1jbG91ZA.3q2-7w";
 #[tokio::test]
 async fn no_request_to_a_device_carries_a_cloud_token() {
     let lan = Lan::new();
-    let machine = Namespace::new();
+    let (machine, engine) = Engine::on_a_machine_closed().await;
     lan.join(&machine);
-    let engine = Engine::start_closed(&machine).await;
     let mut settings = Settings::new(engine.socket());
     settings.more = ["--listen", "127.0.0.1:48485"].map(str::to_owned).to_vec();
     let agent = Agent::start(&machine, settings).await;

@@ -16,10 +16,11 @@ async fn device(lan: &Lan, hostname: &str, uuid: &str) -> (Namespace, Agent) {
     hostname.clone_into(&mut settings.hostname);
     settings.uuid = uuid.repeat(16);
     let agent = Agent::start(&machine, settings).await;
+    agent.announced().await;
     (machine, agent)
 }
 
-/// An agent answers before it has the right to its name in the network.
+/// Waits until a scan finds so many devices.
 async fn announced(workstation: &Workstation, count: usize) {
     testkit::until("all devices are announced", async || {
         let scan = workstation.os(&["scan", "--json"]).await;

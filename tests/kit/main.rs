@@ -2,6 +2,7 @@
 
 mod engines;
 mod machines;
+mod spares;
 mod standins;
 
 #[test]

@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use std::net::SocketAddr;
+use testkit::proxy::hold::{Moment, Outcome};
 use testkit::proxy::{Fault, NONSENSE, Proxy, TROUBLE, WRONG_SHAPE};
 use testkit::{Endpoint, Engine, Lan, Namespace, ReferenceDevice};
 
@@ -82,8 +83,109 @@ async fn a_faulty_connection_is_as_faulty_as_it_is_told() {
         }
     });
     // A change cuts what is stalled, and what comes after it is as the change says.
-    tokio::task::yield_now().await;
+    proxy.met().await;
     proxy.set(Fault::None);
     drop(stalled.await.unwrap());
     assert_eq!(client.get("/_ping").await.text(), "OK");
+}
+
+#[tokio::test]
+async fn answers_are_halved_and_events_lost_on_the_way() {
+    let machine = Namespace::new();
+    let engine = Engine::start(&machine).await;
+    let socket = machine.dir().join("proxy.sock");
+    let proxy = Proxy::start(&socket, &engine.socket(), Fault::Halve);
+    let client = Endpoint::Unix(socket);
+    let version = || testkit::http::request("GET", "/version", None);
+    client.try_request(version()).await.unwrap_err();
+
+    proxy.set(Fault::None);
+    let mut events = client.lines("/events").await;
+    let request_for = |name: &str| {
+        let body = format!("{{\"Name\":\"{name}\"}}");
+        testkit::http::request("POST", "/volumes/create", Some(body.into()))
+    };
+    let volume = async |name: &str| {
+        let made = client.request(request_for(name)).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    };
+    volume("told").await;
+    assert_eq!(events.json().await["Actor"]["ID"], "told");
+    proxy.turn(Fault::LoseEvents);
+    volume("lost").await;
+    testkit::until("the event is lost", async || {
+        (!proxy.lost().is_empty()).then_some(())
+    })
+    .await;
+    proxy.turn(Fault::None);
+    volume("next").await;
+    // On the same connection, as if nothing had been between them.
+    assert_eq!(events.json().await["Actor"]["ID"], "next");
+
+    // What a deaf connection has lost it does not get later, and its end does not come either.
+    proxy.turn(Fault::Deafen);
+    let unheard = tokio::spawn({
+        let client = client.clone();
+        async move { client.try_request(request_for("unheard")).await }
+    });
+    let direct = Endpoint::Unix(engine.socket());
+    testkit::until("the engine has done what it was asked for", async || {
+        let found = direct.get("/volumes/unheard").await;
+        (found.status == StatusCode::OK).then_some(())
+    })
+    .await;
+    assert!(!unheard.is_finished());
+    proxy.set(Fault::None);
+    unheard.await.unwrap().unwrap_err();
+}
+
+#[tokio::test]
+async fn a_request_is_held_before_the_engine_has_it_and_after() {
+    let machine = Namespace::new();
+    let engine = Engine::start(&machine).await;
+    let socket = machine.dir().join("proxy.sock");
+    let proxy = Proxy::start(&socket, &engine.socket(), Fault::None);
+    let client = Endpoint::Unix(socket);
+    let direct = Endpoint::Unix(engine.socket());
+    let is_there = async |name: &str| {
+        let answer = direct.get(&format!("/volumes/{name}")).await;
+        answer.status == StatusCode::OK
+    };
+    let cases = [
+        (Moment::Asked, Outcome::Cut, false),
+        (Moment::Asked, Outcome::Answer(500, "{}"), false),
+        (Moment::Asked, Outcome::Pass, true),
+        (Moment::Asked, Outcome::Halve, true),
+        (Moment::Answered, Outcome::Cut, true),
+        (Moment::Answered, Outcome::Answer(500, "{}"), true),
+        (Moment::Answered, Outcome::Halve, true),
+        (Moment::Answered, Outcome::Pass, true),
+    ];
+    for (number, (moment, outcome, arrives)) in cases.into_iter().enumerate() {
+        let name = format!("volume{number}");
+        let what = format!("{moment:?}, {outcome:?}");
+        let mut held = proxy.hold(1, moment);
+        let asked = tokio::spawn({
+            let (client, body) = (client.clone(), format!("{{\"Name\":\"{name}\"}}"));
+            async move {
+                // What only looks is not counted.
+                client.get("/v1.40/version").await;
+                let create =
+                    testkit::http::request("POST", "/v1.40/volumes/create", Some(body.into()));
+                client.try_request(create).await
+            }
+        });
+        let caught = held.reached().await;
+        assert_eq!(caught.line, "POST /volumes/create");
+        assert_eq!(is_there(&name).await, moment == Moment::Answered, "{what}");
+        caught.release(outcome);
+        let answer = asked.await.unwrap();
+        match outcome {
+            Outcome::Pass => assert_eq!(answer.unwrap().status, StatusCode::CREATED, "{what}"),
+            Outcome::Answer(status, _) => assert_eq!(answer.unwrap().status, status, "{what}"),
+            _ => drop(answer.unwrap_err()),
+        }
+        assert_eq!(is_there(&name).await, arrives, "{what}");
+        assert_eq!(proxy.changes(), ["POST /volumes/create"]);
+    }
 }

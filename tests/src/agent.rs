@@ -125,6 +125,15 @@ impl Agent {
         self.process = Some(process);
     }
 
+    /// Waits until it has the right to its name in the network: it answers requests before.
+    pub async fn announced(&self) {
+        until("the agent is announced by mDNS", async || {
+            let said = self.process().log().contains("announced by mDNS");
+            said.then_some(())
+        })
+        .await;
+    }
+
     /// SIGKILL in the middle of whatever it does.
     pub async fn kill(&mut self) {
         self.process.take().expect("a running agent").kill().await;

@@ -1,6 +1,7 @@
 //! A device: a machine with an engine and an agent.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use agent_api::os::{ApplyState, Report};
 
@@ -10,6 +11,7 @@ use crate::http::Endpoint;
 use crate::lan::{Address, Lan};
 use crate::namespace::Namespace;
 use crate::proxy::{Fault, Proxy};
+use crate::until::PATIENCE;
 
 /// A device. The order of the fields is the order in which they end.
 #[derive(Debug)]
@@ -32,9 +34,8 @@ impl Device {
 
     /// A device in a local network, with settings changed by `change`.
     pub async fn start_with(lan: Option<&Lan>, change: impl FnOnce(&mut Settings)) -> Self {
-        let machine = Namespace::new();
+        let (machine, engine) = Engine::on_a_machine().await;
         let address = lan.map(|lan| lan.join(&machine));
-        let engine = Engine::start(&machine).await;
         let mut settings = Settings::new(engine.socket());
         change(&mut settings);
         let agent = Agent::start(&machine, settings).await;
@@ -46,13 +47,37 @@ impl Device {
         }
     }
 
+    /// A device in no network with this config.json.
+    pub async fn start_configured(config: &serde_json::Value) -> Self {
+        let (machine, engine) = Engine::on_a_machine().await;
+        let settings = Settings::new(engine.socket());
+        configure(&machine, &settings, config);
+        let agent = Agent::start(&machine, settings).await;
+        Self {
+            agent,
+            engine,
+            machine,
+            address: None,
+        }
+    }
+
     /// A device in no network whose agent reaches its engine through a proxy.
     pub async fn start_behind_proxy() -> (Self, Proxy) {
-        let machine = Namespace::new();
-        let engine = Engine::start(&machine).await;
+        Self::start_behind_proxy_configured(None).await
+    }
+
+    /// The same, perhaps with a config.json.
+    pub async fn start_behind_proxy_configured(
+        config: Option<&serde_json::Value>,
+    ) -> (Self, Proxy) {
+        let (machine, engine) = Engine::on_a_machine().await;
         let socket = machine.dir().join("proxy.sock");
         let proxy = Proxy::start(&socket, &engine.socket(), Fault::None);
-        let agent = Agent::start(&machine, Settings::new(socket)).await;
+        let settings = Settings::new(socket);
+        if let Some(config) = config {
+            configure(&machine, &settings, config);
+        }
+        let agent = Agent::start(&machine, settings).await;
         let device = Self {
             agent,
             engine,
@@ -76,6 +101,12 @@ impl Device {
 
     /// Posts a target state and waits until the device says that it is there. Panics when it says that it failed.
     pub async fn converge(&self, target: &str) -> Report {
+        let generation = self.post(target).await;
+        self.settled(generation).await
+    }
+
+    /// Posts a target state and returns its generation. Panics when it is refused.
+    pub async fn post(&self, target: &str) -> u64 {
         let answer = self
             .agent
             .endpoint()
@@ -88,14 +119,13 @@ impl Device {
         );
         let accepted: agent_api::os::Accepted =
             serde_json::from_slice(&answer.body).expect("an acceptance");
-        self.settled(accepted.generation).await
+        accepted.generation
     }
 
     /// Waits until the device has applied target number `generation` or a later one. Panics when it says that it failed.
     pub async fn settled(&self, generation: u64) -> Report {
-        let report = self
-            .reported(generation, |state| state != ApplyState::Applying)
-            .await;
+        let fits = |state: ApplyState| state != ApplyState::Applying;
+        let report = self.reported(generation, PATIENCE, fits).await;
         assert_eq!(
             report.state,
             ApplyState::Applied,
@@ -106,22 +136,39 @@ impl Device {
 
     /// The same, with failures on the way: the device tries again.
     pub async fn settled_at_last(&self, generation: u64) -> Report {
-        self.reported(generation, |state| state == ApplyState::Applied)
-            .await
+        self.settled_at_last_within(generation, PATIENCE).await
     }
 
-    async fn reported(&self, generation: u64, fits: impl Fn(ApplyState) -> bool) -> Report {
+    /// The same with a limit of its own.
+    pub async fn settled_at_last_within(&self, generation: u64, limit: Duration) -> Report {
+        let fits = |state: ApplyState| state == ApplyState::Applied;
+        self.reported(generation, limit, fits).await
+    }
+
+    async fn reported(
+        &self,
+        generation: u64,
+        limit: Duration,
+        fits: impl Fn(ApplyState) -> bool,
+    ) -> Report {
         let mut reports = self
             .agent
             .endpoint()
             .lines("/os/v1/report?follow=true")
             .await;
         let found = reports
-            .find(|line| {
+            .find_within(limit, |line| {
                 let report: Report = serde_json::from_value(line.clone()).expect("a report");
                 report.generation >= generation && fits(report.state)
             })
             .await;
         serde_json::from_value(found).expect("a report")
     }
+}
+
+/// Writes config.json where an agent with these settings reads it.
+fn configure(machine: &Namespace, settings: &Settings, config: &serde_json::Value) {
+    let dir = machine.dir().join(&settings.place);
+    fs_err::create_dir_all(&dir).expect("the agent's directory");
+    fs_err::write(dir.join("config.json"), config.to_string()).expect("config.json");
 }

@@ -96,6 +96,12 @@ impl Endpoint<'_> {
             .await
     }
 
+    /// PUT with a JSON body.
+    pub async fn put(&self, target: &str, json: impl Into<Bytes>) -> Answer {
+        self.request(request("PUT", target, Some(json.into())))
+            .await
+    }
+
     /// Any request, expected to be answered in time.
     pub async fn request(&self, request: Request<Full<Bytes>>) -> Answer {
         let what = format!("{} {}", request.method(), request.uri());
@@ -177,25 +183,36 @@ impl Lines {
 
     /// The next line as JSON. Panics at the end of the stream.
     pub async fn json(&mut self) -> Value {
-        let line = self
-            .next()
-            .await
-            .expect("a line, not the end of the stream");
+        self.json_within(PATIENCE).await
+    }
+
+    async fn json_within(&mut self, limit: Duration) -> Value {
+        let line = self.within(limit).await.expect("a line in time");
+        let line = line.expect("a line, not the end of the stream");
         serde_json::from_slice(&line).unwrap_or_else(|error| {
             panic!("not JSON ({error}): {}", String::from_utf8_lossy(&line))
         })
     }
 
     /// Reads on until a line fits. Panics with the last line when none does in time.
-    pub async fn find(&mut self, mut fits: impl FnMut(&Value) -> bool) -> Value {
+    pub async fn find(&mut self, fits: impl FnMut(&Value) -> bool) -> Value {
+        self.find_within(PATIENCE, fits).await
+    }
+
+    /// The same with a limit of its own.
+    pub async fn find_within(
+        &mut self,
+        limit: Duration,
+        mut fits: impl FnMut(&Value) -> bool,
+    ) -> Value {
         let start = Instant::now();
         loop {
-            let line = self.json().await;
+            let line = self.json_within(limit).await;
             if fits(&line) {
                 return line;
             }
             assert!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < limit,
                 "no line fits; the last one: {line}"
             );
         }

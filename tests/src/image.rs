@@ -51,6 +51,17 @@ pub async fn make_service(engine: &Docker, service: &str, script: &str) -> Strin
     image.id.expect("the image's id")
 }
 
+/// Makes `<repository>:latest` of [`BUSYBOX`]'s files and the instructions of a Dockerfile, and returns its id.
+pub async fn make(engine: &Docker, repository: &str, changes: Vec<String>) -> String {
+    let archive = Bytes::from(busybox_archive().into_inner().expect("an archive"));
+    import(engine, repository, changes, archive).await;
+    let image = engine
+        .inspect_image(&format!("{repository}:latest"))
+        .await
+        .expect("the image");
+    image.id.expect("the image's id")
+}
+
 async fn import(engine: &Docker, repository: &str, changes: Vec<String>, archive: Bytes) {
     let options = CreateImageOptionsBuilder::new()
         .from_src("-")

@@ -3,18 +3,22 @@
 //! | module | what it gives |
 //! | --- | --- |
 //! | [`namespace`] | [`Namespace`]: a machine of its own (network, mounts, processes) that vanishes with the test |
+//! | [`journal`] | [`Journal`]: a journal, for engines that log to it |
 //! | [`lan`] | [`Lan`]: a local network that such machines join |
 //! | [`process`] | [`Process`]: a program on such a machine, with its log |
 //! | [`engine`], [`image`] | [`Engine`]: a real container engine, and the images that it has from the start |
+//! | `spare` | machines with a running engine, from one test to the next |
 //! | [`agent`] | [`Agent`]: the built `os-agent` |
 //! | [`avahi`] | [`Avahi`]: the responder of the reference |
+//! | [`logind`] | [`Logind`]: a system bus, and on it who ends machines |
 //! | [`device`] | [`Device`]: machine + engine + agent |
 //! | [`workstation`] | [`Workstation`]: a machine with a home, on which `os` runs, with or without a terminal |
 //! | [`http`] | requests to the letter, over TCP and unix sockets |
-//! | [`proxy`] | a connection to the engine that can be cut, stalled and made to lie |
+//! | [`proxy`] | a connection to the engine that can be cut, stalled and made to lie, request by request |
 //! | [`target`] | target states in a few words |
 //! | [`recorder`] | a port that keeps everything that clients send |
 //! | [`reference`] | [`ReferenceDevice`]: a device that has only what the reference has |
+//! | [`tier`] | how much of a test is run |
 //! | [`wire`] | recorded exchanges of the reference programs |
 //! | [`until`] | waiting for something that announces itself by no event |
 //!
@@ -27,15 +31,20 @@ pub mod device;
 pub mod engine;
 pub mod http;
 pub mod image;
+pub mod journal;
 pub mod lan;
+pub mod logind;
 pub mod namespace;
 pub mod process;
 pub mod programs;
 pub mod proxy;
 pub mod recorder;
 pub mod reference;
+pub mod registry;
 pub mod source_list;
+mod spare;
 pub mod target;
+pub mod tier;
 pub mod until;
 pub mod wire;
 pub mod workstation;
@@ -45,11 +54,14 @@ pub use avahi::Avahi;
 pub use device::Device;
 pub use engine::Engine;
 pub use http::{Answer, Endpoint};
+pub use journal::Journal;
 pub use lan::Lan;
+pub use logind::Logind;
 pub use namespace::Namespace;
 pub use process::Process;
 pub use recorder::Recorder;
 pub use reference::ReferenceDevice;
+pub use registry::Registry;
 pub use target::Target;
 pub use until::until;
 pub use workstation::Workstation;

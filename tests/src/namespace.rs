@@ -14,6 +14,8 @@ use std::sync::{Mutex, Once};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::spare;
+
 /// Where the directories of the machines lie: a real disk, because engines put their layers there.
 const ROOT: &str = "/var/tmp";
 /// Directory and control group of a machine: this, the test's process id, a number.
@@ -25,7 +27,10 @@ pub struct Namespace {
     name: String,
     dir: PathBuf,
     init: u32,
-    holder: Mutex<Child>,
+    /// Waits inside for the end of the machine.
+    keeper: u32,
+    /// `None` when another test has the machine.
+    holder: Mutex<Option<Child>>,
 }
 
 impl Namespace {
@@ -67,7 +72,8 @@ impl Namespace {
             name,
             dir,
             init,
-            holder: Mutex::new(holder),
+            keeper: only_child(init),
+            holder: Mutex::new(Some(holder)),
         }
     }
 
@@ -84,6 +90,13 @@ impl Namespace {
     /// The process that is pid 1 inside, as seen from outside.
     pub fn init(&self) -> u32 {
         self.init
+    }
+
+    /// What holds the machine, as seen from outside.
+    pub(crate) fn own_processes(&self) -> Vec<u32> {
+        let mut own = vec![self.init, self.keeper];
+        own.extend(children(self.keeper));
+        own
     }
 
     /// A command that runs `program` on this machine, in its directory, with PATH as its whole environment.
@@ -169,6 +182,22 @@ impl Drop for Namespace {
             .holder
             .get_mut()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(mut holder) = holder.take() else {
+            return;
+        };
+        if let Some(engine) = spare::left(&self.dir)
+            && !std::thread::panicking()
+        {
+            let machine = Self {
+                name: std::mem::take(&mut self.name),
+                dir: std::mem::take(&mut self.dir),
+                init: self.init,
+                keeper: self.keeper,
+                holder: Mutex::new(Some(holder)),
+            };
+            spare::keep(machine, engine);
+            return;
+        }
         drop(holder.stdin.take());
         // A failure here would hide the one that ended the test.
         let _ = holder.wait();

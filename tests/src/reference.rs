@@ -63,9 +63,8 @@ struct State {
 impl ReferenceDevice {
     /// Starts a device in a local network; its engine has the base images and nothing else.
     pub async fn start(lan: &Lan) -> Self {
-        let machine = Namespace::new();
+        let (machine, engine) = Engine::on_a_machine_closed().await;
         let address = lan.join(&machine);
-        let engine = Engine::start_closed(&machine).await;
         let avahi = Avahi::start(&machine, "peer-device").await;
         let engine_port = Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket());
         let state = Arc::new(Mutex::new(State::default()));

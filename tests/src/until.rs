@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a slow, busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Asks `probe` again and again until it has an answer. Panics after [`PATIENCE`], naming `what` was waited for.
 pub async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {

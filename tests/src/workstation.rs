@@ -204,18 +204,28 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits until standard output (or the terminal) holds `text`.
+    /// Waits until standard output (or the terminal) holds `text`. Panics when it ends without.
     pub async fn shows(&self, text: &str) {
-        until(&format!("`{text}` is shown"), async || {
-            self.stdout.text().contains(text).then_some(())
-        })
-        .await;
+        self.prints(text, &self.stdout).await;
     }
 
-    /// Waits until standard error holds `text`.
+    /// Waits until standard error holds `text`. Panics when it ends without.
     pub async fn says(&self, text: &str) {
-        until(&format!("`{text}` is said"), async || {
-            self.stderr.text().contains(text).then_some(())
+        self.prints(text, &self.stderr).await;
+    }
+
+    async fn prints(&self, text: &str, captured: &Captured) {
+        until(&format!("`os` prints `{text}`"), async || {
+            // In this order: what it printed last is there when its end is known.
+            let ended = captured.ended();
+            let printed = captured.text().contains(text);
+            assert!(
+                printed || !ended,
+                "`os` ended without `{text}`:\n----- stdout -----\n{}\n----- stderr -----\n{}",
+                self.stdout.text(),
+                self.stderr.text()
+            );
+            printed.then_some(())
         })
         .await;
     }
@@ -312,6 +322,13 @@ impl Captured {
             bytes,
             reader: Some(reader),
         }
+    }
+
+    /// Whether nothing more will come.
+    fn ended(&self) -> bool {
+        self.reader
+            .as_ref()
+            .is_none_or(std::thread::JoinHandle::is_finished)
     }
 
     fn finish(&mut self) {

@@ -109,9 +109,12 @@ async fn a_machine_without_a_network_looks_at_itself() {
         &workstation.machine,
         config("sim", &uuid(1), Scope::Loopback(ip)),
     );
-    let output = workstation.os(&["scan"]).await;
-    output.success();
-    assert!(output.stdout.contains("127.71.9.1"), "{output}");
+    testkit::until("the device is found", async || {
+        let output = workstation.os(&["scan"]).await;
+        output.success();
+        output.stdout.contains("127.71.9.1").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

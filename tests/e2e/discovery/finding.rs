@@ -214,7 +214,9 @@ fn a_watch_tells_who_comes_and_who_goes() {
                 }
                 drop(seen);
             };
-            let (ended, ()) = tokio::join!(scan(&places, watch, found), changes);
+            let both = async { tokio::join!(scan(&places, watch, found), changes) };
+            let both = tokio::time::timeout(testkit::until::PATIENCE, both).await;
+            let (ended, ()) = both.expect("the changes are told in time");
             ended.unwrap();
         });
     });

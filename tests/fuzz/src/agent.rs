@@ -1,11 +1,11 @@
-//! What a device's agent reads: its own files, the engine's answers, containers' output.
+//! What a device's agent reads: its own files, the engine's answers.
 
 use std::path::{Path, PathBuf};
 
 use bollard::models::{ContainerInspectResponse, ImageInspect, NetworkInspect, Volume};
 use os_agent::{
     engine::decode,
-    fuzz::{log_lines, read_memory, read_state, write_state},
+    fuzz::{own_lines, read_memory, read_state, write_state},
     model::Confinement,
     settings::{AnnounceScope, RunArguments, Settings},
 };
@@ -50,6 +50,7 @@ fn arguments(folder: &Path, config_json: PathBuf) -> RunArguments {
         config_json,
         device_type_json: folder.join("none"),
         os_release: folder.join("none"),
+        host_root: folder.to_owned(),
         uuid: None,
         hostname: None,
         device_type: None,
@@ -63,12 +64,12 @@ fn arguments(folder: &Path, config_json: PathBuf) -> RunArguments {
     }
 }
 
-/// The state file, then the agent's memory.
+/// The state file, then the agent's memory, then the file with its own log lines.
 pub(crate) fn state_file(input: &[u8]) {
-    let mut parts = input.splitn(2, |byte| *byte == 0);
+    let mut parts = input.splitn(3, |byte| *byte == 0);
     match read_state(parts.next().unwrap_or_default()) {
         Ok((generation, target)) => {
-            let text = write_state(generation, &target).expect("JSON");
+            let text = write_state(generation, target.clone()).expect("JSON");
             assert_eq!(read_state(&text), Ok((generation, target)));
         }
         Err(reason) => assert!(!reason.is_empty()),
@@ -79,25 +80,14 @@ pub(crate) fn state_file(input: &[u8]) {
         let (keys, fault) = read_memory(folder.path());
         assert!(fault.is_none() || keys == 0, "damaged and used");
     }
-}
-
-/// A byte for the terminal, one for the size of the pieces, then an engine's log stream.
-pub(crate) fn log_stream(input: &[u8]) {
-    /// Kept of a line, each byte of which may be replaced by three, and the words about what was cut.
-    const LONGEST: usize = 64 * 1024 * 3 + 64;
-    let Some(([terminal, size], stream)) = input.split_first_chunk() else {
-        return;
-    };
-    let tty = terminal % 2 == 1;
-    let whole = log_lines(tty, [stream]);
-    let size = usize::from(*size).max(1);
-    assert_eq!(whole, log_lines(tty, stream.chunks(size)), "borders count");
-    for line in &whole {
-        assert!(!line.message.contains('\n') && line.message.len() <= LONGEST);
-        assert!(!(tty && line.is_std_err), "a terminal has one stream");
+    if let Some(rows) = parts.next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("agent.lines");
+        fs_err::write(&file, rows).expect("a file");
+        let lines = own_lines(&file);
+        assert!(lines.len() <= 1000 && lines.len() <= line_ends(rows) + 1);
+        assert_eq!(lines, own_lines(&file), "not kept as they were read");
     }
-    let ends = line_ends(stream);
-    assert!(whole.len() <= ends + 2, "{} lines of {ends}", whole.len());
 }
 
 /// One byte that chooses the kind, then what an engine answers.

@@ -7,6 +7,8 @@
 mod agent;
 mod discovery;
 mod files;
+mod host;
+mod logs;
 mod output;
 mod project;
 mod target;
@@ -28,10 +30,14 @@ pub const ALL: &[Target] = &[
     ("dotenv", project::dotenv),
     ("engine_answers", agent::engine_answers),
     ("interpolate", project::interpolate),
-    ("log_stream", agent::log_stream),
+    ("journal_rows", logs::journal_rows),
+    ("log_query", logs::log_query),
+    ("log_stream", logs::log_stream),
     ("mdns_answer", discovery::mdns_answer),
     ("mdns_question", discovery::mdns_question),
     ("project_files", files::project_files),
+    ("redsocks_conf", host::redsocks_conf),
+    ("request_body", host::request_body),
     ("selector", discovery::selector),
     ("state_file", agent::state_file),
     ("target_body", target::target_body),

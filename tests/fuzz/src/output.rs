@@ -1,6 +1,7 @@
 //! What devices and engines answer, and how it is shown.
 
 use agent_api::{
+    cursor::Mark,
     log::LogLine,
     os::{Info, Problem, Report},
     reference::{
@@ -8,7 +9,7 @@ use agent_api::{
     },
 };
 use os_cli::{
-    agent::{LogItem, Version},
+    agent::{LogItem, Position, Version},
     engine::{BuildEvent, Output},
     fuzz::{error_words, log_item, shown_message},
     transport::{Line, Lines},
@@ -59,13 +60,28 @@ fn reports(body: &[u8]) {
 fn log_lines(body: &[u8]) {
     for line in Lines::new(256).push(body) {
         match log_item(&line.bytes, line.dropped) {
-            LogItem::Line(_) => written_again::<LogLine>(&line.bytes),
+            LogItem::Line(read) => {
+                written_again::<LogLine>(&line.bytes);
+                place(&read);
+            }
             LogItem::Cut { line: cut, dropped } => {
                 assert_eq!(dropped, line.dropped);
                 assert!(cut.message.len() <= line.bytes.len() * 3);
             }
             LogItem::Unreadable(why) => assert!(!why.is_empty() && why.len() < 1000),
         }
+    }
+}
+
+/// A place is written as it was read, and going on from there names no more than one for each origin.
+fn place(line: &LogLine) {
+    let mut position = Position::default();
+    position.note(line);
+    assert!(position.places().len() <= 1);
+    if let Some(text) = &line.cursor
+        && let Ok(mark) = text.parse::<Mark>()
+    {
+        assert_eq!(mark.to_string(), *text);
     }
 }
 

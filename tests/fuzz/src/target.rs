@@ -1,18 +1,19 @@
 //! What is sent to `POST /v2/local/target-state`: refused with a reason, or reached from every world that was reached before.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use os_agent::{
     fuzz::{read_state, target_body as understand, write_state},
     model::{
-        API_NETWORK, Confinement, ContainerState, DeviceFacts, ImageFacts, NetworkSpec, Observed,
-        ObservedContainer, ObservedNetwork, ObservedVolume, Plan, ServiceConfig, Step, Target,
-        VolumeSpec, labels, names,
+        API_NETWORK, Confinement, ContainerState, DeviceFacts, HostFacts, ImageFacts, NetworkSpec,
+        Observed, ObservedContainer, ObservedNetwork, ObservedVolume, Plan, Secret, ServiceConfig,
+        Step, Target, VolumeSpec, labels, names,
     },
-    plan::{plan, wants_api_key, warnings},
+    plan::{contracts, plan, wants_api_key, warnings},
 };
 
-use super::text::texts;
+use super::text::{assert_harmless, texts};
 
 /// Bodies that are sent one after another; the word `simulated` in front of them makes the device a simulated one.
 pub(crate) fn target_body(input: &[u8]) {
@@ -27,8 +28,8 @@ pub(crate) fn target_body(input: &[u8]) {
     for body in bodies.into_iter().take(3) {
         match understand(body) {
             Ok(target) => {
-                let stored = write_state(1, &target).expect("JSON");
-                assert_eq!(read_state(&stored), Ok((1, target.clone())));
+                let stored = write_state(1, Some(target.clone())).expect("JSON");
+                assert_eq!(read_state(&stored), Ok((1, Some(target.clone()))));
                 world.reach(&target);
             }
             Err(words) => assert!(!words.is_empty()),
@@ -61,17 +62,17 @@ impl World {
             kernel_modules: false,
             firmware: false,
             confinement,
+            host: HostFacts {
+                engine_socket: "/var/run/balena-engine.sock".to_owned(),
+                board_rev: Some("abc".to_owned()),
+                os_slug: Some("os".to_owned()),
+                os_version: Some("1.0.0".to_owned()),
+                kernel: Some("6.1.0".to_owned()),
+                l4t: None,
+            },
+            cloud: None,
         };
-        let observed = Observed {
-            device,
-            containers: Vec::new(),
-            networks: Vec::new(),
-            api_network: None,
-            volumes: Vec::new(),
-            images: BTreeMap::new(),
-            api_keys: BTreeMap::new(),
-            failures: BTreeMap::new(),
-        };
+        let observed = Observed::empty(device);
         Self {
             observed,
             serial: 0,
@@ -86,10 +87,29 @@ impl World {
             for service in app
                 .services
                 .values()
-                .filter(|service| wants_api_key(service))
+                .filter(|service| wants_api_key(service, None))
             {
                 let key = (app.id, service.name.clone());
-                self.observed.api_keys.insert(key, "key".to_owned());
+                let secret = Secret::new("key".to_owned());
+                self.observed.api_keys.insert(key, secret);
+            }
+        }
+        let mut rejected = BTreeSet::new();
+        for app in target.apps.values() {
+            let verdict = contracts::check(app, &self.observed.device);
+            if verdict.is_rejected() && app.commit.is_some() {
+                rejected.insert(app.id);
+            }
+            let both = verdict
+                .unmet
+                .keys()
+                .find(|name| verdict.dropped.contains_key(*name));
+            assert_eq!(both, None, "refused and dropped");
+            for (service, reasons) in verdict.unmet.iter().chain(&verdict.dropped) {
+                assert!(app.services.contains_key(service));
+                for words in reasons {
+                    assert_harmless(words);
+                }
             }
         }
         assert_eq!(
@@ -101,30 +121,84 @@ impl World {
             let planned = plan(&self.observed, target, self.now);
             assert_eq!(planned, plan(&self.observed, target, self.now));
             match planned {
-                Plan::Converged => return self.rests(target),
-                Plan::Wait { until, because } => {
-                    let until = until.unwrap_or_else(|| panic!("waits for ever: {because}"));
-                    assert!(until > self.now, "a wait that is over: {because}");
+                Plan::Converged => return self.rests(target, &Plan::Converged),
+                Plan::Wait { until, blocks } => {
+                    let Some(until) = until else {
+                        assert!(self.rejects(target), "waits for ever: {blocks:?}");
+                        return self.rests(target, &Plan::Wait { until, blocks });
+                    };
+                    assert!(until > self.now, "a wait that is over: {blocks:?}");
                     self.now = until;
                 }
                 Plan::Run(batch) => {
                     assert!(!batch.0.is_empty(), "nothing to run");
-                    for step in &batch.0 {
+                    for step in batch.steps() {
+                        let app = self.app_of(step);
+                        assert!(
+                            app.is_none_or(|app| !rejected.contains(&app)),
+                            "a rejected release is touched: {step:?}"
+                        );
                         self.apply(step);
                     }
+                    self.note_running();
                 }
             }
         }
         panic!("no end: {:?}", plan(&self.observed, target, self.now));
     }
 
-    fn rests(&self, target: &Target) {
+    /// The application that a step does something for or to.
+    fn app_of(&self, step: &Step) -> Option<u32> {
+        let container = |id: &String| {
+            let mut all = self.observed.containers.iter();
+            all.find(|container| container.id == *id)
+                .map(|container| container.app_id)
+        };
+        let volume = |name: &String| {
+            let confinement = self.observed.device.confinement.as_ref();
+            let (owner, _) = names::parse_owned(name, confinement)?;
+            owner.parse().ok()
+        };
+        match step {
+            Step::CreateNetwork { spec, .. } => spec.labels.get(labels::APP_ID)?.parse().ok(),
+            Step::RemoveNetwork { id, .. } => {
+                let mut all = self.observed.networks.iter();
+                all.find(|network| network.id == *id)
+                    .map(|network| network.app_id)
+            }
+            Step::CreateVolume { name, .. } | Step::RemoveVolume { name, .. } => volume(name),
+            Step::RemoveDead { id, .. } => container(id),
+            step => step.about().map(|(app_id, _)| app_id),
+        }
+    }
+
+    /// As the loop does.
+    fn note_running(&mut self) {
+        for container in &self.observed.containers {
+            if container.state == ContainerState::Running {
+                let since = self.observed.running_since.entry(container.id.clone());
+                since.or_insert(self.now);
+            }
+        }
+    }
+
+    /// Whether the device lacks something that a release requires.
+    fn rejects(&self, target: &Target) -> bool {
+        let mut running = target.apps.values().filter(|app| app.commit.is_some());
+        running.any(|app| contracts::check(app, &self.observed.device).is_rejected())
+    }
+
+    fn rests(&self, target: &Target, at: &Plan) {
         for later in [1, 1_000_000_000] {
             let planned = plan(&self.observed, target, self.now + later);
-            assert_eq!(planned, Plan::Converged);
+            assert_eq!(planned, *at);
         }
         for app in target.apps.values().filter(|app| app.commit.is_some()) {
+            let verdict = contracts::check(app, &self.observed.device);
             for service in app.services.values() {
+                if verdict.is_rejected() || verdict.dropped.contains_key(&service.name) {
+                    continue;
+                }
                 let is_its = |container: &&ObservedContainer| {
                     container.app_id == app.id && container.service_name == service.name
                 };
@@ -191,6 +265,22 @@ impl World {
                     .containers
                     .retain(|container| container.id != *id);
             }
+            Step::HandOver { id, name, .. } => {
+                let container = self.container(id);
+                name.clone_into(&mut container.name);
+                container.is_predecessor = true;
+            }
+            Step::TakeLocks { app_id, .. } => {
+                self.observed.locks.entry(*app_id).or_default().by_agent = true;
+            }
+            Step::ReleaseLocks { app_id } => {
+                self.observed.locks.entry(*app_id).or_default().by_agent = false;
+            }
+            Step::RemoveImage { image } => {
+                self.observed.images.retain(|_, facts| facts.id != *image);
+            }
+            Step::RemoveVolume { name, .. } => panic!("nobody let go of the volume {name}"),
+            Step::RemoveLeftover(leftover) => panic!("there was no session: {leftover:?}"),
             Step::Rename { id, name, .. } => {
                 let confinement = self.observed.device.confinement.clone();
                 let container = self.container(id);
@@ -282,6 +372,9 @@ impl World {
             stopped_by_agent: false,
             config: config.clone(),
             created_from: Some(config.digest()),
+            asked_mac_address: Some(config.mac_address.clone()).filter(|mac| !mac.is_empty()),
+            because: None,
+            is_predecessor: false,
         };
         placed(&mut container, self.observed.device.confinement.as_ref());
         self.observed.containers.push(container);
