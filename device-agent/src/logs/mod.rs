@@ -27,6 +27,7 @@ mod queue;
 mod reader;
 mod reading;
 mod replay;
+mod silence;
 mod source;
 mod tail;
 #[cfg(test)]

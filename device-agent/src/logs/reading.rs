@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::Line;
 use super::attempts::{Broken, Part};
-use super::containers::has_tty;
+use super::containers::manner;
 use super::journalctl::{Journal, JournalError};
 use super::lines::{Decoder, Text};
 use super::places::Counter;
@@ -79,7 +79,7 @@ impl Reading {
         source: &Source,
         range: &Range,
     ) -> Result<Self, EngineError> {
-        let tty = has_tty(connected, &source.id).await?;
+        let manner = manner(connected, &source.id).await?;
         let stream = LogStream::open(connected, &source.id, range).await?;
         Ok(Self {
             name: source.service.clone(),
@@ -88,7 +88,7 @@ impl Reading {
                 counter: Counter::new(source.container()),
                 source: source.clone(),
                 stream,
-                decoder: Decoder::new(tty),
+                decoder: Decoder::new(manner.tty),
                 tail: range.tail,
                 lines: 0,
             })),

@@ -45,6 +45,10 @@ pub(super) struct Container {
     pub(super) messages: Vec<Message>,
     /// Is there from the second request on.
     pub(super) later: Vec<Message>,
+    /// Where its lines are kept; empty: in a file.
+    pub(super) driver: &'static str,
+    /// Of its environment.
+    pub(super) environment: Vec<&'static str>,
     pub(super) answer: Answer,
 }
 
@@ -53,6 +57,8 @@ struct Played {
     containers: Vec<Container>,
     /// Lists of containers that are refused.
     unlisted: usize,
+    /// How often a container's lines were asked for.
+    asked: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -94,7 +100,7 @@ impl Engine {
         let socket = dir.path().join("engine.sock");
         let played = Arc::new(Mutex::new(Played {
             containers,
-            unlisted: 0,
+            ..Played::default()
         }));
         let listener = UnixListener::bind(&socket).unwrap();
         let router = Router::new()
@@ -117,6 +123,11 @@ impl Engine {
         self.link.subscribe()
     }
 
+    /// How often a container's lines were asked for.
+    pub(super) fn asked_for_lines(&self) -> watch::Receiver<usize> {
+        self.played.lock().unwrap().asked.subscribe()
+    }
+
     /// The next lists of containers are refused.
     pub(super) fn refuse_lists(&self, count: usize) {
         self.played.lock().unwrap().unlisted = count;
@@ -129,6 +140,7 @@ async fn answer(
     request: Request,
 ) -> Response {
     let mut played = played.lock().unwrap();
+    let played = &mut *played;
     let path = request.uri().path().to_owned();
     // With the API's version before it and without.
     let is_version = |part: &&str| part.starts_with("v1.");
@@ -153,8 +165,15 @@ async fn answer(
                     }),
                     _,
                 ) => refused(*status),
-                (Some(_), "json") => axum::Json(json!({"Config": {"Tty": false}})).into_response(),
-                (Some(known), "logs") => logs(known, &query),
+                (Some(known), "json") => axum::Json(json!({
+                    "Config": {"Tty": false, "Env": known.environment},
+                    "HostConfig": {"LogConfig": {"Type": known.driver}},
+                }))
+                .into_response(),
+                (Some(known), "logs") => {
+                    played.asked.send_modify(|times| *times += 1);
+                    logs(known, &query)
+                }
                 _ => refused(404),
             }
         }
