@@ -1,7 +1,7 @@
 //! Reading one container's lines, as they are written, to its end.
 //!
 //! In: how far it was read. Out: lines for the hub, behind those that were told, and how it ended. What to do then is not decided
-//! here. A stream from the journal that is silent for too long is asked for anew ([`super::silence`] says why).
+//! here. A stream from the journal that is silent for too long, or ends, is asked for anew ([`super::silence`] says why).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -37,7 +37,13 @@ pub(super) enum Ended {
 
 /// How one stream of a container's lines ended.
 enum Stopped {
-    Ended(Ended),
+    /// With the container's run.
+    Whole {
+        /// It came from the journal and had lines: further ones may have been kept back.
+        is_doubted: bool,
+    },
+    /// In the middle, for the reason that the engine gave.
+    Failed(String),
     /// It was silent for longer than is believed.
     Silent {
         /// Whether it had begun with lines that the stream before it had kept back.
@@ -53,14 +59,22 @@ pub(super) async fn follow(
     hub: &Hub,
     mut silence: Silence,
 ) -> Ended {
+    let mut was_whole = false;
     loop {
         match read(connected, source, (told, silence.believed()), hub).await {
-            Ok(Stopped::Ended(ended)) => return ended,
+            Ok(Stopped::Whole { is_doubted: true }) => was_whole = true,
+            Ok(Stopped::Whole { is_doubted: false }) => return Ended::Whole,
+            Ok(Stopped::Failed(reason)) => return Ended::Failed(reason),
             Ok(Stopped::Silent { had_kept_back }) => {
                 if had_kept_back {
                     tracing::debug!(service = %source.service, "the engine had kept lines back");
                 }
                 silence.asked_anew(had_kept_back);
+                // It runs again.
+                was_whole = false;
+            }
+            Err(EngineError::NotFound(_) | EngineError::Conflict(_)) if was_whole => {
+                return Ended::Whole;
             }
             Err(EngineError::NotFound(_) | EngineError::Conflict(_)) => return Ended::Gone,
             Err(error) if cannot_be_read(&error) => return Ended::Refused(error.to_string()),
@@ -96,13 +110,14 @@ async fn read(
     let mut decoder = Decoder::new(manner.tty);
     let mut counter = Counter::new(source.container());
     let mut joints = Joints::new(&resumed);
-    let mut had_kept_back = false;
+    let (mut had_lines, mut had_kept_back) = (false, false);
     let mut give = |text: Text| {
         let place = counter.place(text.is_std_err, text.nanos);
         if joints.breaks_at(&place) {
             hub.notice(&source.service, joints::words(&source.service));
         }
         if resumed.is_new(&place) {
+            had_lines = true;
             had_kept_back |= place.nanos < begun;
             // What comes behind a new line is new, whatever its clock says.
             resumed.leave_behind(place.origin);
@@ -129,14 +144,16 @@ async fn read(
         }
         // Here too.
         if let Some(words) = decoder.failure() {
-            return Ok(Stopped::Ended(Ended::Failed(words.to_owned())));
+            return Ok(Stopped::Failed(words.to_owned()));
         }
     }
     decoder.finish(&mut give);
-    Ok(Stopped::Ended(match decoder.failure() {
-        Some(words) => Ended::Failed(words.to_owned()),
-        None => Ended::Whole,
-    }))
+    Ok(match decoder.failure() {
+        Some(words) => Stopped::Failed(words.to_owned()),
+        None => Stopped::Whole {
+            is_doubted: manner.is_journal && had_lines,
+        },
+    })
 }
 
 fn lock(told: &Mutex<Places>) -> MutexGuard<'_, Places> {

@@ -35,6 +35,8 @@ pub(super) enum Answer {
     CutOnce(usize),
     /// The engine says behind the last message that it cannot read on.
     Words(&'static str),
+    /// The container runs no more: a stream that follows ends.
+    Ended,
     Status(u16),
 }
 
@@ -233,7 +235,7 @@ fn logs(container: &mut Container, query: &HashMap<String, String>) -> Response 
             container.answer = Answer::Whole;
         }
         Answer::Words(words) => pieces.push(frame(3, words)),
-        Answer::Whole | Answer::Status(_) => {}
+        Answer::Whole | Answer::Ended | Answer::Status(_) => {}
     }
     let follows = query.get("follow").is_some_and(|follow| follow == "true");
     let pieces = stream::iter(pieces.into_iter().map(Ok::<_, io::Error>));

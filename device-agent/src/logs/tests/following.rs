@@ -93,6 +93,27 @@ async fn a_line_that_the_journal_kept_back_is_told_once_without_another_one_bein
 }
 
 #[tokio::test]
+async fn the_last_words_that_the_journal_kept_back_are_told_at_the_end() {
+    let engine = Engine::start(vec![Container {
+        driver: "journald",
+        later: vec![message(2, "bye")],
+        answer: Answer::Ended,
+        ..container(1, "one", &[message(1, "1")])
+    }]);
+    let hub = hub();
+    let mut client = listen(&hub);
+    let ended = followed(&engine, &hub, Silence::default()).await;
+    assert_eq!(ended, Ended::Whole);
+    assert_eq!(
+        [next(&mut client).await, next(&mut client).await],
+        ["1", "bye"]
+    );
+    assert!(drain(&mut client).is_empty());
+    // Until there is nothing more.
+    assert_eq!(*engine.asked_for_lines().borrow(), 3);
+}
+
+#[tokio::test]
 async fn a_file_that_is_silent_is_believed() {
     let engine = Engine::start(vec![Container {
         driver: "json-file",
