@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 
+use super::level::Level;
 use super::source::Source;
 use crate::engine::events::SUPERVISED;
 use crate::engine::{Connected, EngineError, QUICK, bounded};
@@ -51,16 +52,18 @@ pub(super) fn cannot_be_read(error: &EngineError) -> bool {
     )
 }
 
-/// How the engine gives a container's lines.
+/// How the engine gives a container's lines, and which of them are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Manner {
     /// It has a terminal: they come without frames.
     pub(super) tty: bool,
     /// They are read in the journal.
     pub(super) is_journal: bool,
+    /// Which of them its service wants to be told.
+    pub(super) level: Level,
 }
 
-/// Asks how the engine gives a container's lines.
+/// Asks the engine how it gives a container's lines.
 pub(super) async fn manner(connected: &Connected, id: &str) -> Result<Manner, EngineError> {
     let call = connected
         .docker
@@ -74,5 +77,6 @@ pub(super) async fn manner(connected: &Connected, id: &str) -> Result<Manner, En
     Ok(Manner {
         tty: config.tty.unwrap_or(false),
         is_journal: driver.as_deref() == Some(JOURNAL_DRIVER),
+        level: Level::from_environment(&config.env.unwrap_or_default()),
     })
 }

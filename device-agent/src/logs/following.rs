@@ -122,7 +122,8 @@ async fn read(
             // What comes behind a new line is new, whatever its clock says.
             resumed.leave_behind(place.origin);
             lock(told).note(&place);
-            hub.publish(source.line(text, place));
+            let is_withheld = manner.level.withholds(text.is_std_err);
+            hub.publish(source.line(text, place).withheld(is_withheld));
         }
     };
     loop {

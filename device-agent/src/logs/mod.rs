@@ -18,6 +18,7 @@ mod journal_field;
 mod journalctl;
 mod kept;
 mod kept_file;
+mod level;
 mod lifecycle;
 mod line;
 mod lines;

@@ -3,7 +3,7 @@
 use super::super::following::{Ended, follow};
 use super::super::silence::Silence;
 use super::super::source::Source;
-use super::engine::{Answer, Container, Engine, container, message};
+use super::engine::{Answer, Container, Engine, Message, container, message};
 use super::*;
 
 fn source() -> Source {
@@ -128,4 +128,71 @@ async fn a_file_that_is_silent_is_believed() {
         told = next(&mut client) => assert_eq!(told, "1"),
     }
     assert_eq!(*engine.asked_for_lines().borrow(), 1);
+}
+
+#[tokio::test]
+async fn a_service_that_withholds_lines_is_heard_in_full_by_who_names_it() {
+    let both = |number| {
+        let err = Message {
+            is_std_err: true,
+            ..message(number, &format!("err {number}"))
+        };
+        [message(number, &format!("out {number}")), err]
+    };
+    for (level, heard) in [
+        ("BALENA_LOGS_LEVEL=error", &["err 1", "err 2"][..]),
+        ("BALENA_LOGS_LEVEL=none", &[]),
+    ] {
+        let engine = Engine::start(vec![Container {
+            environment: vec![level],
+            answer: Answer::Cut,
+            ..container(1, "one", &[both(1), both(2)].concat())
+        }]);
+        let hub = hub();
+        let wanted = |services: &[&str]| Wanted {
+            services: services.iter().map(|name| (*name).to_owned()).collect(),
+            ..Wanted::default()
+        };
+        // While it is written.
+        let (mut all, mut named) = (hub.subscribe(wanted(&[])), hub.subscribe(wanted(&["one"])));
+        assert_eq!(
+            followed(&engine, &hub, Silence::default()).await,
+            Ended::Broken
+        );
+        let texts = |client: &mut Subscription| -> Vec<String> {
+            let taken = drain(client).into_iter();
+            taken
+                .map(|taken| match taken {
+                    Taken::Line(line) => line.text.message.clone(),
+                    other => format!("{other:?}"),
+                })
+                .collect()
+        };
+        assert_eq!(texts(&mut all), heard, "{level}");
+        assert_eq!(texts(&mut named), ["out 1", "err 1", "out 2", "err 2"]);
+        // As past: the last ones are counted among those that are told.
+        let engine = Engine::start(vec![Container {
+            environment: vec![level],
+            ..container(1, "one", &[both(1), both(2)].concat())
+        }]);
+        let past = async |wanted: Wanted| {
+            let asked = Asked {
+                wanted,
+                tail: Some(2),
+                once: true,
+                ..Asked::default()
+            };
+            let mut replay = Replay::new(&hub, engine.link(), None, asked);
+            let mut told = Vec::new();
+            while let Some(delivery) = replay.next().await {
+                told.push(match delivery {
+                    Delivery::Line(line) => line.text.message.clone(),
+                    Delivery::Notice(notice) => format!("! {}", notice.message),
+                });
+            }
+            told
+        };
+        assert_eq!(past(wanted(&[])).await, heard, "{level}");
+        assert_eq!(past(wanted(&["one"])).await, ["out 2", "err 2"]);
+    }
 }
