@@ -59,9 +59,12 @@ pub(super) async fn follow(
     hub: &Hub,
     mut silence: Silence,
 ) -> Ended {
-    let mut was_whole = false;
+    let (mut was_whole, mut goes_on) = (false, false);
     loop {
-        match read(connected, source, (told, silence.believed()), hub).await {
+        let how = (silence.believed(), goes_on);
+        let stopped = read(connected, source, (told, how), hub).await;
+        goes_on = true;
+        match stopped {
             Ok(Stopped::Whole { is_doubted: true }) => was_whole = true,
             Ok(Stopped::Whole { is_doubted: false }) => return Ended::Whole,
             Ok(Stopped::Failed(reason)) => return Ended::Failed(reason),
@@ -86,10 +89,11 @@ pub(super) async fn follow(
     }
 }
 
+/// One stream. Where it `goes_on`, the one before it was read until now, and what the journal gave up of it was told.
 async fn read(
     connected: &Connected,
     source: &Source,
-    (told, believed): (&Mutex<Places>, Duration),
+    (told, (believed, goes_on)): (&Mutex<Places>, (Duration, bool)),
     hub: &Hub,
 ) -> Result<Stopped, EngineError> {
     let manner = manner(connected, &source.id).await?;
@@ -109,7 +113,11 @@ async fn read(
     let mut stream = LogStream::open(connected, &source.id, &range).await?;
     let mut decoder = Decoder::new(manner.tty);
     let mut counter = Counter::new(source.container());
-    let mut joints = Joints::new(&resumed);
+    let mut joints = if goes_on {
+        Joints::default()
+    } else {
+        Joints::new(&resumed)
+    };
     let (mut had_lines, mut had_kept_back) = (false, false);
     let mut give = |text: Text| {
         let place = counter.place(text.is_std_err, text.nanos);

@@ -47,6 +47,8 @@ pub(super) struct Container {
     pub(super) messages: Vec<Message>,
     /// Is there from the second request on.
     pub(super) later: Vec<Message>,
+    /// Only these, then.
+    pub(super) forgets: bool,
     /// Where its lines are kept; empty: in a file.
     pub(super) driver: &'static str,
     /// Of its environment.
@@ -225,6 +227,9 @@ fn logs(container: &mut Container, query: &HashMap<String, String>) -> Response 
             frame(if message.is_std_err { 2 } else { 1 }, &text)
         })
         .collect();
+    if container.forgets {
+        container.messages.clear();
+    }
     container.messages.append(&mut container.later);
     let mut is_cut = false;
     match container.answer.clone() {

@@ -62,12 +62,13 @@ async fn an_engine_that_cannot_give_lines_is_not_asked_again_and_again() {
     }
 }
 
-#[tokio::test]
-async fn a_line_that_the_journal_kept_back_is_told_once_without_another_one_being_written() {
+/// What a client is told of a service whose last line the journal keeps back; `forgets`: it gives the lines before up meanwhile.
+async fn told_of_a_quiet_service(forgets: bool) -> Vec<String> {
     let engine = Engine::start(vec![Container {
         driver: "journald",
         // Its stream is open and silent, and whoever asks anew gets it.
         later: vec![message(3, "kept back")],
+        forgets,
         ..container(1, "one", &[message(1, "1"), message(2, "2")])
     }]);
     let hub = hub();
@@ -78,17 +79,31 @@ async fn a_line_that_the_journal_kept_back_is_told_once_without_another_one_bein
         let mut told = Vec::new();
         while told.last().is_none_or(|last| last != "kept back") {
             told.push(next(&mut client).await);
+            if told.last().is_some_and(|last| last.starts_with('!')) {
+                return told;
+            }
         }
-        // It is asked anew again and again; nothing is told twice, and nothing is said to be missing.
+        // It is asked anew again and again.
         let enough = |times: &usize| *times >= 5;
         drop(engine.asked_for_lines().wait_for(enough).await);
         told.extend(drain(&mut client).iter().map(|more| format!("{more:?}")));
         told
     };
-    let told = tokio::select! {
+    tokio::select! {
         ended = reading => panic!("it ended: {ended:?}"),
         told = told => told,
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_the_journal_kept_back_is_told_once_without_another_one_being_written() {
+    let told = told_of_a_quiet_service(false).await;
+    assert_eq!(told, ["1", "2", "kept back"]);
+}
+
+#[tokio::test]
+async fn who_was_told_all_along_misses_nothing_that_the_journal_gives_up() {
+    let told = told_of_a_quiet_service(true).await;
     assert_eq!(told, ["1", "2", "kept back"]);
 }
 
