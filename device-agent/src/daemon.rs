@@ -32,7 +32,9 @@ use crate::logs::{self, Hub};
 use crate::memory::Memory;
 use crate::reconcile::{Caller, OwnClock, OwnMachine, Tools};
 use crate::report::Snapshot;
-use crate::settings::{AnnounceScope, Arguments, Command, Logging, Settings, SettingsError};
+use crate::settings::{
+    AnnounceScope, Arguments, Command, LOG_VARIABLE, Logging, Settings, SettingsError,
+};
 use crate::store::{SharedStore, Store, StoreError};
 use crate::{announce, host, locks, power, reconcile};
 
@@ -98,7 +100,10 @@ pub fn start(arguments: Arguments, logging: &Logging) -> Result<(), DaemonError>
 }
 
 fn start_logging(logging: &Logging) {
-    let filter = EnvFilter::try_new(&logging.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, problem) = match EnvFilter::try_new(&logging.filter) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -109,6 +114,9 @@ fn start_logging(logging: &Logging) {
         drop(lines.try_init());
     } else {
         drop(lines.without_time().try_init());
+    }
+    if let Some(error) = problem {
+        tracing::warn!("{LOG_VARIABLE} is not understood, and `info` stands: {error}");
     }
 }
 

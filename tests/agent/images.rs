@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use testkit::target::IDLE;
 use testkit::{Device, Registry, Target, image};
 
-const FLEET_TARGET: &str = "/os/v1/fleet/target-state";
+pub(crate) const FLEET_TARGET: &str = "/os/v1/fleet/target-state";
 
-fn fleet(registry: &str) -> Value {
+pub(crate) fn fleet(registry: &str) -> Value {
     json!({"apiEndpoint": "https://api.example.test", "deviceApiKey": testkit::registry::KEY, "registryEndpoint": registry})
 }
 
@@ -30,7 +30,7 @@ async fn send(device: &Device, target: &Target, fits: impl Fn(&Value) -> bool) -
     reports.find(fits).await
 }
 
-fn has_applied(service: &str) -> impl Fn(&Value) -> bool {
+pub(crate) fn has_applied(service: &str) -> impl Fn(&Value) -> bool {
     move |report| {
         let services = report["services"].as_array().expect("services");
         report["state"] == "applied" && services.len() == 1 && services[0]["name"] == service

@@ -69,6 +69,30 @@ async fn standard_output_and_error_are_told_apart() {
 }
 
 #[tokio::test]
+async fn what_a_service_withholds_by_its_environment_is_told_to_who_names_it() {
+    let device = Device::start().await;
+    let api = device.agent.endpoint();
+    let mut all = api.lines("/v2/local/logs").await;
+    let mut named = api.lines("/os/v1/logs?service=talker").await;
+    let script = "trap 'exit 0' TERM; echo out; echo err >&2; sleep 1000000 & wait";
+    let target = Target::of(&[("talker", script)])
+        .with("talker", "tty", json!(false))
+        .with(
+            "talker",
+            "environment",
+            json!({"BALENA_LOGS_LEVEL": "error"}),
+        );
+    device.converge(&target.text()).await;
+    assert_eq!(all.find(of_service).await["message"], "err");
+    let mut both = [
+        named.find(of_service).await["message"].clone(),
+        named.find(of_service).await["message"].clone(),
+    ];
+    both.sort_by_key(ToString::to_string);
+    assert_eq!(both, ["err", "out"]);
+}
+
+#[tokio::test]
 async fn bytes_that_are_no_text_and_sequences_for_terminals_arrive_as_data() {
     let script =
         r"printf 'caf\303\251 \377\376 end\n'; printf '\033[31mred\033[0m\n'; printf 'no line end'";

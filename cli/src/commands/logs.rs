@@ -38,7 +38,8 @@ const SAVING: Duration = Duration::from_secs(2);
 pub struct Args {
     /// Name, name.local, uuid, address, or address:port of the device; without it, the only device there is
     device: Option<String>,
-    /// Only this service; may be given more than once
+    /// Only this service; may be given more than once. Also what it withholds by `BALENA_LOGS_LEVEL` (`error`: all but its standard
+    /// error, `none`: all)
     #[arg(long = "service", short, value_name = "NAME")]
     services: Vec<String>,
     /// Of services only this stream

@@ -26,6 +26,10 @@
 //! | `after=PLACE,…`, repeatable | past lines come first: of each origin that is named those behind its place, of others those from `since` on (unless given: none). `tail` counts no more. At most 1000 places |
 //! | `follow=false` | the answer ends after the past lines |
 //!
+//! A service that has `BALENA_LOGS_LEVEL` in its environment, as `none`, `err` or `error`, is heard in full only by who names it by
+//! `service`; others are told nothing of it or what it writes to standard error, as on `/v2/local/logs`. Of a container that is gone
+//! nobody knows that any more.
+//!
 //! A time is RFC 3339, or seconds since 1970 with at most nine decimals. What is not understood is answered by 400; unknown keys are
 //! ignored. Past lines come in the order of their times, as far back as the engine, the agent and (where the engine logs to it) the
 //! journal kept them.

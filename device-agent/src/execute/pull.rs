@@ -48,12 +48,10 @@ impl Executor<'_> {
                     message: problem,
                 });
             }
-            if let (Some(layer), Some(detail)) = (message.id, message.progress_detail) {
-                layers.note(
-                    layer,
-                    detail.current.unwrap_or_default(),
-                    detail.total.unwrap_or_default(),
-                );
+            if let Some(layer) = message.id {
+                let status = message.status.unwrap_or_default();
+                let detail = message.progress_detail.unwrap_or_default();
+                layers.note(layer, &status, (detail.current, detail.total));
                 let progress = layers.progress();
                 self.tools.pulls.send_if_modified(|pulls| {
                     // Every message of the engine would be too much to tell.
@@ -96,12 +94,22 @@ const MAX_LAYERS: usize = 128;
 struct Layers(BTreeMap<String, (u64, u64)>);
 
 impl Layers {
-    fn note(&mut self, layer: String, current: i64, total: i64) {
-        let number = |bytes: i64| u64::try_from(bytes).unwrap_or_default();
-        let known = self.0.len() < MAX_LAYERS || self.0.contains_key(&layer);
-        if total > 0 && known {
-            let total = number(total);
-            self.0.insert(layer, (number(current).min(total), total));
+    /// Takes what the engine says of a layer. A layer that is unpacked is counted by the engine from its beginning once more, and is
+    /// here all the same.
+    fn note(&mut self, layer: String, status: &str, (current, total): (Option<i64>, Option<i64>)) {
+        let number = |bytes: Option<i64>| bytes.and_then(|bytes| u64::try_from(bytes).ok());
+        let has_room = self.0.len() < MAX_LAYERS || self.0.contains_key(&layer);
+        match (status, number(total)) {
+            ("Downloading", Some(total)) if total > 0 && has_room => {
+                let current = number(current).unwrap_or_default().min(total);
+                self.0.insert(layer, (current, total));
+            }
+            ("Download complete" | "Extracting" | "Pull complete", _) => {
+                if let Some((current, total)) = self.0.get_mut(&layer) {
+                    *current = *total;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -132,7 +140,8 @@ mod tests {
     fn progress_is_over_all_layers() {
         let mut layers = Layers::default();
         let mut percent = |layer: &str, current, total| {
-            layers.note(layer.to_owned(), current, total);
+            let bytes = (Some(current), Some(total));
+            layers.note(layer.to_owned(), "Downloading", bytes);
             layers.progress().percent
         };
         assert_eq!(percent("a", 0, 0), 0);
@@ -144,6 +153,34 @@ mod tests {
             percent(&number.to_string(), i64::MAX, i64::MAX);
         }
         assert_eq!(layers.0.len(), MAX_LAYERS);
+    }
+
+    #[test]
+    fn a_layer_that_is_unpacked_is_here_and_one_that_is_tried_again_is_not() {
+        let mut layers = Layers::default();
+        let mut percent = |layer: &str, status: &str, bytes: Option<(i64, i64)>| {
+            let bytes = bytes.unzip();
+            layers.note(layer.to_owned(), status, bytes);
+            layers.progress().percent
+        };
+        for (layer, status, bytes, expected) in [
+            ("a", "Pulling fs layer", None, 0),
+            ("b", "Waiting", None, 0),
+            ("a", "Downloading", Some((25, 100)), 25),
+            // The engine tries again by itself, and goes on where it was.
+            ("a", "Retrying in 5 seconds", None, 25),
+            ("a", "Downloading", Some((50, 100)), 50),
+            ("b", "Downloading", Some((0, 100)), 25),
+            ("a", "Verifying Checksum", None, 25),
+            ("a", "Download complete", None, 50),
+            ("a", "Extracting", Some((1, 100)), 50),
+            ("b", "Downloading", Some((90, 100)), 95),
+            ("a", "Pull complete", None, 95),
+            ("b", "Extracting", Some((1, 100)), 100),
+            ("latest", "Pulling from v2/web", None, 100),
+        ] {
+            assert_eq!(percent(layer, status, bytes), expected, "{layer} {status}");
+        }
     }
 
     fn device() -> DeviceFacts {

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 
+use super::level::Level;
 use super::source::Source;
 use crate::engine::events::SUPERVISED;
 use crate::engine::{Connected, EngineError, QUICK, bounded};
 use crate::model::Confinement;
+
+/// What engines call the driver that logs to the journal.
+pub(super) const JOURNAL_DRIVER: &str = "journald";
 
 /// Our containers, and whether each runs.
 pub(super) async fn supervised(
@@ -48,14 +52,31 @@ pub(super) fn cannot_be_read(error: &EngineError) -> bool {
     )
 }
 
-/// Whether a container has a terminal.
-pub(super) async fn has_tty(connected: &Connected, id: &str) -> Result<bool, EngineError> {
+/// How the engine gives a container's lines, and which of them are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// It has a terminal: they come without frames.
+    pub(super) tty: bool,
+    /// They are read in the journal.
+    pub(super) is_journal: bool,
+    /// Which of them its service wants to be told.
+    pub(super) level: Level,
+}
+
+/// Asks the engine how it gives a container's lines.
+pub(super) async fn manner(connected: &Connected, id: &str) -> Result<Manner, EngineError> {
     let call = connected
         .docker
         .inspect_container(id, None::<InspectContainerOptions>);
     let container = bounded(QUICK, call).await?;
-    Ok(container
-        .config
-        .and_then(|config| config.tty)
-        .unwrap_or(false))
+    let driver = container
+        .host_config
+        .and_then(|host| host.log_config)
+        .and_then(|log| log.typ);
+    let config = container.config.unwrap_or_default();
+    Ok(Manner {
+        tty: config.tty.unwrap_or(false),
+        is_journal: driver.as_deref() == Some(JOURNAL_DRIVER),
+        level: Level::from_environment(&config.env.unwrap_or_default()),
+    })
 }

@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::Line;
+use super::containers::JOURNAL_DRIVER;
 use super::journal::{MAX_ROW, Rows};
 use super::places::Counter;
 use super::source::Source;
@@ -30,8 +31,6 @@ const MAX_LIST: u64 = 4 * 1024 * 1024;
 const MAX_CONTAINERS: usize = 500;
 /// Bytes that are read at a time.
 const PIECE: usize = 32 * 1024;
-/// What the engine calls the driver.
-const DRIVER: &str = "journald";
 
 /// Why the journal could not be read.
 #[derive(Debug, Error)]
@@ -87,7 +86,7 @@ impl Journal {
         confinement: Option<&Confinement>,
         wish: Wish<'_>,
     ) -> Result<Option<Self>, JournalError> {
-        if connected.logging_driver.as_deref() != Some(DRIVER) {
+        if connected.logging_driver.as_deref() != Some(JOURNAL_DRIVER) {
             return Ok(None);
         }
         let gone = match gone(wish.present).await {

@@ -12,6 +12,8 @@ pub(crate) struct Line {
     pub(crate) text: LogLine,
     /// Where it is in the log.
     pub(crate) place: Cursor,
+    /// Its service wants nobody to be told it who does not ask for the service by name.
+    pub(super) is_withheld: bool,
     /// What clients get on our route, once for all of them.
     ours: OnceLock<Vec<u8>>,
 }
@@ -21,7 +23,16 @@ impl Line {
         Self {
             text,
             place,
+            is_withheld: false,
             ours: OnceLock::new(),
+        }
+    }
+
+    /// The same, withheld or not.
+    pub(super) fn withheld(self, is_withheld: bool) -> Self {
+        Self {
+            is_withheld,
+            ..self
         }
     }
 

@@ -18,6 +18,7 @@ mod journal_field;
 mod journalctl;
 mod kept;
 mod kept_file;
+mod level;
 mod lifecycle;
 mod line;
 mod lines;
@@ -27,6 +28,7 @@ mod queue;
 mod reader;
 mod reading;
 mod replay;
+mod silence;
 mod source;
 mod tail;
 #[cfg(test)]

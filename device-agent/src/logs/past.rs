@@ -85,7 +85,11 @@ impl Past {
                 continue;
             }
             let range = range(asked, told.begin_of(container), tail);
-            if !past.add_container(connected, source, &range).await? {
+            let is_named = asked.wanted.names_services();
+            if !past
+                .add_container(connected, source, range, is_named)
+                .await?
+            {
                 present.remove(&container);
             }
         }
@@ -132,10 +136,11 @@ impl Past {
         &mut self,
         connected: &Connected,
         source: &Source,
-        range: &Range,
+        range: Range,
+        is_named: bool,
     ) -> Result<bool, Broken> {
-        match Reading::container(connected, source, range).await {
-            Ok(reading) => self.readings.push(reading),
+        match Reading::container(connected, source, range, is_named).await {
+            Ok(reading) => self.readings.extend(reading),
             // It went away since the containers were listed, or is about to.
             Err(EngineError::NotFound(_) | EngineError::Conflict(_)) => return Ok(false),
             Err(error) if containers::cannot_be_read(&error) => {

@@ -16,6 +16,7 @@ use super::containers::supervised;
 use super::departed::Gone;
 use super::following::{Ended, follow};
 use super::places::Places;
+use super::silence::Silence;
 use super::source::Source;
 use super::{Drain, Hub};
 use crate::engine::Link;
@@ -284,7 +285,7 @@ impl Session {
         let mut link = self.link.clone();
         link.mark_unchanged();
         self.readers.spawn(async move {
-            let how = follow(&connected, &source, &told, &hub).await;
+            let how = follow(&connected, &source, &told, &hub, Silence::default()).await;
             if matches!(how, Ended::Failed(_) | Ended::Broken) {
                 // An engine that comes back ends the wait.
                 drop(tokio::time::timeout(delay, link.changed()).await);

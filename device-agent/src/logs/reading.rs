@@ -10,8 +10,9 @@ use thiserror::Error;
 
 use super::Line;
 use super::attempts::{Broken, Part};
-use super::containers::has_tty;
+use super::containers::manner;
 use super::journalctl::{Journal, JournalError};
+use super::level::Level;
 use super::lines::{Decoder, Text};
 use super::places::Counter;
 use super::source::Source;
@@ -73,28 +74,38 @@ impl Reading {
         }
     }
 
-    /// What the engine kept of a container.
+    /// What the engine kept of a container and its service wants to be told; all of it where the service `is_named`. `None`:
+    /// nothing.
     pub(super) async fn container(
         connected: &Connected,
         source: &Source,
-        range: &Range,
-    ) -> Result<Self, EngineError> {
-        let tty = has_tty(connected, &source.id).await?;
-        let stream = LogStream::open(connected, &source.id, range).await?;
-        Ok(Self {
+        range: Range,
+        is_named: bool,
+    ) -> Result<Option<Self>, EngineError> {
+        let manner = manner(connected, &source.id).await?;
+        let level = if is_named {
+            Level::Everything
+        } else {
+            manner.level
+        };
+        let Some(range) = level.narrow(range) else {
+            return Ok(None);
+        };
+        let stream = LogStream::open(connected, &source.id, &range).await?;
+        Ok(Some(Self {
             name: source.service.clone(),
             part: Part::Container(source.container()),
             feed: Feed::Container(Box::new(Container {
                 counter: Counter::new(source.container()),
                 source: source.clone(),
                 stream,
-                decoder: Decoder::new(tty),
+                decoder: Decoder::new(manner.tty),
                 tail: range.tail,
                 lines: 0,
             })),
             pending: VecDeque::new(),
             is_short: false,
-        })
+        }))
     }
 
     /// What the journal kept of containers that are gone.

@@ -31,11 +31,17 @@ impl Wanted {
         self.services.is_empty() || self.services.iter().any(|own| own == name)
     }
 
+    /// Whether services are asked for by their names, and heard in full then.
+    pub(super) fn names_services(&self) -> bool {
+        !self.services.is_empty()
+    }
+
     /// Whether a line is wanted.
     pub(crate) fn wants(&self, line: &Line) -> bool {
         let kind = match &line.text.service_name {
             Some(name) => {
                 self.wants_service(name)
+                    && (!line.is_withheld || self.names_services())
                     && (self.is_std_err.is_none() || self.is_std_err == line.text.is_std_err)
             }
             None => self.system,

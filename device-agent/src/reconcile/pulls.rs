@@ -1,7 +1,8 @@
 //! Images that are being fetched while everything else goes on.
 //!
 //! A pull is the one step that is not waited for: the planner is told that it is under way, and its end wakes the loop.
-//! One that the target does not need any more is dropped; the engine keeps the layers that it has.
+//! One that the target does not need any more is dropped. A connection to the registry that breaks is the engine's to mend: it
+//! goes on with each layer where it was, a few times; only then has the pull failed, and what it had fetched may be gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;

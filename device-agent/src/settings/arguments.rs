@@ -5,9 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// What the environment says.
+const ENVIRONMENT: &str = "\
+Environment:
+  OS_AGENT_LOG  How much the agent tells of itself on standard error: error, warn, info, debug or trace [default: info]";
+
 /// Keeps the services of a target state running on a container engine.
 #[derive(Debug, Parser)]
-#[command(name = "os-agent", version, disable_help_subcommand = true)]
+#[command(name = "os-agent", version, disable_help_subcommand = true, after_help = ENVIRONMENT)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -18,6 +23,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the agent until SIGTERM or SIGINT.
+    #[command(after_help = ENVIRONMENT)]
     Run(Box<RunArguments>),
 }
 

@@ -23,8 +23,10 @@ pub(crate) use identity::is_hostname;
 use crate::host;
 use crate::model::{CloudAccess, Confinement, DeviceFacts, HostFacts};
 
-/// Log filter, in the syntax of `tracing_subscriber::EnvFilter`; `info` unless set.
-const LOG_VARIABLE: &str = "OS_AGENT_LOG";
+/// How much the agent tells of itself: a level, or a filter in the syntax of `tracing_subscriber::EnvFilter`; `info` unless set.
+pub(crate) const LOG_VARIABLE: &str = "OS_AGENT_LOG";
+/// Levels of which only the agent's own lines are told: the libraries' show what is sent, secrets included.
+const OWN_LEVELS: [&str; 2] = ["debug", "trace"];
 /// Set by systemd for services whose standard error goes to the journal.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
 
@@ -132,9 +134,22 @@ impl Logging {
     #[must_use]
     pub fn from_environment() -> Self {
         Self {
-            filter: variable(LOG_VARIABLE).unwrap_or_else(|| "info".to_owned()),
+            filter: log_filter(variable(LOG_VARIABLE)),
             timestamps: variable(JOURNAL_VARIABLE).is_none(),
         }
+    }
+}
+
+fn log_filter(asked: Option<String>) -> String {
+    let Some(asked) = asked else {
+        return "info".to_owned();
+    };
+    let level = OWN_LEVELS
+        .iter()
+        .find(|level| asked.trim().eq_ignore_ascii_case(level));
+    match level {
+        Some(level) => format!("info,os_agent={level}"),
+        None => asked,
     }
 }
 

@@ -1,4 +1,4 @@
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::*;
 
@@ -186,4 +186,28 @@ fn a_simulated_device_listens_on_its_own_address() {
     assert_eq!(confinement.namespace, "ab12cd3");
     assert!(!confinement.allow_privileged);
     assert!(settings.facts.services_dir.ends_with("state/services"));
+}
+
+#[test]
+fn the_agent_tells_as_much_of_itself_as_it_is_asked_to_and_nothing_of_what_it_sends() {
+    for (asked, filter) in [
+        (None, "info"),
+        (Some("warn"), "warn"),
+        (Some("debug"), "info,os_agent=debug"),
+        (Some(" Trace"), "info,os_agent=trace"),
+        // Who writes a filter is taken at their word.
+        (Some("warn,hyper=trace"), "warn,hyper=trace"),
+    ] {
+        assert_eq!(log_filter(asked.map(str::to_owned)), filter);
+    }
+    for command in [Arguments::command(), run_command()] {
+        let mut command = command;
+        let help = command.render_long_help().to_string();
+        assert!(help.contains(LOG_VARIABLE), "{help}");
+    }
+}
+
+fn run_command() -> clap::Command {
+    let arguments = Arguments::command();
+    arguments.find_subcommand("run").unwrap().clone()
 }

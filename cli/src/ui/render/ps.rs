@@ -3,11 +3,12 @@
 use std::io;
 
 use agent_api::{
-    os::{ApplyState, Report, ServiceReport},
+    os::{ApplyState, ImageReport, LayerReport, Report, ServiceReport},
     reference::StateStatus,
 };
 use serde_json::json;
 
+use super::progress::bytes;
 use crate::ui::{Console, style::neutralise, table};
 
 /// The services of a device with our agent, one a line.
@@ -32,6 +33,9 @@ pub fn report(console: &Console, report: &Report) -> io::Result<()> {
         for text in notes(service) {
             console.say(&neutralise(&format!("{}: {text}", service.name)));
         }
+    }
+    for text in report.images.iter().filter_map(fetched) {
+        console.say(&neutralise(&text));
     }
     match (report.state, &report.waiting) {
         (ApplyState::Applying, None) => console.say("the device is still at work"),
@@ -79,6 +83,26 @@ fn notes(service: &ServiceReport) -> Vec<String> {
     notes
 }
 
+/// How far an image is that is being fetched.
+fn fetched(image: &ImageReport) -> Option<String> {
+    let sum = |part: fn(&LayerReport) -> u64| {
+        let parts = image.layers.iter().map(part);
+        parts.fold(0, u64::saturating_add)
+    };
+    let (here, all) = (sum(|layer| layer.current), sum(|layer| layer.total));
+    let whole = image.layers.iter();
+    let whole = whole.filter(|layer| layer.current == layer.total).count();
+    (all > 0).then(|| {
+        format!(
+            "{}: {} of {} of its image are here, {whole} of {} layers whole",
+            image.service_name,
+            bytes(here),
+            bytes(all),
+            image.layers.len()
+        )
+    })
+}
+
 /// The services of a reference device, which tells less.
 pub fn status(console: &Console, status: &StateStatus) -> io::Result<()> {
     if console.is_json() {
@@ -110,4 +134,34 @@ pub fn status(console: &Console, status: &StateStatus) -> io::Result<()> {
     table::align(&rows)
         .iter()
         .try_for_each(|line| console.data(line.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_is_being_fetched_is_told_by_its_layers() {
+        let image = |layers: &[(u64, u64)]| ImageReport {
+            name: "registry2.example.com/v2/web:latest".to_owned(),
+            app_id: 1,
+            service_name: "web".to_owned(),
+            image_id: 1,
+            engine_id: None,
+            download_progress: None,
+            layers: layers
+                .iter()
+                .map(|&(current, total)| LayerReport {
+                    id: format!("{total:012x}"),
+                    current,
+                    total,
+                })
+                .collect(),
+        };
+        assert_eq!(fetched(&image(&[])), None);
+        assert_eq!(
+            fetched(&image(&[(2_000_000, 2_000_000), (500_000, 8_000_000)])).as_deref(),
+            Some("web: 2.5 MB of 10 MB of its image are here, 1 of 2 layers whole")
+        );
+    }
 }

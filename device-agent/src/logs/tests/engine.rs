@@ -35,6 +35,8 @@ pub(super) enum Answer {
     CutOnce(usize),
     /// The engine says behind the last message that it cannot read on.
     Words(&'static str),
+    /// The container runs no more: a stream that follows ends.
+    Ended,
     Status(u16),
 }
 
@@ -45,6 +47,12 @@ pub(super) struct Container {
     pub(super) messages: Vec<Message>,
     /// Is there from the second request on.
     pub(super) later: Vec<Message>,
+    /// Only these, then.
+    pub(super) forgets: bool,
+    /// Where its lines are kept; empty: in a file.
+    pub(super) driver: &'static str,
+    /// Of its environment.
+    pub(super) environment: Vec<&'static str>,
     pub(super) answer: Answer,
 }
 
@@ -53,6 +61,8 @@ struct Played {
     containers: Vec<Container>,
     /// Lists of containers that are refused.
     unlisted: usize,
+    /// How often a container's lines were asked for.
+    asked: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -94,7 +104,7 @@ impl Engine {
         let socket = dir.path().join("engine.sock");
         let played = Arc::new(Mutex::new(Played {
             containers,
-            unlisted: 0,
+            ..Played::default()
         }));
         let listener = UnixListener::bind(&socket).unwrap();
         let router = Router::new()
@@ -117,6 +127,11 @@ impl Engine {
         self.link.subscribe()
     }
 
+    /// How often a container's lines were asked for.
+    pub(super) fn asked_for_lines(&self) -> watch::Receiver<usize> {
+        self.played.lock().unwrap().asked.subscribe()
+    }
+
     /// The next lists of containers are refused.
     pub(super) fn refuse_lists(&self, count: usize) {
         self.played.lock().unwrap().unlisted = count;
@@ -129,6 +144,7 @@ async fn answer(
     request: Request,
 ) -> Response {
     let mut played = played.lock().unwrap();
+    let played = &mut *played;
     let path = request.uri().path().to_owned();
     // With the API's version before it and without.
     let is_version = |part: &&str| part.starts_with("v1.");
@@ -153,8 +169,15 @@ async fn answer(
                     }),
                     _,
                 ) => refused(*status),
-                (Some(_), "json") => axum::Json(json!({"Config": {"Tty": false}})).into_response(),
-                (Some(known), "logs") => logs(known, &query),
+                (Some(known), "json") => axum::Json(json!({
+                    "Config": {"Tty": false, "Env": known.environment},
+                    "HostConfig": {"LogConfig": {"Type": known.driver}},
+                }))
+                .into_response(),
+                (Some(known), "logs") => {
+                    played.asked.send_modify(|times| *times += 1);
+                    logs(known, &query)
+                }
                 _ => refused(404),
             }
         }
@@ -204,6 +227,9 @@ fn logs(container: &mut Container, query: &HashMap<String, String>) -> Response 
             frame(if message.is_std_err { 2 } else { 1 }, &text)
         })
         .collect();
+    if container.forgets {
+        container.messages.clear();
+    }
     container.messages.append(&mut container.later);
     let mut is_cut = false;
     match container.answer.clone() {
@@ -214,7 +240,7 @@ fn logs(container: &mut Container, query: &HashMap<String, String>) -> Response 
             container.answer = Answer::Whole;
         }
         Answer::Words(words) => pieces.push(frame(3, words)),
-        Answer::Whole | Answer::Status(_) => {}
+        Answer::Whole | Answer::Ended | Answer::Status(_) => {}
     }
     let follows = query.get("follow").is_some_and(|follow| follow == "true");
     let pieces = stream::iter(pieces.into_iter().map(Ok::<_, io::Error>));

@@ -1,7 +1,8 @@
-//! The hub, its queues, and the past from an engine that is played.
+//! The hub, its queues, and what containers write and wrote, from an engine that is played.
 
 mod decoding;
 mod engine;
+mod following;
 mod replaying;
 
 use agent_api::cursor::Origin;

@@ -3,9 +3,7 @@
 use tokio::sync::broadcast;
 
 use super::super::attempts::{Attempts, Part};
-use super::super::following::{Ended, follow};
 use super::super::past::{Past, Place};
-use super::super::source::Source;
 use super::engine::{Answer, Container, Engine, Message, container, message};
 use super::*;
 
@@ -236,53 +234,17 @@ async fn a_container_that_is_removed_while_the_past_is_opened_is_said_to_be_gone
 }
 
 #[tokio::test]
-async fn what_the_engine_says_in_a_stream_is_no_line_and_no_end() {
+async fn what_the_engine_says_in_the_past_is_no_line_and_no_end() {
     let words = "Error grabbing logs: invalid character";
     let spoilt = Container {
         answer: Answer::Words(words),
         ..container(1, "one", &numbers([1, 2]))
     };
-    let engine = Engine::start(vec![spoilt.clone()]);
+    let engine = Engine::start(vec![spoilt]);
     let past = rest(replay(&hub(), &engine, asked(Some(0), None))).await;
     assert_eq!(lines(&past), ["1", "2"]);
     let missing = format!("! past lines are missing of one: {words}");
     assert_eq!(past.last(), Some(&missing));
-
-    let hub = hub();
-    let mut client = listen(&hub);
-    let source = Source {
-        id: spoilt.id.as_str().into(),
-        service: "one".to_owned(),
-        service_id: None,
-    };
-    let places = Mutex::new(Places::new(0, []));
-    let ended = follow(&engine.connected, &source, &places, &hub).await;
-    assert_eq!(ended, Ended::Failed(words.to_owned()));
-    assert_eq!(drain(&mut client).len(), 2);
-}
-
-#[tokio::test]
-async fn an_engine_that_cannot_give_lines_is_not_asked_again_and_again() {
-    let hub = hub();
-    for (status, ended) in [
-        (501, Ended::Refused("it is refused".to_owned())),
-        (500, Ended::Broken),
-        (404, Ended::Gone),
-        (409, Ended::Gone),
-    ] {
-        let engine = Engine::start(vec![Container {
-            answer: Answer::Status(status),
-            ..container(1, "one", &[])
-        }]);
-        let source = Source {
-            id: format!("{:012x}{:052}", 1, 0).into(),
-            service: "one".to_owned(),
-            service_id: None,
-        };
-        let places = Mutex::new(Places::new(0, []));
-        let how = follow(&engine.connected, &source, &places, &hub).await;
-        assert_eq!(how, ended, "{status}");
-    }
 }
 
 #[tokio::test]
