@@ -1,6 +1,7 @@
 //! What the loop tells: reasons as system lines, and snapshots for everybody who follows.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use agent_api::os::ApplyState;
 
@@ -100,8 +101,7 @@ impl<E: Outside> Reconciler<E> {
     /// Wakes followers only when something has changed.
     fn put(&self, mut made: Snapshot) {
         let since = self.publish.borrow().applying_since;
-        made.applying_since = (made.report.state == ApplyState::Applying)
-            .then(|| since.unwrap_or_else(std::time::Instant::now));
+        made.applying_since = applying_since(&made, since, Instant::now());
         self.publish.send_if_modified(|present| {
             let changed = **present != made;
             if changed {
@@ -109,5 +109,39 @@ impl<E: Outside> Reconciler<E> {
             }
             changed
         });
+    }
+}
+
+/// Since when a device is on its way to its target, if it is, by what was told before. A fetch may take hours and counts for
+/// nothing, also when it has ended: what follows begins anew.
+fn applying_since(made: &Snapshot, before: Option<Instant>, now: Instant) -> Option<Instant> {
+    let is_applying = made.report.state == ApplyState::Applying;
+    let is_fetching = made.progress.is_some();
+    (is_applying && !is_fetching).then(|| before.unwrap_or(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_follows_a_long_fetch_is_not_judged_by_when_the_fetch_began() {
+        let began = Instant::now();
+        let after = |minutes| began + Duration::from_mins(minutes);
+        let mut made = Snapshot::default();
+        assert_eq!(made.report.state, ApplyState::Applying);
+        let since = applying_since(&made, None, began);
+        assert_eq!(since, Some(began));
+        assert_eq!(applying_since(&made, since, after(1)), Some(began));
+        made.progress = Some(3);
+        let since = applying_since(&made, since, after(2));
+        assert_eq!(since, None);
+        made.progress = None;
+        let since = applying_since(&made, since, after(600));
+        assert_eq!(since, Some(after(600)));
+        made.report.state = ApplyState::Failing;
+        assert_eq!(applying_since(&made, since, after(601)), None);
     }
 }
