@@ -113,9 +113,7 @@ fn start_logging(logging: &Logging) {
 }
 
 async fn run(mut settings: Settings) -> Result<(), DaemonError> {
-    let managed = settings.is_membership_known.then_some(settings.managed);
-    let store = Store::open(&settings.state_dir, managed)?;
-    settings.managed = store.is_managed();
+    let store = open_store(&mut settings)?;
     let (store, targets) = SharedStore::new(store);
     let (memory, forgotten) = Memory::open(&settings.state_dir);
     settings.faults.extend(forgotten);
@@ -213,6 +211,15 @@ fn keep_logs(
         link.clone(),
         happened.clone(),
     ));
+}
+
+/// What was stored may be all that is known of whether the device belongs to a fleet.
+fn open_store(settings: &mut Settings) -> Result<Store, StoreError> {
+    let managed = settings.is_membership_known.then_some(settings.managed);
+    let confinement = settings.facts.confinement.clone();
+    let store = Store::open(&settings.state_dir, managed, confinement)?;
+    settings.managed = store.is_managed();
+    Ok(store)
 }
 
 fn say_what_runs(settings: &Settings) {

@@ -94,10 +94,9 @@ pub(super) async fn take_fleet(
         .await
         .map_err(Refused::Body)?;
     let target = understand(&body.value, &agent.name()).map_err(Refused::Invalid)?;
-    let confinement = agent.settings.facts.confinement.clone();
     let stored = agent
         .store
-        .change(move |store| store.put_fleet(target, confinement.as_ref()))
+        .change(move |store| store.put_fleet(target))
         .await;
     stored.map_err(|error| Refused::Store(chain(&error)))
 }
