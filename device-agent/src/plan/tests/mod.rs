@@ -1,6 +1,7 @@
 //! Tests of the planner: recorded worlds, tables of cases, properties.
 
 mod engine;
+mod fleet;
 mod properties;
 mod recorded;
 mod roundtrip;
