@@ -20,7 +20,7 @@ mod requests;
 mod strategy;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

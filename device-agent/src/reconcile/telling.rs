@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use agent_api::os::ApplyState;
 
-use super::{Outside, Reconciler};
-use crate::model::{Batch, Block, Step, Target};
+use super::{Outside, Reconciler, Tools, words};
+use crate::model::{Batch, Block, Millis, Step, Target};
 use crate::observe::World;
 use crate::plan;
 use crate::report::{Snapshot, Sources, snapshot};
@@ -33,6 +33,26 @@ impl<E: Outside> Reconciler<E> {
                 self.inputs.tools.hub.system(told);
                 self.reasons
                     .insert((*app_id, service.clone()), because.clone());
+            }
+        }
+    }
+
+    /// Says which services' update locks hold up the target; the next look is in so many milliseconds.
+    pub(super) fn tell_locks(&mut self, blocks: &[Block], next: Option<Millis>) {
+        for line in self.locks_told.news(blocks, next) {
+            self.inputs.tools.hub.system(line);
+        }
+    }
+
+    /// Says what of a new target is not run because the device lacks what it requires.
+    pub(super) fn tell_contracts(&self, target: Option<&Target>) {
+        let Tools { facts, hub, .. } = &self.inputs.tools;
+        let told = target.map(|target| words::of_contracts(target, facts));
+        for line in told.into_iter().flatten() {
+            if line.is_error {
+                hub.system_error(line.text);
+            } else {
+                hub.system(line.text);
             }
         }
     }
