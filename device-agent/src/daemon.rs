@@ -33,7 +33,7 @@ use crate::memory::Memory;
 use crate::reconcile::{Caller, OwnClock, OwnMachine, Tools};
 use crate::report::Snapshot;
 use crate::settings::{AnnounceScope, Arguments, Command, Logging, Settings, SettingsError};
-use crate::store::{SharedStore, Store, StoreError};
+use crate::store::{Accepted, SharedStore, Store, StoreError};
 use crate::{announce, host, locks, power, reconcile};
 
 /// Events of the engine that wait for a slow listener; who misses some reads the world again.
@@ -129,6 +129,7 @@ async fn run(mut settings: Settings) -> Result<(), DaemonError> {
 
     let mut tasks = JoinSet::new();
     tasks.spawn(host::notify::watchdog());
+    tell_host(&mut tasks, &settings, &targets);
     keep_logs(&mut tasks, &settings, &hub, &link, &happened);
     let held = locks::Held::default();
     let reconciling = reconcile::run(
@@ -220,6 +221,14 @@ fn open_store(settings: &mut Settings) -> Result<Store, StoreError> {
     let store = Store::open(&settings.state_dir, managed, confinement)?;
     settings.managed = store.is_managed();
     Ok(store)
+}
+
+/// A simulated device has no host that would want to know.
+fn tell_host(tasks: &mut JoinSet<()>, settings: &Settings, targets: &watch::Receiver<Accepted>) {
+    let file = host::target_config::place(settings.facts.services_dir.as_ref());
+    if let Some(file) = file.filter(|_| settings.machine.is_some()) {
+        tasks.spawn(host::target_config::keep(file, targets.clone()));
+    }
 }
 
 fn say_what_runs(settings: &Settings) {
