@@ -35,7 +35,7 @@ use crate::report::Snapshot;
 use crate::settings::{
     AnnounceScope, Arguments, Command, LOG_VARIABLE, Logging, Settings, SettingsError,
 };
-use crate::store::{SharedStore, Store, StoreError};
+use crate::store::{Accepted, SharedStore, Store, StoreError};
 use crate::{announce, host, locks, power, reconcile};
 
 /// Events of the engine that wait for a slow listener; who misses some reads the world again.
@@ -121,9 +121,7 @@ fn start_logging(logging: &Logging) {
 }
 
 async fn run(mut settings: Settings) -> Result<(), DaemonError> {
-    let managed = settings.is_membership_known.then_some(settings.managed);
-    let store = Store::open(&settings.state_dir, managed)?;
-    settings.managed = store.is_managed();
+    let store = open_store(&mut settings)?;
     let (store, targets) = SharedStore::new(store);
     let (memory, forgotten) = Memory::open(&settings.state_dir);
     settings.faults.extend(forgotten);
@@ -139,6 +137,7 @@ async fn run(mut settings: Settings) -> Result<(), DaemonError> {
 
     let mut tasks = JoinSet::new();
     tasks.spawn(host::notify::watchdog());
+    tell_host(&mut tasks, &settings, &targets);
     keep_logs(&mut tasks, &settings, &hub, &link, &happened);
     let held = locks::Held::default();
     let reconciling = reconcile::run(
@@ -221,6 +220,23 @@ fn keep_logs(
         link.clone(),
         happened.clone(),
     ));
+}
+
+/// What was stored may be all that is known of whether the device belongs to a fleet.
+fn open_store(settings: &mut Settings) -> Result<Store, StoreError> {
+    let managed = settings.is_membership_known.then_some(settings.managed);
+    let confinement = settings.facts.confinement.clone();
+    let store = Store::open(&settings.state_dir, managed, confinement)?;
+    settings.managed = store.is_managed();
+    Ok(store)
+}
+
+/// A simulated device has no host that would want to know.
+fn tell_host(tasks: &mut JoinSet<()>, settings: &Settings, targets: &watch::Receiver<Accepted>) {
+    let file = host::target_config::place(settings.facts.services_dir.as_ref());
+    if let Some(file) = file.filter(|_| settings.machine.is_some()) {
+        tasks.spawn(host::target_config::keep(file, targets.clone()));
+    }
 }
 
 fn say_what_runs(settings: &Settings) {

@@ -9,6 +9,7 @@ mod every_step;
 mod every_step_out;
 mod faults_at_rest;
 mod faults_in_a_deploy;
+mod fleet;
 mod golden;
 mod images;
 mod keys;

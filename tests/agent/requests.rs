@@ -147,8 +147,11 @@ async fn a_lock_is_respected_until_it_is_let_go_of_or_overridden() {
     );
 
     let changed = two().with("worker", "environment", json!({"A": "1"}));
+    let mut lines = endpoint.lines("/os/v1/logs").await;
     let posted = endpoint.post("/os/v1/target-state", changed.text()).await;
     assert!(posted.status.is_success());
+    let told = "Updates are locked, retrying in 1m. Reason: Lockfile exists for { appId: 1, service: web }";
+    lines.find(|line| line["message"] == told).await;
     let mut reports = endpoint.lines("/os/v1/report?follow=true").await;
     let failing = reports.find(|report| report["state"] == "failing").await;
     let failing: Report = serde_json::from_value(failing).expect("a report");

@@ -6,6 +6,7 @@
 //! | `GET /os/v1/report` | [`Report`] |
 //! | `GET /os/v1/report?follow=true` | [`Report`] as newline-delimited JSON: the present one at once, then one for every change |
 //! | `POST /os/v1/target-state` | body as `POST /v2/local/target-state`, beside `local` perhaps `force` and `discardVolumes`; answers [`Accepted`] |
+//! | `POST /os/v1/fleet/target-state` | the fleet's target, as the reference's target state version 3 or as a body of the line above; perhaps with `discardVolumes`; answers [`Accepted`] |
 //! | `POST /os/v1/plan` | the same body, perhaps with `rebuilt`; answers [`Preview`] and changes nothing |
 //! | `POST /os/v1/restart`, `start`, `stop`, `purge` | [`Action`]; answers [`Asked`] |
 //! | `GET /os/v1/local-mode` | [`LocalMode`] |

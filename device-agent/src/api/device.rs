@@ -26,6 +26,7 @@ pub(super) async fn plan(State(agent): Shared, headers: HeaderMap, body: Body) -
         Ok(target) => target,
         Err(message) => return os::problem(StatusCode::BAD_REQUEST, "invalid-target", message),
     };
+    let target = agent.store.look(|store| store.proposed(target));
     let proposal = Proposal {
         target: Arc::new(target),
         rebuilt: local::names_in(&body.value, "rebuilt").unwrap_or_default(),
@@ -166,11 +167,8 @@ async fn switch(agent: &Agent, enable: bool) -> Result<(), Response> {
     let changed = if enable {
         let inventory = agent.inventory().await;
         let present = inventory.map_err(|refused| actions::problem(&refused))?;
-        let confinement = agent.settings.facts.confinement.clone();
-        let change = move |store: &mut crate::store::Store| {
-            store.begin_session(present, confinement.as_ref())
-        };
-        agent.store.change(change).await
+        let begin = move |store: &mut crate::store::Store| store.begin_session(present);
+        agent.store.change(begin).await
     } else {
         agent.store.change(crate::store::Store::end_session).await
     };

@@ -13,10 +13,11 @@ use super::{actions, body, cloud, device, form, host_config, journal, local};
 use crate::logs::{Asked, Wanted};
 use crate::model::Target;
 
-/// What the agent makes of the text of `POST /v2/local/target-state`, or its words about it.
-pub fn target_body(text: &str) -> Result<Target, String> {
+/// What the agent of the device with this uuid makes of the text of `POST /v2/local/target-state`, or of its fleet's target,
+/// or its words about it.
+pub fn target_body(text: &str, uuid: &str) -> Result<Target, String> {
     let body = body::parse(text).map_err(|body::Unreadable(words)| words)?;
-    local::understand(&body, "local")
+    local::understand_fleet(&body, uuid, "local")
 }
 
 /// A query of `GET /os/v1/logs` as it is understood.

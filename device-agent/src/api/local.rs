@@ -93,20 +93,35 @@ pub(super) async fn take_fleet(
     let body = body::read_json(headers, body, body::MAX_BYTES)
         .await
         .map_err(Refused::Body)?;
-    let target = understand(&body.value, &agent.name()).map_err(Refused::Invalid)?;
-    let confinement = agent.settings.facts.confinement.clone();
+    let uuid = &agent.settings.facts.uuid;
+    let target = understand_fleet(&body.value, uuid, &agent.name()).map_err(Refused::Invalid)?;
     let stored = agent
         .store
-        .change(move |store| store.put_fleet(target, confinement.as_ref()))
+        .change(move |store| store.put_fleet(target))
         .await;
     stored.map_err(|error| Refused::Store(chain(&error)))
 }
 
+/// The fleet's target in a parsed body, or what is wrong with it: in the fleet's own form, or in that of a local target, which
+/// knows only apps of the fleet, named after their ids.
+pub(super) fn understand_fleet(
+    body: &Value,
+    uuid: &str,
+    present_name: &str,
+) -> Result<crate::model::Target, String> {
+    let map = body.as_object();
+    let is_local = map.is_none_or(|map| map.contains_key("local") && !map.contains_key(uuid));
+    let Some(map) = map.filter(|_| !is_local) else {
+        return understand(body, present_name);
+    };
+    let mut target =
+        target::parse_fleet(map, uuid, present_name).map_err(|invalid| invalid.to_string())?;
+    target.discard_volumes = discarded(body)?;
+    Ok(target)
+}
+
 /// The target in a parsed body, or what is wrong with it.
 pub(super) fn understand(body: &Value, present_name: &str) -> Result<crate::model::Target, String> {
-    let invalid = |place: &str, problem: &dyn std::fmt::Display| {
-        format!("invalid target state: {place}: {problem}")
-    };
     let local = match body.get("local") {
         None | Some(Value::Null) => return Err(invalid("local", &"is missing")),
         Some(Value::Object(local)) => local,
@@ -121,9 +136,18 @@ pub(super) fn understand(body: &Value, present_name: &str) -> Result<crate::mode
         apps: serde_json::from_value(member("apps")).map_err(|error| invalid("apps", &error))?,
     };
     let mut target = target::parse(&local, present_name).map_err(|invalid| invalid.to_string())?;
-    let discard = names_in(body, "discardVolumes");
-    target.discard_volumes = discard.map_err(|error| invalid("discardVolumes", &error))?;
+    target.discard_volumes = discarded(body)?;
     Ok(target)
+}
+
+fn invalid(place: &str, problem: &dyn std::fmt::Display) -> String {
+    format!("invalid target state: {place}: {problem}")
+}
+
+/// The volumes that may lose their data.
+fn discarded(body: &Value) -> Result<BTreeSet<String>, String> {
+    const KEY: &str = "discardVolumes";
+    names_in(body, KEY).map_err(|error| invalid(KEY, &error))
 }
 
 /// A list of names beside the target.

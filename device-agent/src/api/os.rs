@@ -72,7 +72,8 @@ pub(super) async fn set_target_state(
     accepted(local::take(&agent, &headers, body).await)
 }
 
-/// `POST /os/v1/fleet/target-state`: what the fleet asks for, from who provisions the device.
+/// `POST /os/v1/fleet/target-state`: what the fleet asks for, from who provisions the device, as a fleet writes it
+/// ([`crate::target::parse_fleet`]).
 pub(super) async fn set_fleet_target(
     State(agent): Shared,
     headers: HeaderMap,

@@ -49,7 +49,7 @@ struct Vitals {
     managed: bool,
     /// Whether an image is being fetched.
     fetching: bool,
-    /// For how long it has been on its way to its target.
+    /// For how long it has been on its way to its target, fetches aside.
     applying: Option<Duration>,
     poll_interval: Duration,
 }

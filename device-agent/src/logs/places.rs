@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use agent_api::cursor::{Cursor, Origin};
 
 /// A line of a stream may come this much later than a line of the other stream with the same time: long lines come in
-/// several messages, and count from the first. In nanoseconds.
+/// several messages, and count from the first. In nanoseconds. Nothing is missed within it; `tail.rs` counts with a smaller one.
 pub(super) const SLACK: i64 = 10_000_000_000;
 
 /// See the module.

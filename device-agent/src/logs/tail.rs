@@ -7,7 +7,10 @@ use super::attempts::Broken;
 use super::past::{Past, Place};
 use super::places::Places;
 
-/// Lines of the two streams of a container may come so much out of the order of their times, in nanoseconds.
+/// Lines of the two streams of a container come so much out of the order of their times at most where they are counted
+/// exactly, in nanoseconds. Much less than [`super::places::SLACK`], which bounds the same for what must not be missed: reading
+/// too much costs nothing there, while here each time within it is kept in memory, and a flood has a million a second. If a line
+/// comes later than this, a client is told a line more than it asked for.
 const DISORDER: i64 = 50_000_000;
 
 /// Where the last lines begin, and where they end.

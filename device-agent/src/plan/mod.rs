@@ -20,7 +20,7 @@ mod requests;
 mod strategy;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ use agent_api::os::Room;
 
 use crate::model::{Batch, Block, ImageFacts, Millis, Observed, Plan, Service, Target, Warning};
 
-pub use keys::found_api_keys;
+pub use keys::{found_api_keys, wanted_api_keys};
 pub(crate) use locks::overrides_locks;
 pub use preview::preview;
 pub use requests::{settle, take};

@@ -14,6 +14,7 @@ mod reading;
 mod restarts;
 mod stillness;
 mod telling;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub(crate) use pulls::Progress;
 use pulls::Pulls;
 use reading::keep_leftovers_only;
 use stillness::Still;
+use words::LocksTold;
 
 /// Steps at a time.
 const PARALLEL: usize = 8;
@@ -81,6 +83,7 @@ pub(crate) async fn run<E: Outside>(inputs: Inputs<E>, publish: watch::Sender<Ar
         pinned: BTreeMap::new(),
         reasons: BTreeMap::new(),
         running_since: BTreeMap::new(),
+        locks_told: LocksTold::default(),
         pulls: Pulls::default(),
         shown: None,
         waiting_calls: VecDeque::new(),
@@ -117,6 +120,7 @@ struct Reconciler<E> {
     reasons: BTreeMap<ServiceKey, String>,
     /// When running containers were first seen running, in the planner's time.
     running_since: BTreeMap<String, Millis>,
+    locks_told: LocksTold,
     pulls: Pulls,
     /// What was published last, and why nothing could be done: pulls go on meanwhile, and their progress is told.
     shown: Option<(World, Vec<Block>)>,
@@ -188,9 +192,11 @@ impl<E: Outside> Reconciler<E> {
 
     /// Plans, and does what the plan says.
     async fn proceed(&mut self, engine: &E, world: World, target: &Target) -> Next {
-        match plan::plan(&world.observed, target, self.now()) {
+        let now = self.now();
+        match plan::plan(&world.observed, target, now) {
             Plan::Converged => {
                 self.batches = 0;
+                self.locks_told.forget();
                 // What failed on the way is not needed any more.
                 self.failures.clear();
                 self.note_releases(&world.observed, target, &[]);
@@ -203,6 +209,7 @@ impl<E: Outside> Reconciler<E> {
             }
             Plan::Wait { until, blocks } => {
                 self.batches = 0;
+                self.tell_locks(&blocks, until.map(|until| until.saturating_sub(now)));
                 self.note_releases(&world.observed, target, &blocks);
                 self.publish(&world, Some(target), &Batch::default(), &blocks);
                 self.shown = Some((world, blocks));
@@ -238,6 +245,8 @@ impl<E: Outside> Reconciler<E> {
         self.failures.clear();
         self.pinned.clear();
         self.batches = 0;
+        self.locks_told.forget();
+        self.tell_contracts(accepted.target.as_deref());
         let target = accepted.target.as_deref().filter(|target| target.force);
         let forced: BTreeSet<u32> = target.iter().flat_map(|t| t.apps.keys().copied()).collect();
         let memory = &mut self.inputs.memory;

@@ -8,7 +8,7 @@ use crate::engine::EngineError;
 use crate::model::{Block, ContainerState, Observed, Target};
 use crate::observe::{Known, World};
 use crate::plan;
-use crate::report::{ServiceKey, reached};
+use crate::report::reached;
 use crate::store::Accepted;
 
 impl<E: Outside> Reconciler<E> {
@@ -66,8 +66,7 @@ impl<E: Outside> Reconciler<E> {
         observed.running_since = self.running_since.clone();
     }
 
-    /// Gives keys to the services that the planner says need one: those that their containers have, or new ones. Of an
-    /// image that is not there it is not known what it asks for, so a key that was given stays.
+    /// Gives keys to the services that the planner says need one: those that their containers have, or new ones.
     pub(super) fn keep_keys(&mut self, world: &mut World, target: Option<&Target>) {
         let given = self.inputs.memory.api_keys();
         // Without a target nothing is changed, and what runs uses its key.
@@ -75,18 +74,8 @@ impl<E: Outside> Reconciler<E> {
             world.observed.api_keys = given;
             return;
         };
-        let mut wanted: BTreeSet<ServiceKey> = BTreeSet::new();
-        for app in target.apps.values() {
-            for service in app.services.values() {
-                let key = (app.id, service.name.clone());
-                let image = world.observed.images.get(&service.image);
-                let may_want = image.is_none() && given.contains_key(&key);
-                if may_want || plan::wants_api_key(service, image) {
-                    wanted.insert(key);
-                }
-            }
-        }
         let found = plan::found_api_keys(&world.observed, target);
+        let wanted = plan::wanted_api_keys(&world.observed, target, &given, &found);
         if let Err(error) = self.inputs.memory.keep_api_keys(&wanted, &found) {
             tracing::error!(%error, "the keys of services could not be kept");
         }

@@ -1,11 +1,12 @@
 //! What the loop tells: reasons as system lines, and snapshots for everybody who follows.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use agent_api::os::ApplyState;
 
-use super::{Outside, Reconciler};
-use crate::model::{Batch, Block, Step, Target};
+use super::{Outside, Reconciler, Tools, words};
+use crate::model::{Batch, Block, Millis, Step, Target};
 use crate::observe::World;
 use crate::plan;
 use crate::report::{Snapshot, Sources, snapshot};
@@ -32,6 +33,26 @@ impl<E: Outside> Reconciler<E> {
                 self.inputs.tools.hub.system(told);
                 self.reasons
                     .insert((*app_id, service.clone()), because.clone());
+            }
+        }
+    }
+
+    /// Says which services' update locks hold up the target; the next look is in so many milliseconds.
+    pub(super) fn tell_locks(&mut self, blocks: &[Block], next: Option<Millis>) {
+        for line in self.locks_told.news(blocks, next) {
+            self.inputs.tools.hub.system(line);
+        }
+    }
+
+    /// Says what of a new target is not run because the device lacks what it requires.
+    pub(super) fn tell_contracts(&self, target: Option<&Target>) {
+        let Tools { facts, hub, .. } = &self.inputs.tools;
+        let told = target.map(|target| words::of_contracts(target, facts));
+        for line in told.into_iter().flatten() {
+            if line.is_error {
+                hub.system_error(line.text);
+            } else {
+                hub.system(line.text);
             }
         }
     }
@@ -100,8 +121,7 @@ impl<E: Outside> Reconciler<E> {
     /// Wakes followers only when something has changed.
     fn put(&self, mut made: Snapshot) {
         let since = self.publish.borrow().applying_since;
-        made.applying_since = (made.report.state == ApplyState::Applying)
-            .then(|| since.unwrap_or_else(std::time::Instant::now));
+        made.applying_since = applying_since(&made, since, Instant::now());
         self.publish.send_if_modified(|present| {
             let changed = **present != made;
             if changed {
@@ -109,5 +129,39 @@ impl<E: Outside> Reconciler<E> {
             }
             changed
         });
+    }
+}
+
+/// Since when a device is on its way to its target, if it is, by what was told before. A fetch may take hours and counts for
+/// nothing, also when it has ended: what follows begins anew.
+fn applying_since(made: &Snapshot, before: Option<Instant>, now: Instant) -> Option<Instant> {
+    let is_applying = made.report.state == ApplyState::Applying;
+    let is_fetching = made.progress.is_some();
+    (is_applying && !is_fetching).then(|| before.unwrap_or(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_follows_a_long_fetch_is_not_judged_by_when_the_fetch_began() {
+        let began = Instant::now();
+        let after = |minutes| began + Duration::from_mins(minutes);
+        let mut made = Snapshot::default();
+        assert_eq!(made.report.state, ApplyState::Applying);
+        let since = applying_since(&made, None, began);
+        assert_eq!(since, Some(began));
+        assert_eq!(applying_since(&made, since, after(1)), Some(began));
+        made.progress = Some(3);
+        let since = applying_since(&made, since, after(2));
+        assert_eq!(since, None);
+        made.progress = None;
+        let since = applying_since(&made, since, after(600));
+        assert_eq!(since, Some(after(600)));
+        made.report.state = ApplyState::Failing;
+        assert_eq!(applying_since(&made, since, after(601)), None);
     }
 }

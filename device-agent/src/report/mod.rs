@@ -42,7 +42,7 @@ pub(crate) struct Snapshot {
     pub(crate) progress: Option<u8>,
     /// Whether nothing is left to do but to start the machine anew.
     pub(crate) wants_restart: bool,
-    /// Since when the device is on its way to its target.
+    /// Since when the device is on its way to its target, fetches aside.
     pub(crate) applying_since: Option<Instant>,
 }
 

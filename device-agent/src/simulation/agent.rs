@@ -70,7 +70,8 @@ impl Agent {
     pub(super) fn begin(sim: &Sim, is_managed: bool) -> Self {
         let (events, link) = Self::wake(sim);
         let disk: Arc<dyn Disk> = Arc::new(ModelDisk(sim.clone()));
-        let store = Store::open_on(Arc::clone(&disk), DIR.as_ref(), Some(is_managed)).unwrap();
+        let store =
+            Store::open_on(Arc::clone(&disk), DIR.as_ref(), Some(is_managed), None).unwrap();
         let (memory, forgotten) = Memory::open_on(disk, DIR.as_ref());
         let asked = memory.asked().number;
         sim.lock()
@@ -268,7 +269,7 @@ impl Agent {
                 };
                 sim.lock().sends_begin(&present);
                 store
-                    .change(move |store| store.begin_session(present, None))
+                    .change(move |store| store.begin_session(present))
                     .await
             } else {
                 sim.lock().sends_end();
@@ -291,7 +292,7 @@ fn store_target(
     is_fleet: bool,
 ) -> Result<crate::store::Accepted, crate::store::StoreError> {
     if is_fleet {
-        store.put_fleet(target, None)
+        store.put_fleet(target)
     } else {
         store.put(target)
     }

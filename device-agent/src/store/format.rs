@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Mode;
-use crate::model::{Confinement, Inventory, Target, names};
+use crate::model::{Inventory, Target};
 
 /// The version that is written.
 const VERSION: u64 = 2;
@@ -43,22 +43,6 @@ impl Default for Content {
             fleet: None,
             session: None,
         }
-    }
-}
-
-impl Content {
-    /// The volumes that the fleet's target names since a session has ended belong to the fleet, whenever they came: they
-    /// are no leftovers of that session, also when a later target does not name them any more.
-    pub(super) fn adopt_volumes(&mut self, confinement: Option<&Confinement>) {
-        let (Some(session), Some(fleet), Mode::Fleet) = (&mut self.session, &self.fleet, self.mode)
-        else {
-            return;
-        };
-        let named = fleet.apps.values().flat_map(|app| {
-            let names = app.volumes.keys();
-            names.map(|name| names::volume(app.id, name, confinement))
-        });
-        Arc::make_mut(session).volumes.extend(named);
     }
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod disk;
 mod format;
 pub(crate) mod fuzz;
+mod session;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::model::{AppClass, Confinement, Inventory, Target};
+use crate::model::{Confinement, Inventory, Target};
 use disk::{Claim, Disk, OwnDisk, replace};
 use format::Content;
+use session::{accepted, adopt_volumes, beside_fleet};
 
 pub(crate) use shared::SharedStore;
 
@@ -92,6 +94,8 @@ pub(crate) struct Store {
     dir: PathBuf,
     /// Whether the device belongs to a fleet: else only local targets count.
     managed: bool,
+    /// Of a simulated device: its volumes have names of its own.
+    confinement: Option<Confinement>,
     content: Content,
     accepted: Accepted,
     /// What was found unreadable and must not be overwritten.
@@ -103,8 +107,13 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the directory, makes it if need be, and reads what is there.
     /// `managed` is whether the device belongs to a fleet, where that is known: else it does if it did.
-    pub(crate) fn open(dir: &Path, managed: Option<bool>) -> Result<Self, StoreError> {
-        Self::open_on(Arc::new(OwnDisk), dir, managed)
+    /// `confinement` is that of a simulated device.
+    pub(crate) fn open(
+        dir: &Path,
+        managed: Option<bool>,
+        confinement: Option<Confinement>,
+    ) -> Result<Self, StoreError> {
+        Self::open_on(Arc::new(OwnDisk), dir, managed, confinement)
     }
 
     /// Whether the device belongs to a fleet.
@@ -117,6 +126,7 @@ impl Store {
         disk: Arc<dyn Disk>,
         dir: &Path,
         managed: Option<bool>,
+        confinement: Option<Confinement>,
     ) -> Result<Self, StoreError> {
         let io = |source| StoreError::Io {
             what: "open",
@@ -130,6 +140,7 @@ impl Store {
         let mut store = Self {
             dir: dir.to_owned(),
             managed: managed.unwrap_or_default(),
+            confinement,
             accepted: accepted(&content, managed.unwrap_or_default(), None),
             content,
             unreadable: false,
@@ -188,6 +199,11 @@ impl Store {
         &self.accepted
     }
 
+    /// What would count if a target of the local network were stored.
+    pub(crate) fn proposed(&self, target: Target) -> Target {
+        beside_fleet(target, &self.content, self.managed)
+    }
+
     /// Stores a target of the local network.
     pub(crate) fn put(&mut self, target: Target) -> Result<Accepted, StoreError> {
         let given = self.content.generation.saturating_add(1);
@@ -197,28 +213,28 @@ impl Store {
         })
     }
 
-    /// Stores a target of the fleet, whose volumes have names of a confined device or of a whole one.
-    pub(crate) fn put_fleet(
-        &mut self,
-        target: Target,
-        confinement: Option<&Confinement>,
-    ) -> Result<Accepted, StoreError> {
+    /// Stores a target of the fleet. The one that it has already is not given anew: a fleet that says the same again asks for
+    /// nothing, so that what failed is tried no earlier and what was stopped on request stays so.
+    pub(crate) fn put_fleet(&mut self, target: Target) -> Result<Accepted, StoreError> {
+        let is_new = self.content.fleet.as_deref() != Some(&target);
+        // Whose locks are overridden is said for once, and a fault ends with the next target.
+        if !is_new && !target.force && self.accepted.fault.is_none() {
+            return Ok(self.accepted.clone());
+        }
         let counts = self.accepted.mode == Mode::Fleet;
+        let confinement = self.confinement.clone();
         self.change(counts, |content| {
-            content.adopt_volumes(confinement);
+            adopt_volumes(content, confinement.as_ref());
             content.fleet = Some(Arc::new(target));
         })
     }
 
     /// Begins a local session. What the engine has now outlives it.
-    pub(crate) fn begin_session(
-        &mut self,
-        present: Inventory,
-        confinement: Option<&Confinement>,
-    ) -> Result<Accepted, StoreError> {
+    pub(crate) fn begin_session(&mut self, present: Inventory) -> Result<Accepted, StoreError> {
         let begins = self.content.mode != Mode::Local;
+        let confinement = self.confinement.clone();
         self.change(begins, |content| {
-            content.adopt_volumes(confinement);
+            adopt_volumes(content, confinement.as_ref());
             content.mode = Mode::Local;
             // What an earlier session left and is not gone yet must still go.
             content.session.get_or_insert_with(|| Arc::new(present));
@@ -312,53 +328,6 @@ impl Store {
             .map(Some)
             .map_err(|error| error.to_string())
     }
-}
-
-/// What counts of a state: pure.
-fn accepted(content: &Content, managed: bool, fault: Option<String>) -> Accepted {
-    let mode = if managed { content.mode } else { Mode::Local };
-    let target = match mode {
-        Mode::Fleet => content.fleet.clone(),
-        Mode::Local => local(content, managed),
-    };
-    let is_sent = mode == Mode::Local && content.local.is_some();
-    Accepted {
-        generation: content.generation,
-        given: if is_sent {
-            content.local_given
-        } else {
-            content.generation
-        },
-        target,
-        mode,
-        ended_session: content
-            .session
-            .clone()
-            .filter(|_| managed && mode == Mode::Fleet),
-        fault,
-    }
-}
-
-/// In a local session the fleet's own applications give way; others of the fleet's target stay. A device that left its
-/// fleet keeps nothing of it.
-fn local(content: &Content, managed: bool) -> Option<Arc<Target>> {
-    let Some(fleet) = &content.fleet else {
-        return content.local.clone();
-    };
-    let mut target = content.local.as_deref().cloned().unwrap_or_else(|| Target {
-        apps: std::collections::BTreeMap::new(),
-        ..fleet.as_ref().clone()
-    });
-    if managed {
-        let others = fleet
-            .apps
-            .values()
-            .filter(|app| app.class != AppClass::Fleet);
-        for app in others {
-            target.apps.entry(app.id).or_insert_with(|| app.clone());
-        }
-    }
-    Some(Arc::new(target))
 }
 
 /// Replaces a file of this machine so that after a loss of power either the old or the new content is there, whole.

@@ -1,6 +1,6 @@
 //! Target states as they are sent → [`Target`], validated.
 //!
-//! What comes in: the `local` part of `POST /v2/local/target-state`. What goes out: a target from which nothing can be
+//! What comes in: the `local` part of `POST /v2/local/target-state`, or a fleet's target state ([`parse_fleet`]). What goes out: a target from which nothing can be
 //! misread, or every problem with its path. Pure. What a composition asks for is read here too ([`compose`]), so that a
 //! wrong port is refused when it is sent and not when it is applied.
 //!
@@ -11,9 +11,11 @@
 mod app;
 pub mod compose;
 pub mod contract;
+mod fleet;
 mod order;
 mod problem;
 mod resource;
+mod service;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -22,6 +24,7 @@ use agent_api::reference::LocalTarget;
 
 use crate::model::Target;
 
+pub use fleet::parse_fleet;
 pub use problem::{Invalid, Problem};
 
 use problem::Problems;
@@ -43,12 +46,9 @@ pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid>
     let mut problems = Problems::default();
     let name = local.name.as_deref().unwrap_or(present_name);
     if !is_device_name(name) {
-        problems.add("name", "a device's name is one line of 1 to 255 characters");
+        problems.add("name", DEVICE_NAME_RULE);
     }
-    let config = local.config.iter().flatten();
-    let config = value::string_map(config, "config", &mut problems, |key| {
-        value::is_variable(&key.replace(':', "_"))
-    });
+    let config = value::config(local.config.iter().flatten(), "config", &mut problems);
     let mut apps = std::collections::BTreeMap::new();
     let sent = local.apps.iter().flatten();
     if local.apps.as_ref().is_some_and(|a| a.len() > MAX_APPS) {
@@ -61,7 +61,9 @@ pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid>
             apps.insert(app.id, app);
         }
     }
-    app::check_names(apps.values(), &mut problems);
+    let sent = apps.values();
+    let sent = sent.map(|app| (problem::join("apps", &app.id.to_string()), app));
+    app::check_names(sent, &mut problems);
     problems.or(Target {
         name: name.to_owned(),
         config,
@@ -70,6 +72,9 @@ pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid>
         force: false,
     })
 }
+
+/// The rule of [`is_device_name`] in words.
+const DEVICE_NAME_RULE: &str = "a device's name is one line of 1 to 255 characters";
 
 /// Whether a device can be called that.
 pub(crate) fn is_device_name(name: &str) -> bool {

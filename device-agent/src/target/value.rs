@@ -140,6 +140,17 @@ pub(super) fn string_map<'a>(
     out
 }
 
+/// Configuration variables: their names may have colons.
+pub(super) fn config<'a>(
+    sent: impl IntoIterator<Item = (&'a String, &'a Value)>,
+    path: &str,
+    problems: &mut Problems,
+) -> BTreeMap<String, String> {
+    string_map(sent, path, problems, |key| {
+        is_variable(&key.replace(':', "_"))
+    })
+}
+
 /// A compose key as it is written in compose files: `stopGracePeriod` → `stop_grace_period`.
 pub(super) fn snake_case(key: &str) -> String {
     let mut out = String::with_capacity(key.len() + 4);

@@ -188,7 +188,7 @@ fn accepted(root: &Path, composition: Composition) {
     };
     let body = deploy::target_body(None, &deploy::plan(&project, &facts));
     let body = String::from_utf8(body).expect("JSON is UTF-8");
-    if let Err(words) = os_agent::fuzz::target_body(&body) {
+    if let Err(words) = os_agent::fuzz::target_body(&body, "") {
         panic!("the device refuses it: {words}\n{body}");
     }
 }

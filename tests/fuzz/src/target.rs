@@ -1,4 +1,4 @@
-//! What is sent to `POST /v2/local/target-state`: refused with a reason, or reached from every world that was reached before.
+//! What is sent to `POST /v2/local/target-state`, or as a fleet's target: refused with a reason, or reached from every world that was reached before.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,6 +15,9 @@ use os_agent::{
 
 use super::text::{assert_harmless, texts};
 
+/// Of the device; a fleet's target stands under it.
+const UUID: &str = "0123456789abcdef0123456789abcdef";
+
 /// Bodies that are sent one after another; the word `simulated` in front of them makes the device a simulated one.
 pub(crate) fn target_body(input: &[u8]) {
     let Some(mut bodies) = texts(input) else {
@@ -26,7 +29,7 @@ pub(crate) fn target_body(input: &[u8]) {
     }
     let mut world = World::new(simulated);
     for body in bodies.into_iter().take(3) {
-        match understand(body) {
+        match understand(body, UUID) {
             Ok(target) => {
                 let stored = write_state(1, Some(target.clone())).expect("JSON");
                 assert_eq!(read_state(&stored), Ok((1, Some(target.clone()))));
@@ -52,7 +55,7 @@ impl World {
             allow_privileged: false,
         });
         let device = DeviceFacts {
-            uuid: "0123456789abcdef0123456789abcdef".to_owned(),
+            uuid: UUID.to_owned(),
             device_type: "generic-amd64".to_owned(),
             arch: "amd64".to_owned(),
             os_version: "os 1.0.0".to_owned(),

@@ -221,7 +221,7 @@ async fn a_device_in_local_mode_and_one_of_no_fleet_are_open() {
     let began = local
         .agent
         .store
-        .change(|store| store.begin_session(Inventory::default(), None));
+        .change(|store| store.begin_session(Inventory::default()));
     assert!(began.await.unwrap().is_local());
     for device in [unmanaged, local] {
         for (method, path, _) in ROUTES {

@@ -52,7 +52,7 @@ fn device_in(place: Place) -> Device {
         managed,
     } = place;
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = SharedStore::new(Store::open(dir.path(), Some(managed)).unwrap());
+    let (store, _) = SharedStore::new(Store::open(dir.path(), Some(managed), None).unwrap());
     let (caller, calls) = Caller::new();
     let (snapshots, snapshot) = watch::channel(Arc::new(Snapshot::default()));
     let (link_in, link) = watch::channel(Link::Connecting);

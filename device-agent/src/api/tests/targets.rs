@@ -137,3 +137,41 @@ async fn a_client_that_goes_away_leaves_no_target_that_is_stored_and_not_told() 
     let waited = tokio::time::timeout(std::time::Duration::from_secs(30), arrived).await;
     assert!(waited.is_ok_and(|told| told.is_ok()));
 }
+
+#[tokio::test]
+async fn a_fleets_target_says_what_its_applications_are() {
+    let device = device_in(Place {
+        confinement: None,
+        managed: true,
+    });
+    let path = "/os/v1/fleet/target-state";
+    let target = |class: &str| {
+        serde_json::json!({"5eee5eee5eee5eee5eee5eee5eee5eee": {"name": "device", "config": {}, "apps": {
+            "b10cb10cb10cb10cb10cb10cb10cb10c": {"id": 13, "name": "block", "class": class, "releases": {"beef": {"id": 8,
+                "services": {"side": {"id": 4, "image_id": 9, "image": "side", "environment": {}, "labels": {}}}}}}}}})
+        .to_string()
+    };
+    for (wrong, words) in [
+        (target("thing"), "class: must be `fleet`, `app` or `block`"),
+        (
+            r#"{"ffff":{"config":{},"apps":{}}}"#.to_owned(),
+            "5eee5eee5eee5eee5eee5eee5eee5eee: is missing",
+        ),
+    ] {
+        let (status, _, body) = device.post(path, "application/json", wrong).await;
+        assert_eq!(status, 400);
+        assert!(body.contains(words), "{body}");
+    }
+    let (status, _, body) = device.post(path, "application/json", target("block")).await;
+    assert_eq!((status, body.as_str()), (200, r#"{"generation":1}"#));
+    let begun = device
+        .agent
+        .store
+        .change(|store| store.begin_session(Inventory::default()))
+        .await
+        .unwrap();
+    // It stays beside what is pushed.
+    let app = &begun.target.unwrap().apps[&13];
+    assert_eq!(app.uuid, "b10cb10cb10cb10cb10cb10cb10cb10c");
+    assert!(app.services.contains_key("side"));
+}

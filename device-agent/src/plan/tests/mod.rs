@@ -1,6 +1,7 @@
 //! Tests of the planner: recorded worlds, tables of cases, properties.
 
 mod engine;
+mod fleet;
 mod properties;
 mod recorded;
 mod roundtrip;
@@ -14,7 +15,7 @@ use crate::model::{DeviceFacts, HostFacts, Observed, Target};
 use crate::target::parse;
 
 /// The device of the recordings.
-pub(super) fn device() -> DeviceFacts {
+pub(crate) fn device() -> DeviceFacts {
     DeviceFacts {
         uuid: "5eee5eee5eee5eee5eee5eee5eee5eee".to_owned(),
         device_type: "generic-amd64".to_owned(),
@@ -37,7 +38,7 @@ fn empty() -> Observed {
 }
 
 /// A target from the `local` part of a body.
-pub(super) fn target(local: &Value) -> Target {
+pub(crate) fn target(local: &Value) -> Target {
     let local: LocalTarget = serde_json::from_value(local.clone()).expect("a local target");
     parse(&local, "local").expect("a valid target")
 }
