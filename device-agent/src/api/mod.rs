@@ -9,6 +9,7 @@
 mod access;
 mod actions;
 mod body;
+mod chosen;
 mod cloud;
 mod defaults;
 mod device;
@@ -31,6 +32,7 @@ mod serve;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::sync::Arc;
 

@@ -50,7 +50,7 @@ impl<E: Outside> Reconciler<E> {
             match call {
                 Call::Ask(_, reply) => drop(reply.send(Err(refused()))),
                 Call::Preview(_, reply) => drop(reply.send(Err(refused()))),
-                Call::Environment(_, reply) => drop(reply.send(Err(refused()))),
+                Call::Container(_, reply) => drop(reply.send(Err(refused()))),
                 // Waits for the one before it to end.
                 call => self.waiting_calls.push_back(call),
             }
@@ -106,8 +106,9 @@ impl<E: Outside> Reconciler<E> {
                 Call::Preview(proposal, reply) => {
                     drop(reply.send(self.preview(engine, world, proposal).await));
                 }
-                Call::Environment(service, reply) => {
-                    drop(reply.send(Ok(plan::environment(&world.observed, &service))));
+                Call::Container(service, reply) => {
+                    let container = plan::container(&world.observed, &service);
+                    drop(reply.send(Ok(container.cloned())));
                 }
                 // Waits for the one before it to end.
                 call => self.waiting_calls.push_back(call),
