@@ -297,9 +297,11 @@ fn shown(environment: &BTreeMap<String, String>) -> Map<String, Value> {
 /// Configuration variable of a fleet whose devices take no notice of updates before it is time to look for them.
 const INSTANT_UPDATES: &str = "SUPERVISOR_INSTANT_UPDATE_TRIGGER";
 
-/// `POST /v1/update`: there is no cloud to fetch a target from; the present one is applied anew, with `force` over locks.
+/// `POST /v1/update`: there is no cloud to fetch a target from; the present one is applied, with `force` over locks, and with
+/// `cancel` begun anew.
 pub(super) async fn update(State(agent): Shared, Fields(body): Fields) -> Response {
     let force = is_true(body.get("force"));
+    let cancel = is_true(body.get("cancel"));
     let target = agent.store.accepted().target;
     let config = target.as_ref().map(|target| &target.config);
     let instant = config.and_then(|config| config.get(INSTANT_UPDATES));
@@ -309,7 +311,7 @@ pub(super) async fn update(State(agent): Shared, Fields(body): Fields) -> Respon
     let apps = target.iter().flat_map(|target| target.apps.keys());
     let requests = apps.map(|app_id| Request {
         app_id: *app_id,
-        what: Wish::Update,
+        what: if cancel { Wish::Anew } else { Wish::Update },
         force,
     });
     match agent.caller.ask(requests.collect()).await {

@@ -37,7 +37,7 @@ pub fn take(
     let app = app.ok_or(Refused::NoApp(request.app_id))?;
     let service = match &request.what {
         Wish::Restart(service) | Wish::Stop(service) | Wish::Start(service) => service.as_deref(),
-        Wish::Purge | Wish::CleanVolumes(_) | Wish::Update => None,
+        Wish::Purge | Wish::CleanVolumes(_) | Wish::Update | Wish::Anew => None,
     };
     if let Some(name) = service.filter(|name| !app.services.contains_key(*name)) {
         return Err(Refused::NoService(name.to_owned()));
@@ -46,7 +46,8 @@ pub fn take(
     let survey = Survey::of(observed, target, 0);
     let rejected = survey.rejected.iter().find(|(other, _)| other.id == app.id);
     // An update asks for nothing that the target does not ask for anyway.
-    if let Some((_, verdict)) = rejected.filter(|_| request.what != Wish::Update) {
+    let is_update = matches!(request.what, Wish::Update | Wish::Anew);
+    if let Some((_, verdict)) = rejected.filter(|_| !is_update) {
         let reasons: Vec<_> = verdict.unmet().map(|(_, because)| because).collect();
         return Err(Refused::Rejected(reasons.join("; ")));
     }
@@ -89,7 +90,7 @@ pub fn take(
             let volumes = volumes.map(|v| (v.name.clone(), PURGED_VOLUME.to_owned()));
             asked.discard.extend(volumes);
         }
-        Wish::CleanVolumes(_) | Wish::Update => {}
+        Wish::CleanVolumes(_) | Wish::Update | Wish::Anew => {}
     }
     Ok(asked)
 }
@@ -193,7 +194,9 @@ mod tests {
         for touching in [Wish::Restart(None), Wish::Start(None), Wish::Purge] {
             assert!(matches!(asked(touching), Err(Refused::Rejected(_))));
         }
-        let asked = asked(Wish::Update).unwrap();
-        assert_eq!((asked.number, asked.force), (1, BTreeSet::from([1])));
+        for update in [Wish::Update, Wish::Anew] {
+            let asked = asked(update).unwrap();
+            assert_eq!((asked.number, asked.force), (1, BTreeSet::from([1])));
+        }
     }
 }
