@@ -19,6 +19,7 @@ mod log_past;
 mod log_places;
 mod logs;
 mod machine;
+mod purges;
 mod recorded;
 mod recreation;
 mod reports;

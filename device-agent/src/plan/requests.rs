@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Asked, ContainerState, Observed, ObservedContainer, Refused, Request, Scope, Target, Wish,
-    names,
+    Asked, ContainerState, Observed, ObservedContainer, ObservedVolume, Refused, Request, Scope,
+    Target, Wish, names,
 };
 
 use super::locks;
@@ -86,13 +86,25 @@ pub fn take(
         Wish::Purge => {
             let ids = containers.iter().map(|c| (c.id.clone(), PURGED.to_owned()));
             asked.replace.extend(ids);
-            let volumes = observed.volumes.iter().filter(|v| v.app_id == app.id);
+            let volumes = observed.volumes.iter();
+            let volumes = volumes.filter(|v| is_purged(observed, app.id, v));
             let volumes = volumes.map(|v| (v.name.clone(), PURGED_VOLUME.to_owned()));
             asked.discard.extend(volumes);
         }
         Wish::CleanVolumes(_) | Wish::Update | Wish::Anew => {}
     }
     Ok(asked)
+}
+
+/// Whether a volume is emptied with an application: its own are, and that for firmware, unless a container of another
+/// application has it, which the purge is not about.
+fn is_purged(observed: &Observed, app_id: u32, volume: &ObservedVolume) -> bool {
+    let is_others = |owner: u32| owner != app_id;
+    let mut containers = observed.containers.iter();
+    volume.app().map_or_else(
+        || !containers.any(|c| is_others(c.app_id) && uses(c, &volume.name)),
+        |owner| !is_others(owner),
+    )
 }
 
 /// Names of the volumes that the applications of a target have.
@@ -114,7 +126,8 @@ fn clean_volumes(asked: &Asked, scope: Scope, observed: &Observed, target: &Targ
     let mut asked = asked.clone();
     asked.number = asked.number.saturating_add(1);
     let unused = observed.volumes.iter();
-    let unused = unused.filter(|v| scope.holds(v.app_id));
+    // The one for firmware is of no application, and not for the clean-up of any.
+    let unused = unused.filter(|v| v.app().is_some_and(|app_id| scope.holds(app_id)));
     let unused = unused.filter(|v| !wanted.contains(&v.name) && !is_used(&v.name));
     for volume in unused {
         // One that is purged is to go whatever a target says.
