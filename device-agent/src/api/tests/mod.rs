@@ -2,6 +2,7 @@
 
 mod access;
 mod asking;
+mod choosing;
 mod machine;
 mod origins;
 mod recorded;
