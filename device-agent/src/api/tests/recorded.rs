@@ -131,6 +131,32 @@ async fn a_method_that_a_route_lacks_is_a_page_that_does_not_exist() {
 }
 
 #[tokio::test]
+async fn a_slash_at_the_end_makes_no_difference_to_the_references_routes() {
+    let device = device(None);
+    for path in [
+        "/ping",
+        "/v2/version",
+        "/v2/applications/7/state",
+        "/v2/device/name",
+    ] {
+        let answer = device.get(path).await;
+        assert_eq!(device.get(&format!("{path}/")).await, answer, "{path}");
+        let with_query = device.get(&format!("{path}/?apikey=a")).await;
+        assert_eq!(with_query, answer, "{path}");
+    }
+    for path in ["/nosuch/", "/ping//", "/"] {
+        let (status, _, page) = device.get(path).await;
+        assert_eq!(status, 404, "{path}");
+        assert!(
+            page.contains(&format!("<pre>Cannot GET {path}</pre>")),
+            "{page}"
+        );
+    }
+    let (status, kind, _) = device.get("/os/v1/info/").await;
+    assert_eq!((status, kind.as_str()), (404, JSON));
+}
+
+#[tokio::test]
 async fn a_device_tells_of_its_first_service_and_of_none_where_there_is_none() {
     let device = device(None);
     let (status, _, body) = device.get("/v1/device").await;
