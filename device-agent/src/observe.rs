@@ -20,8 +20,8 @@ use crate::engine::{Connected, EngineError, QUICK, bounded};
 use crate::locks::{self, Held};
 use crate::memory::Memory;
 use crate::model::{
-    API_NETWORK, DeviceFacts, Failure, ImageFacts, Inventory, Observed, ObservedContainer,
-    ObservedNetwork, Space, Target,
+    API_NETWORK, DeviceFacts, EXTRA_FIRMWARE, Failure, ImageFacts, Inventory, Observed,
+    ObservedContainer, ObservedNetwork, ObservedVolume, Space, Target,
 };
 use crate::plan;
 
@@ -63,12 +63,13 @@ pub(crate) struct Known<'a> {
 pub(crate) async fn observe(connected: &Connected, known: Known<'_>) -> Result<World, EngineError> {
     let mut faults = Vec::new();
     let confinement = known.facts.confinement.as_ref();
-    let (inspected, networks, volumes, images, api_network) = tokio::try_join!(
+    let (inspected, networks, volumes, images, api_network, firmware) = tokio::try_join!(
         containers(connected),
         networks(connected),
         volumes(connected),
         images(connected, &known),
         api_network(connected, known.facts),
+        firmware_volume(connected, known.facts),
     )?;
     let signs = locks::read(std::path::Path::new(&known.facts.services_dir), known.locks);
     let mut containers = Vec::new();
@@ -100,6 +101,7 @@ pub(crate) async fn observe(connected: &Connected, known: Known<'_>) -> Result<W
     let volumes = volumes
         .iter()
         .filter_map(|volume| place(decode::volume(volume, confinement), &mut faults))
+        .chain(firmware)
         .collect();
     Ok(World {
         observed: Observed {
@@ -377,6 +379,23 @@ async fn api_network(
         .inspect_network(API_NETWORK, None::<InspectNetworkOptions>);
     let found = unless_gone(bounded(QUICK, call)).await?;
     Ok(found.map(decode::api_network))
+}
+
+async fn firmware_volume(
+    connected: &Connected,
+    facts: &DeviceFacts,
+) -> Result<Option<ObservedVolume>, EngineError> {
+    if facts.confinement.is_some() {
+        return Ok(None);
+    }
+    let call = connected.docker.inspect_volume(EXTRA_FIRMWARE);
+    let found = unless_gone(bounded(QUICK, call)).await?;
+    // One that says that it is ours is listed with the others, and cannot be placed.
+    let is_listed = |labels: &HashMap<String, String>| {
+        SUPERVISED.iter().any(|label| labels.contains_key(*label))
+    };
+    let found = found.filter(|volume| !is_listed(&volume.labels));
+    Ok(found.as_ref().map(decode::firmware_volume))
 }
 
 /// Published ports as `address:port->port/protocol`. The IPv6 twin of a port on all IPv4 addresses is left out.

@@ -175,6 +175,43 @@ async fn state_and_container_ids_are_those_of_the_recorded_push() {
 }
 
 #[tokio::test]
+async fn applications_at_rest_are_told_as_the_reference_tells_them() {
+    let device = Device::start().await;
+    let engine = device.engine.client().await;
+    image::make_service(&engine, "web", testkit::target::IDLE).await;
+    image::make_service(&engine, "worker", testkit::target::IDLE).await;
+    recorded::post(&device, "06-compose.target-state.post.json").await;
+    let api = device.agent.endpoint();
+    // As recorded, but for an image of an earlier push, which alone kept that release from being done.
+    let body = r#"{"localapp":{"appId":1,"appUuid":"1","commit":"10ca12e1ea5e","updateStatus":"done","services":{"web":{"status":"Running","image":"local_image_web:latest","downloadProgress":null,"releaseId":1},"worker":{"status":"Running","image":"local_image_worker:latest","downloadProgress":null,"releaseId":1}}}}"#;
+    let applications = api.get("/v2/applications/state").await;
+    assert_answer(&applications, StatusCode::OK, JSON, body);
+    let body = r#"{"commit":"10ca12e1ea5e","local":{"1":{"services":{"1":{"status":"Running","releaseId":1,"download_progress":null},"2":{"status":"Running","releaseId":1,"download_progress":null}}}}}"#;
+    let application = api.get("/v2/applications/1/state").await;
+    assert_answer(&application, StatusCode::OK, JSON, body);
+    let legacy = api.get("/v1/apps/1").await;
+    let body = "Some v1 endpoints are only allowed on single-container apps";
+    assert_answer(&legacy, StatusCode::BAD_REQUEST, HTML, body);
+    let summary = api.get("/v1/device").await.json();
+    assert_eq!(summary["status"], "Idle", "{summary}");
+    assert_eq!(summary["commit"], "10ca12e1ea5e", "{summary}");
+    // A stopped service has ended, and its release is done all the same.
+    let stop = r#"{"serviceName":"web"}"#;
+    let stopped = api.post("/v2/applications/1/stop-service", stop).await;
+    assert_eq!(stopped.status, StatusCode::OK, "{}", stopped.text());
+    let applications = api.get("/v2/applications/state").await.json();
+    let app = &applications["localapp"];
+    assert_eq!(app["services"]["web"]["status"], "exited", "{app}");
+    assert_eq!(app["updateStatus"], "done", "{app}");
+    let nameless = api.post(
+        "/v2/applications/1/stop-service",
+        r#"{"serviceName":"nosuch"}"#,
+    );
+    let body = "Service not found, a container must exist for this endpoint to work";
+    assert_answer(&nameless.await, StatusCode::NOT_FOUND, HTML, body);
+}
+
+#[tokio::test]
 async fn the_agents_own_description_names_its_engine() {
     let device = Device::start().await;
     device.settled(0).await;

@@ -2,6 +2,7 @@
 
 use bollard::errors::Error;
 use serde_json::{Value, json};
+use testkit::proxy::hold::Moment;
 use testkit::target::IDLE;
 use testkit::{Device, Registry, Target, image};
 
@@ -98,4 +99,28 @@ async fn images_that_a_fleet_needs_no_more_go_and_others_stay() {
         has(&device, "local_image_other:latest").await,
         "an image that no target ever had was taken"
     );
+}
+
+#[tokio::test]
+async fn an_update_that_is_begun_anew_does_not_wait_for_a_fetch_that_hangs() {
+    let config = fleet(Registry::HOST);
+    let (device, proxy) = Device::start_behind_proxy_configured(Some(&config)).await;
+    let registry = Registry::start(&device.machine).await;
+    let engine = device.engine.client().await;
+    image::make_service(&engine, "web", IDLE).await;
+    let reference = registry
+        .take(&engine, "local_image_web:latest", "v2/web")
+        .await;
+    let target = Target::of(&[("web", IDLE)]).with("web", "image", json!(reference));
+    let mut held = proxy.hold(1, Moment::Asked);
+    let endpoint = device.agent.endpoint();
+    let posted = endpoint.post(FLEET_TARGET, target.text()).await;
+    assert!(posted.status.is_success(), "{}", posted.text());
+    // It is never answered.
+    let hanging = held.reached().await;
+    let mut reports = endpoint.lines("/os/v1/report?follow=true").await;
+    let update = endpoint.post("/v1/update", r#"{"cancel":true}"#).await;
+    assert_eq!(update.status.as_u16(), 204, "{}", update.text());
+    reports.find(has_applied("web")).await;
+    drop(hanging);
 }

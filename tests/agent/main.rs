@@ -21,6 +21,7 @@ mod log_places;
 mod logs;
 mod machine;
 mod pulls;
+mod purges;
 mod recorded;
 mod recreation;
 mod reports;

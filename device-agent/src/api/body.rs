@@ -68,25 +68,6 @@ pub(super) const CROWDED: &str = "too much is sent at a time; try again";
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreadable(pub(super) String);
 
-/// What the reference takes for true.
-pub(super) fn is_true(value: Option<&Value>) -> bool {
-    match value {
-        Some(Value::Bool(flag)) => *flag,
-        Some(Value::String(word)) => matches!(word.as_str(), "true" | "on" | "1"),
-        Some(Value::Number(number)) => number.as_u64() == Some(1),
-        _ => false,
-    }
-}
-
-/// What the reference takes for an integer.
-pub(super) fn integer(value: Option<&Value>) -> Option<u32> {
-    match value {
-        Some(Value::Number(number)) => u32::try_from(number.as_u64()?).ok(),
-        Some(Value::String(digits)) => digits.parse().ok(),
-        _ => None,
-    }
-}
-
 /// What a request's body says, for handlers of the reference's routes. To one that cannot be read the answer is the
 /// reference's.
 #[derive(Debug)]

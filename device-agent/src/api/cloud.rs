@@ -9,6 +9,9 @@ use super::body::{Fields, failed};
 /// The reference's words for a device that belongs to no cloud.
 const NO_CLOUD: &str = "Attempt to communicate with API, without initialized client";
 
+/// The reference's words for a body that holds something else than tags.
+const NO_TAGS: &str = "Invalid tags body, must be an object like `{[tagKey: string]: string}`";
+
 /// `GET /v2/device/tags`
 pub(super) async fn tags() -> Response {
     failed(StatusCode::INTERNAL_SERVER_ERROR, NO_CLOUD)
@@ -28,14 +31,17 @@ pub(super) async fn set_tags(Fields(body): Fields) -> Response {
 /// Words about the first that is none.
 pub(super) fn understand_tags(body: &Value) -> Result<(), String> {
     let Value::Object(tags) = body else {
-        return Err("tags must be an object".to_owned());
+        return Err(NO_TAGS.to_owned());
     };
     for (key, value) in tags {
-        if key.is_empty() || key.contains(char::is_whitespace) {
-            return Err("the key of a tag must not be empty or contain whitespace".to_owned());
-        }
         if !value.is_string() {
-            return Err("the value of a tag must be a string".to_owned());
+            return Err(NO_TAGS.to_owned());
+        }
+        if key.contains(char::is_whitespace) {
+            return Err("Tag keys cannot contain whitespace".to_owned());
+        }
+        if key.is_empty() {
+            return Err("Tag keys cannot be empty".to_owned());
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use axum::http::uri::InvalidUri;
 use serde_json::Value;
 
 use super::log_query::LogQuery;
-use super::{actions, body, cloud, device, form, host_config, journal, local};
+use super::{actions, body, cloud, device, form, host_config, journal, local, value};
 use crate::logs::{Asked, Wanted};
 use crate::model::Target;
 
@@ -105,8 +105,9 @@ impl OtherBody {
         self.complaints.extend(complaints.into_iter().flatten());
         // Any value answers, whatever it is.
         for key in ["force", "appId", "imageId"] {
-            let _is_true: bool = body::is_true(body.get(key));
-            let _number: Option<u32> = body::integer(body.get(key));
+            let _is_true: bool = value::is_true(body.get(key));
+            let _number: Option<u32> = value::integer(body.get(key));
+            let _name: Option<&str> = value::name(body.get(key));
         }
         match journal::understand(body) {
             Ok(query) => self.journal.extend(query.arguments(Path::new("/"))),

@@ -7,8 +7,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json as value};
 
-use super::body::{Fields, failed, is_true, json, text};
+use super::body::{Fields, failed, json, text};
 use super::power::{NO_MACHINE, told};
+use super::value::is_true;
 use super::{Agent, Shared};
 use crate::daemon::chain;
 use crate::host::bus::BusError;

@@ -11,9 +11,10 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::Shared;
-use super::body::{Fields, failed, is_true};
+use super::body::{Fields, failed};
 use super::power::NO_MACHINE;
 use super::serve::asked_to_end;
+use super::value::is_true;
 use crate::host::journal::{Journal, JournalError, JournalQuery};
 
 /// Programs that read the journal at a time: each holds some of the device's memory.

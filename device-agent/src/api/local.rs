@@ -10,6 +10,7 @@ use axum::response::Response;
 use serde_json::{Value, json as value};
 
 use super::body::{self, Unreadable, failed, json};
+use super::value::is_true;
 use super::{Agent, Shared, defaults};
 use crate::daemon::chain;
 use crate::store::Accepted;
@@ -76,7 +77,7 @@ pub(super) async fn take(
         return Err(Refused::NotLocal);
     }
     let mut target = understand(&body.value, &agent.name()).map_err(Refused::Invalid)?;
-    target.force = body.value.get("force") == Some(&Value::Bool(true));
+    target.force = is_true(body.value.get("force"));
     agent.accept(target).await.map_err(|error| {
         let error = chain(&error);
         tracing::error!(%error, "a target could not be stored");

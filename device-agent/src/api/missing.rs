@@ -4,11 +4,13 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::paths::Given;
 use super::{HTML, os};
 
 /// The page of the reference for a route that it does not have; our own routes answer in their own terms.
 pub(super) async fn not_found(request: Request) -> Response {
-    let path = request.uri().path();
+    let given = request.extensions().get::<Given>();
+    let path = given.map_or_else(|| request.uri().path(), |given| given.0.as_str());
     if path.starts_with("/os/") {
         return os::problem(
             StatusCode::NOT_FOUND,

@@ -9,6 +9,7 @@
 mod access;
 mod actions;
 mod body;
+mod chosen;
 mod cloud;
 mod defaults;
 mod device;
@@ -23,6 +24,7 @@ mod logs;
 mod missing;
 mod origin;
 mod os;
+mod paths;
 mod power;
 mod reference;
 mod reference_actions;
@@ -31,6 +33,7 @@ mod serve;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::sync::Arc;
 
@@ -134,12 +137,13 @@ pub(crate) fn routers(agent: &Arc<Agent>) -> Routers {
     let keys = middleware::from_fn_with_state(Arc::clone(agent), access::check);
     let all = router(Arc::clone(agent));
     let guarded = all.clone().layer(keys);
+    let trusted = all
+        .merge(provisioning(agent))
+        .layer(middleware::from_fn(access::trust));
     Routers {
-        tcp: guarded.clone().layer(names),
-        unix: guarded,
-        trusted: all
-            .merge(provisioning(agent))
-            .layer(middleware::from_fn(access::trust)),
+        tcp: paths::forgiving(guarded.clone().layer(names)),
+        unix: paths::forgiving(guarded),
+        trusted: paths::forgiving(trusted),
     }
 }
 

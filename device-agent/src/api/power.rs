@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json as value};
 
 use super::Shared;
-use super::body::{Fields, is_true, json};
+use super::body::{Fields, json};
+use super::value::is_true;
 use crate::host;
 use crate::host::services::{self, Power};
 use crate::power::{self, Busy};

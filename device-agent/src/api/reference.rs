@@ -16,9 +16,10 @@ use serde_json::{Map, Value, json as value};
 
 use super::access::Access;
 use super::body::{failed, json};
+use super::value::id;
 use super::{HTML, Shared};
-use crate::model::Target;
-use crate::report::Snapshot;
+use crate::model::{App, Target};
+use crate::report::{ReleaseService, ReleaseState};
 
 /// `GET /ping`
 pub(super) async fn ping() -> Response {
@@ -123,13 +124,6 @@ fn overall(images: &[ImageStatus]) -> Option<u8> {
     u8::try_from(mean).ok()
 }
 
-/// How much of a service's image is here, 0..=100, while it is fetched.
-fn progress(snapshot: &Snapshot, app_id: u32, service: &str) -> Option<u8> {
-    let mut images = snapshot.images.iter();
-    let image = images.find(|image| image.app_id == app_id && image.service_name == service);
-    image.and_then(|image| image.download_progress)
-}
-
 fn of<T: Clone>(all: &[T], is_meant: impl Fn(&T) -> bool) -> Vec<T> {
     all.iter().filter(|one| is_meant(one)).cloned().collect()
 }
@@ -201,57 +195,63 @@ pub(super) async fn device(State(agent): Shared) -> Response {
         (snapshot.report.state == ApplyState::Failing).into(),
     );
     answer.insert("update_downloaded".into(), false.into());
-    if let (true, Some(commit)) = (applied, snapshot.releases.values().next()) {
+    // The reference looks at its first application only, and of that at the image with the lowest id.
+    let first = snapshot.present.first_key_value();
+    let commit = first.and_then(|(app_id, _)| snapshot.releases.get(app_id));
+    if let Some(commit) = commit.filter(|_| applied) {
         answer.insert("commit".into(), commit.clone().into());
     }
-    // The reference looks at its first service only, and says nothing where there is none.
-    if let Some(first) = snapshot.report.services.first() {
-        let status = match first.status.as_str() {
+    if let Some(service) = first.and_then(|(_, services)| services.values().next()) {
+        let status = match service.status.as_str() {
             "Running" => "Idle",
             status => status,
         };
         answer.insert("status".into(), status.into());
-        let progress = progress(&snapshot, first.app_id, &first.name);
+        let progress = service.download_progress;
         answer.insert("download_progress".into(), progress.into());
     }
     json(StatusCode::OK, &Value::Object(answer))
 }
 
-/// `GET /v2/applications/state`
+/// `GET /v2/applications/state`: the release that the target wants of each application.
 pub(super) async fn applications(
     State(agent): Shared,
     Extension(access): Extension<Access>,
 ) -> Response {
-    let applied = is_applied(&agent);
+    let accepted = agent.store.accepted();
     let snapshot = agent.snapshot.borrow().clone();
-    let target = agent.store.accepted().target;
+    let is_read = snapshot.seen >= accepted.generation;
     let mut answer = Map::new();
-    let apps = target.iter().flat_map(|target| target.apps.values());
+    let apps = accepted
+        .target
+        .iter()
+        .flat_map(|target| target.apps.values());
     for app in apps.filter(|app| access.may(app.id)) {
-        let mut services = Map::new();
-        for service in app.services.values() {
-            let report = snapshot
-                .report
-                .services
-                .iter()
-                .find(|report| report.app_id == app.id && report.name == service.name);
-            services.insert(
-                service.name.clone(),
-                value!({
-                    "status": report.map_or("Downloading", |report| report.status.as_str()),
+        let read = snapshot.applications.get(&app.id);
+        let release = match read {
+            Some(read) if is_read => read.clone(),
+            before => unread(app, before),
+        };
+        let services: Map<String, Value> = release
+            .services
+            .into_iter()
+            .map(|(name, service)| {
+                let told = value!({
+                    "status": service.status,
                     "image": service.image,
-                    "downloadProgress": progress(&snapshot, app.id, &service.name),
+                    "downloadProgress": service.download_progress,
                     "releaseId": app.release_id,
-                }),
-            );
-        }
+                });
+                (name, told)
+            })
+            .collect();
         answer.insert(
             app.name.clone(),
             value!({
                 "appId": app.id,
                 "appUuid": app.uuid,
                 "commit": app.commit,
-                "updateStatus": if applied { "downloaded" } else { "applying changes" },
+                "updateStatus": release.update_status,
                 "services": services,
             }),
         );
@@ -259,37 +259,57 @@ pub(super) async fn applications(
     json(StatusCode::OK, &Value::Object(answer))
 }
 
-/// `GET /v2/applications/:appId/state`
+/// A release that the device was not compared with yet: what is left to be done for it is not known. Its services are told as
+/// they were before; of one that is new there is nothing. Pure.
+fn unread(app: &App, before: Option<&ReleaseState>) -> ReleaseState {
+    let services = app.services.values().map(|service| {
+        let known = before.and_then(|before| before.services.get(&service.name));
+        let told = ReleaseService {
+            status: known.map_or_else(|| "Downloading".to_owned(), |known| known.status.clone()),
+            image: service.image.clone(),
+            download_progress: known.map_or(Some(0), |known| known.download_progress),
+        };
+        (service.name.clone(), told)
+    });
+    ReleaseState {
+        update_status: "applying changes",
+        services: services.collect(),
+    }
+}
+
+/// `GET /v2/applications/:appId/state`: what is there of one application, of whatever release.
 pub(super) async fn application(
     State(agent): Shared,
     Extension(access): Extension<Access>,
     Path(app): Path<String>,
 ) -> Response {
-    let Ok(id) = app.parse::<u32>() else {
+    let Some(id) = id(&app) else {
         let words = format!("Invalid application ID: {app}");
         return failed(StatusCode::BAD_REQUEST, words);
     };
+    let snapshot = agent.snapshot.borrow().clone();
     let target = agent.store.accepted().target;
-    let app = target.as_ref().and_then(|target| target.apps.get(&id));
+    let is_wanted = target.is_some_and(|target| target.apps.contains_key(&id));
+    let present = snapshot.present.get(&id);
     // One that a key is not for is to it as one that is not there.
-    let Some(app) = app.filter(|_| access.may(id)) else {
+    if !access.may(id) || !(is_wanted || present.is_some()) {
         return failed(
             StatusCode::CONFLICT,
             format!("Application ID does not exist: {id}"),
         );
-    };
-    let snapshot = agent.snapshot.borrow().clone();
-    let mut services = Map::new();
-    for report in snapshot.report.services.iter().filter(|r| r.app_id == id) {
-        services.insert(
-            report.image_id.to_string(),
-            value!({
-                "status": report.status,
-                "releaseId": app.release_id,
-                "download_progress": progress(&snapshot, id, &report.name),
-            }),
-        );
     }
+    let services: Map<String, Value> = present
+        .into_iter()
+        .flatten()
+        .map(|(image_id, service)| {
+            let told = value!({
+                "status": service.status,
+                "releaseId": service.release_id,
+                "download_progress": service.download_progress,
+            });
+            (image_id.to_string(), told)
+        })
+        .collect();
     let mut local = Map::new();
     local.insert(id.to_string(), value!({ "services": services }));
     let mut answer = Map::new();

@@ -1,5 +1,7 @@
 //! The reference's routes that change something on the device. They answer when it is done.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -8,13 +10,12 @@ use serde_json::{Map, Value, json as value};
 
 use super::access::{Access, UNAUTHORIZED, out_of_scope};
 use super::actions::{Ended, carry_out};
-use super::body::{Fields, failed, integer, is_true, json, text};
+use super::body::{Fields, failed, json, text};
+use super::chosen::{NotChosen, Selector, choose};
+use super::value::{id, integer, is_true, name, whole_number};
 use super::{Agent, Shared};
 use crate::model::labels::is_on;
-use crate::model::{Refused, Request, Service, Wish};
-
-/// For a request that says of no service that it is about it, where there are several.
-const NO_SELECTOR: &str = "serviceName or imageId parameters were not provided or the app is multi-container. Use the v2 service action endpoints.";
+use crate::model::{Refused, Request, Wish};
 
 fn ok() -> Response {
     text(StatusCode::OK, "OK")
@@ -90,7 +91,7 @@ pub(super) async fn restart(
     Path(app): Path<String>,
     Fields(body): Fields,
 ) -> Response {
-    let Ok(app_id) = app.parse() else {
+    let Some(app_id) = id(&app) else {
         return failed(StatusCode::BAD_REQUEST, "Missing app id");
     };
     let request = wished(app_id, Wish::Restart(None), &body);
@@ -104,7 +105,7 @@ pub(super) async fn purge(
     Path(app): Path<String>,
     Fields(body): Fields,
 ) -> Response {
-    let Ok(app_id) = app.parse() else {
+    let Some(app_id) = id(&app) else {
         return failed(StatusCode::BAD_REQUEST, "Missing app id");
     };
     let request = wished(app_id, Wish::Purge, &body);
@@ -156,38 +157,28 @@ async fn one(
     (app, body): (&str, &Value),
     wish: fn(Option<String>) -> Wish,
 ) -> Response {
-    let Ok(app_id) = app.parse::<u32>() else {
+    let Some(app_id) = id(app) else {
         return failed(StatusCode::BAD_REQUEST, "Invalid app id");
     };
     if !access.may(app_id) {
         return out_of_scope();
     }
-    let target = agent.store.accepted().target;
-    let Some(app) = target.as_ref().and_then(|target| target.apps.get(&app_id)) else {
-        return text(
-            StatusCode::NOT_FOUND,
-            "App not found: an app needs to be installed for this endpoint to work",
-        );
+    let selector = Selector {
+        name: name(body.get("serviceName")),
+        // 0 is none.
+        image_id: integer(body.get("imageId")).filter(|id| *id != 0),
     };
-    let name = body.get("serviceName").and_then(Value::as_str);
-    let image_id = integer(body.get("imageId"));
-    let services: Vec<&Service> = app.services.values().collect();
-    let service = match (name, image_id, services.as_slice()) {
-        (Some(name), _, all) => all.iter().find(|service| service.name == name),
-        (None, Some(id), all) => all.iter().find(|service| service.image_id == id),
-        (None, None, [only]) => Some(only),
-        (None, None, _) => {
-            return text(StatusCode::BAD_REQUEST, NO_SELECTOR);
-        }
+    let chosen = match selector {
+        Selector {
+            name: None,
+            image_id: None,
+        } => Err(NotChosen::NoSelector),
+        selector => choose(agent, app_id, selector),
     };
-    let Some(service) = service else {
-        return text(
-            StatusCode::NOT_FOUND,
-            "Service not found, a container must exist for this endpoint to work",
-        );
-    };
-    let request = wished(app_id, wish(Some(service.name.clone())), body);
-    done(agent, request, ok()).await
+    match chosen {
+        Ok(service) => done(agent, wished(app_id, wish(Some(service)), body), ok()).await,
+        Err(not_chosen) => text(not_chosen.status(StatusCode::NOT_FOUND), not_chosen.words()),
+    }
 }
 
 /// `POST /v1/apps/:appId/stop`
@@ -197,7 +188,7 @@ pub(super) async fn stop_only(
     Path(app): Path<String>,
     Fields(body): Fields,
 ) -> Response {
-    only(&agent, &access, (&app, &body), Wish::Stop(None)).await
+    only(&agent, &access, (&app, &body), Wish::Stop).await
 }
 
 /// `POST /v1/apps/:appId/start`
@@ -207,31 +198,37 @@ pub(super) async fn start_only(
     Path(app): Path<String>,
     Fields(body): Fields,
 ) -> Response {
-    only(&agent, &access, (&app, &body), Wish::Start(None)).await
+    only(&agent, &access, (&app, &body), Wish::Start).await
 }
 
 /// For applications with one service only.
-async fn only(agent: &Agent, access: &Access, (app, body): (&str, &Value), what: Wish) -> Response {
-    let Ok(app_id) = app.parse::<u32>() else {
+async fn only(
+    agent: &Agent,
+    access: &Access,
+    (app, body): (&str, &Value),
+    wish: fn(Option<String>) -> Wish,
+) -> Response {
+    let Some(app_id) = whole_number(app) else {
         return text(StatusCode::BAD_REQUEST, "Invalid app id");
     };
     if !access.may(app_id) {
         return text(StatusCode::UNAUTHORIZED, UNAUTHORIZED);
     }
-    let target = agent.store.accepted().target;
-    let app = target.as_ref().and_then(|target| target.apps.get(&app_id));
-    match app.map(|app| app.services.len()) {
-        None | Some(0) => return text(StatusCode::BAD_REQUEST, "App not found"),
-        Some(1) => {}
-        Some(_) => return text(StatusCode::BAD_REQUEST, NO_SELECTOR),
-    }
-    let answer = done(agent, wished(app_id, what, body), ok()).await;
+    let service = match choose(agent, app_id, Selector::default()) {
+        Ok(service) => service,
+        Err(not_chosen) => {
+            let status = not_chosen.status(StatusCode::BAD_REQUEST);
+            return text(status, not_chosen.words());
+        }
+    };
+    let request = wished(app_id, wish(Some(service.clone())), body);
+    let answer = done(agent, request, ok()).await;
     if !answer.status().is_success() {
         return answer;
     }
     let snapshot = agent.snapshot.borrow().clone();
     let mut containers = snapshot.containers.iter();
-    let container = containers.find(|container| container.app_id == app_id);
+    let container = containers.find(|c| c.app_id == app_id && c.service_name == service);
     let id = container.map(|container| container.container_id.clone());
     json(StatusCode::OK, &value!({ "containerId": id }))
 }
@@ -242,44 +239,40 @@ pub(super) async fn app(
     Extension(access): Extension<Access>,
     Path(app): Path<String>,
 ) -> Response {
-    let Ok(app_id) = app.parse::<u32>() else {
+    let Some(app_id) = whole_number(&app) else {
         return text(StatusCode::BAD_REQUEST, "Missing app id");
     };
     if !access.may(app_id) {
         return failed(StatusCode::UNAUTHORIZED, "Application is not available");
     }
-    let target = agent.store.accepted().target;
-    let app = target.as_ref().and_then(|target| target.apps.get(&app_id));
-    let Some(app) = app.filter(|app| !app.services.is_empty()) else {
-        return text(StatusCode::BAD_REQUEST, "App not found");
-    };
-    let mut services = app.services.values();
-    let (Some(service), None) = (services.next(), services.next()) else {
-        return text(
-            StatusCode::BAD_REQUEST,
-            "Some v1 endpoints are only allowed on single-container apps",
-        );
-    };
     let snapshot = agent.snapshot.borrow().clone();
-    let mut containers = snapshot.containers.iter();
-    let container = containers.find(|container| container.app_id == app_id);
-    let mut images = snapshot.report.images.iter();
-    let image = images.find(|image| image.app_id == app_id);
-    let present = agent.caller.environment((app_id, service.name.clone()));
-    let present = match present.await {
-        Ok(present) => present,
+    let of_app = snapshot.containers.iter().filter(|c| c.app_id == app_id);
+    let services: BTreeSet<&str> = of_app.map(|c| c.service_name.as_str()).collect();
+    let mut services = services.into_iter();
+    let service = match (services.next(), services.next()) {
+        (Some(service), None) => service.to_owned(),
+        (Some(_), Some(_)) => {
+            return text(
+                StatusCode::BAD_REQUEST,
+                "Some v1 endpoints are only allowed on single-container apps",
+            );
+        }
+        (None, _) => return text(StatusCode::BAD_REQUEST, "App not found"),
+    };
+    let present = match agent.caller.container((app_id, service)).await {
+        Ok(Some(present)) => present,
+        Ok(None) => return text(StatusCode::BAD_REQUEST, "App not found"),
         Err(refused) => return refusal(&refused),
     };
-    let env = shown(&present.unwrap_or_else(|| service.environment.clone()));
     json(
         StatusCode::OK,
         &value!({
             "appId": app_id,
             "commit": snapshot.releases.get(&app_id),
-            "containerId": container.map(|container| container.container_id.clone()),
-            "env": env,
-            "imageId": image.and_then(|image| image.engine_id.clone()),
-            "releaseId": app.release_id,
+            "containerId": present.id,
+            "env": shown(&present.config.environment),
+            "imageId": present.config.image,
+            "releaseId": present.release_id,
         }),
     )
 }
@@ -293,7 +286,7 @@ const PRIVATE: [&str; 4] = [
 ];
 
 /// An environment without the device's keys.
-fn shown(environment: &std::collections::BTreeMap<String, String>) -> Map<String, Value> {
+fn shown(environment: &BTreeMap<String, String>) -> Map<String, Value> {
     environment
         .iter()
         .filter(|(name, _)| !PRIVATE.contains(&name.as_str()))
@@ -304,9 +297,11 @@ fn shown(environment: &std::collections::BTreeMap<String, String>) -> Map<String
 /// Configuration variable of a fleet whose devices take no notice of updates before it is time to look for them.
 const INSTANT_UPDATES: &str = "SUPERVISOR_INSTANT_UPDATE_TRIGGER";
 
-/// `POST /v1/update`: there is no cloud to fetch a target from; the present one is applied anew, with `force` over locks.
+/// `POST /v1/update`: there is no cloud to fetch a target from; the present one is applied, with `force` over locks, and with
+/// `cancel` begun anew.
 pub(super) async fn update(State(agent): Shared, Fields(body): Fields) -> Response {
     let force = is_true(body.get("force"));
+    let cancel = is_true(body.get("cancel"));
     let target = agent.store.accepted().target;
     let config = target.as_ref().map(|target| &target.config);
     let instant = config.and_then(|config| config.get(INSTANT_UPDATES));
@@ -316,7 +311,7 @@ pub(super) async fn update(State(agent): Shared, Fields(body): Fields) -> Respon
     let apps = target.iter().flat_map(|target| target.apps.keys());
     let requests = apps.map(|app_id| Request {
         app_id: *app_id,
-        what: Wish::Update,
+        what: if cancel { Wish::Anew } else { Wish::Update },
         force,
     });
     match agent.caller.ask(requests.collect()).await {

@@ -66,7 +66,8 @@ impl Request {
             | Wish::Stop(None)
             | Wish::Start(None)
             | Wish::Purge
-            | Wish::Update => Subject::App(self.app_id),
+            | Wish::Update
+            | Wish::Anew => Subject::App(self.app_id),
         }
     }
 }
@@ -98,6 +99,8 @@ pub enum Wish {
     CleanVolumes(Scope),
     /// Nothing but what the target asks for, now.
     Update,
+    /// The same, begun anew: what is being fetched is dropped, and what failed is tried again at once.
+    Anew,
 }
 
 /// Why a request was not taken, in the reference's words where it has some.

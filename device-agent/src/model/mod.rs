@@ -32,6 +32,8 @@ pub type Millis = i64;
 
 /// Engine name of the network over which bridged services reach the agent's API.
 pub const API_NETWORK: &str = "supervisor0";
+/// The engine's volume in which the operating system looks for firmware, too. It belongs to no application.
+pub const EXTRA_FIRMWARE: &str = "extra-firmware";
 
 /// Variables that hold the device's name, given at creation and never compared: renaming a device restarts nothing.
 pub const DEVICE_NAME_VARIABLES: [&str; 2] =

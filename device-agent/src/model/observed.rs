@@ -21,7 +21,8 @@ pub struct Observed {
     /// The network [`super::API_NETWORK`], over which bridged services reach the agent. It carries no labels and
     /// belongs to no application: its `app_id` is 0. Never looked at on a simulated device.
     pub api_network: Option<ObservedNetwork>,
-    /// Supervised volumes.
+    /// Supervised volumes, and [`super::EXTRA_FIRMWARE`], which carries no labels and belongs to no application: its `app_id` is
+    /// 0. That one is never looked at on a simulated device.
     pub volumes: Vec<ObservedVolume>,
     /// Images of the target that the engine has, by the reference that the target uses.
     pub images: BTreeMap<String, ImageFacts>,
@@ -234,6 +235,14 @@ pub struct ObservedVolume {
     pub logical_name: String,
     /// Its configuration, normalised.
     pub spec: VolumeSpec,
+}
+
+impl ObservedVolume {
+    /// The application that it belongs to; the one for firmware belongs to none.
+    #[must_use]
+    pub fn app(&self) -> Option<u32> {
+        (self.app_id != 0).then_some(self.app_id)
+    }
 }
 
 /// What an image says about containers made from it.

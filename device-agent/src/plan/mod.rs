@@ -26,7 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent_api::os::Room;
 
-use crate::model::{Batch, Block, ImageFacts, Millis, Observed, Plan, Service, Target, Warning};
+use crate::model::{
+    Batch, Block, ImageFacts, Millis, Observed, ObservedContainer, Plan, Service, Target, Warning,
+};
 
 pub use keys::{found_api_keys, wanted_api_keys};
 pub(crate) use locks::overrides_locks;
@@ -83,15 +85,14 @@ pub fn warnings(observed: &Observed, target: &Target) -> Vec<Warning> {
     warnings
 }
 
-/// The environment of a service's container, the newest of several; `None` when it has none.
-pub(crate) fn environment(
-    observed: &Observed,
+/// A service's container, the newest of several.
+pub(crate) fn container<'a>(
+    observed: &'a Observed,
     (app_id, service): &(u32, String),
-) -> Option<BTreeMap<String, String>> {
+) -> Option<&'a ObservedContainer> {
     survey::live(observed)
         .filter(|c| c.app_id == *app_id && c.service_name == *service)
         .max_by_key(|c| (c.created, &c.id))
-        .map(|container| container.config.environment.clone())
 }
 
 /// Whether the engine's disk has too little room to fetch anything.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Asked, ContainerState, Observed, ObservedContainer, Refused, Request, Scope, Target, Wish,
-    names,
+    Asked, ContainerState, Observed, ObservedContainer, ObservedVolume, Refused, Request, Scope,
+    Target, Wish, names,
 };
 
 use super::locks;
@@ -37,7 +37,7 @@ pub fn take(
     let app = app.ok_or(Refused::NoApp(request.app_id))?;
     let service = match &request.what {
         Wish::Restart(service) | Wish::Stop(service) | Wish::Start(service) => service.as_deref(),
-        Wish::Purge | Wish::CleanVolumes(_) | Wish::Update => None,
+        Wish::Purge | Wish::CleanVolumes(_) | Wish::Update | Wish::Anew => None,
     };
     if let Some(name) = service.filter(|name| !app.services.contains_key(*name)) {
         return Err(Refused::NoService(name.to_owned()));
@@ -46,7 +46,8 @@ pub fn take(
     let survey = Survey::of(observed, target, 0);
     let rejected = survey.rejected.iter().find(|(other, _)| other.id == app.id);
     // An update asks for nothing that the target does not ask for anyway.
-    if let Some((_, verdict)) = rejected.filter(|_| request.what != Wish::Update) {
+    let is_update = matches!(request.what, Wish::Update | Wish::Anew);
+    if let Some((_, verdict)) = rejected.filter(|_| !is_update) {
         let reasons: Vec<_> = verdict.unmet().map(|(_, because)| because).collect();
         return Err(Refused::Rejected(reasons.join("; ")));
     }
@@ -85,13 +86,25 @@ pub fn take(
         Wish::Purge => {
             let ids = containers.iter().map(|c| (c.id.clone(), PURGED.to_owned()));
             asked.replace.extend(ids);
-            let volumes = observed.volumes.iter().filter(|v| v.app_id == app.id);
+            let volumes = observed.volumes.iter();
+            let volumes = volumes.filter(|v| is_purged(observed, app.id, v));
             let volumes = volumes.map(|v| (v.name.clone(), PURGED_VOLUME.to_owned()));
             asked.discard.extend(volumes);
         }
-        Wish::CleanVolumes(_) | Wish::Update => {}
+        Wish::CleanVolumes(_) | Wish::Update | Wish::Anew => {}
     }
     Ok(asked)
+}
+
+/// Whether a volume is emptied with an application: its own are, and that for firmware, unless a container of another
+/// application has it, which the purge is not about.
+fn is_purged(observed: &Observed, app_id: u32, volume: &ObservedVolume) -> bool {
+    let is_others = |owner: u32| owner != app_id;
+    let mut containers = observed.containers.iter();
+    volume.app().map_or_else(
+        || !containers.any(|c| is_others(c.app_id) && uses(c, &volume.name)),
+        |owner| !is_others(owner),
+    )
 }
 
 /// Names of the volumes that the applications of a target have.
@@ -113,7 +126,8 @@ fn clean_volumes(asked: &Asked, scope: Scope, observed: &Observed, target: &Targ
     let mut asked = asked.clone();
     asked.number = asked.number.saturating_add(1);
     let unused = observed.volumes.iter();
-    let unused = unused.filter(|v| scope.holds(v.app_id));
+    // The one for firmware is of no application, and not for the clean-up of any.
+    let unused = unused.filter(|v| v.app().is_some_and(|app_id| scope.holds(app_id)));
     let unused = unused.filter(|v| !wanted.contains(&v.name) && !is_used(&v.name));
     for volume in unused {
         // One that is purged is to go whatever a target says.
@@ -193,7 +207,9 @@ mod tests {
         for touching in [Wish::Restart(None), Wish::Start(None), Wish::Purge] {
             assert!(matches!(asked(touching), Err(Refused::Rejected(_))));
         }
-        let asked = asked(Wish::Update).unwrap();
-        assert_eq!((asked.number, asked.force), (1, BTreeSet::from([1])));
+        for update in [Wish::Update, Wish::Anew] {
+            let asked = asked(update).unwrap();
+            assert_eq!((asked.number, asked.force), (1, BTreeSet::from([1])));
+        }
     }
 }

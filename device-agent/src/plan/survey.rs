@@ -41,8 +41,8 @@ pub(super) struct Survey<'a> {
 pub(super) struct Doomed {
     /// Its name in the application.
     pub(super) logical_name: String,
-    /// The application.
-    pub(super) app_id: u32,
+    /// The application, if it belongs to one.
+    pub(super) app_id: Option<u32>,
     /// Why.
     pub(super) because: String,
 }
@@ -167,6 +167,11 @@ impl<'a> Survey<'a> {
         }
         (!service.differences.is_empty())
             .then(|| Reason::Changed(compare::because(&service.differences)))
+    }
+
+    /// Whether nothing of an application is touched, so that what its containers hold stays held.
+    pub(super) fn is_left_alone(&self, app_id: u32) -> bool {
+        self.rejected.iter().any(|(app, _)| app.id == app_id)
     }
 
     /// Networks that services may be in now or later.
@@ -398,7 +403,7 @@ fn changed_volumes<'a>(
 fn doomed(volume: &ObservedVolume, because: &str) -> Doomed {
     Doomed {
         logical_name: volume.logical_name.clone(),
-        app_id: volume.app_id,
+        app_id: volume.app(),
         because: because.to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::calls::{Call, Proposal};
 use super::{Outside, Reconciler};
-use crate::model::{Asked, Refused, Request, Target};
+use crate::model::{Asked, Refused, Request, Target, Wish};
 use crate::observe::World;
 use crate::plan;
 
@@ -50,7 +50,7 @@ impl<E: Outside> Reconciler<E> {
             match call {
                 Call::Ask(_, reply) => drop(reply.send(Err(refused()))),
                 Call::Preview(_, reply) => drop(reply.send(Err(refused()))),
-                Call::Environment(_, reply) => drop(reply.send(Err(refused()))),
+                Call::Container(_, reply) => drop(reply.send(Err(refused()))),
                 // Waits for the one before it to end.
                 call => self.waiting_calls.push_back(call),
             }
@@ -106,8 +106,9 @@ impl<E: Outside> Reconciler<E> {
                 Call::Preview(proposal, reply) => {
                     drop(reply.send(self.preview(engine, world, proposal).await));
                 }
-                Call::Environment(service, reply) => {
-                    drop(reply.send(Ok(plan::environment(&world.observed, &service))));
+                Call::Container(service, reply) => {
+                    let container = plan::container(&world.observed, &service);
+                    drop(reply.send(Ok(container.cloned())));
                 }
                 // Waits for the one before it to end.
                 call => self.waiting_calls.push_back(call),
@@ -131,7 +132,19 @@ impl<E: Outside> Reconciler<E> {
         let kept = self.inputs.memory.keep_asked(asked.clone());
         kept.map_err(|error| Refused::NotStored(error.to_string()))?;
         world.observed.asked = asked;
+        if requests.iter().any(|request| request.what == Wish::Anew) {
+            self.begin_anew(world);
+        }
         Ok(number)
+    }
+
+    /// What was done so far for the target counts no more, as if the target were new. A pull that is dropped wakes the loop, which
+    /// begins it again.
+    fn begin_anew(&mut self, world: &mut World) {
+        self.failures.clear();
+        world.observed.failures.clear();
+        self.batches = 0;
+        self.pulls.drop_all();
     }
 
     /// The world is read once more, with the images of the target that is only thought of.

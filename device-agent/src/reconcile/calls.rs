@@ -1,13 +1,13 @@
 //! What others ask the loop: requests, and questions that only it can answer, because only it reads the world.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use agent_api::os::Preview;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::model::{Refused, Request, Secret, Target};
+use crate::model::{ObservedContainer, Refused, Request, Secret, Target};
 use crate::report::ServiceKey;
 
 /// Calls that wait for the loop.
@@ -20,10 +20,10 @@ pub(crate) enum Call {
     Ask(Vec<Request>, oneshot::Sender<Result<u64, Refused>>),
     /// What would this target change?
     Preview(Proposal, oneshot::Sender<Result<Preview, Refused>>),
-    /// What environment does a service's container have? `None`: it has no container.
-    Environment(
+    /// What is a service's container like? `None`: it has none.
+    Container(
         ServiceKey,
-        oneshot::Sender<Result<Option<Variables>, Refused>>,
+        oneshot::Sender<Result<Option<ObservedContainer>, Refused>>,
     ),
     /// Hold still, with the locks of all services; `true` overrides those that services hold.
     Still(bool, oneshot::Sender<Result<Stillness, Refused>>),
@@ -32,9 +32,6 @@ pub(crate) enum Call {
     /// Give the holder of this key another one. `None`: it is nobody's.
     RotateKey(Secret, oneshot::Sender<Result<Option<Secret>, Refused>>),
 }
-
-/// Environment variables.
-pub(crate) type Variables = BTreeMap<String, String>;
 
 /// As long as it is there, nothing is changed on the device and no service lets itself be disturbed.
 #[derive(Debug)]
@@ -79,12 +76,12 @@ impl Caller {
         self.call(|reply| Call::Preview(proposal, reply)).await
     }
 
-    /// The environment of a service's container.
-    pub(crate) async fn environment(
+    /// A service's container, the newest of several.
+    pub(crate) async fn container(
         &self,
         service: ServiceKey,
-    ) -> Result<Option<Variables>, Refused> {
-        self.call(|reply| Call::Environment(service, reply)).await
+    ) -> Result<Option<ObservedContainer>, Refused> {
+        self.call(|reply| Call::Container(service, reply)).await
     }
 
     /// Takes the locks of all services and holds still. Waits for what is under way.

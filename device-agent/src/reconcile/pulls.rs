@@ -84,6 +84,11 @@ impl Pulls {
         }
     }
 
+    /// Drops all of them; the engine keeps the layers that it has.
+    pub(super) fn drop_all(&mut self) {
+        self.keep(|_| false);
+    }
+
     /// The next pull that ends; waits for ever when there is none.
     pub(super) async fn ended(&mut self) -> Outcome {
         match self.running.next().await {

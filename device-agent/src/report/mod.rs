@@ -2,6 +2,7 @@
 //!
 //! In: the target, what was observed, what is being done. Out: one [`Snapshot`], published whole. Pure: no I/O.
 
+mod applications;
 mod releases;
 mod standing;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::model::{
 use crate::plan;
 use crate::reconcile::Progress;
 
+pub(crate) use applications::{Present, ReleaseService, ReleaseState};
 pub(crate) use releases::reached;
 pub(crate) use standing::{Left, Standing};
 
@@ -36,6 +38,10 @@ pub(crate) struct Snapshot {
     pub(crate) containers: Vec<ContainerStatus>,
     /// For the reference's API.
     pub(crate) images: Vec<ImageStatus>,
+    /// For the reference's API: the releases that the target wants, by application.
+    pub(crate) applications: BTreeMap<u32, ReleaseState>,
+    /// For the reference's API: what is there, by application and image id.
+    pub(crate) present: BTreeMap<u32, BTreeMap<u32, Present>>,
     /// Commits of the releases that applications have reached.
     pub(crate) releases: BTreeMap<u32, String>,
     /// 0..=100 while something is being pulled.
@@ -63,6 +69,8 @@ impl Default for Snapshot {
             seen: 0,
             containers: Vec::new(),
             images: Vec::new(),
+            applications: BTreeMap::new(),
+            present: BTreeMap::new(),
             releases: BTreeMap::new(),
             progress: None,
             wants_restart: false,
@@ -140,6 +148,8 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             .map(|container| container_status(container, &doing))
             .collect(),
         images: images.into_iter().filter_map(image_status).collect(),
+        applications: applications::releases(sources),
+        present: applications::present(sources),
         releases: sources.releases.clone(),
         progress: sources.pulls.values().map(|pull| pull.percent).min(),
         wants_restart: sources.doing.steps().next().is_none()

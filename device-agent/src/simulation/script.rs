@@ -159,6 +159,7 @@ impl Script {
                 5 | 6 => Wish::Start(service),
                 7 => Wish::Purge,
                 8 => Wish::CleanVolumes(random.pick(&[Scope::Global, Scope::App(1)])),
+                _ if service.is_some() => Wish::Anew,
                 _ => Wish::Update,
             };
             let request = Request {

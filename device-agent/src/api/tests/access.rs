@@ -253,6 +253,21 @@ async fn root_on_the_device_needs_no_key_and_others_on_its_socket_do() {
 }
 
 #[tokio::test]
+async fn a_slash_at_the_end_opens_nothing_that_is_not_open() {
+    let device = with_keys(FLEET);
+    let ask = async |path: &'static str, key| {
+        asked(routers(&device.agent).tcp, Method::GET, path, key)
+            .await
+            .0
+    };
+    assert_eq!(ask("/ping/", None).await, 200);
+    for path in ["/v2/version/", "/v1/device/", "/os/v1/report/", "/nosuch/"] {
+        assert_eq!(ask(path, None).await, 401, "{path}");
+    }
+    assert_eq!(ask("/v2/version/", Some("one")).await, 200);
+}
+
+#[tokio::test]
 async fn lists_hold_what_the_key_is_for() {
     let device = with_keys(FLEET);
     let other = ContainerStatus {

@@ -1,6 +1,8 @@
 //! What is asked of the agent beside its target.
 
 use super::*;
+use crate::model::{Request as Asked, Wish};
+use crate::reconcile::Call;
 
 #[tokio::test]
 async fn a_fleet_may_let_its_devices_pass_over_updates() {
@@ -22,6 +24,40 @@ async fn a_fleet_may_let_its_devices_pass_over_updates() {
         assert_eq!(status == 202, passed_over, "{word}: {status}");
         assert_eq!(body == "Accepted", passed_over, "{word}: {body}");
         assert_eq!(update(r#"{"force":true}"#).await.0, 503, "{word}");
+    }
+}
+
+#[tokio::test]
+async fn an_update_is_asked_of_every_application_and_may_be_begun_anew() {
+    let mut device = device(None);
+    let mut calls = device.calls.take().unwrap();
+    let path = "/v2/local/target-state";
+    let (status, _, body) = device.post(path, "application/json", PUSHED).await;
+    assert_eq!(status, 200, "{body}");
+    for (body, what, force) in [
+        ("{}", Wish::Update, false),
+        (r#"{"force":true}"#, Wish::Update, true),
+        (r#"{"cancel":"true"}"#, Wish::Anew, false),
+        (r#"{"cancel":1,"force":1}"#, Wish::Anew, true),
+        (r#"{"cancel":false}"#, Wish::Update, false),
+    ] {
+        let update = device.post("/v1/update", "application/json", body);
+        let taken = async {
+            let Some(Call::Ask(requests, reply)) = calls.recv().await else {
+                panic!("{body}: something else is asked");
+            };
+            reply.send(Ok(1)).unwrap();
+            requests
+        };
+        let ((status, _, told), requests) = tokio::join!(update, taken);
+        assert_eq!((status, told.as_str()), (204, ""), "{body}");
+        let app_id = 1;
+        let asked = Asked {
+            app_id,
+            what,
+            force,
+        };
+        assert_eq!(requests, [asked], "{body}");
     }
 }
 

@@ -143,12 +143,16 @@ async fn what_needs_a_cloud_says_that_there_is_none() {
         send(&device, Method::PATCH, path, r#"{"a":"b"}"#).await,
         none
     );
-    for wrong in [r#"{"a":7}"#, r#"{"a b":"c"}"#, "[]"] {
-        assert_eq!(
-            send(&device, Method::PATCH, path, wrong).await.0,
-            400,
-            "{wrong}"
-        );
+    let no_tags = "Invalid tags body, must be an object like `{[tagKey: string]: string}`";
+    for (wrong, words) in [
+        (r#"{"a":7}"#, no_tags),
+        (r#"{"a b":7}"#, no_tags),
+        ("[]", no_tags),
+        (r#"{"a b":"c"}"#, "Tag keys cannot contain whitespace"),
+    ] {
+        let words = format!(r#"{{"status":"failed","message":"{words}"}}"#);
+        let answer = send(&device, Method::PATCH, path, wrong).await;
+        assert_eq!(answer, (400, words), "{wrong}");
     }
 }
 

@@ -2,11 +2,14 @@
 
 mod access;
 mod asking;
+mod choosing;
 mod machine;
 mod origins;
 mod recorded;
 mod streams;
 mod targets;
+
+use std::collections::BTreeMap;
 
 use agent_api::os::{ApplyState, Report, Variant};
 use agent_api::reference::{ContainerStatus, ImageStatus};
@@ -19,6 +22,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::model::{Confinement, DeviceFacts};
+use crate::report::Present;
 use crate::settings::AnnounceScope;
 use crate::store::Store;
 
@@ -148,6 +152,7 @@ impl Device {
                 state: ApplyState::Applied,
                 ..Snapshot::default().report
             },
+            present: present(&containers),
             containers,
             images,
             releases: [(1, "10ca12e1ea5e".to_owned())].into(),
@@ -155,6 +160,21 @@ impl Device {
             ..Snapshot::default()
         }));
     }
+}
+
+/// What is there when these containers are, of the release 1.
+fn present(containers: &[ContainerStatus]) -> BTreeMap<u32, BTreeMap<u32, Present>> {
+    let mut apps: BTreeMap<u32, BTreeMap<u32, Present>> = BTreeMap::new();
+    for container in containers {
+        let present = Present {
+            status: container.status.clone(),
+            release_id: 1,
+            download_progress: None,
+        };
+        let services = apps.entry(container.app_id).or_default();
+        services.insert(container.image_id, present);
+    }
+    apps
 }
 
 /// Status, content type, body.

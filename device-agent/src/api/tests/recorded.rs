@@ -1,8 +1,7 @@
 //! Answers compared with those that were recorded from a reference device, body for body.
 
-use agent_api::os::ServiceReport;
-
 use super::*;
+use crate::report::{ReleaseService, ReleaseState};
 
 #[tokio::test]
 async fn a_walk_over_the_api_gives_the_recorded_answers() {
@@ -132,6 +131,32 @@ async fn a_method_that_a_route_lacks_is_a_page_that_does_not_exist() {
 }
 
 #[tokio::test]
+async fn a_slash_at_the_end_makes_no_difference_to_the_references_routes() {
+    let device = device(None);
+    for path in [
+        "/ping",
+        "/v2/version",
+        "/v2/applications/7/state",
+        "/v2/device/name",
+    ] {
+        let answer = device.get(path).await;
+        assert_eq!(device.get(&format!("{path}/")).await, answer, "{path}");
+        let with_query = device.get(&format!("{path}/?apikey=a")).await;
+        assert_eq!(with_query, answer, "{path}");
+    }
+    for path in ["/nosuch/", "/ping//", "/"] {
+        let (status, _, page) = device.get(path).await;
+        assert_eq!(status, 404, "{path}");
+        assert!(
+            page.contains(&format!("<pre>Cannot GET {path}</pre>")),
+            "{page}"
+        );
+    }
+    let (status, kind, _) = device.get("/os/v1/info/").await;
+    assert_eq!((status, kind.as_str()), (404, JSON));
+}
+
+#[tokio::test]
 async fn a_device_tells_of_its_first_service_and_of_none_where_there_is_none() {
     let device = device(None);
     let (status, _, body) = device.get("/v1/device").await;
@@ -144,25 +169,76 @@ async fn a_device_tells_of_its_first_service_and_of_none_where_there_is_none() {
         ("Running", r#","status":"Idle","download_progress":null}"#),
         ("exited", r#","status":"exited","download_progress":null}"#),
     ] {
-        let service = ServiceReport {
-            app_id: 1,
-            name: "web".to_owned(),
-            service_id: 1,
-            image_id: 1,
+        let service = ContainerStatus {
             status: status.to_owned(),
-            container_id: None,
-            created_at: None,
-            exit_code: None,
-            ports: Vec::new(),
-            because: None,
-            error: None,
-            waiting: None,
-            locked: false,
+            ..container("web", "3567", 1)
         };
         device.snapshots.send_modify(|snapshot| {
-            Arc::make_mut(snapshot).report.services = vec![service];
+            Arc::make_mut(snapshot).present = present(&[service]);
         });
         let (_, _, body) = device.get("/v1/device").await;
         assert!(body.ends_with(told), "{body}");
     }
+}
+
+#[tokio::test]
+async fn applications_are_told_as_recorded() {
+    let device = device(None);
+    let path = "/v2/local/target-state";
+    // The recorded device had an image of an earlier push.
+    let main = r#""3":{"imageId":3,"serviceName":"main","image":"local_image_main:latest","environment":{},"labels":{}}"#;
+    let pushed = PUSHED.replacen(r#""services":{"#, &format!(r#""services":{{{main},"#), 1);
+    assert_ne!(pushed, PUSHED);
+    let (status, _, body) = device.post(path, "application/json", pushed).await;
+    assert_eq!(status, 200, "{body}");
+    device.publish(
+        vec![container("web", "3567", 1), container("worker", "18fa", 2)],
+        Vec::new(),
+    );
+    let state = async || device.get("/v2/applications/state").await;
+    let unread = state().await.2;
+    assert!(
+        unread.contains(r#""updateStatus":"applying changes","services":{"main":{"status":"Downloading","image":"local_image_main:latest","downloadProgress":0,"releaseId":1}"#),
+        "{unread}"
+    );
+    let service = |name: &str, status: &str| {
+        let service = ReleaseService {
+            status: status.to_owned(),
+            image: format!("local_image_{name}:latest"),
+            download_progress: None,
+        };
+        (name.to_owned(), service)
+    };
+    let services = [
+        ("main", "Downloaded"),
+        ("web", "Running"),
+        ("worker", "Running"),
+    ];
+    let release = ReleaseState {
+        update_status: "downloaded",
+        services: services.map(|(name, status)| service(name, status)).into(),
+    };
+    device.snapshots.send_modify(|snapshot| {
+        Arc::make_mut(snapshot).applications = [(1, release)].into();
+    });
+    let body = r#"{"localapp":{"appId":1,"appUuid":"1","commit":"10ca12e1ea5e","updateStatus":"downloaded","services":{"main":{"status":"Downloaded","image":"local_image_main:latest","downloadProgress":null,"releaseId":1},"web":{"status":"Running","image":"local_image_web:latest","downloadProgress":null,"releaseId":1},"worker":{"status":"Running","image":"local_image_worker:latest","downloadProgress":null,"releaseId":1}}}}"#;
+    assert_eq!(state().await, (200, JSON.to_owned(), body.to_owned()));
+    let body = r#"{"commit":"10ca12e1ea5e","local":{"1":{"services":{"1":{"status":"Running","releaseId":1,"download_progress":null},"2":{"status":"Running","releaseId":1,"download_progress":null}}}}}"#;
+    let answer = device.get("/v2/applications/1/state").await;
+    assert_eq!(answer, (200, JSON.to_owned(), body.to_owned()));
+    for none in ["0", "x", "1.5"] {
+        let (status, _, body) = device.get(&format!("/v2/applications/{none}/state")).await;
+        let words = format!(r#"{{"status":"failed","message":"Invalid application ID: {none}"}}"#);
+        assert_eq!((status, body), (400, words));
+    }
+    // A target that comes later is not taken for one that is reached.
+    let (status, _, _) = device.post(path, "application/json", PUSHED).await;
+    assert_eq!(status, 200);
+    let unread = state().await.2;
+    assert!(
+        unread.contains(
+            r#""updateStatus":"applying changes","services":{"web":{"status":"Running","#
+        ),
+        "{unread}"
+    );
 }

@@ -159,6 +159,17 @@ pub fn volume(
     })
 }
 
+/// The volume in which the operating system looks for firmware. It carries no labels.
+#[must_use]
+pub fn firmware_volume(volume: &Volume) -> ObservedVolume {
+    ObservedVolume {
+        name: volume.name.clone(),
+        app_id: 0,
+        logical_name: volume.name.clone(),
+        spec: VolumeSpec::default(),
+    }
+}
+
 fn network_spec(network: &Network) -> NetworkSpec {
     let Ipam {
         driver,

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::resource::API_GATEWAY;
-use crate::model::{DeviceFacts, DeviceRequest, ImageFacts, Mount, MountSource, Service, labels};
+use crate::model::{
+    DeviceFacts, DeviceRequest, EXTRA_FIRMWARE, ImageFacts, Mount, MountSource, Service, labels,
+};
 use crate::target::compose::{Composition, NetworkMode, paths::clean};
 
 const PREFIX: &str = "io.balena.features.";
@@ -12,8 +14,6 @@ const PREFIX: &str = "io.balena.features.";
 pub(super) const ENGINE_SOCKET: &str = "/host/run/balena-engine.sock";
 /// Where older services find it.
 const OLDER_ENGINE_SOCKET: &str = "/var/run/balena.sock";
-/// The engine's volume in which the operating system looks for firmware, too. It belongs to no application.
-const EXTRA_FIRMWARE: &str = "extra-firmware";
 /// Writing to config.json is not done yet.
 const NOT_TOLD: &str = "the volume extra-firmware is mounted, but the operating system is not told of it: it looks for firmware \
                         there once os.kernel.extraFirmwareVol in config.json names the volume";

@@ -15,12 +15,12 @@ pub(super) fn find(survey: &Survey<'_>) -> Found {
         let exists = |name: &str| survey.observed.volumes.iter().any(|v| v.name == name);
         for volume in app.volumes.iter().filter(|volume| !exists(&volume.name)) {
             if survey.observed.unnoted_discards.contains(&volume.name) {
-                // What is written into the new one must not go after a crash.
-                let because = format!(
-                    "the volume {} is made again when it is noted that it was emptied: is the disk full?",
-                    volume.logical_name
+                wait_for_note(
+                    survey,
+                    About(app.app.id, None),
+                    &volume.logical_name,
+                    &mut found,
                 );
-                found.fault_until(About(app.app.id, None), survey.now + NOTED_AGAIN, because);
                 continue;
             }
             let step = Step::CreateVolume {
@@ -40,6 +40,19 @@ pub(super) fn find(survey: &Survey<'_>) -> Found {
     found
 }
 
+/// A volume went on request and that could not be noted: what is written into a new one must not go after a crash.
+pub(super) fn wait_for_note(
+    survey: &Survey<'_>,
+    about: About<'_>,
+    volume: &str,
+    found: &mut Found,
+) {
+    let because = format!(
+        "the volume {volume} is made again when it is noted that it was emptied: is the disk full?"
+    );
+    found.fault_until(about, survey.now + NOTED_AGAIN, because);
+}
+
 fn create(network: &NetworkSurvey<'_>) -> Step {
     Step::CreateNetwork {
         name: network.wanted.name.clone(),
@@ -53,21 +66,24 @@ pub(super) fn doomed(survey: &Survey<'_>) -> Found {
     let mut found = Found::default();
     for (name, doomed) in &survey.doomed_volumes {
         let in_use = survey.observed.containers.iter().find(|c| uses(c, name));
-        match in_use {
-            None => {
-                let step = Step::RemoveVolume {
-                    name: name.clone(),
-                    logical_name: doomed.logical_name.clone(),
-                };
-                found.offer_for(survey, Some(doomed.app_id), step);
-            }
-            Some(container) => found.wait_for(
-                About(doomed.app_id, None),
-                format!(
-                    "the volume {} waits for a container of {} to be gone",
-                    doomed.logical_name, container.service_name
-                ),
-            ),
+        let Some(container) = in_use else {
+            let step = Step::RemoveVolume {
+                name: name.clone(),
+                logical_name: doomed.logical_name.clone(),
+            };
+            found.offer_for(survey, doomed.app_id, step);
+            continue;
+        };
+        let about = About(doomed.app_id.unwrap_or(container.app_id), None);
+        let because = format!(
+            "the volume {} waits for a container of {} to be gone",
+            doomed.logical_name, container.service_name
+        );
+        if survey.is_left_alone(container.app_id) {
+            let because = format!("{because}, which stays: its release is rejected");
+            found.fault(about, because);
+        } else {
+            found.wait_for(about, because);
         }
     }
     found

@@ -1,6 +1,9 @@
 //! Containers are created, started, stopped and renamed.
 
-use crate::model::{ContainerState, ObservedContainer, Step};
+use super::ground;
+use crate::model::{
+    ContainerState, EXTRA_FIRMWARE, MountSource, ObservedContainer, ServiceConfig, Step,
+};
 use crate::plan::found::{About, Found};
 use crate::plan::strategy;
 use crate::plan::survey::{AppSurvey, ServiceSurvey, Survey};
@@ -55,14 +58,18 @@ fn install(
         found.wait_for(about, because);
         return;
     };
+    // The engine makes the one for firmware along with the container.
+    let firmware = mounted(desired).find(|name| *name == EXTRA_FIRMWARE);
+    if let Some(volume) = firmware.filter(|v| survey.observed.unnoted_discards.contains(*v)) {
+        ground::wait_for_note(survey, about, volume, found);
+        return;
+    }
+    let stays = |volume: &str| !survey.doomed_volumes.contains_key(volume);
     let has_volumes = app.volumes.iter().all(|wanted| {
-        survey
-            .observed
-            .volumes
-            .iter()
-            .any(|v| v.name == wanted.name)
-            && !survey.doomed_volumes.contains_key(&wanted.name)
+        let mut present = survey.observed.volumes.iter();
+        present.any(|v| v.name == wanted.name) && stays(&wanted.name)
     });
+    let has_volumes = has_volumes && firmware.is_none_or(stays);
     let has_networks = desired.networks.keys().all(|n| survey.is_network_ready(n));
     if !has_volumes || !has_networks {
         found.wait_for(about, format!("{name} waits for its networks and volumes"));
@@ -79,6 +86,17 @@ fn install(
         because: reason.map_or("new", String::as_str).to_owned(),
     };
     found.offer(survey, step);
+}
+
+/// Volumes that a container mounts, other than by its binds.
+fn mounted(config: &ServiceConfig) -> impl Iterator<Item = &str> {
+    config
+        .mounts
+        .iter()
+        .filter_map(|mount| match &mount.source {
+            MountSource::Volume { name, .. } => Some(name.as_str()),
+            _ => None,
+        })
 }
 
 /// A container that is as it should be: its name and whether it runs.

@@ -330,6 +330,19 @@ fn happen_beside(world: &mut Observed, event: &Value) -> bool {
     } else if let Some(name) = text("created since boot") {
         let id = named(world, name).id.clone();
         world.created_since_boot.insert(id);
+    } else if let Some(name) = text("unnoted discard") {
+        world.unnoted_discards.insert(name.to_owned());
+    } else if let Some(name) = text("discard") {
+        let because = "is purged".to_owned();
+        world.asked.discard.insert(name.to_owned(), because);
+    } else if event["firmware volume"] == true {
+        let name = crate::model::EXTRA_FIRMWARE.to_owned();
+        world.volumes.push(crate::model::ObservedVolume {
+            logical_name: name.clone(),
+            name,
+            app_id: 0,
+            spec: crate::model::VolumeSpec::default(),
+        });
     } else if let Some(reference) = text("pulling") {
         world.pulling.insert(reference.to_owned());
     } else {
