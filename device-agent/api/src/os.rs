@@ -227,6 +227,14 @@ pub struct ServiceReport {
     /// Whether the service holds its update lock.
     #[serde(default, skip_serializing_if = "is_no")]
     pub locked: bool,
+    /// How far this one service is with its target and with what was asked for; the trouble of other services is not its own, unless
+    /// it waits for them. `unknown` from an agent that only tells this of the device.
+    #[serde(default = "unknown")]
+    pub state: ApplyState,
+}
+
+fn unknown() -> ApplyState {
+    ApplyState::Unknown
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
@@ -279,7 +287,8 @@ pub struct Action {
     pub force: bool,
 }
 
-/// A request was stored; follow the report until its `asked` is at least this number and its state is not `applying`.
+/// A request was stored; follow the report until its `asked` is at least this number and its state is not `applying`; of a request
+/// about one service, the state of that service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Grows by one with every request.

@@ -158,6 +158,7 @@ async fn a_device_tells_of_its_first_service_and_of_none_where_there_is_none() {
             error: None,
             waiting: None,
             locked: false,
+            state: ApplyState::Applied,
         };
         device.snapshots.send_modify(|snapshot| {
             Arc::make_mut(snapshot).report.services = vec![service];
