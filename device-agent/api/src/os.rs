@@ -303,6 +303,12 @@ pub struct Preview {
     /// Volumes whose data would be lost if it were allowed.
     #[serde(default)]
     pub losses: Vec<Loss>,
+    /// Every volume of the target, and every other one on the device that belongs to an application.
+    #[serde(default)]
+    pub volumes: Vec<VolumeChange>,
+    /// Every network of the target, and every one that would go.
+    #[serde(default)]
+    pub networks: Vec<NetworkChange>,
     /// Services that hold their update lock and would have to let go of it first.
     #[serde(default)]
     pub locked: Vec<String>,
@@ -328,7 +334,37 @@ pub struct ServiceChange {
     pub because: Vec<String>,
 }
 
-/// What would be done to a service.
+/// What would become of one volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeChange {
+    /// Application id.
+    pub app_id: u32,
+    /// Its name in the project.
+    pub name: String,
+    /// `keep`, `create`, `recreate` or `remove`. What is not kept or created loses its data.
+    pub action: ChangeAction,
+    /// Whether the target names it. One that it does not name any more stays on the device with its data.
+    pub wanted: bool,
+    /// Why it would lose its data, or keep a configuration that is not the target's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+/// What would become of one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkChange {
+    /// Application id.
+    pub app_id: u32,
+    /// Its name in the project.
+    pub name: String,
+    /// `keep`, `create`, `recreate` or `remove`.
+    pub action: ChangeAction,
+    /// What differs, by field: `driver`, `ipam`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+}
+
+/// What would be done to a service, a volume or a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeAction {
