@@ -279,7 +279,8 @@ pub struct Action {
     /// Application id; may be left out when there is one application only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_id: Option<u32>,
-    /// Service name; without it every service of the application is meant. Not for `purge`.
+    /// Service name; without it every service of the application is meant. A `purge` of one service empties the volumes that it has,
+    /// and gives new containers to all that share them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// Override update locks.

@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 use super::locks;
-use super::survey::{Survey, live, uses};
+use super::survey::{Survey, has, live, uses};
 
 /// Words for the new container of a service that was restarted.
 const RESTARTED: &str = "a restart was asked for";
@@ -36,13 +36,19 @@ pub fn take(
     let app = target.apps.get(&request.app_id);
     let app = app.ok_or(Refused::NoApp(request.app_id))?;
     let service = match &request.what {
-        Wish::Restart(service) | Wish::Stop(service) | Wish::Start(service) => service.as_deref(),
-        Wish::Purge | Wish::CleanVolumes(_) | Wish::Update => None,
+        Wish::Restart(service)
+        | Wish::Stop(service)
+        | Wish::Start(service)
+        | Wish::Purge(service) => service.as_deref(),
+        Wish::CleanVolumes(_) | Wish::Update => None,
     };
     if let Some(name) = service.filter(|name| !app.services.contains_key(*name)) {
         return Err(Refused::NoService(name.to_owned()));
     }
-    let disturbs = matches!(request.what, Wish::Restart(_) | Wish::Stop(_) | Wish::Purge);
+    let disturbs = matches!(
+        request.what,
+        Wish::Restart(_) | Wish::Stop(_) | Wish::Purge(_)
+    );
     let survey = Survey::of(observed, target, 0);
     let rejected = survey.rejected.iter().find(|(other, _)| other.id == app.id);
     // An update asks for nothing that the target does not ask for anyway.
@@ -82,10 +88,24 @@ pub fn take(
                 .filter(|c| c.state == ContainerState::Exited);
             asked.start.extend(ended.map(|c| c.id.clone()));
         }
-        Wish::Purge => {
+        Wish::Purge(_) => {
             let ids = containers.iter().map(|c| (c.id.clone(), PURGED.to_owned()));
             asked.replace.extend(ids);
-            let volumes = observed.volumes.iter().filter(|v| v.app_id == app.id);
+            // Of one service, what it has and what it is to have; whoever shares it gets another container for that.
+            let wished = service.and_then(|name| {
+                let mut apps = survey.apps.iter();
+                apps.find(|other| other.app.id == app.id)?
+                    .service(name)?
+                    .desired
+                    .as_ref()
+            });
+            let is_its = |volume: &str| {
+                service.is_none()
+                    || containers.iter().any(|c| uses(c, volume))
+                    || wished.is_some_and(|config| has(config, volume))
+            };
+            let volumes = observed.volumes.iter();
+            let volumes = volumes.filter(|v| v.app_id == app.id && is_its(&v.name));
             let volumes = volumes.map(|v| (v.name.clone(), PURGED_VOLUME.to_owned()));
             asked.discard.extend(volumes);
         }
@@ -190,7 +210,7 @@ mod tests {
             };
             take(&Asked::default(), &request, &observed, &target)
         };
-        for touching in [Wish::Restart(None), Wish::Start(None), Wish::Purge] {
+        for touching in [Wish::Restart(None), Wish::Start(None), Wish::Purge(None)] {
             assert!(matches!(asked(touching), Err(Refused::Rejected(_))));
         }
         let asked = asked(Wish::Update).unwrap();
