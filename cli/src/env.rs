@@ -146,6 +146,12 @@ impl Paths {
         self.cache.join("contexts")
     }
 
+    /// File of the names of services that devices had, for completions.
+    #[must_use]
+    pub fn seen_services(&self) -> PathBuf {
+        self.cache.join("services.json")
+    }
+
     /// Folder in which it is kept which image each device had built from which context.
     #[must_use]
     pub fn builds(&self) -> PathBuf {

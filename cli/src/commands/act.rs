@@ -4,6 +4,7 @@ use agent_api::os::Action;
 
 use super::{
     reach::{Reached, reach_agent},
+    seen_services,
     way::Way,
 };
 use crate::{
@@ -72,6 +73,10 @@ pub(super) async fn carry_out(
             return Err(Failure::interrupted().hint("the device was asked for it already: it goes on"));
         }
     };
+    if let Some(report) = &report {
+        let services = report.services.iter().map(|service| &service.name);
+        seen_services::learn(context, reached, services.map(String::as_str));
+    }
     render::act::done(&context.console, verb, action, report.as_ref())?;
     Ok(())
 }

@@ -17,6 +17,7 @@ pub mod push;
 mod reach;
 pub mod restart;
 pub mod scan;
+mod seen_services;
 pub mod simulate;
 pub mod start;
 pub mod stop;

@@ -2,7 +2,7 @@
 
 use crate::{
     agent::Kind,
-    commands::{Context, reach::reach_agent, way::Way},
+    commands::{Context, reach::reach_agent, seen_services, way::Way},
     failure::Failure,
     ui::render,
 };
@@ -24,10 +24,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     match &reached.kind {
         Kind::Ours(_) => {
             let report = reached.agent.report().await?;
+            let services = report.services.iter().map(|service| &service.name);
+            seen_services::learn(context, &reached, services.map(String::as_str));
             render::ps::report(&context.console, &report)?;
         }
         Kind::Reference { .. } => {
             let status = reached.agent.status().await?;
+            let services = status.containers.iter().map(|one| &one.service_name);
+            seen_services::learn(context, &reached, services.map(String::as_str));
             render::ps::status(&context.console, &status)?;
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct Way {
     /// /run/os-agent/agent.sock is used when none is named
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(super) socket: Option<PathBuf>,
-    /// File with an API key of the device, - for standard input; else OSCLI_API_KEY. It is sent to the named device only, and only
+    /// File with an API key of the device, - for standard input; else that of `OSCLI_API_KEY`. It is sent to the named device only, and only
     /// if that asks for one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) api_key_file: Option<PathBuf>,

@@ -101,9 +101,10 @@ fn failed(report: Report, service: Option<&str>) -> DeployError {
         .collect();
     // Where the service that is meant says why, what is wrong with the device beside it is another matter.
     let is_told = service.is_some() && !failed.is_empty();
-    let faults = match is_told {
-        true => Vec::new(),
-        false => report.waiting.into_iter().chain(report.faults).collect(),
+    let faults = if is_told {
+        Vec::new()
+    } else {
+        report.waiting.into_iter().chain(report.faults).collect()
     };
     DeployError::Services { failed, faults }
 }

@@ -64,14 +64,7 @@ impl Engine {
                         BuildEvent::Failed(message) => return Err(refused(message)),
                         BuildEvent::Layer { id, status, bytes } => {
                             let event = layers.note(id, &status, bytes);
-                            if let Some(room) = room.filter(|room| event.total > *room) {
-                                let (image, layers) = (image.to_string(), event.total);
-                                return Err(EngineError::PullTooLarge {
-                                    image,
-                                    layers,
-                                    room,
-                                });
-                            }
+                            fits(image, &event, room)?;
                             events(event);
                         }
                         BuildEvent::Step { .. }
@@ -85,6 +78,18 @@ impl Engine {
             Ok(())
         };
         vigil::keep(self, &movement, work).await
+    }
+}
+
+/// Whether there is room for the layers whose size is known.
+fn fits(image: &ImageRef, event: &PullEvent, room: Option<u64>) -> Result<(), EngineError> {
+    match room {
+        Some(room) if event.total > room => Err(EngineError::PullTooLarge {
+            image: image.to_string(),
+            layers: event.total,
+            room,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -31,7 +31,10 @@ pub fn show(console: &Console, device: &str, found: &DryRun) -> io::Result<()> {
     }
     match &found.preview {
         Some(preview) => of_preview(console, preview)?,
-        None => console.say("this device cannot tell what it would change"),
+        None => console.say(
+            "this device cannot tell what it would change; one with the reference's agent makes a volume anew, without its data, \
+             where its configuration changed",
+        ),
     }
     let sent: u64 = found.images.iter().map(sent).sum();
     console.say(&format!(
