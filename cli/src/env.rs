@@ -24,6 +24,9 @@ pub const OSCLI_AGENT: &str = "OSCLI_AGENT";
 /// The device that commands use when none is named.
 pub const OSCLI_DEVICE: &str = "OSCLI_DEVICE";
 
+/// A key of a device's API, for a device of a fleet that is not in local mode.
+pub const OSCLI_API_KEY: &str = "OSCLI_API_KEY";
+
 /// Set by the completion scripts, to the name of the shell: the line that is being typed follows.
 pub const OSCLI_COMPLETE: &str = "OSCLI_COMPLETE";
 
@@ -141,6 +144,12 @@ impl Paths {
     #[must_use]
     pub fn contexts(&self) -> PathBuf {
         self.cache.join("contexts")
+    }
+
+    /// File of the names of services that devices had, for completions.
+    #[must_use]
+    pub fn seen_services(&self) -> PathBuf {
+        self.cache.join("services.json")
     }
 
     /// Folder in which it is kept which image each device had built from which context.

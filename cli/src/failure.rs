@@ -10,7 +10,7 @@
 //! | 3 | the project cannot be used as it is |
 //! | 4 | the device was not found, or does not answer |
 //! | 5 | a build failed |
-//! | 6 | the device could not bring up what was deployed |
+//! | 6 | the device refused what it was asked for, or could not bring it up |
 //! | 130 | interrupted |
 
 use std::{error::Error, io, process::ExitCode};

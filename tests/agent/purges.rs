@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 use serde_json::json;
+use testkit::image::BUSYBOX;
 use testkit::target::IDLE;
 use testkit::{Device, Target};
 
@@ -51,7 +52,7 @@ async fn a_purge_that_cannot_go_on_says_what_is_in_its_way_and_ends_when_that_is
     let engine = device.engine.client().await;
     // Nobody but who made it takes this one away.
     let body = ContainerCreateBody {
-        image: Some("local_image_web:latest".to_owned()),
+        image: Some(BUSYBOX.to_owned()),
         host_config: Some(HostConfig {
             binds: Some(vec!["1_data:/data".to_owned()]),
             ..HostConfig::default()

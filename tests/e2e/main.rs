@@ -18,6 +18,7 @@ mod simulate;
 mod simulated;
 mod templates;
 mod unusual_files;
+mod verbs;
 mod which_device;
 
 #[test]

@@ -6,11 +6,14 @@ use agent_api::{
     os::{Accepted, Info, Problem, Report},
     reference::{DeviceInfo, DeviceInfoAnswer, Failed, StateStatus},
 };
-use hyper::{Method, Request, StatusCode, header::CONTENT_TYPE};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{AgentError, LogQuery, LogStream, Version, version::OLDEST};
+use super::{AgentError, ApiKey, LogQuery, LogStream, Version, version::OLDEST};
 use crate::transport::{Answer, Body, Endpoint, Http, Limits, LineStream, Stream, empty, full};
 
 /// How long a target state may take to be stored; slow cards and a busy device included.
@@ -48,6 +51,7 @@ impl Kind {
 #[derive(Debug, Clone)]
 pub struct Agent {
     http: Http,
+    key: Option<ApiKey>,
 }
 
 /// Reports of our agent as they come.
@@ -73,6 +77,16 @@ impl Agent {
     pub fn new(name: impl Into<String>, endpoint: Endpoint) -> Self {
         Self {
             http: Http::new(name, endpoint),
+            key: None,
+        }
+    }
+
+    /// The same agent, which is shown this key with every request. It is for devices that want one ([`AgentError::KeyWanted`]).
+    #[must_use]
+    pub fn with_key(self, key: ApiKey) -> Self {
+        Self {
+            key: Some(key),
+            ..self
         }
     }
 
@@ -84,7 +98,7 @@ impl Agent {
 
     /// Finds out what the device is: one request for our agent, four for a reference device.
     pub async fn detect(&self) -> Result<Kind, AgentError> {
-        let answer = self.http.get("/os/v1/info", Limits::default()).await?;
+        let answer = self.get("/os/v1/info").await?;
         if answer.status == StatusCode::OK {
             let info = self.read("GET /os/v1/info", &answer)?;
             return Ok(Kind::Ours(Box::new(info)));
@@ -112,7 +126,7 @@ impl Agent {
 
     /// Whether a device answers.
     pub async fn ping(&self) -> Result<(), AgentError> {
-        let answer = self.http.get("/ping", Limits::default()).await?;
+        let answer = self.get("/ping").await?;
         let greets = answer.body.trim_ascii() == b"OK";
         if answer.status == StatusCode::OK && greets {
             return Ok(());
@@ -172,9 +186,21 @@ impl Agent {
     }
 
     pub(super) async fn ask(&self, path: &str) -> Result<Answer, AgentError> {
-        let answer = self.http.get(path, Limits::default()).await?;
+        let answer = self.get(path).await?;
         self.succeeded(&format!("GET {path}"), answer.status, &answer.body)?;
         Ok(answer)
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, AgentError> {
+        let headers = self.credentials();
+        let answer = self.http.get_with(path, &headers, Limits::default());
+        Ok(answer.await?)
+    }
+
+    /// What goes with every request.
+    fn credentials(&self) -> HeaderMap {
+        let key = self.key.iter().map(|key| (AUTHORIZATION, key.header()));
+        key.collect()
     }
 
     async fn post(&self, path: &str, body: Vec<u8>) -> Result<Answer, AgentError> {
@@ -188,7 +214,7 @@ impl Agent {
         body: Vec<u8>,
     ) -> Result<Answer, AgentError> {
         let operation = format!("{method} {path}");
-        let request = request(method, path, full(body));
+        let request = request(method, path, self.credentials(), full(body));
         let limits = Limits {
             headers: STORE,
             ..Limits::default()
@@ -200,7 +226,7 @@ impl Agent {
 
     async fn open(&self, path: &str) -> Result<Stream, AgentError> {
         let limits = Limits::default();
-        let request = request(Method::GET, path, empty());
+        let request = request(Method::GET, path, self.credentials(), empty());
         let mut stream = self.http.open(request, Some(limits.headers)).await?;
         if !stream.status.is_success() {
             let body = stream.rest(limits).await?;
@@ -221,7 +247,10 @@ impl Agent {
         }
         let peer = self.http.peer();
         if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-            return Err(AgentError::NotLocal { peer });
+            return Err(match self.key {
+                None => AgentError::KeyWanted { peer },
+                Some(_) => AgentError::KeyRefused { peer },
+            });
         }
         let (path, _query) = operation.split_once('?').unwrap_or((operation, ""));
         Err(AgentError::Status {
@@ -261,9 +290,10 @@ impl ReportStream {
     }
 }
 
-fn request(method: Method, path: &str, body: Body) -> Request<Body> {
+fn request(method: Method, path: &str, headers: HeaderMap, body: Body) -> Request<Body> {
     let json = method == Method::POST || method == Method::PUT;
     let mut request = Request::new(body);
+    *request.headers_mut() = headers;
     *request.method_mut() = method;
     // The paths are those of this file.
     if let Ok(uri) = path.parse() {

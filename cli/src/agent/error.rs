@@ -38,9 +38,15 @@ pub enum AgentError {
         /// Name and address.
         peer: String,
     },
-    /// The device wants a key: it is not in local mode.
-    #[error("{peer} refuses local requests: it is not in local mode")]
-    NotLocal {
+    /// The device wants a key, and none was given.
+    #[error("{peer} wants an API key: it belongs to a fleet and is not in local mode")]
+    KeyWanted {
+        /// Device and address.
+        peer: String,
+    },
+    /// The device does not take the key that was given, or not for this.
+    #[error("{peer} refuses the API key that was given")]
+    KeyRefused {
         /// Device and address.
         peer: String,
     },

@@ -2,7 +2,11 @@
 
 use agent_api::os::Action;
 
-use super::reach::{Reached, reach};
+use super::{
+    reach::{Reached, reach_agent},
+    seen_services,
+    way::Way,
+};
 use crate::{
     agent::Verb,
     commands::Context,
@@ -21,16 +25,36 @@ pub(super) struct Services {
     /// Override the update locks that services hold
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    way: Way,
+}
+
+impl Services {
+    /// The device that is meant, and what is asked of it.
+    pub(super) async fn reach(self, context: &Context) -> Result<(Reached, Action), Failure> {
+        let force = self.force;
+        let (device, service, way) = self.named();
+        let reached = reach_agent(context, device.as_deref(), &way).await?;
+        let action = Action {
+            app_id: None,
+            service,
+            force,
+        };
+        Ok((reached, action))
+    }
+
+    /// Which device and which service: with a socket no device is named, and the service comes first.
+    fn named(self) -> (Option<String>, Option<String>, Way) {
+        match (self.device, self.service) {
+            (first, None) if self.way.socket.is_some() => (None, first, self.way),
+            (device, service) => (device, service, self.way),
+        }
+    }
 }
 
 /// Does it, and waits until it is done.
 pub(super) async fn run(context: &Context, verb: Verb, services: Services) -> Result<(), Failure> {
-    let reached = reach(context, services.device.as_deref()).await?;
-    let action = Action {
-        app_id: None,
-        service: services.service,
-        force: services.force,
-    };
+    let (reached, action) = services.reach(context).await?;
     carry_out(context, &reached, verb, &action).await
 }
 
@@ -49,6 +73,10 @@ pub(super) async fn carry_out(
             return Err(Failure::interrupted().hint("the device was asked for it already: it goes on"));
         }
     };
+    if let Some(report) = &report {
+        let services = report.services.iter().map(|service| &service.name);
+        seen_services::learn(context, reached, services.map(String::as_str));
+    }
     render::act::done(&context.console, verb, action, report.as_ref())?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     agent::Kind,
-    commands::{Context, reach::reach},
+    commands::{Context, reach::reach_agent, way::Way},
     failure::Failure,
     ui::render,
 };
@@ -14,11 +14,13 @@ use crate::{
 pub struct Args {
     /// Name, name.local, uuid, address, or address:port of the device; without it, the only device there is
     device: Option<String>,
+    #[command(flatten)]
+    way: Way,
 }
 
 /// Shows.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let reached = reach(context, args.device.as_deref()).await?;
+    let reached = reach_agent(context, args.device.as_deref(), &args.way).await?;
     let endpoint = reached.agent.http().endpoint().to_string();
     match &reached.kind {
         Kind::Ours(info) => {

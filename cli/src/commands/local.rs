@@ -7,7 +7,8 @@ use crate::{
     agent::{AgentError, Kind as DeviceKind},
     commands::{
         Context,
-        reach::{Reached, reach},
+        reach::{Reached, reach_agent},
+        way::Way,
     },
     failure::{Failure, Kind},
     ui::render,
@@ -28,6 +29,8 @@ pub struct Args {
     /// With `off`: let the data in volumes go that came while local mode was on
     #[arg(long)]
     discard: bool,
+    #[command(flatten)]
+    way: Way,
 }
 
 /// What is done.
@@ -43,7 +46,7 @@ enum What {
 
 /// Shows or switches.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let reached = reach(context, args.device.as_deref()).await?;
+    let reached = reach_agent(context, args.device.as_deref(), &args.way).await?;
     let DeviceKind::Ours(_) = &reached.kind else {
         return Err(Failure::new(
             Kind::Device,

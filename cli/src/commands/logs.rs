@@ -15,7 +15,8 @@ use crate::{
         Context,
         cursor_file::CursorFile,
         moment::Moment,
-        reach::{Reached, reach},
+        reach::{Reached, reach_agent},
+        way::Way,
     },
     deploy::{self, Follow, LogEvent},
     env::Paths,
@@ -63,6 +64,8 @@ pub struct Args {
     /// End after the past lines, those of --tail, --since, --until or --cursor-file, instead of waiting for new ones
     #[arg(long, requires = "past")]
     no_follow: bool,
+    #[command(flatten)]
+    way: Way,
 }
 
 /// Where a service writes.
@@ -87,7 +90,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             format!("--until ({until}) is before --since ({since})"),
         ));
     }
-    let reached = reach(context, args.device.as_deref()).await?;
+    let reached = reach_agent(context, args.device.as_deref(), &args.way).await?;
     let file = cursor_file(context, &args, &reached.kind)?;
     let mut query = LogQuery {
         tail: args.tail,

@@ -17,9 +17,11 @@ pub mod push;
 mod reach;
 pub mod restart;
 pub mod scan;
+mod seen_services;
 pub mod simulate;
 pub mod start;
 pub mod stop;
+mod way;
 
 use std::{io, process::ExitCode};
 
@@ -43,7 +45,7 @@ use crate::{
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted.\n\n\
-        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_AGENT, the os-agent of simulated devices; \
+        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_AGENT, the os-agent of simulated devices; \
         DOCKER_HOST, their engine; NO_COLOR and CLICOLOR_FORCE, colours; XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, \
         XDG_RUNTIME_DIR, where files are kept."
 )]

@@ -2,7 +2,7 @@
 
 use crate::{
     agent::Kind,
-    commands::{Context, reach::reach},
+    commands::{Context, reach::reach_agent, seen_services, way::Way},
     failure::Failure,
     ui::render,
 };
@@ -14,18 +14,24 @@ use crate::{
 pub struct Args {
     /// Name, name.local, uuid, address, or address:port of the device; without it, the only device there is
     device: Option<String>,
+    #[command(flatten)]
+    way: Way,
 }
 
 /// Shows.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let reached = reach(context, args.device.as_deref()).await?;
+    let reached = reach_agent(context, args.device.as_deref(), &args.way).await?;
     match &reached.kind {
         Kind::Ours(_) => {
             let report = reached.agent.report().await?;
+            let services = report.services.iter().map(|service| &service.name);
+            seen_services::learn(context, &reached, services.map(String::as_str));
             render::ps::report(&context.console, &report)?;
         }
         Kind::Reference { .. } => {
             let status = reached.agent.status().await?;
+            let services = status.containers.iter().map(|one| &one.service_name);
+            seen_services::learn(context, &reached, services.map(String::as_str));
             render::ps::status(&context.console, &status)?;
         }
     }

@@ -1,10 +1,9 @@
 //! `os purge`: new containers and empty volumes.
 
-use agent_api::os::Action;
 use dialoguer::{Confirm, theme::ColorfulTheme};
 use tokio::task::spawn_blocking;
 
-use super::{act, reach::reach};
+use super::act::{self, Services};
 use crate::{
     agent::Verb,
     commands::Context,
@@ -13,36 +12,33 @@ use crate::{
 
 /// Empties the volumes of a device's application
 ///
-/// All services get new containers, and all volumes of the application are made anew: their data is lost. It has to be confirmed, or
-/// allowed with --yes.
+/// All services get new containers, and all volumes of the application are made anew: their data is lost. With a service, only the
+/// volumes that it has, and only the containers of it and of those that share them. It has to be confirmed, or allowed with --yes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name, name.local, uuid, address, or address:port of the device; without it, the only device there is
-    device: Option<String>,
-    /// Override the update locks that services hold
-    #[arg(long)]
-    force: bool,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    services: Services,
 }
 
 /// Purges.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let reached = reach(context, args.device.as_deref()).await?;
-    if !args.yes {
-        confirm(context, &reached.device.name).await?;
+    let (reached, action) = args.services.reach(context).await?;
+    if action.service.is_some() && !reached.kind.can("purge-service") {
+        let whole = format!("{} can only be purged as a whole", reached.device.name);
+        return Err(Failure::new(Kind::Usage, whole));
     }
-    let action = Action {
-        app_id: None,
-        service: None,
-        force: args.force,
-    };
+    if !args.yes {
+        confirm(context, &reached.device.name, action.service.as_deref()).await?;
+    }
     act::carry_out(context, &reached, Verb::Purge, &action).await
 }
 
-async fn confirm(context: &Context, device: &str) -> Result<(), Failure> {
-    let loss = format!("the data in all volumes of the application on {device} will be lost");
+async fn confirm(context: &Context, device: &str, service: Option<&str>) -> Result<(), Failure> {
+    let whose = service.unwrap_or("the application");
+    let loss = format!("the data in all volumes of {whose} on {device} will be lost");
     if !context.console.may_prompt() {
         return Err(Failure::new(Kind::Usage, loss).hint("allow it with --yes"));
     }

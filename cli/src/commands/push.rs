@@ -10,6 +10,7 @@ use crate::{
     commands::{
         Context, logs,
         reach::{Reached, reach},
+        seen_services,
     },
     deploy::{
         self, Allowed, DeployError, Deployment, Event, Events, Follow, OpenError, Options, Outcome,
@@ -160,6 +161,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     );
     let outcome = deploy_to(context, &args, &sources, (&reached, &mut view)).await?;
     drop(lock);
+    seen_services::learn(context, &reached, names.iter().map(String::as_str));
     view.finished(&outcome, reached.address())?;
     if args.detached {
         return Ok(());

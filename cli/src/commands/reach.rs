@@ -1,13 +1,13 @@
 //! From what was typed to a device that answers.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use dialoguer::{Select, theme::ColorfulTheme};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    agent::{Agent, AgentError, Kind},
-    commands::Context,
+    agent::{Agent, AgentError, ApiKey, Kind},
+    commands::{Context, way::Way},
     discovery::{self, Device, Memory, Origin, Places, Selector, remembered},
     engine::Engine,
     env::OSCLI_DEVICE,
@@ -79,13 +79,54 @@ impl Reached {
 
 /// Finds the device that was named, else the one of the environment, else the only one there is, and asks it what it is.
 pub(super) async fn reach(context: &Context, typed: Option<&str>) -> Result<Reached, Failure> {
-    let work = async {
+    by(context, async {
         let named = typed.or_else(|| context.environment.variable(OSCLI_DEVICE));
         match named {
-            Some(name) => named_device(context, name).await,
-            None => identify(only(context).await?).await,
+            Some(name) => named_device(context, name, None).await,
+            None => identify(only(context).await?, None).await,
         }
-    };
+    })
+    .await
+}
+
+/// The same, for what the agent alone does: by its socket too, and with a key where the device wants one.
+pub(super) async fn reach_agent(
+    context: &Context,
+    typed: Option<&str>,
+    way: &Way,
+) -> Result<Reached, Failure> {
+    by(context, async {
+        if let (Some(name), Some(_)) = (typed, &way.socket) {
+            let both = format!("--socket is instead of a device, and {name} was named");
+            return Err(Failure::new(failure::Kind::Usage, both));
+        }
+        let is_elsewhere = typed.is_none() && way.socket.is_none();
+        let named = typed.or_else(|| {
+            let variable = context.environment.variable(OSCLI_DEVICE);
+            variable.filter(|_| is_elsewhere)
+        });
+        let key = way.key(context).await?;
+        if let Some(socket) = way.socket(&context.environment, named.is_some()) {
+            return at_socket(socket, key).await;
+        }
+        match (named, key) {
+            (Some(name), key) => named_device(context, name, key).await,
+            (None, None) => identify(only(context).await?, None).await,
+            // Whoever answers in the network first would be given it.
+            (None, Some(_)) => Err(Failure::new(
+                failure::Kind::Usage,
+                "an API key is for one device, and none was named",
+            )
+            .hint(format!("name it, or set {OSCLI_DEVICE}"))),
+        }
+    })
+    .await
+}
+
+async fn by(
+    context: &Context,
+    work: impl Future<Output = Result<Reached, Failure>>,
+) -> Result<Reached, Failure> {
     tokio::select! {
         reached = work => {
             let reached = reached?;
@@ -96,13 +137,17 @@ pub(super) async fn reach(context: &Context, typed: Option<&str>) -> Result<Reac
     }
 }
 
-async fn named_device(context: &Context, name: &str) -> Result<Reached, Failure> {
+async fn named_device(
+    context: &Context,
+    name: &str,
+    key: Option<ApiKey>,
+) -> Result<Reached, Failure> {
     let selector =
         Selector::parse(name).map_err(|error| Failure::from_error(failure::Kind::Usage, &error))?;
     let places = places(context);
     let device = discovery::resolve(&places, &selector, Memory::Use).await?;
     let expected = device.uuid.clone();
-    let first = identify(device).await;
+    let first = identify(device, key.clone()).await;
     // An address that was remembered may belong to another device by now, or to none.
     let wrong = match &first {
         Ok(reached) => matches!(
@@ -116,21 +161,67 @@ async fn named_device(context: &Context, name: &str) -> Result<Reached, Failure>
         return first;
     }
     match discovery::resolve(&places, &selector, Memory::Ignore).await {
-        Ok(device) => identify(device).await,
+        Ok(device) => identify(device, key).await,
         // The first failure names an address, which says more than that nobody answers.
         Err(error) => first.and(Err(error.into())),
     }
 }
 
-async fn identify(device: Device) -> Result<Reached, Failure> {
+async fn identify(device: Device, key: Option<ApiKey>) -> Result<Reached, Failure> {
     let endpoint = match &device.origin {
         Origin::Simulated { agent_socket, .. } => Endpoint::Unix(agent_socket.clone()),
         Origin::Network | Origin::Given => tcp(&device, device.api_port),
     };
     let agent = Agent::new(device.name.clone(), endpoint);
-    let kind = agent.detect().await?;
+    let (agent, kind) = ask(agent, key).await?;
     Ok(Reached {
         device,
+        agent,
+        kind,
+    })
+}
+
+/// What it is. A key is shown to nobody who does not ask for one.
+async fn ask(agent: Agent, key: Option<ApiKey>) -> Result<(Agent, Kind), AgentError> {
+    match (agent.detect().await, key) {
+        (Err(AgentError::KeyWanted { .. }), Some(key)) => {
+            let agent = agent.with_key(key);
+            let kind = agent.detect().await?;
+            Ok((agent, kind))
+        }
+        (kind, _) => Ok((agent, kind?)),
+    }
+}
+
+/// The device whose agent listens at a socket of this machine.
+async fn at_socket(socket: PathBuf, key: Option<ApiKey>) -> Result<Reached, Failure> {
+    let agent = Agent::new("this device", Endpoint::Unix(socket));
+    let (agent, kind) = match ask(agent, key).await {
+        Ok(found) => found,
+        Err(AgentError::Transport(error)) => {
+            let failure = Failure::from_error(failure::Kind::Device, &error);
+            return Err(failure.hint("does os-agent run there? Its socket is for root"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (name, uuid) = match &kind {
+        Kind::Ours(info) => (info.hostname.clone(), Some(info.uuid.clone())),
+        Kind::Reference { .. } => ("this device".to_owned(), None),
+    };
+    Ok(Reached {
+        device: Device {
+            name,
+            uuid,
+            addresses: Vec::new(),
+            api_port: agent_api::API_PORT,
+            engine_port: agent_api::ENGINE_PORT,
+            ssh_port: agent_api::SSH_PORT,
+            device_type: None,
+            os_version: None,
+            agent_version: None,
+            variant: None,
+            origin: Origin::Given,
+        },
         agent,
         kind,
     })
@@ -210,6 +301,11 @@ fn remember(context: &Context, reached: &Reached) {
     let Kind::Ours(info) = &reached.kind else {
         return;
     };
+    // A socket of this machine says nothing of where the device is found.
+    let is_at_socket = matches!(reached.device.origin, Origin::Given);
+    if is_at_socket && reached.device.addresses.is_empty() {
+        return;
+    }
     let mut device = reached.device.clone();
     device.name.clone_from(&info.hostname);
     device.uuid = Some(info.uuid.clone());
@@ -240,9 +336,19 @@ impl From<AgentError> for Failure {
             AgentError::Transport(TransportError::Gone { .. }) => {
                 failure.hint("has the device lost its network or its power? What it ran before goes on")
             }
-            AgentError::NotLocal { .. } => {
-                failure.hint("switch local mode on, or use a development image")
-            }
+            AgentError::KeyWanted { .. } => failure
+                .hint("on the device, as root: `os local on` opens it to its local network; root needs no key there")
+                .hint("from here with one of its keys: OSCLI_API_KEY, or --api-key-file FILE (- for standard input)")
+                .hint(format!(
+                    "from here as root by ssh: ssh -p 22222 -L ./agent.sock:{} root@DEVICE, and --socket ./agent.sock",
+                    agent_api::AGENT_SOCKET
+                )),
+            AgentError::KeyRefused { .. } => failure
+                .hint("a service's key opens its own application only; the device's own key opens everything")
+                .hint(format!(
+                    "as root on the device: curl --unix-socket {} http://device/os/v1/key",
+                    agent_api::AGENT_SOCKET
+                )),
             AgentError::TooOld { .. } => failure.hint("update the device's operating system"),
             AgentError::Transport(TransportError::BadAnswer { .. })
             | AgentError::Status { .. }

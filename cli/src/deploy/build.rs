@@ -8,6 +8,7 @@ use super::{
     BuildFailure, DeployError, Deployment, Options, ServicePlan, Step,
     prepare::{Job, base_ids},
     record::{BuiltImage, Record},
+    room,
 };
 use crate::{
     engine::{BuildEvent, BuildRequest, EngineError, ImageRef, Progress, made},
@@ -164,13 +165,18 @@ async fn pull(
     let name = image.to_string();
     let auth = options.registry.auth_header(&name);
     engine
-        .pull(image, Some(&auth), |event| {
-            let step = Step::Pulled {
-                bytes: event.current,
-                total: event.total,
-            };
-            deployment.events.step(&service.name, step);
-        })
+        .pull(
+            image,
+            Some(&auth),
+            room::for_pull(deployment.kind),
+            |event| {
+                let step = Step::Pulled {
+                    bytes: event.current,
+                    total: event.total,
+                };
+                deployment.events.step(&service.name, step);
+            },
+        )
         .await?;
     let Some(id) = engine.image_id(&name).await? else {
         return Err(EngineError::Unfinished {

@@ -27,9 +27,9 @@ pub enum DeployError {
         #[source]
         source: EngineError,
     },
-    /// The device's disk is too full for the build.
+    /// The device's disk is too full for what is to be built or fetched.
     #[error(
-        "{device} has no room for this build: {} are free on its engine's disk, at least {} are needed{}",
+        "{device} has no room for this push: {} are free on its engine's disk, at least {} are needed{}",
         bytes(*.free), bytes(*.needed), freed(*.images, *.cache)
     )]
     NoRoom {

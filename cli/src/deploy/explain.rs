@@ -13,7 +13,10 @@ const MEANINGS: [(&[&str], &str); 12] = [
         "a service asks not to be disturbed: wait until it lets go of its lock, or override it with --force",
     ),
     (
-        &["no space left on device"],
+        &[
+            "no space left on device",
+            "there is room on the engine's disk for",
+        ],
         "the device's disk is full: remove images and volumes that it no longer needs",
     ),
     (

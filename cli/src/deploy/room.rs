@@ -1,12 +1,12 @@
-//! Whether a device has room for what it is to build, looked at before anything is sent.
+//! Whether a device has room for what it is to build and to fetch, looked at before anything is sent.
 
 use super::{DeployError, Deployment, ServicePlan, prepare::Job};
 use crate::agent::Kind;
 
-/// What an engine needs beside the images: without any room it cannot even remove something.
+/// What an engine needs beside the images: without any room it cannot even remove something. Our agent fetches nothing below it either.
 const RESERVE: u64 = 64 << 20;
 
-/// Refuses builds for which there is no room. A device that does not say how much it has is not asked twice.
+/// Refuses builds and pulls for which there is no room. A device that does not say how much it has is not asked twice.
 ///
 /// # Errors
 /// [`DeployError::NoRoom`], with what could be freed.
@@ -17,11 +17,7 @@ pub(super) async fn check(
     let Kind::Ours(info) = deployment.kind else {
         return Ok(());
     };
-    let contexts = jobs.iter().filter_map(|(_, job)| match job {
-        Job::Build { context, .. } => Some(context.bytes),
-        Job::Pull(_) | Job::Keep { .. } => None,
-    });
-    let (Some(room), Some(needed)) = (info.room, needed(contexts)) else {
+    let (Some(room), Some(needed)) = (info.room, needed(jobs.iter().filter_map(of_job))) else {
         return Ok(());
     };
     if room.free >= needed {
@@ -38,10 +34,27 @@ pub(super) async fn check(
     })
 }
 
-/// What builds of contexts of these sizes need at least, in bytes; `None` when nothing is built. An engine keeps the context
-/// while it builds, and what a Dockerfile copies from it once more in a layer.
-fn needed(contexts: impl Iterator<Item = u64>) -> Option<u64> {
-    let sum = contexts.reduce(u64::saturating_add)?;
+/// Bytes that one pull may fetch: an engine tells the sizes of layers only as it fetches them. `None` where nobody says what is free.
+pub(super) fn for_pull(kind: &Kind) -> Option<u64> {
+    match kind {
+        Kind::Ours(info) => info.room.map(|room| room.free.saturating_sub(RESERVE)),
+        Kind::Reference { .. } => None,
+    }
+}
+
+/// What is known before of the bytes that a job brings; `None` when it brings none. How large an image in a registry is, is not known.
+fn of_job((_, job): &(ServicePlan, Job)) -> Option<u64> {
+    match job {
+        Job::Build { context, .. } => Some(context.bytes),
+        Job::Pull(_) => Some(0),
+        Job::Keep { .. } => None,
+    }
+}
+
+/// What jobs that bring so many bytes need at least, in bytes; `None` when there are none. An engine keeps a context while it builds,
+/// and what a Dockerfile copies from it once more in a layer.
+fn needed(brought: impl Iterator<Item = u64>) -> Option<u64> {
+    let sum = brought.reduce(u64::saturating_add)?;
     Some(sum.saturating_mul(2).saturating_add(RESERVE))
 }
 
@@ -50,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_needs_its_context_twice_and_a_reserve() {
+    fn a_build_needs_its_context_twice_and_a_reserve_and_a_pull_the_reserve() {
         assert_eq!(needed([].into_iter()), None);
         assert_eq!(needed([0].into_iter()), Some(RESERVE));
         assert_eq!(needed([3, 4].into_iter()), Some(RESERVE + 14));

@@ -163,6 +163,7 @@ mod tests {
                     error: error.map(str::to_owned),
                     waiting: None,
                     locked: false,
+                    state: ApplyState::Unknown,
                 })
                 .collect(),
             images: Vec::new(),

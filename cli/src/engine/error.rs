@@ -55,6 +55,19 @@ pub enum EngineError {
         /// What the engine says.
         message: String,
     },
+    /// An image is larger than the disk has room for; nothing more of it is fetched.
+    #[error(
+        "cannot pull `{image}`: its layers have {} MiB and more, and there is room on the engine's disk for {} MiB",
+        .layers >> 20, .room >> 20
+    )]
+    PullTooLarge {
+        /// The image.
+        image: String,
+        /// Bytes of those layers whose size is known.
+        layers: u64,
+        /// Bytes that there is room for.
+        room: u64,
+    },
     /// The context could not be read while it was sent.
     #[error("cannot send the build context")]
     Context(#[source] Box<dyn Error + Send + Sync>),

@@ -23,11 +23,13 @@ pub struct PullEvent {
 }
 
 impl Engine {
-    /// Pulls an image. `auth` is the value of `X-Registry-Auth`: base64 JSON of one registry's credentials.
+    /// Pulls an image. `auth` is the value of `X-Registry-Auth`: base64 JSON of one registry's credentials. As soon as it is known that
+    /// more than `room` bytes would have to be fetched, the pull is given up.
     pub async fn pull(
         &self,
         image: &ImageRef,
         auth: Option<&str>,
+        room: Option<u64>,
         mut events: impl FnMut(PullEvent),
     ) -> Result<(), EngineError> {
         let path = format!(
@@ -61,7 +63,9 @@ impl Engine {
                     match event {
                         BuildEvent::Failed(message) => return Err(refused(message)),
                         BuildEvent::Layer { id, status, bytes } => {
-                            events(layers.note(id, &status, bytes));
+                            let event = layers.note(id, &status, bytes);
+                            fits(image, &event, room)?;
+                            events(event);
                         }
                         BuildEvent::Step { .. }
                         | BuildEvent::Cached
@@ -74,6 +78,18 @@ impl Engine {
             Ok(())
         };
         vigil::keep(self, &movement, work).await
+    }
+}
+
+/// Whether there is room for the layers whose size is known.
+fn fits(image: &ImageRef, event: &PullEvent, room: Option<u64>) -> Result<(), EngineError> {
+    match room {
+        Some(room) if event.total > room => Err(EngineError::PullTooLarge {
+            image: image.to_string(),
+            layers: event.total,
+            room,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -105,7 +121,49 @@ impl Layers {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixListener,
+    };
+
     use super::*;
+    use crate::transport::Endpoint;
+
+    /// An engine that answers one request with these messages.
+    async fn pulls(messages: &[&str], room: Option<u64>) -> Result<(), EngineError> {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let body = messages.join("\r\n");
+        let length = body.len();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream
+        };
+        let engine = Engine::new("device", Endpoint::Unix(socket));
+        let image = ImageRef::parse("large:1");
+        let pull = engine.pull(&image, None, room, |_| ());
+        tokio::join!(pull, serve).0
+    }
+
+    #[tokio::test]
+    async fn a_pull_that_cannot_fit_is_given_up() {
+        let messages = [
+            r#"{"status":"Downloading","id":"a","progressDetail":{"current":1,"total":3145728}}"#,
+            r#"{"status":"Downloading","id":"b","progressDetail":{"current":1,"total":2097152}}"#,
+        ];
+        assert!(pulls(&messages, None).await.is_ok());
+        assert!(pulls(&messages, Some(5 << 20)).await.is_ok());
+        let refused = pulls(&messages, Some((5 << 20) - 1)).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "cannot pull `large:1`: its layers have 5 MiB and more, and there is room on the engine's disk for 4 MiB"
+        );
+    }
 
     #[test]
     fn layers_add_up() {

@@ -2,7 +2,7 @@
 //!
 //! In: where a device answers ([`Endpoint`]). Out: whole answers of bounded size, or streams that are read piece by piece.
 //! A request carries what its caller gives it and nothing else: there is no store of credentials here, and no
-//! `Authorization` header is ever added. Every wait is bounded, except for the next piece of a stream, where dead peers are
+//! `Authorization` header is added to any. Every wait is bounded, except for the next piece of a stream, where dead peers are
 //! found by TCP keep-alive.
 
 mod connect;

@@ -18,6 +18,9 @@ pub mod reference;
 /// TCP port of the agent's HTTP API, unless `listenPort` in config.json says otherwise.
 pub const API_PORT: u16 = 48484;
 
+/// Unix socket of the agent's HTTP API on a device, on which root needs no key.
+pub const AGENT_SOCKET: &str = "/run/os-agent/agent.sock";
+
 /// TCP port on which a development-mode device's container engine answers without authentication.
 pub const ENGINE_PORT: u16 = 2375;
 

@@ -232,6 +232,14 @@ pub struct ServiceReport {
     /// Whether the service holds its update lock.
     #[serde(default, skip_serializing_if = "is_no")]
     pub locked: bool,
+    /// How far this one service is with its target and with what was asked for; the trouble of other services is not its own, unless
+    /// it waits for them. `unknown` from an agent that only tells this of the device.
+    #[serde(default = "unknown")]
+    pub state: ApplyState,
+}
+
+fn unknown() -> ApplyState {
+    ApplyState::Unknown
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
@@ -276,7 +284,8 @@ pub struct Action {
     /// Application id; may be left out when there is one application only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_id: Option<u32>,
-    /// Service name; without it every service of the application is meant. Not for `purge`.
+    /// Service name; without it every service of the application is meant. A `purge` of one service empties the volumes that it has,
+    /// and gives new containers to all that share them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// Override update locks.
@@ -284,7 +293,8 @@ pub struct Action {
     pub force: bool,
 }
 
-/// A request was stored; follow the report until its `asked` is at least this number and its state is not `applying`.
+/// A request was stored; follow the report until its `asked` is at least this number and its state is not `applying`; of a request
+/// about one service, the state of that service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Grows by one with every request.
@@ -299,6 +309,12 @@ pub struct Preview {
     /// Volumes whose data would be lost if it were allowed.
     #[serde(default)]
     pub losses: Vec<Loss>,
+    /// Every volume of the target, and every other one on the device that belongs to an application.
+    #[serde(default)]
+    pub volumes: Vec<VolumeChange>,
+    /// Every network of the target, and every one that would go.
+    #[serde(default)]
+    pub networks: Vec<NetworkChange>,
     /// Services that hold their update lock and would have to let go of it first.
     #[serde(default)]
     pub locked: Vec<String>,
@@ -324,7 +340,37 @@ pub struct ServiceChange {
     pub because: Vec<String>,
 }
 
-/// What would be done to a service.
+/// What would become of one volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeChange {
+    /// Application id.
+    pub app_id: u32,
+    /// Its name in the project.
+    pub name: String,
+    /// `keep`, `create`, `recreate` or `remove`. What is not kept or created loses its data.
+    pub action: ChangeAction,
+    /// Whether the target names it. One that it does not name any more stays on the device with its data.
+    pub wanted: bool,
+    /// Why it would lose its data, or keep a configuration that is not the target's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+/// What would become of one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkChange {
+    /// Application id.
+    pub app_id: u32,
+    /// Its name in the project.
+    pub name: String,
+    /// `keep`, `create`, `recreate` or `remove`.
+    pub action: ChangeAction,
+    /// What differs, by field: `driver`, `ipam`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+}
+
+/// What would be done to a service, a volume or a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeAction {

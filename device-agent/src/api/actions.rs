@@ -79,10 +79,7 @@ pub(super) async fn restart(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    act((state, access), &headers, body, |action| {
-        Ok(Wish::Restart(action.service))
-    })
-    .await
+    act((state, access), &headers, body, Wish::Restart).await
 }
 
 /// `POST /os/v1/stop`
@@ -92,10 +89,7 @@ pub(super) async fn stop(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    act((state, access), &headers, body, |action| {
-        Ok(Wish::Stop(action.service))
-    })
-    .await
+    act((state, access), &headers, body, Wish::Stop).await
 }
 
 /// `POST /os/v1/start`
@@ -105,10 +99,7 @@ pub(super) async fn start(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    act((state, access), &headers, body, |action| {
-        Ok(Wish::Start(action.service))
-    })
-    .await
+    act((state, access), &headers, body, Wish::Start).await
 }
 
 /// `POST /os/v1/purge`
@@ -118,20 +109,14 @@ pub(super) async fn purge(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    act((state, access), &headers, body, |action| {
-        match action.service {
-            None => Ok(Wish::Purge),
-            Some(_) => Err("volumes belong to the application: purge it as a whole".to_owned()),
-        }
-    })
-    .await
+    act((state, access), &headers, body, Wish::Purge).await
 }
 
 async fn act(
     (State(agent), access): (Shared, Access),
     headers: &HeaderMap,
     body: Body,
-    wish: impl FnOnce(Action) -> Result<Wish, String>,
+    wish: impl FnOnce(Option<String>) -> Wish,
 ) -> Response {
     let action = match read(headers, body).await {
         Ok(action) => action,
@@ -143,13 +128,9 @@ async fn act(
         Err(message) => return os::problem(StatusCode::NOT_FOUND, "not-found", message),
     };
     let force = action.force;
-    let what = match wish(action) {
-        Ok(what) => what,
-        Err(message) => return os::problem(StatusCode::BAD_REQUEST, "invalid-body", message),
-    };
     let request = Request {
         app_id,
-        what,
+        what: wish(action.service),
         force,
     };
     match agent.caller.ask(vec![request]).await {

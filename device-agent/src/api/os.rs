@@ -12,7 +12,7 @@ use super::body::{CROWDED, TOO_LARGE, Unreadable, json};
 use super::local::{self, Refused};
 
 /// What clients may rely on.
-const CAPABILITIES: [&str; 10] = [
+const CAPABILITIES: [&str; 11] = [
     "report-stream",
     "log-tail",
     "log-service-filter",
@@ -23,6 +23,7 @@ const CAPABILITIES: [&str; 10] = [
     "local-mode",
     "disk",
     "discard-volumes",
+    "purge-service",
 ];
 
 /// An error of `/os/v1`.

@@ -79,7 +79,7 @@ pub(super) async fn purge_app(
     let Some(app_id) = integer(body.get("appId")) else {
         return text(StatusCode::BAD_REQUEST, "Invalid or missing appId");
     };
-    let request = wished(app_id, Wish::Purge, &body);
+    let request = wished(app_id, Wish::Purge(None), &body);
     let answer = json(StatusCode::OK, &value!({"Data": "OK", "Error": ""}));
     whole(&agent, &access, request, answer).await
 }
@@ -108,7 +108,7 @@ pub(super) async fn purge(
     let Some(app_id) = id(&app) else {
         return failed(StatusCode::BAD_REQUEST, "Missing app id");
     };
-    let request = wished(app_id, Wish::Purge, &body);
+    let request = wished(app_id, Wish::Purge(None), &body);
     whole(&agent, &access, request, ok()).await
 }
 

@@ -59,13 +59,14 @@ impl Request {
     pub fn subject(&self) -> Subject {
         match &self.what {
             Wish::CleanVolumes(scope) => Subject::Volumes(*scope),
-            Wish::Restart(Some(name)) | Wish::Stop(Some(name)) | Wish::Start(Some(name)) => {
-                Subject::Service(self.app_id, name.clone())
-            }
+            Wish::Restart(Some(name))
+            | Wish::Stop(Some(name))
+            | Wish::Start(Some(name))
+            | Wish::Purge(Some(name)) => Subject::Service(self.app_id, name.clone()),
             Wish::Restart(None)
             | Wish::Stop(None)
             | Wish::Start(None)
-            | Wish::Purge
+            | Wish::Purge(None)
             | Wish::Update
             | Wish::Anew => Subject::App(self.app_id),
         }
@@ -92,8 +93,8 @@ pub enum Wish {
     Stop(Option<String>),
     /// Running containers, also where they have ended.
     Start(Option<String>),
-    /// New containers and new, empty volumes.
-    Purge,
+    /// New containers and new, empty volumes: all of the application, or those that one service has.
+    Purge(Option<String>),
     /// Volumes that no application names and no container uses go, with their data; of the applications in this scope,
     /// also of those that are gone.
     CleanVolumes(Scope),

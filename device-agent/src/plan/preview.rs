@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use agent_api::os::{ChangeAction, Loss, Preview, ServiceChange};
+use agent_api::os::{ChangeAction, Loss, NetworkChange, Preview, ServiceChange, VolumeChange};
 
+use super::phases::nobodys;
 use super::strategy::Reason;
 use super::survey::{AppSurvey, ServiceSurvey, Survey, live};
 use crate::model::{ContainerState, Observed, ObservedContainer, Target};
@@ -65,6 +66,8 @@ pub fn preview(observed: &Observed, target: &Target, rebuilt: &BTreeSet<String>)
     Preview {
         services,
         losses,
+        volumes: volumes(&survey),
+        networks: networks(&survey),
         locked,
         rejected: survey
             .rejected
@@ -74,6 +77,80 @@ pub fn preview(observed: &Observed, target: &Target, rebuilt: &BTreeSet<String>)
             .collect(),
         warnings,
     }
+}
+
+/// Volumes of the target, then those that nothing in it names. Data goes only with a word for it: such volumes stay.
+fn volumes(survey: &Survey<'_>) -> Vec<VolumeChange> {
+    let observed = &survey.observed.volumes;
+    let mut changes = Vec::new();
+    let mut named = BTreeSet::new();
+    for app in &survey.apps {
+        for wanted in &app.volumes {
+            named.insert(wanted.name.as_str());
+            let doomed = survey.doomed_volumes.get(&wanted.name);
+            let mut losses = app.losses.iter();
+            let differs = losses.find(|(volume, _)| volume.name == wanted.name);
+            let is_there = observed.iter().any(|volume| volume.name == wanted.name);
+            changes.push(VolumeChange {
+                app_id: app.app.id,
+                name: wanted.logical_name.clone(),
+                action: match (is_there, doomed) {
+                    (false, _) => ChangeAction::Create,
+                    (true, None) => ChangeAction::Keep,
+                    (true, Some(_)) => ChangeAction::Recreate,
+                },
+                wanted: true,
+                because: doomed
+                    .map(|doomed| &doomed.because)
+                    .or(differs.map(|(_, because)| because))
+                    .cloned(),
+            });
+        }
+    }
+    let others = observed.iter();
+    for volume in others.filter(|volume| !named.contains(volume.name.as_str())) {
+        let doomed = survey.doomed_volumes.get(&volume.name);
+        changes.push(VolumeChange {
+            app_id: volume.app_id,
+            name: volume.logical_name.clone(),
+            action: match doomed {
+                None => ChangeAction::Keep,
+                Some(_) => ChangeAction::Remove,
+            },
+            // A release that is refused changes nothing: what it names is as wanted as before.
+            wanted: survey.rejected.iter().any(|(app, _)| {
+                app.id == volume.app_id && app.volumes.contains_key(&volume.logical_name)
+            }),
+            because: doomed.map(|doomed| doomed.because.clone()),
+        });
+    }
+    changes
+}
+
+/// Networks of the target, then those that would go.
+fn networks(survey: &Survey<'_>) -> Vec<NetworkChange> {
+    let mut changes = Vec::new();
+    for app in &survey.apps {
+        changes.extend(app.networks.iter().map(|network| NetworkChange {
+            app_id: app.app.id,
+            name: network.wanted.logical_name.clone(),
+            action: match (network.found.is_empty(), network.must_go()) {
+                (true, _) => ChangeAction::Create,
+                (false, true) => ChangeAction::Recreate,
+                (false, false) => ChangeAction::Keep,
+            },
+            because: network.differences.clone(),
+        }));
+    }
+    // The network of the agent's own API belongs to no application.
+    let gone = nobodys(survey).filter(|network| network.app().is_some());
+    changes.extend(gone.map(|network| NetworkChange {
+        app_id: network.app_id,
+        name: network.logical_name.clone(),
+        action: ChangeAction::Remove,
+        because: Vec::new(),
+    }));
+    changes
 }
 
 fn change(
@@ -126,5 +203,100 @@ fn of_container(
         ChangeAction::Rename
     } else {
         ChangeAction::Keep
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::{NetworkSpec, ObservedNetwork, ObservedVolume, VolumeSpec};
+    use crate::plan::tests::{device, target};
+
+    /// A device with the volumes `data` and `old` and the networks `net` and `spare` of application 1.
+    fn observed() -> Observed {
+        let mut observed = Observed::empty(device());
+        for name in ["data", "old"] {
+            observed.volumes.push(ObservedVolume {
+                name: format!("1_{name}"),
+                app_id: 1,
+                logical_name: name.to_owned(),
+                spec: VolumeSpec::default(),
+            });
+        }
+        for name in ["net", "spare"] {
+            observed.networks.push(ObservedNetwork {
+                id: format!("id of {name}"),
+                name: format!("1_{name}"),
+                logical_name: name.to_owned(),
+                app_id: 1,
+                spec: NetworkSpec::default(),
+            });
+        }
+        observed
+    }
+
+    fn app(more: &Value) -> Value {
+        let mut app = json!({"name": "app", "commit": "c", "releaseId": 1, "services": {}});
+        let members = more.as_object().unwrap().clone();
+        app.as_object_mut().unwrap().extend(members);
+        json!({"apps": {"1": app}})
+    }
+
+    /// Name and action, whether it is wanted, and why.
+    fn of_volumes(target: &Target) -> Value {
+        let found = preview(&observed(), target, &BTreeSet::new()).volumes;
+        let told = found.iter().map(|volume| {
+            let VolumeChange {
+                name,
+                action,
+                wanted,
+                because,
+                ..
+            } = volume;
+            json!([name, action, wanted, because])
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn it_is_told_what_becomes_of_every_volume() {
+        let mut target = target(&app(
+            &json!({"volumes": {"data": {"driver": "other"}, "new": {}}}),
+        ));
+        let kept = json!([
+            ["data", "keep", true, "driver changed"],
+            ["new", "create", true, null],
+            ["old", "keep", false, null],
+        ]);
+        assert_eq!(of_volumes(&target), kept);
+        target.discard_volumes.insert("data".to_owned());
+        let lost = json!([
+            ["data", "recreate", true, "driver changed"],
+            ["new", "create", true, null],
+            ["old", "keep", false, null],
+        ]);
+        assert_eq!(of_volumes(&target), lost);
+    }
+
+    #[test]
+    fn it_is_told_what_becomes_of_every_network() {
+        let networks = json!({"networks": {"net": {"driver": "macvlan"}, "new": {}}});
+        let target = target(&app(&networks));
+        let found = preview(&observed(), &target, &BTreeSet::new()).networks;
+        let told: Value = found
+            .iter()
+            .map(|network| json!([network.name, network.action, network.because]))
+            .collect();
+        assert_eq!(
+            told,
+            json!([
+                ["default", "create", []],
+                ["net", "recreate", ["driver"]],
+                ["new", "create", []],
+                ["spare", "remove", []],
+            ])
+        );
     }
 }

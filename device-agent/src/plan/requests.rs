@@ -1,6 +1,6 @@
 //! Requests → facts for the planner, and which of them are done. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     Asked, ContainerState, Observed, ObservedContainer, ObservedVolume, Refused, Request, Scope,
@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 use super::locks;
-use super::survey::{Survey, live, uses};
+use super::survey::{Survey, has, live, uses};
 
 /// Words for the new container of a service that was restarted.
 const RESTARTED: &str = "a restart was asked for";
@@ -36,13 +36,19 @@ pub fn take(
     let app = target.apps.get(&request.app_id);
     let app = app.ok_or(Refused::NoApp(request.app_id))?;
     let service = match &request.what {
-        Wish::Restart(service) | Wish::Stop(service) | Wish::Start(service) => service.as_deref(),
-        Wish::Purge | Wish::CleanVolumes(_) | Wish::Update | Wish::Anew => None,
+        Wish::Restart(service)
+        | Wish::Stop(service)
+        | Wish::Start(service)
+        | Wish::Purge(service) => service.as_deref(),
+        Wish::CleanVolumes(_) | Wish::Update | Wish::Anew => None,
     };
     if let Some(name) = service.filter(|name| !app.services.contains_key(*name)) {
         return Err(Refused::NoService(name.to_owned()));
     }
-    let disturbs = matches!(request.what, Wish::Restart(_) | Wish::Stop(_) | Wish::Purge);
+    let disturbs = matches!(
+        request.what,
+        Wish::Restart(_) | Wish::Stop(_) | Wish::Purge(_)
+    );
     let survey = Survey::of(observed, target, 0);
     let rejected = survey.rejected.iter().find(|(other, _)| other.id == app.id);
     // An update asks for nothing that the target does not ask for anyway.
@@ -83,17 +89,39 @@ pub fn take(
                 .filter(|c| c.state == ContainerState::Exited);
             asked.start.extend(ended.map(|c| c.id.clone()));
         }
-        Wish::Purge => {
+        Wish::Purge(_) => {
             let ids = containers.iter().map(|c| (c.id.clone(), PURGED.to_owned()));
             asked.replace.extend(ids);
-            let volumes = observed.volumes.iter();
-            let volumes = volumes.filter(|v| is_purged(observed, app.id, v));
-            let volumes = volumes.map(|v| (v.name.clone(), PURGED_VOLUME.to_owned()));
+            let volumes = purged(&survey, app.id, service, &containers);
             asked.discard.extend(volumes);
         }
         Wish::CleanVolumes(_) | Wish::Update | Wish::Anew => {}
     }
     Ok(asked)
+}
+
+/// The volumes that a purge empties. Of one service these are what it has and what it is to have; whoever shares one
+/// gets another container for that.
+fn purged(
+    survey: &Survey<'_>,
+    app_id: u32,
+    service: Option<&str>,
+    containers: &[&ObservedContainer],
+) -> BTreeMap<String, String> {
+    let wished = service.and_then(|name| {
+        let app = survey.apps.iter().find(|other| other.app.id == app_id)?;
+        app.service(name)?.desired.as_ref()
+    });
+    let is_meant = |volume: &str| {
+        service.is_none()
+            || containers.iter().any(|c| uses(c, volume))
+            || wished.is_some_and(|config| has(config, volume))
+    };
+    let volumes = survey.observed.volumes.iter();
+    volumes
+        .filter(|v| is_purged(survey.observed, app_id, v) && is_meant(&v.name))
+        .map(|v| (v.name.clone(), PURGED_VOLUME.to_owned()))
+        .collect()
 }
 
 /// Whether a volume is emptied with an application: its own are, and that for firmware, unless a container of another
@@ -204,7 +232,7 @@ mod tests {
             };
             take(&Asked::default(), &request, &observed, &target)
         };
-        for touching in [Wish::Restart(None), Wish::Start(None), Wish::Purge] {
+        for touching in [Wish::Restart(None), Wish::Start(None), Wish::Purge(None)] {
             assert!(matches!(asked(touching), Err(Refused::Rejected(_))));
         }
         for update in [Wish::Update, Wish::Anew] {

@@ -435,11 +435,14 @@ fn warn_of_losses(
 
 /// Whether a container has a volume.
 pub(super) fn uses(container: &ObservedContainer, volume: &str) -> bool {
-    let binds = &container.config.volumes;
-    binds
-        .iter()
-        .any(|bind| bind.split(':').next() == Some(volume))
-        || container.config.mounts.iter().any(
+    has(&container.config, volume)
+}
+
+/// Whether a configuration has a volume.
+pub(super) fn has(config: &ServiceConfig, volume: &str) -> bool {
+    let mut binds = config.volumes.iter();
+    binds.any(|bind| bind.split(':').next() == Some(volume))
+        || config.mounts.iter().any(
             |mount| matches!(&mount.source, MountSource::Volume { name, .. } if name == volume),
         )
 }

@@ -9,7 +9,7 @@ use super::{Outside, Reconciler, Tools, words};
 use crate::model::{Batch, Block, Millis, Step, Target};
 use crate::observe::World;
 use crate::plan;
-use crate::report::{Snapshot, Sources, snapshot};
+use crate::report::{Snapshot, Sources, snapshot, stand};
 
 impl<E: Outside> Reconciler<E> {
     /// Says why containers are made anew, before they are.
@@ -113,6 +113,7 @@ impl<E: Outside> Reconciler<E> {
         made.wants_restart = false;
         made.report.waiting = Some(fault.clone());
         made.left.held_up(fault.clone());
+        stand(&mut made.report.services, &made.left);
         made.report.faults = self.faults();
         made.report.faults.push(fault);
         self.put(made);

@@ -16,7 +16,7 @@ use agent_api::reference::{ContainerStatus, ImageStatus};
 
 use crate::model::{
     Batch, Block, ContainerState, Failure, Millis, Observed, ObservedContainer, Service, Step,
-    Target, Warning,
+    Subject, Target, Warning,
 };
 use crate::plan;
 use crate::reconcile::Progress;
@@ -126,6 +126,8 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             .map(|container| service_report(sources, container, &doing, &errors)),
     );
     let state = state(sources);
+    let left = Left::of(sources);
+    stand(&mut services, &left);
     let mut faults = sources.faults.to_vec();
     faults.extend(sources.warnings.iter().map(ToString::to_string));
     let mut containers: Vec<&ObservedContainer> = sources.observed.containers.iter().collect();
@@ -141,7 +143,7 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             images: images.clone(),
             faults,
         },
-        left: Left::of(sources),
+        left,
         seen: sources.generation,
         containers: containers
             .into_iter()
@@ -156,6 +158,18 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             && plan::wants_restart(sources.blocks),
         // Who publishes it knows.
         applying_since: None,
+    }
+}
+
+/// Says of every service how far it is by itself.
+pub(crate) fn stand(services: &mut [ServiceReport], left: &Left) {
+    for service in services {
+        let subject = Subject::Service(service.app_id, service.name.clone());
+        service.state = match left.standing(&subject) {
+            Standing::Settled => ApplyState::Applied,
+            Standing::Busy => ApplyState::Applying,
+            Standing::Held { .. } => ApplyState::Failing,
+        };
     }
 }
 
@@ -306,6 +320,7 @@ fn absent(
         error,
         waiting,
         locked: is_locked(sources, app_id, &service.name),
+        state: ApplyState::Unknown,
     }
 }
 
@@ -345,6 +360,7 @@ fn service_report(
         waiting: waits(sources.blocks, container.app_id, &container.service_name)
             .or_else(|| stopped(sources, container.app_id, &container.service_name)),
         locked: is_locked(sources, container.app_id, &container.service_name),
+        state: ApplyState::Unknown,
     }
 }
 

@@ -269,6 +269,24 @@ fn only_what_somebody_must_see_to_is_a_failure() {
 }
 
 #[test]
+fn a_service_has_a_state_of_its_own() {
+    let world = observed(vec![container("web", "a", 1), container("worker", "b", 1)]);
+    let target = target(&["web", "worker"]);
+    let states = |waiting| {
+        let told = told(&world, Some(&target), &Batch::default(), waiting).report;
+        let states = told.services.iter().map(|service| service.state);
+        (told.state, states.collect::<Vec<_>>())
+    };
+    let (applied, failing) = (ApplyState::Applied, ApplyState::Failing);
+    assert_eq!(states(None), (applied, vec![applied, applied]));
+    // What is in the way of `web` is not in the way of `worker`.
+    let trouble = Some(("web cannot start", true));
+    assert_eq!(states(trouble), (failing, vec![failing, applied]));
+    let waits = (ApplyState::Applying, vec![ApplyState::Applying, applied]);
+    assert_eq!(states(Some(("web is tried again", false))), waits);
+}
+
+#[test]
 fn only_what_is_fetched_is_called_downloading() {
     let status = |world: &Observed, waiting| {
         let told = told(world, Some(&target(&["web"])), &Batch::default(), waiting);

@@ -34,7 +34,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Vec<SocketAddr>,
     /// Unix socket of the HTTP API
-    #[arg(long, value_name = "PATH", default_value = "/run/os-agent/agent.sock")]
+    #[arg(long, value_name = "PATH", default_value = agent_api::AGENT_SOCKET)]
     pub socket: PathBuf,
     /// Socket of the container engine [default: the first of /run/balena-engine.sock, /run/balena.sock, /var/run/docker.sock]
     #[arg(long, value_name = "unix:///PATH")]

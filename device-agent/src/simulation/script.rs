@@ -157,7 +157,7 @@ impl Script {
                 // What shares the network of a stopped service could not be started.
                 3 | 4 if palette.shared_networks == 0 => Wish::Stop(service),
                 5 | 6 => Wish::Start(service),
-                7 => Wish::Purge,
+                7 => Wish::Purge(None),
                 8 => Wish::CleanVolumes(random.pick(&[Scope::Global, Scope::App(1)])),
                 _ if service.is_some() => Wish::Anew,
                 _ => Wish::Update,

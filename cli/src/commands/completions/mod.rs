@@ -3,7 +3,7 @@
 //! The scripts are the same for everybody, so that they can be installed as files. At each completion they run `os` with a variable
 //! set; the answer comes from the command line's own definition and from the devices that this machine knows, without a network.
 
-use std::io;
+use std::{ffi::OsString, io};
 
 use clap::{Command, CommandFactory as _, ValueEnum};
 use clap_complete::{
@@ -12,9 +12,9 @@ use clap_complete::{
 };
 
 use crate::{
-    commands::{Cli, Context},
+    commands::{Cli, Context, seen_services},
     discovery::{Device, Places, remembered, simulated},
-    env::{Environment, OSCLI_COMPLETE},
+    env::{Environment, OSCLI_COMPLETE, OSCLI_DEVICE},
     failure::Failure,
 };
 
@@ -124,7 +124,9 @@ fn candidates(environment: &Environment, shell: Shell) -> io::Result<String> {
         .and_then(|index| index.parse().ok())
         .unwrap_or(line.len() - 1);
     let empty_word = line.get(index).is_none_or(|word| word.is_empty());
-    let mut command = with_devices(Cli::command(), &known_devices(environment));
+    let devices = known_devices(environment);
+    let services = known_services(environment, &line);
+    let mut command = with_names(Cli::command(), &devices, &services);
     if empty_word {
         // Before anything was typed, options would bury what is most likely meant.
         command = without_options(command);
@@ -166,14 +168,19 @@ fn known_devices(environment: &Environment) -> KnownDevices {
     KnownDevices { all, simulated }
 }
 
+/// The services of the device that is named on the line, else of all that this machine has asked.
+fn known_services(environment: &Environment, line: &[OsString]) -> Vec<Known> {
+    let all = seen_services::load(&environment.paths.seen_services());
+    let words = line.iter().filter_map(|word| word.to_str());
+    let services = seen_services::of_line(&all, words.chain(environment.variable(OSCLI_DEVICE)));
+    let services = services.into_iter().filter(|name| needs_no_quoting(name));
+    services.map(|name| (name, None)).collect()
+}
+
 /// Names come from the network and end up on a command line: only what needs no quoting in any shell is offered.
 fn known(device: &Device, kind: &str) -> Option<Known> {
-    let plain = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
-    };
     let name = device.name.as_str();
-    (plain(name) && !name.is_empty() && !name.starts_with('-')).then(|| {
+    needs_no_quoting(name).then(|| {
         let address = device.addresses.first().map(|address| address.ip);
         let help = [
             plain(kind).then(|| kind.to_owned()),
@@ -186,8 +193,18 @@ fn known(device: &Device, kind: &str) -> Option<Known> {
     })
 }
 
-/// Offers device names wherever an argument is called `device`, and those of simulated ones where it is called `simulated`.
-fn with_devices(command: Command, devices: &KnownDevices) -> Command {
+fn plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
+fn needs_no_quoting(name: &str) -> bool {
+    plain(name) && !name.is_empty() && !name.starts_with('-')
+}
+
+/// Offers device names wherever an argument is called `device`, those of simulated ones where it is called `simulated`, and those of
+/// services where it is called `service` or `services`.
+fn with_names(command: Command, devices: &KnownDevices, services: &[Known]) -> Command {
     let offer = |known: &[Known]| {
         let known = known.to_vec();
         ArgValueCandidates::new(move || {
@@ -203,9 +220,10 @@ fn with_devices(command: Command, devices: &KnownDevices) -> Command {
         .mut_args(|argument| match argument.get_id().as_str() {
             "device" => argument.add(offer(&devices.all)),
             "simulated" => argument.add(offer(&devices.simulated)),
+            "service" | "services" => argument.add(offer(services)),
             _ => argument,
         })
-        .mut_subcommands(|verb| with_devices(verb, devices))
+        .mut_subcommands(|verb| with_names(verb, devices, services))
 }
 
 fn without_options(command: Command) -> Command {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, ffi::OsString, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use super::*;
 use crate::{
@@ -28,10 +28,9 @@ fn device(name: &str, origin: Origin) -> Device {
 /// What a shell is offered for a line whose last word is being typed.
 fn offered(home: &Path, line: &[&str]) -> Vec<String> {
     let mut variables = BTreeMap::from([(OSCLI_COMPLETE.to_owned(), "fish".to_owned())]);
-    variables.insert(
-        "XDG_STATE_HOME".to_owned(),
-        home.to_str().unwrap().to_owned(),
-    );
+    for folder in ["XDG_STATE_HOME", "XDG_CACHE_HOME"] {
+        variables.insert(folder.to_owned(), home.to_str().unwrap().to_owned());
+    }
     let environment = Environment {
         args: ["os", "--"]
             .iter()
@@ -110,6 +109,29 @@ fn simulated_devices_are_offered_by_name() {
     assert_eq!(offered(home.path(), &line), ["kitchen"]);
     let line = ["os", "simulate", "--stop", ""];
     assert_eq!(offered(home.path(), &line), ["abc1234", "kitchen"]);
+}
+
+#[test]
+fn services_of_the_named_device_are_offered() {
+    let home = tempfile::tempdir().unwrap();
+    simulated_device(home.path(), "kitchen");
+    let file = home.path().join("os/services.json");
+    let seen = r#"[{"names": ["kitchen"], "services": ["web", "worker", "$(id)"]}, {"names": ["other"], "services": ["db"]}]"#;
+    fs_err::write(file, seen).unwrap();
+    for verb in ["restart", "start", "stop", "purge"] {
+        assert_eq!(offered(home.path(), &["os", verb, "k"]), ["kitchen"]);
+        let services = offered(home.path(), &["os", verb, "kitchen", ""]);
+        assert_eq!(services, ["web", "worker"], "{verb}");
+    }
+    let line = ["os", "logs", "other", "--service", ""];
+    assert_eq!(offered(home.path(), &line), ["db"]);
+    for line in [["os", "ps", "k"], ["os", "info", "k"]] {
+        assert_eq!(offered(home.path(), &line), ["kitchen"]);
+    }
+    let line = ["os", "local", "status", ""];
+    assert_eq!(offered(home.path(), &line), ["kitchen"]);
+    let line = ["os", "local", "o"];
+    assert_eq!(offered(home.path(), &line), ["on", "off"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
     client::conn::http1::{self, SendRequest},
-    header::{HOST, HeaderValue, USER_AGENT},
+    header::{HOST, HeaderMap, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{task::JoinSet, time::timeout};
@@ -134,8 +134,23 @@ impl Http {
 
     /// Asks for `path`.
     pub async fn get(&self, path: &str, limits: Limits) -> Result<Answer, TransportError> {
+        self.get_with(path, &HeaderMap::new(), limits).await
+    }
+
+    /// Asks for `path`, with further headers.
+    pub async fn get_with(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        limits: Limits,
+    ) -> Result<Answer, TransportError> {
         // A kept connection may have been closed meanwhile: asking again is harmless.
-        let request = || build(Method::GET, path, empty());
+        let request = || {
+            build(Method::GET, path, empty()).map(|mut request| {
+                request.headers_mut().clone_from(headers);
+                request
+            })
+        };
         match self.exchange(request()?, limits, true).await {
             Err(Outcome::Stale) => self.fresh(request()?, limits).await,
             Err(Outcome::Failed(error)) => Err(error),

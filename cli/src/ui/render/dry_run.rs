@@ -2,7 +2,7 @@
 
 use std::io;
 
-use agent_api::os::{ChangeAction, Preview, ServiceChange};
+use agent_api::os::{ChangeAction, NetworkChange, Preview, ServiceChange, VolumeChange};
 use serde_json::{Value, json};
 
 use super::progress::bytes;
@@ -31,7 +31,10 @@ pub fn show(console: &Console, device: &str, found: &DryRun) -> io::Result<()> {
     }
     match &found.preview {
         Some(preview) => of_preview(console, preview)?,
-        None => console.say("this device cannot tell what it would change"),
+        None => console.say(
+            "this device cannot tell what it would change; one with the reference's agent makes a volume anew, without its data, \
+             where its configuration changed",
+        ),
     }
     let sent: u64 = found.images.iter().map(sent).sum();
     console.say(&format!(
@@ -65,12 +68,16 @@ fn of_preview(console: &Console, preview: &Preview) -> io::Result<()> {
     for service in &preview.services {
         console.data(&neutralise(&of_service(service)))?;
     }
-    for loss in &preview.losses {
-        let text = format!(
-            "volume {}: {}; it stays as it is, unless --discard-volume {} lets its data go",
-            loss.name, loss.because, loss.name
-        );
-        console.data(&neutralise(&text))?;
+    for volume in &preview.volumes {
+        console.data(&neutralise(&of_volume(volume)))?;
+    }
+    // An older agent tells of those only whose configuration has changed.
+    let told = |name: &str| preview.volumes.iter().any(|volume| volume.name == name);
+    for loss in preview.losses.iter().filter(|loss| !told(&loss.name)) {
+        console.data(&neutralise(&differs(&loss.name, &loss.because)))?;
+    }
+    for network in &preview.networks {
+        console.data(&neutralise(&of_network(network)))?;
     }
     for service in &preview.locked {
         let text = format!(
@@ -100,8 +107,61 @@ fn of_service(service: &ServiceChange) -> String {
         ChangeAction::Start => format!("{name}: is started"),
         ChangeAction::Stop => format!("{name}: is stopped"),
         ChangeAction::Rename => format!("{name}: its container goes on under another name"),
-        ChangeAction::Unknown => format!("{name}: something that this program does not know"),
+        ChangeAction::Unknown => unknown(name),
     }
+}
+
+/// A volume that keeps a configuration which is not the project's.
+fn differs(name: &str, because: &str) -> String {
+    format!(
+        "volume {name}: {because}; it stays as it is, unless --discard-volume {name} lets its data go"
+    )
+}
+
+fn of_volume(volume: &VolumeChange) -> String {
+    let name = &volume.name;
+    let why = volume.because.as_deref().unwrap_or("that was asked for");
+    match (volume.action, &volume.because) {
+        (ChangeAction::Keep, _) if !volume.wanted => format!(
+            "volume {name}: the project does not name it; it stays on the device with its data"
+        ),
+        (ChangeAction::Keep, Some(because)) => differs(name, because),
+        (ChangeAction::Keep, None) => format!("volume {name}: stays with its data"),
+        (ChangeAction::Create, _) => format!("volume {name}: is made, empty"),
+        (ChangeAction::Recreate, _) => {
+            format!("volume {name}: all its data is LOST, and it is made anew, empty: {why}")
+        }
+        (ChangeAction::Remove, _) => {
+            format!("volume {name}: is removed, all its data is LOST: {why}")
+        }
+        (
+            ChangeAction::Start | ChangeAction::Stop | ChangeAction::Rename | ChangeAction::Unknown,
+            _,
+        ) => unknown(&format!("volume {name}")),
+    }
+}
+
+fn of_network(network: &NetworkChange) -> String {
+    let name = &network.name;
+    match network.action {
+        ChangeAction::Keep => format!("network {name}: stays"),
+        ChangeAction::Create => format!("network {name}: is made"),
+        ChangeAction::Recreate => {
+            let because = match network.because.as_slice() {
+                [] => "there is more than one of this name".to_owned(),
+                fields => format!("{} changed", fields.join(", ")),
+            };
+            format!("network {name}: is made anew, and so are the containers in it: {because}")
+        }
+        ChangeAction::Remove => format!("network {name}: is removed, the project does not name it"),
+        ChangeAction::Start | ChangeAction::Stop | ChangeAction::Rename | ChangeAction::Unknown => {
+            unknown(&format!("network {name}"))
+        }
+    }
+}
+
+fn unknown(what: &str) -> String {
+    format!("{what}: something that this program does not know")
 }
 
 fn value(found: &DryRun) -> Value {
@@ -119,4 +179,38 @@ fn value(found: &DryRun) -> Value {
         })
         .collect();
     json!({ "images": images, "changes": found.preview })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_the_data_of_a_volume_is_said() {
+        let said = |action, wanted, because: Option<&str>| {
+            of_volume(&VolumeChange {
+                app_id: 1,
+                name: "data".to_owned(),
+                action,
+                wanted,
+                because: because.map(str::to_owned),
+            })
+        };
+        let kept = said(ChangeAction::Keep, false, None);
+        assert_eq!(
+            kept,
+            "volume data: the project does not name it; it stays on the device with its data"
+        );
+        let differs = said(ChangeAction::Keep, true, Some("driver changed"));
+        assert!(differs.contains("--discard-volume data"), "{differs}");
+        for action in [ChangeAction::Recreate, ChangeAction::Remove] {
+            let lost = said(action, true, Some("is purged"));
+            assert!(
+                lost.contains("LOST") && lost.ends_with("is purged"),
+                "{lost}"
+            );
+        }
+        let new = said(ChangeAction::Create, true, None);
+        assert_eq!(new, "volume data: is made, empty");
+    }
 }

@@ -8,6 +8,7 @@ mod retire;
 mod services;
 
 pub(super) use images::is_short;
+pub(super) use networks::nobodys;
 
 use super::found::Found;
 use super::locks;

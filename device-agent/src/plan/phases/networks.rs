@@ -19,20 +19,24 @@ pub(super) fn changed(survey: &Survey<'_>) -> Found {
     found
 }
 
-/// Networks that are in no application of the target. Those of a rejected release stay as they are.
+/// Networks that nobody wants, when nothing stands in them any more.
 pub(super) fn unwanted(survey: &Survey<'_>) -> Found {
     let mut found = Found::default();
-    for network in &survey.observed.networks {
-        let wanted = survey.networks().any(|n| n.wanted.name == network.name);
-        let stays = survey
-            .rejected
-            .iter()
-            .any(|(app, _)| app.id == network.app_id);
-        if !wanted && !stays && is_free(survey, network) {
-            found.offer_for(survey, network.app(), remove(network));
-        }
+    for network in nobodys(survey).filter(|network| is_free(survey, network)) {
+        found.offer_for(survey, network.app(), remove(network));
     }
     found
+}
+
+/// Networks that are in no application of the target. Those of a rejected release stay as they are.
+pub(in crate::plan) fn nobodys<'s>(
+    survey: &'s Survey<'_>,
+) -> impl Iterator<Item = &'s ObservedNetwork> {
+    survey.observed.networks.iter().filter(|network| {
+        let wanted = survey.networks().any(|n| n.wanted.name == network.name);
+        let mut rejected = survey.rejected.iter();
+        !wanted && !rejected.any(|(app, _)| app.id == network.app_id)
+    })
 }
 
 /// Whether no container of its application stands in it, not even one on its way out; what else does is the engine's to

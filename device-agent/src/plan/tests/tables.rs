@@ -351,7 +351,7 @@ fn happen_beside(world: &mut Observed, event: &Value) -> bool {
     true
 }
 
-/// `{"restart": service or null}`, `{"stop": …}`, `{"start": …}`, `{"purge": true}`, `{"clean volumes": true}`
+/// `{"restart": service or null}`, `{"stop": …}`, `{"start": …}`, `{"purge": service or true}`, `{"clean volumes": true}`
 /// (or an application id),
 /// `{"update": true}`; each perhaps with `"force": true`.
 fn request(request: &Value) -> Request {
@@ -366,7 +366,7 @@ fn request(request: &Value) -> Request {
         } else if has("start") {
             Wish::Start(service("start"))
         } else if has("purge") {
-            Wish::Purge
+            Wish::Purge(service("purge"))
         } else if has("clean volumes") {
             let scope = request["clean volumes"]
                 .as_u64()

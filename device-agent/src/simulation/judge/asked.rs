@@ -40,7 +40,7 @@ impl Promise {
     /// Whether containers of an application may go because of it, for good or for their volumes.
     pub(super) fn may_end(&self, app: u32) -> bool {
         match self.request.what {
-            Wish::Stop(_) | Wish::Purge => self.request.app_id == app,
+            Wish::Stop(_) | Wish::Purge(_) => self.request.app_id == app,
             Wish::CleanVolumes(_) => true,
             _ => false,
         }
@@ -131,14 +131,14 @@ impl State {
             is_over: false,
             has_forced: false,
         };
-        if let Wish::Restart(_) | Wish::Purge = request.what {
+        if let Wish::Restart(_) | Wish::Purge(_) = request.what {
             promise.replaces = self.of_request(request);
         }
         self.judge.promises.push(promise);
         let index = self.judge.promises.len() - 1;
         self.condemn(index, view);
         let promise = &mut self.judge.promises[index];
-        if promise.request.what == Wish::Purge {
+        if promise.request.what == Wish::Purge(None) {
             promise.purges = promise.condemns.clone();
         }
         if let Wish::Stop(_) | Wish::Start(_) | Wish::Restart(_) = request.what {
@@ -156,7 +156,9 @@ impl State {
 
     fn of_request(&self, request: &Request) -> BTreeSet<String> {
         let named = match &request.what {
-            Wish::Restart(name) | Wish::Stop(name) | Wish::Start(name) => name.as_deref(),
+            Wish::Restart(name) | Wish::Stop(name) | Wish::Start(name) | Wish::Purge(name) => {
+                name.as_deref()
+            }
             _ => None,
         };
         let all = self.engine.containers.values().map(|c| &c.told);
@@ -190,7 +192,7 @@ impl State {
             };
             let of = view.apps.get(&told.app_id);
             match what {
-                Wish::Purge => told.app_id == app,
+                Wish::Purge(_) => told.app_id == app,
                 Wish::CleanVolumes(scope) => {
                     scope.holds(told.app_id)
                         && !of.is_some_and(|app| app.volumes.contains_key(&told.logical_name))
@@ -207,7 +209,7 @@ impl State {
         let app = volume.told.as_ref().map(|told| told.app_id);
         for promise in self.judge.promises.iter_mut().filter(|p| !p.is_over) {
             let may_mean = match promise.request.what {
-                Wish::Purge => app == Some(promise.request.app_id),
+                Wish::Purge(_) => app == Some(promise.request.app_id),
                 Wish::CleanVolumes(scope) => app.is_some_and(|app| scope.holds(app)),
                 _ => false,
             };
