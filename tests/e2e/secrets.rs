@@ -5,6 +5,8 @@ use testkit::{Engine, Lan, Recorder, Workstation};
 
 use crate::projects::compose;
 
+/// Exit code of `os` for arguments that are wrong.
+const USAGE: i32 = 2;
 const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LW9mLXRoZS1jbG91ZA.3q2-7w";
 
 #[tokio::test]
@@ -25,7 +27,6 @@ async fn no_request_to_a_device_carries_a_cloud_token() {
         "BALENA_API_KEY",
         "RESIN_API_KEY",
         "OSCLI_TOKEN",
-        "OSCLI_API_KEY",
         "BALENA_TOKEN",
         "OS_TOKEN",
     ] {
@@ -65,6 +66,11 @@ async fn no_request_to_a_device_carries_a_cloud_token() {
     .await;
     logs.press("\x03");
     logs.output().await;
+    // What is for a device's key takes no token.
+    workstation.set("OSCLI_API_KEY", TOKEN);
+    let refused = workstation.os(&["logs", "10.88.7.1", "--no-follow"]).await;
+    assert_eq!(refused.code, USAGE, "{refused}");
+    assert!(!refused.stderr.contains(TOKEN), "{refused}");
     for port in &ports {
         let bytes = port.bytes();
         assert!(!port.requests().is_empty());

@@ -137,6 +137,11 @@ impl Workstation {
             ws_ypixel: 0,
         };
         rustix::termios::tcsetwinsize(&controller, size).expect("the terminal's size");
+        // Else Ctrl-C throws away what was printed and not read yet; a test reads later than a person's terminal does.
+        let mut modes = rustix::termios::tcgetattr(&controller).expect("the terminal's modes");
+        modes.local_modes |= rustix::termios::LocalModes::NOFLSH;
+        rustix::termios::tcsetattr(&controller, rustix::termios::OptionalActions::Now, &modes)
+            .expect("the terminal's modes");
         let name = ptsname(&controller, Vec::new()).expect("the terminal's name");
         let name = Path::new(name.to_str().expect("the terminal's name")).to_owned();
         let line = || {

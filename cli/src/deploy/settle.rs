@@ -105,13 +105,10 @@ impl Settling {
         (verdict, events)
     }
 
-    /// Whether that is all that is wrong.
+    /// What went wrong with a service is no verdict then: it may be that its engine went away in the middle.
     fn engine_away(&self) -> bool {
-        self.failures.is_empty()
-            && self
-                .faults
-                .iter()
-                .any(|fault| fault.starts_with(ENGINE_AWAY))
+        let mut faults = self.faults.iter();
+        faults.any(|fault| fault.starts_with(ENGINE_AWAY))
     }
 
     pub(super) fn waiting(&self) -> Option<&str> {
@@ -233,6 +230,10 @@ mod tests {
         let mut settling = Settling::new(1, Vec::new());
         let mut away = report(1, ApplyState::Failing, &[("web", "Running", None)]);
         away.faults = vec![format!("{ENGINE_AWAY}: refused")];
+        assert_eq!(settling.note(away.clone()).0, Verdict::EngineAway);
+        let cut = "the engine cannot be used: connection closed";
+        let failing = report(1, ApplyState::Failing, &[("web", "Running", Some(cut))]);
+        assert_eq!(settling.note(failing).0, Verdict::Failing);
         assert_eq!(settling.note(away).0, Verdict::EngineAway);
         let mut other = report(1, ApplyState::Failing, &[]);
         other.faults = vec!["cannot create a network".to_owned()];

@@ -93,6 +93,8 @@ pub(super) async fn ours(
         match verdict {
             Verdict::Working => away = None,
             Verdict::EngineAway => {
+                // What failed may have failed for that.
+                failing = None;
                 away.get_or_insert(Instant::now() + ENGINE_AWAY);
             }
             Verdict::Failing => {
