@@ -10,5 +10,6 @@ pub mod new;
 mod progress;
 pub mod ps;
 pub mod push;
+mod remarks;
 pub mod scan;
 pub mod simulate;

@@ -8,7 +8,7 @@ use agent_api::{
 };
 use serde_json::json;
 
-use super::progress::bytes;
+use super::{progress::bytes, remarks};
 use crate::ui::{Console, style::neutralise, table};
 
 /// The services of a device with our agent, one a line.
@@ -48,8 +48,12 @@ pub fn report(console: &Console, report: &Report) -> io::Result<()> {
         }
         _ => {}
     }
-    for fault in &report.faults {
-        console.warn(&neutralise(fault));
+    if report.state == ApplyState::Applied {
+        remarks::show(console, "the device", &report.faults, false);
+    } else {
+        for fault in &report.faults {
+            console.warn(&neutralise(fault));
+        }
     }
     Ok(())
 }

@@ -8,21 +8,18 @@ use std::{io, net::IpAddr, time::Instant};
 use agent_api::log::LogLine;
 use serde_json::json;
 
-use super::{foreign, logs::LogView, progress::duration};
+use super::{foreign, logs::LogView, progress::duration, remarks};
 use crate::{
     deploy::{BuildFailure, Change, DeployError, Event, Outcome, ServiceFailure},
     project::Warning,
     ui::{
-        Console, Level,
+        Console,
         style::{self, neutralise, paint},
     },
 };
 
 use rows::Rows;
 pub use words::hints;
-
-/// So many remarks of a device are shown one by one.
-const FEW_REMARKS: usize = 3;
 
 /// Shows one push.
 #[derive(Debug)]
@@ -119,7 +116,12 @@ impl<'a> PushView<'a> {
             self.console
                 .say(&format!("{}  removed", self.rows.prefix(&neutralise(name))));
         }
-        self.remarks(&outcome.remarks, outcome.unchanged);
+        remarks::show(
+            self.console,
+            &self.device,
+            &outcome.remarks,
+            outcome.unchanged,
+        );
         let time = duration(self.started.elapsed());
         let kept = outcome
             .services
@@ -149,27 +151,6 @@ impl<'a> PushView<'a> {
         self.console
             .say(&paint(self.console.stderr_colour(), style::GOOD, &summary));
         Ok(())
-    }
-
-    /// What the device says about the target, above all what it could not give the services. Many are counted only: what
-    /// a project without a compose file asks for by default is more than most of them need.
-    fn remarks(&self, remarks: &[String], known: bool) {
-        let few = remarks.len() <= FEW_REMARKS && !known;
-        for remark in remarks {
-            let line = format!("note: {}", neutralise(remark));
-            if few {
-                self.console.say(&line);
-            } else {
-                self.console.detail(&line);
-            }
-        }
-        if !few && !known && self.console.level() < Level::Verbose {
-            self.console.say(&format!(
-                "note: {} leaves out {} settings of this project; --verbose names them",
-                self.device,
-                remarks.len()
-            ));
-        }
     }
 
     fn value(&self, outcome: &Outcome, address: Option<IpAddr>) -> serde_json::Value {
