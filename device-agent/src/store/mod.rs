@@ -218,10 +218,11 @@ impl Store {
     ) -> Result<Accepted, StoreError> {
         let begins = self.content.mode != Mode::Local;
         self.change(begins, |content| {
-            content.adopt_volumes(confinement);
-            content.mode = Mode::Local;
             // What an earlier session left and is not gone yet must still go.
             content.session.get_or_insert_with(|| Arc::new(present));
+            // Those that the loop has made since the engine was looked at are among them.
+            content.adopt_volumes(confinement);
+            content.mode = Mode::Local;
         })
     }
 
