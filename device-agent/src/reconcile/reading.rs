@@ -129,8 +129,8 @@ impl<E: Outside> Reconciler<E> {
         self.inputs.memory.keep_stopped(exists);
         // A reason was needed until the container that it is about was there.
         self.reasons.retain(|(app_id, service), _| {
-            !containers
-                .iter()
+            // One that the engine cannot take away at once is not the new one.
+            !plan::live(&world.observed)
                 .any(|c| c.app_id == *app_id && c.service_name == *service && !c.is_predecessor)
         });
     }
