@@ -132,6 +132,10 @@ impl<E: Outside> Reconciler<E> {
     async fn round(&mut self) -> Next {
         self.end_stillness();
         self.shown = None;
+        // They were about the target before, if there is a new one.
+        for (step, outcome) in self.pulls.over() {
+            self.note(&step, outcome);
+        }
         // Whatever happened so far is seen by the reading that follows.
         self.forget_events();
         let accepted = self.inputs.targets.borrow_and_update().clone();
