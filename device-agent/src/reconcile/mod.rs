@@ -304,7 +304,8 @@ impl<E: Outside> Reconciler<E> {
             for step in &background {
                 self.pulls.begin(engine, &self.inputs.tools, step);
             }
-            self.publish(world, Some(target), batch, &[]);
+            // Of what follows it is not known yet whether it is done.
+            self.publish(world, Some(target), &Batch(vec![stage.clone()]), &[]);
             let outcomes = self.run_stage(engine, world, target, &steps).await;
             let failed = outcomes.iter().any(|(_, outcome)| outcome.is_err());
             for (step, outcome) in outcomes {
