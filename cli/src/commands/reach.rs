@@ -243,13 +243,18 @@ impl From<AgentError> for Failure {
             AgentError::Transport(TransportError::Gone { .. }) => {
                 failure.hint("has the device lost its network or its power? What it ran before goes on")
             }
+            // All of it is true of a push, too, which takes no key: the engine is open in local mode only.
             AgentError::KeyWanted { .. } => failure
-                .hint("on the device, as root: `os local on` opens it to its local network; root needs no key there")
-                .hint("from here with one of its keys: OSCLI_API_KEY, or --api-key-file FILE (- for standard input)")
+                .hint("on the device, as root: `os local on` opens it to its local network, for `os push` too; root needs no key there")
+                .hint(
+                    "from here with one of its keys, OSCLI_API_KEY or --api-key-file FILE (- for standard input): \
+                     os local on DEVICE --api-key-file FILE",
+                )
                 .hint(format!(
-                    "from here as root by ssh: ssh -p 22222 -L ./agent.sock:{} root@DEVICE, and --socket ./agent.sock",
+                    "from here as root by ssh: ssh -p 22222 -L ./agent.sock:{} root@DEVICE, and os local on --socket ./agent.sock",
                     agent_api::AGENT_SOCKET
-                )),
+                ))
+                .hint("a device with the reference agent is switched to local mode in its fleet's dashboard"),
             AgentError::KeyRefused { .. } => failure
                 .hint("a service's key opens its own application only; the device's own key opens everything")
                 .hint(format!(
