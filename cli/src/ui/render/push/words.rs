@@ -26,6 +26,9 @@ pub fn hints(error: &DeployError) -> Vec<&'static str> {
             "remove what the device needs no more: `docker image prune --all` and `docker builder prune` on its engine, volumes with `os purge`",
         ],
         DeployError::Busy { .. } => vec!["wait for it to end, or stop it"],
+        DeployError::Stuck { .. } => vec![
+            "`os ps` says what each service waits for, `os logs --system` what the device is doing",
+        ],
         DeployError::Overtaken => {
             vec!["somebody else may have pushed at the same time; push again"]
         }
