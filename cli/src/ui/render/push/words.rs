@@ -65,3 +65,17 @@ pub(super) fn outcome(service: &ServiceOutcome) -> String {
         None => format!("{change}, {status}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_gets_nowhere_is_looked_at() {
+        let stuck = DeployError::Stuck {
+            minutes: 5,
+            waiting: None,
+        };
+        assert!(hints(&stuck)[0].contains("`os ps`"));
+    }
+}
