@@ -6,6 +6,9 @@ use testkit::{Lan, ReferenceDevice, Workstation, wire};
 
 use crate::projects::{compose, single};
 
+const USAGE: i32 = 2;
+const DEVICE: i32 = 4;
+
 /// Requests that the recordings show, by method and path.
 const KNOWN: &[&str] = &[
     "GET /ping",
@@ -160,4 +163,40 @@ async fn the_logs_of_a_reference_device_are_followed() {
     logs.shows("it runs").await;
     logs.press("\x03");
     logs.output().await;
+}
+
+#[tokio::test]
+async fn verbs_tell_what_a_reference_device_can_and_what_it_cannot() {
+    let (device, workstation, _lan) = pushed(compose).await;
+    let before = device.asked().len();
+    let services = workstation.os(&["ps", "10.88.7.1", "--json"]).await;
+    services.success();
+    let names: Vec<Value> = services
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].take())
+        .collect();
+    assert_eq!(names, ["web", "worker"]);
+    let info = workstation.os(&["info", "10.88.7.1"]).await;
+    info.success();
+    assert!(info.stdout.contains("19.0.5"), "{info}");
+    let dry = ["push", "10.88.7.1", "--source", "project", "--dry-run"];
+    let dry = workstation.os(&dry).await;
+    dry.success();
+    assert!(dry.stdout.contains("web: its image is on"), "{dry}");
+    assert!(
+        dry.stderr.contains("cannot tell what it would change"),
+        "{dry}"
+    );
+    let purge = ["purge", "10.88.7.1", "web", "--yes"];
+    let purge = workstation.os(&purge).await;
+    assert_eq!(purge.code, USAGE, "{purge}");
+    assert!(purge.stderr.contains("hint: os purge "), "{purge}");
+    let local = workstation.os(&["local", "on", "10.88.7.1"]).await;
+    assert_eq!(local.code, DEVICE, "{local}");
+    assert!(local.stderr.contains("dashboard"), "{local}");
+    for asked in device.asked().iter().skip(before) {
+        assert!(asked.line.starts_with("GET "), "{}", asked.line);
+    }
+    assert_known(&device);
 }

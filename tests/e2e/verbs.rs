@@ -201,6 +201,9 @@ async fn a_fleets_device_is_reached_by_its_socket_and_with_its_key() {
         for way in ["OSCLI_API_KEY", "--api-key-file", "--socket"] {
             assert!(output.stderr.contains(way), "{way}: {output}");
         }
+        // A push takes none of them: it says what opens the device to it.
+        let open = "os local on DEVICE --api-key-file";
+        assert!(output.stderr.contains(open), "{output}");
     }
 
     // A key: of a file, of standard input, of the environment.

@@ -1,7 +1,11 @@
 //! Which device a command means: named or not, one or several, seen before or not.
 
+use std::net::SocketAddr;
+
+use serde_json::json;
 use testkit::agent::Settings;
 use testkit::{Agent, Lan, Namespace, Workstation};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const USAGE: i32 = 2;
 const DEVICE: i32 = 4;
@@ -11,6 +15,10 @@ const LOGS: [&str; 4] = ["logs", "--verbose", "--tail", "1"];
 async fn device(lan: &Lan, hostname: &str, uuid: &str) -> (Namespace, Agent) {
     let machine = Namespace::new();
     lan.join(&machine);
+    start(machine, hostname, uuid).await
+}
+
+async fn start(machine: Namespace, hostname: &str, uuid: &str) -> (Namespace, Agent) {
     let mut settings = Settings::new(machine.dir().join("no-engine.sock"));
     "all".clone_into(&mut settings.announce);
     hostname.clone_into(&mut settings.hostname);
@@ -90,6 +98,82 @@ async fn a_file_of_remembered_devices_that_is_of_no_use_stops_nothing() {
         let logs = workstation.start(&["logs", "--verbose", "one"]);
         logs.says("Streaming logs").await;
     }
+}
+
+#[tokio::test]
+async fn a_key_is_not_shown_to_who_has_a_devices_address_of_before() {
+    let lan = Lan::new();
+    // Somebody else has the address by now, and asks everybody for a key.
+    let stranger = Namespace::new();
+    lan.join(&stranger);
+    let listener = stranger.listen(SocketAddr::from(([0; 8], agent_api::API_PORT)));
+    let listener = listener.expect("a free port");
+    let (heard, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                // A client that only looks whether somebody listens says nothing.
+                let Ok(byte) = client.read_u8().await else {
+                    break;
+                };
+                request.push(byte);
+            }
+            // What tells a device from other servers wants no key.
+            let (status, body) = if request.starts_with(b"GET /ping ") {
+                ("200 OK", "OK")
+            } else {
+                ("401 Unauthorized", "")
+            };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            let _ = client.write_all(answer.as_bytes()).await;
+            let _ = heard.send(String::from_utf8_lossy(&request).into_owned());
+        }
+    });
+    let machine = Namespace::new();
+    lan.join(&machine);
+    let dir = machine.dir().join(Settings::new("none".into()).place);
+    fs_err::create_dir_all(&dir).expect("the agent's directory");
+    let config = json!({"apiEndpoint": "https://api.example.test", "deviceApiKey": "k"});
+    fs_err::write(dir.join("config.json"), config.to_string()).expect("config.json");
+    let (_machine, agent) = start(machine, "one", "1a").await;
+    let key = agent.endpoint().get("/os/v1/key").await.json();
+    let key = key["key"].as_str().expect("a key").to_owned();
+
+    let workstation = Workstation::new(Some(&lan));
+    workstation.write("key", &key);
+    let before = |name: &str, uuid: &str| {
+        json!({
+            "name": name, "uuid": uuid.repeat(16), "addresses": [{"ip": "10.88.7.1"}], "api_port": agent_api::API_PORT,
+            "engine_port": agent_api::ENGINE_PORT, "ssh_port": agent_api::SSH_PORT, "origin": {"kind": "network"},
+        })
+    };
+    let remember = |devices: serde_json::Value| {
+        let remembered = json!({"version": 1, "devices": devices}).to_string();
+        workstation.write(".local/state/os/devices.json", remembered);
+    };
+    remember(json!([before("gone", "2b")]));
+    let gone = workstation
+        .os(&["local", "status", "gone", "--api-key-file", "key"])
+        .await;
+    assert_eq!(gone.code, DEVICE, "{gone}");
+    assert!(gone.stderr.contains("may be another device"), "{gone}");
+    remember(json!([before("one", "1a")]));
+    let moved = workstation
+        .os(&["local", "status", "one", "--api-key-file", "key"])
+        .await;
+    moved.success();
+    assert_eq!(moved.stdout, "off\n", "{moved}");
+
+    let mut asked = 0;
+    while let Ok(request) = requests.try_recv() {
+        assert!(!request.contains(&key), "{request}");
+        asked += usize::from(!request.is_empty());
+    }
+    assert!(asked > 0, "nobody was asked there");
 }
 
 #[tokio::test]

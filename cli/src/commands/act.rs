@@ -8,9 +8,9 @@ use super::{
     way::Way,
 };
 use crate::{
-    agent::Verb,
+    agent::{AgentError, Verb},
     commands::Context,
-    deploy,
+    deploy::{self, DeployError},
     failure::{Failure, Kind},
     ui::render,
 };
@@ -34,7 +34,11 @@ impl Services {
     pub(super) async fn reach(self, context: &Context) -> Result<(Reached, Action), Failure> {
         let force = self.force;
         let (device, service, way) = self.named();
-        let reached = reach_agent(context, device.as_deref(), &way).await?;
+        let reached = reach_agent(context, device.as_deref(), &way).await;
+        let reached = reached.map_err(|failure| match (&device, &service) {
+            (Some(name), None) if seen_services::has(context, name) => taken(failure, name),
+            _ => failure,
+        })?;
         let action = Action {
             app_id: None,
             service,
@@ -50,6 +54,16 @@ impl Services {
             (device, service) => (device, service, self.way),
         }
     }
+}
+
+/// A service was named where a device stands.
+fn taken(failure: Failure, name: &str) -> Failure {
+    if failure.kind() != Kind::Device {
+        return failure;
+    }
+    failure.hint(format!(
+        "`{name}` was taken for a device: a service stands behind its device, or behind --socket PATH"
+    ))
 }
 
 /// Does it, and waits until it is done.
@@ -68,7 +82,7 @@ pub(super) async fn carry_out(
     render::act::begins(&context.console, verb, action, &reached.device.name);
     let work = deploy::act(&reached.agent, &reached.kind, verb, action);
     let report = tokio::select! {
-        report = work => report.map_err(|error| explained(error.into(), verb))?,
+        report = work => report.map_err(|error| explained(error, verb))?,
         () = context.interrupt.cancelled() => {
             return Err(Failure::interrupted().hint("the device was asked for it already: it goes on"));
         }
@@ -81,7 +95,15 @@ pub(super) async fn carry_out(
     Ok(())
 }
 
-fn explained(failure: Failure, verb: Verb) -> Failure {
+fn explained(error: DeployError, verb: Verb) -> Failure {
+    let is_unknown = matches!(
+        error,
+        DeployError::Agent(AgentError::Status { status: 404, .. })
+    );
+    let failure = Failure::from(error);
+    if is_unknown {
+        return failure.hint("`os ps` lists the services of a device");
+    }
     let locked = std::iter::once(failure.message())
         .chain(failure.causes().iter().map(String::as_str))
         .any(|text| text.contains("update lock") || text.contains("Lockfile exists"));
@@ -90,4 +112,37 @@ fn explained(failure: Failure, verb: Verb) -> Failure {
         return failure.hint(format!("os {word} --force overrides update locks"));
     }
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_device_does_not_know_and_what_is_locked_is_followed_by_what_to_type() {
+        let refused = |status, message: &str| {
+            let error = AgentError::Status {
+                peer: "device".to_owned(),
+                operation: "POST /os/v1/stop".to_owned(),
+                status,
+                message: message.to_owned(),
+            };
+            explained(error.into(), Verb::Stop)
+        };
+        let unknown = refused(404, "there is no service nosuch");
+        assert_eq!(unknown.kind(), Kind::Deploy);
+        assert_eq!(unknown.hints(), ["`os ps` lists the services of a device"]);
+        let locked = refused(423, "web holds its update lock");
+        assert_eq!(locked.hints(), ["os stop --force overrides update locks"]);
+        assert!(refused(500, "something else").hints().is_empty());
+    }
+
+    #[test]
+    fn a_service_in_the_place_of_a_device_is_told() {
+        let missing = Failure::new(Kind::Device, "no device `web` was found");
+        let told = taken(missing, "web");
+        assert!(told.hints()[0].contains("`web` was taken for a device"));
+        let other = taken(Failure::interrupted(), "web");
+        assert!(other.hints().is_empty());
+    }
 }

@@ -46,6 +46,7 @@ enum What {
 
 /// Shows or switches.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    fits(args.what, args.discard)?;
     let reached = reach_agent(context, args.device.as_deref(), &args.way).await?;
     let DeviceKind::Ours(_) = &reached.kind else {
         return Err(Failure::new(
@@ -84,6 +85,15 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether there is anything to discard.
+fn fits(what: What, discard: bool) -> Result<(), Failure> {
+    if discard && what != What::Off {
+        let only = "--discard is for `os local off`: nothing else removes anything";
+        return Err(Failure::new(Kind::Usage, only));
+    }
+    Ok(())
+}
+
 async fn switch(reached: &Reached, asked: SetLocalMode) -> Result<LocalMode, Failure> {
     match reached.agent.set_local_mode(&asked).await {
         Ok(mode) => Ok(mode),
@@ -97,5 +107,19 @@ async fn switch(reached: &Reached, asked: SetLocalMode) -> Result<LocalMode, Fai
             })
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_discards_nothing_takes_no_word_for_it() {
+        for what in [What::On, What::Status] {
+            assert_eq!(fits(what, true).unwrap_err().kind(), Kind::Usage);
+            assert!(fits(what, false).is_ok());
+        }
+        assert!(fits(What::Off, true).is_ok());
     }
 }

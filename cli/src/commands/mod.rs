@@ -5,6 +5,7 @@
 mod act;
 pub mod completions;
 mod cursor_file;
+mod identify;
 pub mod info;
 mod interrupts;
 pub mod local;

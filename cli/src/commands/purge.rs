@@ -27,8 +27,11 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let (reached, action) = args.services.reach(context).await?;
     if action.service.is_some() && !reached.kind.can("purge-service") {
-        let whole = format!("{} can only be purged as a whole", reached.device.name);
-        return Err(Failure::new(Kind::Usage, whole));
+        let device = &reached.device.name;
+        let whole = format!("{device} can only be purged as a whole");
+        return Err(Failure::new(Kind::Usage, whole).hint(format!(
+            "os purge {device} empties the volumes of all services"
+        )));
     }
     if !args.yes {
         confirm(context, &reached.device.name, action.service.as_deref()).await?;

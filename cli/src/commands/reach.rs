@@ -1,14 +1,14 @@
 //! From what was typed to a device that answers.
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use dialoguer::{Select, theme::ColorfulTheme};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    agent::{Agent, AgentError, ApiKey, Kind},
-    commands::{Context, way::Way},
-    discovery::{self, Device, Memory, Origin, Places, Selector, remembered},
+    agent::{Agent, AgentError, Kind},
+    commands::{Context, identify, way::Way},
+    discovery::{self, Device, Origin, Places, remembered},
     engine::Engine,
     env::OSCLI_DEVICE,
     failure::{self, Failure},
@@ -42,7 +42,9 @@ impl Reached {
                 address.set_port(self.device.engine_port);
                 Endpoint::Tcp(vec![address])
             }
-            (Origin::Network | Origin::Given, None) => tcp(&self.device, self.device.engine_port),
+            (Origin::Network | Origin::Given, None) => {
+                identify::tcp(&self.device, self.device.engine_port)
+            }
         };
         Engine::new(&self.device.name, endpoint)
     }
@@ -82,8 +84,8 @@ pub(super) async fn reach(context: &Context, typed: Option<&str>) -> Result<Reac
     by(context, async {
         let named = typed.or_else(|| context.environment.variable(OSCLI_DEVICE));
         match named {
-            Some(name) => named_device(context, name, None).await,
-            None => identify(only(context).await?, None).await,
+            Some(name) => identify::named(&places(context), name, None).await,
+            None => Ok(identify::identify(only(context).await?, None).await?),
         }
     })
     .await
@@ -107,11 +109,11 @@ pub(super) async fn reach_agent(
         });
         let key = way.key(context).await?;
         if let Some(socket) = way.socket(&context.environment, named.is_some()) {
-            return at_socket(socket, key).await;
+            return identify::at_socket(socket, key).await;
         }
         match (named, key) {
-            (Some(name), key) => named_device(context, name, key).await,
-            (None, None) => identify(only(context).await?, None).await,
+            (Some(name), key) => identify::named(&places(context), name, key).await,
+            (None, None) => Ok(identify::identify(only(context).await?, None).await?),
             // Whoever answers in the network first would be given it.
             (None, Some(_)) => Err(Failure::new(
                 failure::Kind::Usage,
@@ -135,101 +137,6 @@ async fn by(
         }
         () = context.interrupt.cancelled() => Err(Failure::interrupted()),
     }
-}
-
-async fn named_device(
-    context: &Context,
-    name: &str,
-    key: Option<ApiKey>,
-) -> Result<Reached, Failure> {
-    let selector =
-        Selector::parse(name).map_err(|error| Failure::from_error(failure::Kind::Usage, &error))?;
-    let places = places(context);
-    let device = discovery::resolve(&places, &selector, Memory::Use).await?;
-    let expected = device.uuid.clone();
-    let first = identify(device, key.clone()).await;
-    // An address that was remembered may belong to another device by now, or to none.
-    let wrong = match &first {
-        Ok(reached) => matches!(
-            (&reached.kind, &expected),
-            (Kind::Ours(info), Some(uuid)) if info.uuid != *uuid
-        ),
-        Err(_) => true,
-    };
-    let by_address = matches!(selector.target, discovery::selector::Target::Ip { .. });
-    if !wrong || by_address {
-        return first;
-    }
-    match discovery::resolve(&places, &selector, Memory::Ignore).await {
-        Ok(device) => identify(device, key).await,
-        // The first failure names an address, which says more than that nobody answers.
-        Err(error) => first.and(Err(error.into())),
-    }
-}
-
-async fn identify(device: Device, key: Option<ApiKey>) -> Result<Reached, Failure> {
-    let endpoint = match &device.origin {
-        Origin::Simulated { agent_socket, .. } => Endpoint::Unix(agent_socket.clone()),
-        Origin::Network | Origin::Given => tcp(&device, device.api_port),
-    };
-    let agent = Agent::new(device.name.clone(), endpoint);
-    let (agent, kind) = ask(agent, key).await?;
-    Ok(Reached {
-        device,
-        agent,
-        kind,
-    })
-}
-
-/// What it is. A key is shown to nobody who does not ask for one.
-async fn ask(agent: Agent, key: Option<ApiKey>) -> Result<(Agent, Kind), AgentError> {
-    match (agent.detect().await, key) {
-        (Err(AgentError::KeyWanted { .. }), Some(key)) => {
-            let agent = agent.with_key(key);
-            let kind = agent.detect().await?;
-            Ok((agent, kind))
-        }
-        (kind, _) => Ok((agent, kind?)),
-    }
-}
-
-/// The device whose agent listens at a socket of this machine.
-async fn at_socket(socket: PathBuf, key: Option<ApiKey>) -> Result<Reached, Failure> {
-    let agent = Agent::new("this device", Endpoint::Unix(socket));
-    let (agent, kind) = match ask(agent, key).await {
-        Ok(found) => found,
-        Err(AgentError::Transport(error)) => {
-            let failure = Failure::from_error(failure::Kind::Device, &error);
-            return Err(failure.hint("does os-agent run there? Its socket is for root"));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let (name, uuid) = match &kind {
-        Kind::Ours(info) => (info.hostname.clone(), Some(info.uuid.clone())),
-        Kind::Reference { .. } => ("this device".to_owned(), None),
-    };
-    Ok(Reached {
-        device: Device {
-            name,
-            uuid,
-            addresses: Vec::new(),
-            api_port: agent_api::API_PORT,
-            engine_port: agent_api::ENGINE_PORT,
-            ssh_port: agent_api::SSH_PORT,
-            device_type: None,
-            os_version: None,
-            agent_version: None,
-            variant: None,
-            origin: Origin::Given,
-        },
-        agent,
-        kind,
-    })
-}
-
-fn tcp(device: &Device, port: u16) -> Endpoint {
-    let addresses = device.addresses.iter();
-    Endpoint::Tcp(addresses.map(|address| address.with_port(port)).collect())
 }
 
 async fn only(context: &Context) -> Result<Device, Failure> {
@@ -336,13 +243,18 @@ impl From<AgentError> for Failure {
             AgentError::Transport(TransportError::Gone { .. }) => {
                 failure.hint("has the device lost its network or its power? What it ran before goes on")
             }
+            // All of it is true of a push, too, which takes no key: the engine is open in local mode only.
             AgentError::KeyWanted { .. } => failure
-                .hint("on the device, as root: `os local on` opens it to its local network; root needs no key there")
-                .hint("from here with one of its keys: OSCLI_API_KEY, or --api-key-file FILE (- for standard input)")
+                .hint("on the device, as root: `os local on` opens it to its local network, for `os push` too; root needs no key there")
+                .hint(
+                    "from here with one of its keys, OSCLI_API_KEY or --api-key-file FILE (- for standard input): \
+                     os local on DEVICE --api-key-file FILE",
+                )
                 .hint(format!(
-                    "from here as root by ssh: ssh -p 22222 -L ./agent.sock:{} root@DEVICE, and --socket ./agent.sock",
+                    "from here as root by ssh: ssh -p 22222 -L ./agent.sock:{} root@DEVICE, and os local on --socket ./agent.sock",
                     agent_api::AGENT_SOCKET
-                )),
+                ))
+                .hint("a device with the reference agent is switched to local mode in its fleet's dashboard"),
             AgentError::KeyRefused { .. } => failure
                 .hint("a service's key opens its own application only; the device's own key opens everything")
                 .hint(format!(

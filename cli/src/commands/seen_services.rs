@@ -65,6 +65,13 @@ fn names(reached: &Reached) -> Vec<String> {
     names
 }
 
+/// Whether a device had a service of this name.
+pub(super) fn has(context: &Context, name: &str) -> bool {
+    let all = load(&context.environment.paths.seen_services());
+    all.iter()
+        .any(|seen| seen.services.iter().any(|service| service == name))
+}
+
 fn keep(path: &Path, seen: Seen) -> Result<(), FileError> {
     let mut all = load(path);
     if all.first() == Some(&seen) {

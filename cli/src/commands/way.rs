@@ -61,6 +61,7 @@ impl Way {
         let Some(source) = self.source(&context.environment) else {
             return Ok(None);
         };
+        let place = source.place();
         // Somebody may be about to type it.
         let read = spawn_blocking(move || source.read());
         let text = match read.await.map_err(io::Error::other)? {
@@ -70,7 +71,10 @@ impl Way {
                 return Err(failure.hint("--api-key-file names a file that holds the key"));
             }
         };
-        let key = ApiKey::parse(&text).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+        let key = ApiKey::parse(&text).map_err(|error| {
+            let failure = Failure::from_error(Kind::Usage, &error);
+            failure.hint(format!("this is what {place} holds"))
+        })?;
         Ok(Some(key))
     }
 
@@ -90,6 +94,15 @@ impl Way {
 }
 
 impl Source {
+    /// Where it is, for errors. What is there is not told.
+    fn place(&self) -> String {
+        match self {
+            Self::Text(_) => OSCLI_API_KEY.to_owned(),
+            Self::Stdin => "standard input".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
     fn read(self) -> io::Result<String> {
         match self {
             Self::Text(text) => Ok(text),
@@ -109,8 +122,13 @@ fn bounded(from: impl io::Read) -> io::Result<String> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
-    use crate::env::Terminal;
+    use crate::{
+        env::Terminal,
+        ui::{Console, Level},
+    };
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
         let variables: BTreeMap<String, String> = variables
@@ -140,6 +158,19 @@ mod tests {
         let file = Some(Source::File("/here/key".into()));
         assert_eq!(way(Some("key")).source(&set), file);
         assert_eq!(way(Some("-")).source(&set), Some(Source::Stdin));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_key_is_not_told_but_where_it_is() {
+        let environment = environment(&[(OSCLI_API_KEY, "s e c r e t")]);
+        let context = Context {
+            console: Console::new(&environment, Level::Quiet, false),
+            environment,
+            interrupt: CancellationToken::new(),
+        };
+        let failure = Way::default().key(&context).await.unwrap_err();
+        assert!(failure.hints()[0].contains(OSCLI_API_KEY), "{failure:?}");
+        assert!(!format!("{failure:?}").contains("s e c r e t"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use rustix::{
 use tokio::{net::UnixDatagram, process::Command};
 
 use super::{END, Identity, START, identity::Folder};
+use crate::env::OSCLI_API_KEY;
 
 /// How much of the log's end is shown when an agent does not start.
 const TAIL: u64 = 2048;
@@ -149,6 +150,20 @@ pub(super) struct Started {
     pub(super) pid: u32,
 }
 
+/// The program with what it is told. It lives longer than we do: a key of another device is none of its business.
+fn command(program: &Path, identity: &Identity, folder: &Folder) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments(identity, folder))
+        .current_dir("/")
+        .env("NOTIFY_SOCKET", folder.ready())
+        .env_remove(OSCLI_API_KEY);
+    for of_our_service in ["WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS"] {
+        command.env_remove(of_our_service);
+    }
+    command
+}
+
 /// Starts the agent of a device and waits until it says that it is ready.
 ///
 /// It is in a process group of its own and has no terminal as input or output: neither Ctrl-C nor closing the terminal reaches it.
@@ -169,13 +184,7 @@ pub(super) async fn start(
         .map_err(spawn)?
         .into_parts()
         .0;
-    let mut child = Command::new(program)
-        .args(arguments(identity, folder))
-        .current_dir("/")
-        .env("NOTIFY_SOCKET", folder.ready())
-        .env_remove("WATCHDOG_USEC")
-        .env_remove("WATCHDOG_PID")
-        .env_remove("LISTEN_FDS")
+    let mut child = command(program, identity, folder)
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(spawn)?)
         .stderr(log)

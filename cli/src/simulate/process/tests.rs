@@ -55,6 +55,24 @@ async fn a_process_that_ended_meanwhile_is_no_failure() {
 }
 
 #[test]
+fn an_agent_does_not_inherit_the_key_of_another_device() {
+    let identity = Identity {
+        name: "demo".to_owned(),
+        uuid: "5eee".repeat(8),
+        namespace: "5eee5ee".to_owned(),
+        address: std::net::Ipv4Addr::LOCALHOST,
+        device_type: "generic-amd64".to_owned(),
+        arch: "amd64".to_owned(),
+        engine_socket: "/run/docker.sock".into(),
+        allow_privileged: false,
+    };
+    let folder = identity.folder(Path::new("/nowhere"));
+    let command = command(Path::new("os-agent"), &identity, &folder);
+    let mut changed = command.as_std().get_envs();
+    assert!(changed.any(|(name, value)| name == OSCLI_API_KEY && value.is_none()));
+}
+
+#[test]
 fn the_program_is_looked_for_where_it_is_installed() {
     let home = tempfile::tempdir().unwrap();
     let bin = home.path().join("bin");

@@ -26,6 +26,9 @@ pub fn hints(error: &DeployError) -> Vec<&'static str> {
             "remove what the device needs no more: `docker image prune --all` and `docker builder prune` on its engine, volumes with `os purge`",
         ],
         DeployError::Busy { .. } => vec!["wait for it to end, or stop it"],
+        DeployError::Stuck { .. } => vec![
+            "`os ps` says what each service waits for, `os logs --system` what the device is doing",
+        ],
         DeployError::Overtaken => {
             vec!["somebody else may have pushed at the same time; push again"]
         }
@@ -60,5 +63,19 @@ pub(super) fn outcome(service: &ServiceOutcome) -> String {
         Some(code) => format!("{change}, {status} with code {code}"),
         None if status.is_empty() => change,
         None => format!("{change}, {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_gets_nowhere_is_looked_at() {
+        let stuck = DeployError::Stuck {
+            minutes: 5,
+            waiting: None,
+        };
+        assert!(hints(&stuck)[0].contains("`os ps`"));
     }
 }
