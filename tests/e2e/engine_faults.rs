@@ -2,7 +2,7 @@
 
 use testkit::agent::{Agent, Settings};
 use testkit::proxy::{Fault, NONSENSE, Proxy, TROUBLE, WRONG_SHAPE};
-use testkit::{Device, Engine, Lan, Namespace, Recorder, Workstation};
+use testkit::{Device, Engine, Lan, Namespace, Recorder, Workstation, until};
 
 use crate::projects::{running, single};
 
@@ -21,7 +21,7 @@ async fn an_engine_that_hangs_while_it_builds_is_given_up() {
         "FROM os-test/busybox\nRUN sleep 1000000\n",
     );
     let push = workstation.start(&PUSH);
-    testkit::until("the build runs", async || {
+    until("the build runs", async || {
         (!running(&device.engine).await.is_empty()).then_some(())
     })
     .await;
@@ -111,6 +111,23 @@ async fn an_engine_that_is_restarted_while_services_start_is_waited_for() {
     // It takes its time to end, so that there is a middle.
     workstation.write("project/run.sh", "trap '' TERM\nsleep 1000000 & wait\n");
     workstation.os(&PUSH).await.success();
+    let kills = |device: &Device| {
+        device
+            .agent
+            .process()
+            .log()
+            .matches("Killing service")
+            .count()
+    };
+    let before = kills(&device);
+    let restart = workstation.start(&["restart", "10.88.7.1"]);
+    until("the container is to end", async || {
+        (kills(&device) > before).then_some(())
+    })
+    .await;
+    device.engine.kill_service().await;
+    device.engine.resume_service(&device.machine).await;
+    restart.output().await.success();
     workstation.write(
         "project/run.sh",
         "trap 'exit 0' TERM\nsleep 1000000 & wait\n",

@@ -1,17 +1,14 @@
 //! An action on services of a device, followed until it is done.
 
-use std::time::Duration;
-
 use agent_api::os::{Action, ApplyState, Report};
 use tokio::time::{Instant, sleep_until};
 
-use super::{DeployError, ServiceFailure, target::again};
+use super::{
+    DeployError, ServiceFailure,
+    settle::{ENGINE_GRACE, GRACE, PATIENCE, is_engine_away},
+    target::again,
+};
 use crate::agent::{Agent, Kind, Verb};
-
-/// How long a device may work without anything changing.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// How long a device that reports a failure may still get over it by itself.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// Does it and waits for its end; the report that follows, where the device has one.
 ///
@@ -63,7 +60,10 @@ async fn ours(agent: &Agent, verb: Verb, action: &Action) -> Result<Report, Depl
         match state_of(&report, action.service.as_deref()) {
             ApplyState::Applied => return Ok(report),
             ApplyState::Failing => {
-                let at = failing.map_or(Instant::now() + GRACE, |(at, _)| at);
+                let is_away = is_engine_away(&report.faults);
+                let grace = if is_away { ENGINE_GRACE } else { GRACE };
+                let same = failing.filter(|(_, last)| is_engine_away(&last.faults) == is_away);
+                let at = same.map_or(Instant::now() + grace, |(at, _)| at);
                 failing = Some((at, report));
             }
             // It tries again, and may still get over what failed.
@@ -104,7 +104,13 @@ fn failed(report: Report, service: Option<&str>) -> DeployError {
     let faults = if is_told {
         Vec::new()
     } else {
-        report.waiting.into_iter().chain(report.faults).collect()
+        let mut faults = report.faults;
+        if let Some(waiting) = report.waiting
+            && !faults.contains(&waiting)
+        {
+            faults.insert(0, waiting);
+        }
+        faults
     };
     DeployError::Services { failed, faults }
 }
@@ -170,5 +176,8 @@ mod tests {
         assert_eq!(told(Some("web")), web);
         assert_eq!(told(Some("worker")), "it is tried again\na fault");
         assert_eq!(told(None), format!("{web}\nit is tried again\na fault"));
+        let mut twice = report("applied");
+        twice.waiting = Some("a fault".to_owned());
+        assert_eq!(failed(twice, None).to_string(), format!("{web}\na fault"));
     }
 }

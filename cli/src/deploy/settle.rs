@@ -1,11 +1,28 @@
 //! Reading our agent's reports: is the device where it should be, and what is new? Pure.
 
+use std::time::Duration;
+
 use agent_api::os::{ApplyState, ENGINE_AWAY, Report};
 
 use super::{
     Event, ServiceFailure, Step,
     changes::{ServiceState, of_report},
 };
+
+/// How long a device may work without anything changing.
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
+
+/// How long a device that reports a failure may still get over it by itself: a port that is about to become free, …
+pub(super) const GRACE: Duration = Duration::from_secs(3);
+
+/// How long its engine may be away: on a small board a restart takes a minute and more.
+pub(super) const ENGINE_GRACE: Duration = Duration::from_mins(2);
+
+/// Whether a device says that its engine is away. What went wrong with a service is no verdict then: it may be that the engine
+/// went away in the middle.
+pub(super) fn is_engine_away(faults: &[String]) -> bool {
+    faults.iter().any(|fault| fault.starts_with(ENGINE_AWAY))
+}
 
 /// What the latest report means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,17 +115,11 @@ impl Settling {
         self.waiting = report.waiting;
         let verdict = match report.state {
             ApplyState::Applied => Verdict::Settled,
-            ApplyState::Failing if self.engine_away() => Verdict::EngineAway,
+            ApplyState::Failing if is_engine_away(&self.faults) => Verdict::EngineAway,
             ApplyState::Failing => Verdict::Failing,
             ApplyState::Applying | ApplyState::Unknown => Verdict::Working,
         };
         (verdict, events)
-    }
-
-    /// What went wrong with a service is no verdict then: it may be that its engine went away in the middle.
-    fn engine_away(&self) -> bool {
-        let mut faults = self.faults.iter();
-        faults.any(|fault| fault.starts_with(ENGINE_AWAY))
     }
 
     pub(super) fn waiting(&self) -> Option<&str> {

@@ -10,22 +10,13 @@ use super::{
     changes::{ServiceState, of_report, of_status, published},
     logs::LogTap,
     run::Allowed,
-    settle::{Settling, Verdict},
+    settle::{ENGINE_GRACE, GRACE, PATIENCE, Settling, Verdict},
     target_body,
 };
 use crate::agent::{Agent, AgentError, ReportStream};
 
-/// How long a device may work without anything changing.
-const PATIENCE: Duration = Duration::from_mins(5);
-
-/// How long a device that reports a failure may still get over it by itself: a port that is about to become free, …
-const GRACE: Duration = Duration::from_secs(3);
-
 /// How long a device may be away in the middle of a deployment.
 const AWAY: Duration = Duration::from_secs(30);
-
-/// How long its engine may: on a small board a restart takes a minute and more.
-const ENGINE_AWAY: Duration = Duration::from_mins(2);
 
 /// Between two questions to a reference device, which tells nothing by itself.
 const FIRST_POLL: Duration = Duration::from_millis(100);
@@ -95,7 +86,7 @@ pub(super) async fn ours(
             Verdict::EngineAway => {
                 // What failed may have failed for that.
                 failing = None;
-                away.get_or_insert(Instant::now() + ENGINE_AWAY);
+                away.get_or_insert(Instant::now() + ENGINE_GRACE);
             }
             Verdict::Failing => {
                 failing.get_or_insert(Instant::now() + GRACE);
