@@ -211,7 +211,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{NetworkSpec, ObservedNetwork, ObservedVolume, VolumeSpec};
+    use crate::model::{App, AppClass, NetworkSpec, ObservedNetwork, ObservedVolume, VolumeSpec};
     use crate::plan::tests::{device, target};
 
     /// A device with the volumes `data` and `old` and the networks `net` and `spare` of application 1.
@@ -271,13 +271,44 @@ mod tests {
             ["old", "keep", false, null],
         ]);
         assert_eq!(of_volumes(&target), kept);
-        target.discard_volumes.insert("data".to_owned());
+        target.let_go(&["data".to_owned()].into());
         let lost = json!([
             ["data", "recreate", true, "driver changed"],
             ["new", "create", true, null],
             ["old", "keep", false, null],
         ]);
         assert_eq!(of_volumes(&target), lost);
+    }
+
+    #[test]
+    fn a_word_lets_go_of_volumes_of_its_own_target_only() {
+        let changed = json!({"volumes": {"data": {"driver": "other"}}});
+        let mut both = target(&app(&changed));
+        both.let_go(&["data".to_owned()].into());
+        // As a block of the fleet's stays beside what is pushed.
+        let block = App {
+            id: 2,
+            class: AppClass::Block,
+            ..target(&app(&changed)).apps[&1].clone()
+        };
+        both.apps.insert(block.id, block);
+        let mut observed = observed();
+        observed.volumes.push(ObservedVolume {
+            name: "2_data".to_owned(),
+            app_id: 2,
+            ..observed.volumes[0].clone()
+        });
+        let told = preview(&observed, &both, &BTreeSet::new()).volumes;
+        let told: Vec<_> = told.iter().filter(|volume| volume.name == "data").collect();
+        let told: Vec<_> = told.iter().map(|v| (v.app_id, v.action)).collect();
+        let expected = [(1, ChangeAction::Recreate), (2, ChangeAction::Keep)];
+        assert_eq!(told, expected);
+        let warnings = crate::plan::warnings(&observed, &both);
+        let told: Vec<_> = warnings.iter().map(|w| w.message.as_str()).collect();
+        assert!(
+            matches!(told[..], [only] if only.ends_with("it goes when the fleet's target names it in discardVolumes")),
+            "{told:?}"
+        );
     }
 
     #[test]
