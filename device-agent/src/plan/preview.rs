@@ -79,7 +79,8 @@ pub fn preview(observed: &Observed, target: &Target, rebuilt: &BTreeSet<String>)
     }
 }
 
-/// Volumes of the target, then those that nothing in it names. Data goes only with a word for it: such volumes stay.
+/// Volumes of the target, then those of applications that nothing in it names. Data goes only with a word for it: such volumes
+/// stay.
 fn volumes(survey: &Survey<'_>) -> Vec<VolumeChange> {
     let observed = &survey.observed.volumes;
     let mut changes = Vec::new();
@@ -107,7 +108,8 @@ fn volumes(survey: &Survey<'_>) -> Vec<VolumeChange> {
             });
         }
     }
-    let others = observed.iter();
+    // The one for firmware is of no application.
+    let others = observed.iter().filter(|volume| volume.app().is_some());
     for volume in others.filter(|volume| !named.contains(volume.name.as_str())) {
         let doomed = survey.doomed_volumes.get(&volume.name);
         changes.push(VolumeChange {
@@ -211,12 +213,21 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{App, AppClass, NetworkSpec, ObservedNetwork, ObservedVolume, VolumeSpec};
+    use crate::model::{
+        App, AppClass, EXTRA_FIRMWARE, NetworkSpec, ObservedNetwork, ObservedVolume, VolumeSpec,
+    };
     use crate::plan::tests::{device, target};
 
-    /// A device with the volumes `data` and `old` and the networks `net` and `spare` of application 1.
+    /// A device with the volumes `data` and `old` and the networks `net` and `spare` of application 1, and with the volume for
+    /// firmware.
     fn observed() -> Observed {
         let mut observed = Observed::empty(device());
+        observed.volumes.push(ObservedVolume {
+            name: EXTRA_FIRMWARE.to_owned(),
+            app_id: 0,
+            logical_name: EXTRA_FIRMWARE.to_owned(),
+            spec: VolumeSpec::default(),
+        });
         for name in ["data", "old"] {
             observed.volumes.push(ObservedVolume {
                 name: format!("1_{name}"),
@@ -296,7 +307,7 @@ mod tests {
         observed.volumes.push(ObservedVolume {
             name: "2_data".to_owned(),
             app_id: 2,
-            ..observed.volumes[0].clone()
+            ..observed.volumes[1].clone()
         });
         let told = preview(&observed, &both, &BTreeSet::new()).volumes;
         let told: Vec<_> = told.iter().filter(|volume| volume.name == "data").collect();
