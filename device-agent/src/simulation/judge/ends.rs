@@ -229,3 +229,40 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Inventory;
+
+    fn spec(name: &str, app: u32, discard: &[&str]) -> Spec {
+        let of = AppSpec {
+            is_block: app == 9,
+            has_commit: true,
+            revision: 1,
+            services: BTreeMap::new(),
+            internal: false,
+            volumes: [("data".to_owned(), 0)].into(),
+        };
+        Spec {
+            name: name.to_owned(),
+            apps: [(app, of)].into(),
+            discard: discard.iter().map(|name| (*name).to_owned()).collect(),
+            overrides_locks: false,
+        }
+    }
+
+    #[test]
+    fn the_word_of_a_target_is_about_its_own_applications() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), Some(true), None).unwrap();
+        let specs = [spec("fleet", 9, &["more"]), spec("local", 1, &["data"])];
+        store.put_fleet(specs[0].target()).unwrap();
+        store.begin_session(Inventory::default()).unwrap();
+        store.put(specs[1].target()).unwrap();
+        let (store, _) = SharedStore::new(store);
+        let words = |name: &str| BTreeSet::from([name.to_owned()]);
+        let expected = BTreeMap::from([(1, words("data")), (9, words("more"))]);
+        assert_eq!(View::of(&store, &specs).discard, expected);
+    }
+}
