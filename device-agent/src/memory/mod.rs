@@ -179,11 +179,11 @@ impl Memory {
         self.replace(content)
     }
 
-    /// An image is not on the engine any more.
+    /// An image is not on the engine any more. It is not, also when that cannot be written: it is not removed again and again.
     pub(crate) fn forget_image(&mut self, reference: &str) -> io::Result<()> {
         let mut content = self.content.clone();
         content.images.remove(reference);
-        self.replace(content)
+        self.hold(content)
     }
 
     /// Commits of the releases that applications have reached.
@@ -204,14 +204,15 @@ impl Memory {
         self.content.stopped.contains(id)
     }
 
-    /// Remembers containers that the agent is about to stop: afterwards it may not be there to say so.
+    /// Remembers containers that the agent is about to stop: afterwards it may not be there to say so. They are stopped, also
+    /// when that cannot be written.
     pub(crate) fn note_stopped<'a>(
         &mut self,
         ids: impl IntoIterator<Item = &'a String>,
     ) -> io::Result<()> {
         let mut content = self.content.clone();
         content.stopped.extend(ids.into_iter().cloned());
-        self.replace(content)
+        self.hold(content)
     }
 
     /// A container was started, perhaps because that was asked for.
@@ -219,7 +220,7 @@ impl Memory {
         let mut content = self.content.clone();
         content.asked.start.remove(id);
         content.stopped.remove(id);
-        self.replace(content)
+        self.hold(content)
     }
 
     /// Which of these containers were first seen in the present run of the machine, `boot`: those that were not seen before
@@ -328,6 +329,10 @@ mod tests {
         memory.note_images(image("b")).unwrap();
         memory.forget_image("a").unwrap();
         assert_eq!(*Memory::open(dir.path()).0.images(), image("b"));
+        fs::rename(dir.path(), dir.path().with_extension("away")).unwrap();
+        memory.forget_image("b").unwrap_err();
+        assert!(memory.images().is_empty());
+        fs::rename(dir.path().with_extension("away"), dir.path()).unwrap();
     }
 
     #[test]
@@ -358,6 +363,23 @@ mod tests {
         memory.settle_asked(Asked::default()).unwrap();
         assert!(Memory::open(dir.path()).0.asked().discard.is_empty());
         assert!(memory.unnoted_discards().is_empty());
+    }
+
+    #[test]
+    fn what_is_stopped_and_started_is_known_although_it_cannot_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut memory, _) = Memory::open(dir.path());
+        let away = dir.path().with_extension("away");
+        fs::rename(dir.path(), &away).unwrap();
+        memory.note_stopped(&["a".to_owned()]).unwrap_err();
+        assert!(memory.has_stopped("a"));
+        fs::rename(&away, dir.path()).unwrap();
+        memory.settle_asked(Asked::default()).unwrap();
+        assert!(Memory::open(dir.path()).0.has_stopped("a"));
+        fs::rename(dir.path(), &away).unwrap();
+        memory.note_started("a").unwrap_err();
+        assert!(!memory.has_stopped("a"));
+        fs::rename(&away, dir.path()).unwrap();
     }
 
     #[test]

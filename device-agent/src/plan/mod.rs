@@ -35,6 +35,8 @@ pub(crate) use locks::overrides_locks;
 pub use preview::preview;
 pub use requests::{settle, take};
 
+pub(crate) use survey::live;
+
 use survey::Survey;
 
 /// What is to be done next at `now`.
@@ -72,7 +74,7 @@ pub fn wants_restart(blocks: &[Block]) -> bool {
 /// [`Observed::created_since_boot`] are those of them that were created in the present one.
 #[must_use]
 pub fn waiting_for_restart(observed: &Observed) -> BTreeSet<String> {
-    let waiting = survey::live(observed).filter(|c| strategy::requires_restart(c));
+    let waiting = live(observed).filter(|c| strategy::requires_restart(c));
     waiting.map(|container| container.id.clone()).collect()
 }
 
@@ -90,7 +92,7 @@ pub(crate) fn container<'a>(
     observed: &'a Observed,
     (app_id, service): &(u32, String),
 ) -> Option<&'a ObservedContainer> {
-    survey::live(observed)
+    live(observed)
         .filter(|c| c.app_id == *app_id && c.service_name == *service)
         .max_by_key(|c| (c.created, &c.id))
 }

@@ -325,7 +325,7 @@ impl<'a> NetworkSurvey<'a> {
 }
 
 /// Containers that are not already on their way out.
-pub(super) fn live(observed: &Observed) -> impl Iterator<Item = &ObservedContainer> {
+pub(crate) fn live(observed: &Observed) -> impl Iterator<Item = &ObservedContainer> {
     observed
         .containers
         .iter()

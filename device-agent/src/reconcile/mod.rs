@@ -136,6 +136,10 @@ impl<E: Outside> Reconciler<E> {
     async fn round(&mut self) -> Next {
         self.end_stillness();
         self.shown = None;
+        // They were about the target before, if there is a new one.
+        for (step, outcome) in self.pulls.over() {
+            self.note(&step, outcome);
+        }
         // Whatever happened so far is seen by the reading that follows.
         self.forget_events();
         let accepted = self.inputs.targets.borrow_and_update().clone();
@@ -309,7 +313,8 @@ impl<E: Outside> Reconciler<E> {
             for step in &background {
                 self.pulls.begin(engine, &self.inputs.tools, step);
             }
-            self.publish(world, Some(target), batch, &[]);
+            // Of what follows it is not known yet whether it is done.
+            self.publish(world, Some(target), &Batch(vec![stage.clone()]), &[]);
             let outcomes = self.run_stage(engine, world, target, &steps).await;
             let failed = outcomes.iter().any(|(_, outcome)| outcome.is_err());
             for (step, outcome) in outcomes {

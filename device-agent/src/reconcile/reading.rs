@@ -18,7 +18,7 @@ impl<E: Outside> Reconciler<E> {
         accepted: &Accepted,
     ) -> Result<World, EngineError> {
         let target = accepted.target.as_deref();
-        let world = engine.observe(self.known(accepted)).await?;
+        let world = self.read(engine, accepted).await?;
         let present = pins(&world.observed, target);
         let before = self.pinned.len();
         self.pinned
@@ -27,10 +27,26 @@ impl<E: Outside> Reconciler<E> {
             world
         } else {
             // Somebody took a container away: its service gets what its image's name means now.
-            engine.observe(self.known(accepted)).await?
+            self.read(engine, accepted).await?
         };
         self.note_running(&mut world.observed);
         Ok(world)
+    }
+
+    /// Once, while pulls go on. What those that have ended brought is seen by it.
+    async fn read(&mut self, engine: &E, accepted: &Accepted) -> Result<World, EngineError> {
+        for (step, outcome) in self.pulls.over() {
+            self.note(&step, outcome);
+        }
+        let pulling = self.pulls.references();
+        let mut pulls = std::mem::take(&mut self.pulls);
+        let known = Known {
+            pulling,
+            ..self.known(accepted)
+        };
+        let world = pulls.beside(engine.observe(known)).await;
+        self.pulls = pulls;
+        world
     }
 
     pub(super) fn known<'a>(&'a self, accepted: &'a Accepted) -> Known<'a> {
@@ -118,8 +134,8 @@ impl<E: Outside> Reconciler<E> {
         self.inputs.memory.keep_stopped(exists);
         // A reason was needed until the container that it is about was there.
         self.reasons.retain(|(app_id, service), _| {
-            !containers
-                .iter()
+            // One that the engine cannot take away at once is not the new one.
+            !plan::live(&world.observed)
                 .any(|c| c.app_id == *app_id && c.service_name == *service && !c.is_predecessor)
         });
     }

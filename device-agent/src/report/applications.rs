@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Sources, doing, status};
+use super::doing::Doing;
+use super::{Sources, key, status};
 use crate::model::{App, ContainerState, ObservedContainer, Service};
 use crate::plan::contracts;
 
@@ -41,12 +42,13 @@ pub(crate) struct Present {
 }
 
 /// The releases of the target, by application.
-pub(super) fn releases(sources: &Sources<'_>) -> BTreeMap<u32, ReleaseState> {
+pub(super) fn releases(sources: &Sources<'_>, doing: &Doing<'_>) -> BTreeMap<u32, ReleaseState> {
     let apps = sources.target.into_iter().flat_map(|t| t.apps.values());
-    apps.map(|app| (app.id, release(sources, app))).collect()
+    apps.map(|app| (app.id, release(sources, doing, app)))
+        .collect()
 }
 
-fn release(sources: &Sources<'_>, app: &App) -> ReleaseState {
+fn release(sources: &Sources<'_>, doing: &Doing<'_>, app: &App) -> ReleaseState {
     let verdict = contracts::check(app, &sources.observed.device);
     if verdict.is_rejected() {
         return ReleaseState {
@@ -58,7 +60,12 @@ fn release(sources: &Sources<'_>, app: &App) -> ReleaseState {
     let services = app.services.values().filter(|_| app.commit.is_some());
     let services: BTreeMap<String, ReleaseService> = services
         .filter(|service| !verdict.dropped.contains_key(&service.name))
-        .map(|service| (service.name.clone(), of_release(sources, app, service)))
+        .map(|service| {
+            (
+                service.name.clone(),
+                of_release(sources, doing, app, service),
+            )
+        })
         .collect();
     ReleaseState {
         update_status: update_status(&services),
@@ -66,7 +73,12 @@ fn release(sources: &Sources<'_>, app: &App) -> ReleaseState {
     }
 }
 
-fn of_release(sources: &Sources<'_>, app: &App, service: &Service) -> ReleaseService {
+fn of_release(
+    sources: &Sources<'_>,
+    doing: &Doing<'_>,
+    app: &App,
+    service: &Service,
+) -> ReleaseService {
     let is_here = sources.observed.images.contains_key(&service.image);
     let pull = sources.pulls.get(&service.image);
     let of_service = sources.observed.containers.iter();
@@ -75,7 +87,9 @@ fn of_release(sources: &Sources<'_>, app: &App, service: &Service) -> ReleaseSer
     let newest = own.into_iter().max_by_key(|container| container.created);
     let of_container = newest.map(|container| {
         let has_predecessor = others.iter().any(|other| runs(other));
-        match status(container, &doing(sources.doing)) {
+        let word = doing.to_container(container);
+        let word = word.or_else(|| doing.to_service(&key(container)));
+        match word.unwrap_or_else(|| status(container)) {
             "Running" if has_predecessor => "Awaiting handover",
             word => word,
         }
@@ -110,9 +124,11 @@ fn update_status(services: &BTreeMap<String, ReleaseService>) -> &'static str {
 }
 
 /// Everything that is there, by application and image id of the target state.
-pub(super) fn present(sources: &Sources<'_>) -> BTreeMap<u32, BTreeMap<u32, Present>> {
+pub(super) fn present(
+    sources: &Sources<'_>,
+    doing: &Doing<'_>,
+) -> BTreeMap<u32, BTreeMap<u32, Present>> {
     let mut apps: BTreeMap<u32, BTreeMap<u32, Present>> = BTreeMap::new();
-    let doing = doing(sources.doing);
     let mut containers: Vec<&ObservedContainer> = sources.observed.containers.iter().collect();
     containers.sort_by_key(|container| container.created);
     for container in containers {
@@ -122,7 +138,10 @@ pub(super) fn present(sources: &Sources<'_>) -> BTreeMap<u32, BTreeMap<u32, Pres
             // A second container of the same image takes over from the first.
             .and_modify(|first| "Handing over".clone_into(&mut first.status))
             .or_insert_with(|| Present {
-                status: status(container, &doing).to_owned(),
+                status: doing
+                    .to_container(container)
+                    .unwrap_or_else(|| status(container))
+                    .to_owned(),
                 release_id: container.release_id,
                 download_progress: None,
             });
@@ -181,9 +200,9 @@ mod tests {
         target: &Target,
         doing: &Batch,
         pulls: &BTreeMap<String, Progress>,
-        look: impl Fn(&Sources<'_>) -> T,
+        look: impl Fn(&Sources<'_>, &Doing<'_>) -> T,
     ) -> T {
-        look(&Sources {
+        let sources = Sources {
             generation: 1,
             target: Some(target),
             observed: world,
@@ -197,12 +216,15 @@ mod tests {
             warnings: &[],
             faults: &[],
             blocks: &[],
-        })
+        };
+        look(&sources, &Doing::of(&sources))
     }
 
     fn told(world: &Observed, target: &Target) -> ReleaseState {
         let (doing, pulls) = (Batch::default(), BTreeMap::new());
-        look(world, target, &doing, &pulls, |s| releases(s)[&1].clone())
+        look(world, target, &doing, &pulls, |s, doing| {
+            releases(s, doing)[&1].clone()
+        })
     }
 
     fn service(
@@ -279,9 +301,13 @@ mod tests {
         ];
         assert_eq!(told(&world, &both), state("downloading", services));
         world.images.clear();
-        let pulling = look(&world, &both, &Batch::default(), &half("web"), |s| {
-            releases(s)[&1].clone()
-        });
+        let pulling = look(
+            &world,
+            &both,
+            &Batch::default(),
+            &half("web"),
+            |s, doing| releases(s, doing)[&1].clone(),
+        );
         let services = [
             service("web", "Running", Some(50)),
             service("worker", "Downloading", Some(0)),
@@ -293,9 +319,13 @@ mod tests {
     fn an_image_that_is_unpacked_is_not_yet_here() {
         let one = target(&["web"]);
         let world = world(Vec::new(), &[]);
-        let unpacking = look(&world, &one, &Batch::default(), &pull("web", 100), |s| {
-            releases(s)[&1].clone()
-        });
+        let unpacking = look(
+            &world,
+            &one,
+            &Batch::default(),
+            &pull("web", 100),
+            |s, d| releases(s, d)[&1].clone(),
+        );
         let services = [service("web", "Downloading", Some(100))];
         assert_eq!(unpacking, state("downloading", services));
     }
@@ -327,8 +357,8 @@ mod tests {
             id: "web".to_owned(),
             image: String::new(),
         }]]);
-        let starting = look(&world, &one, &starting, &BTreeMap::new(), |s| {
-            releases(s)[&1].clone()
+        let starting = look(&world, &one, &starting, &BTreeMap::new(), |s, doing| {
+            releases(s, doing)[&1].clone()
         });
         assert_eq!(starting, state("done", [service("web", "Starting", None)]));
     }

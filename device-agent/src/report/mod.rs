@@ -3,6 +3,7 @@
 //! In: the target, what was observed, what is being done. Out: one [`Snapshot`], published whole. Pure: no I/O.
 
 mod applications;
+mod doing;
 mod releases;
 mod standing;
 #[cfg(test)]
@@ -15,13 +16,14 @@ use agent_api::os::{ApplyState, ImageReport, LayerReport, Report, ServiceReport}
 use agent_api::reference::{ContainerStatus, ImageStatus};
 
 use crate::model::{
-    Batch, Block, ContainerState, Failure, Millis, Observed, ObservedContainer, Service, Step,
-    Subject, Target, Warning,
+    Batch, Block, ContainerState, Failure, Millis, Observed, ObservedContainer, Service, Subject,
+    Target, Warning,
 };
 use crate::plan;
 use crate::reconcile::Progress;
 
 pub(crate) use applications::{Present, ReleaseService, ReleaseState};
+use doing::Doing;
 pub(crate) use releases::reached;
 pub(crate) use standing::{Left, Standing};
 
@@ -88,7 +90,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) generation: u64,
     pub(crate) target: Option<&'a Target>,
     pub(crate) observed: &'a Observed,
-    /// What failed, by [`Step::key`].
+    /// What failed, by [`crate::model::Step::key`].
     pub(crate) failures: &'a BTreeMap<String, Failure>,
     /// Ports that the engine has published, by container id.
     pub(crate) ports: &'a BTreeMap<String, Vec<String>>,
@@ -110,7 +112,7 @@ pub(crate) struct Sources<'a> {
 
 /// Makes the snapshot.
 pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
-    let doing = doing(sources.doing);
+    let doing = Doing::of(sources);
     let errors = errors(sources.failures);
     let mut services = wanted(sources, &doing, &errors);
     let named: BTreeSet<String> = services
@@ -123,7 +125,10 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
             .containers
             .iter()
             .filter(|container| !named.contains(&container.id))
-            .map(|container| service_report(sources, container, &doing, &errors)),
+            .map(|container| {
+                let word = doing.to_container(container);
+                service_report(sources, container, word, &errors)
+            }),
     );
     let state = state(sources);
     let left = Left::of(sources);
@@ -147,11 +152,16 @@ pub(crate) fn snapshot(sources: &Sources<'_>) -> Snapshot {
         seen: sources.generation,
         containers: containers
             .into_iter()
-            .map(|container| container_status(container, &doing))
+            .map(|container| {
+                let word = doing.to_container(container);
+                let is_its = named.contains(&container.id);
+                let of_service = || doing.to_service(&key(container)).filter(|_| is_its);
+                container_status(container, word.or_else(of_service))
+            })
             .collect(),
         images: images.into_iter().filter_map(image_status).collect(),
-        applications: applications::releases(sources),
-        present: applications::present(sources),
+        applications: applications::releases(sources, &doing),
+        present: applications::present(sources, &doing),
         releases: sources.releases.clone(),
         progress: sources.pulls.values().map(|pull| pull.percent).min(),
         wants_restart: sources.doing.steps().next().is_none()
@@ -218,32 +228,8 @@ fn state(sources: &Sources<'_>) -> ApplyState {
     }
 }
 
-/// The reference's word for what is being done to a service.
-fn doing(batch: &Batch) -> BTreeMap<ServiceKey, &'static str> {
-    batch
-        .steps()
-        .filter_map(|step| match step {
-            Step::Pull {
-                app_id, service, ..
-            } => Some(((*app_id, service.clone()), "Downloading")),
-            Step::Install {
-                app_id, service, ..
-            } => Some(((*app_id, service.clone()), "Installing")),
-            Step::Start {
-                app_id, service, ..
-            } => Some(((*app_id, service.clone()), "Starting")),
-            Step::Stop {
-                app_id, service, ..
-            }
-            | Step::Kill {
-                app_id, service, ..
-            } => Some(((*app_id, service.clone()), "Stopping")),
-            Step::HandOver {
-                app_id, service, ..
-            } => Some(((*app_id, service.clone()), "Handing over")),
-            _ => None,
-        })
-        .collect()
+fn key(container: &ObservedContainer) -> ServiceKey {
+    (container.app_id, container.service_name.clone())
 }
 
 /// The last error of each service that is still failing.
@@ -263,7 +249,7 @@ fn errors(failures: &BTreeMap<String, Failure>) -> BTreeMap<ServiceKey, String> 
 
 fn wanted(
     sources: &Sources<'_>,
-    doing: &BTreeMap<ServiceKey, &'static str>,
+    doing: &Doing<'_>,
     errors: &BTreeMap<ServiceKey, String>,
 ) -> Vec<ServiceReport> {
     let mut reports = Vec::new();
@@ -276,7 +262,11 @@ fn wanted(
                 .filter(|c| c.app_id == app.id && c.service_name == service.name)
                 .max_by_key(|container| (!container.is_predecessor, container.created));
             reports.push(match newest {
-                Some(container) => service_report(sources, container, doing, errors),
+                Some(container) => {
+                    let word = doing.to_container(container);
+                    let word = word.or_else(|| doing.to_service(&key(container)));
+                    service_report(sources, container, word, errors)
+                }
                 None => absent(sources, app.id, service, doing, errors),
             });
         }
@@ -289,15 +279,13 @@ fn absent(
     sources: &Sources<'_>,
     app_id: u32,
     service: &Service,
-    doing: &BTreeMap<ServiceKey, &'static str>,
+    doing: &Doing<'_>,
     errors: &BTreeMap<ServiceKey, String>,
 ) -> ServiceReport {
     let key = (app_id, service.name.clone());
     let waiting = waits(sources.blocks, app_id, &service.name);
     let status = if sources.observed.images.contains_key(&service.image) {
         "Downloaded"
-    } else if waiting.is_none() || sources.observed.pulling.contains(&service.image) {
-        "Downloading"
     } else {
         "Idle"
     };
@@ -311,7 +299,7 @@ fn absent(
         name: service.name.clone(),
         service_id: service.id,
         image_id: service.image_id,
-        status: (*doing.get(&key).unwrap_or(&status)).to_owned(),
+        status: doing.to_service(&key).unwrap_or(status).to_owned(),
         container_id: None,
         created_at: None,
         exit_code: None,
@@ -327,10 +315,10 @@ fn absent(
 fn service_report(
     sources: &Sources<'_>,
     container: &ObservedContainer,
-    doing: &BTreeMap<ServiceKey, &'static str>,
+    word: Option<&'static str>,
     errors: &BTreeMap<ServiceKey, String>,
 ) -> ServiceReport {
-    let key = (container.app_id, container.service_name.clone());
+    let key = key(container);
     let engine_error = (!container.error.is_empty() && container.state != ContainerState::Running)
         .then(|| container.error.clone());
     ServiceReport {
@@ -338,7 +326,7 @@ fn service_report(
         name: container.service_name.clone(),
         service_id: container.service_id,
         image_id: container.image_id,
-        status: status(container, doing).to_owned(),
+        status: word.unwrap_or_else(|| status(container)).to_owned(),
         container_id: Some(container.id.clone()),
         created_at: Some(rfc3339(container.created)),
         exit_code: match container.state {
@@ -369,14 +357,7 @@ fn is_locked(sources: &Sources<'_>, app_id: u32, service: &str) -> bool {
     locks.is_some_and(|locks| locks.by_services.contains(service))
 }
 
-fn status(
-    container: &ObservedContainer,
-    doing: &BTreeMap<ServiceKey, &'static str>,
-) -> &'static str {
-    let key = (container.app_id, container.service_name.clone());
-    if let Some(word) = doing.get(&key) {
-        return word;
-    }
+fn status(container: &ObservedContainer) -> &'static str {
     match container.state {
         ContainerState::Created => "Installed",
         ContainerState::Running => "Running",
@@ -388,12 +369,9 @@ fn status(
     }
 }
 
-fn container_status(
-    container: &ObservedContainer,
-    doing: &BTreeMap<ServiceKey, &'static str>,
-) -> ContainerStatus {
+fn container_status(container: &ObservedContainer, word: Option<&'static str>) -> ContainerStatus {
     ContainerStatus {
-        status: status(container, doing).to_owned(),
+        status: word.unwrap_or_else(|| status(container)).to_owned(),
         service_name: container.service_name.clone(),
         app_id: container.app_id,
         image_id: container.image_id,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{App, DeviceFacts, Ends, HostFacts, ImageFacts, ServiceConfig};
+use crate::model::{App, DeviceFacts, Ends, HostFacts, ImageFacts, ServiceConfig, Step};
 
 pub(super) fn target(services: &[&str]) -> Target {
     let services = services
@@ -226,7 +226,7 @@ fn failures_belong_to_their_service_and_keep_the_device_failing() {
         said,
         [
             ("web", "Downloaded", Some("port is taken")),
-            ("worker", "Downloading", Some("not found"))
+            ("worker", "Idle", Some("not found"))
         ]
     );
 }
@@ -294,10 +294,80 @@ fn only_what_is_fetched_is_called_downloading() {
     };
     let unmet = Some(("web needs sw.kernel 99", true));
     let mut world = observed(Vec::new());
-    assert_eq!(status(&world, None), "Downloading");
+    assert_eq!(status(&world, None), "Idle");
     assert_eq!(status(&world, unmet), "Idle");
     world.pulling.insert("local_image_web:latest".to_owned());
     assert_eq!(status(&world, unmet), "Downloading");
+}
+
+#[test]
+fn an_image_is_fetched_for_every_service_that_needs_it() {
+    let mut target = target(&["web", "worker"]);
+    for service in target.apps.get_mut(&1).unwrap().services.values_mut() {
+        service.image = "shared".to_owned();
+    }
+    let doing = Batch(vec![vec![Step::Pull {
+        app_id: 1,
+        service: "web".to_owned(),
+        image: "shared".to_owned(),
+    }]]);
+    let said = |world: &Observed| {
+        let told = told(world, Some(&target), &doing, None);
+        let said = told.report.services.iter().map(|s| s.status.clone());
+        said.collect::<Vec<_>>()
+    };
+    let mut world = observed(Vec::new());
+    assert_eq!(said(&world), ["Downloading", "Downloading"]);
+    // The pull is about to end.
+    world
+        .images
+        .insert("shared".to_owned(), ImageFacts::default());
+    assert_eq!(said(&world), ["Downloaded", "Downloaded"]);
+}
+
+#[test]
+fn a_pull_that_is_given_up_is_not_told_of_the_next_image() {
+    let doing = Batch(vec![vec![Step::Pull {
+        app_id: 1,
+        service: "web".to_owned(),
+        image: "before".to_owned(),
+    }]]);
+    let world = observed(vec![container("web", "a", 1)]);
+    let told = told(&world, Some(&target(&["web"])), &doing, None);
+    assert_eq!(told.report.services[0].status, "Running");
+}
+
+#[test]
+fn what_is_done_to_the_old_container_is_not_told_of_the_new_one() {
+    let mut old = container("web", "old", 1);
+    old.is_predecessor = true;
+    let world = observed(vec![old, container("web", "new", 2)]);
+    let said = |step: Step| {
+        let doing = Batch(vec![vec![step]]);
+        let told = told(&world, Some(&target(&["web"])), &doing, None);
+        let services = told.report.services.iter().map(|s| s.status.clone());
+        let containers = told.containers.iter().map(|c| c.status.clone());
+        (services.collect::<Vec<_>>(), containers.collect::<Vec<_>>())
+    };
+    let (app_id, service) = (1, "web".to_owned());
+    let kill = Step::Kill {
+        app_id,
+        service: service.clone(),
+        id: "old".to_owned(),
+        image: String::new(),
+        because: String::new(),
+        recreates: false,
+    };
+    let words = ["Running", "Stopping"].map(str::to_owned).to_vec();
+    assert_eq!(said(kill), (words.clone(), words));
+    let start = Step::Start {
+        app_id,
+        service,
+        id: "new".to_owned(),
+        image: String::new(),
+    };
+    let words = ["Starting", "Running"].map(str::to_owned).to_vec();
+    assert_eq!(said(start), (words.clone(), words));
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub(super) struct Agent {
     caller: Caller,
     link: watch::Receiver<Link<ModelEngine>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// What was told and says what is being done, until all of that was begun.
+    unheard: Option<Arc<Snapshot>>,
 }
 
 impl Agent {
@@ -106,6 +108,7 @@ impl Agent {
             caller,
             link,
             snapshots,
+            unheard: None,
         }
     }
 
@@ -157,6 +160,9 @@ impl Agent {
                 }
             }
             if !has_run {
+                if let Some(told) = self.unheard.take() {
+                    self.sim.lock().judge_words(&told);
+                }
                 return;
             }
         }
@@ -167,6 +173,7 @@ impl Agent {
             let told = self.snapshots.borrow_and_update().clone();
             let view = self.view();
             self.sim.lock().judge_report(&told, &view);
+            self.unheard = Some(told);
         }
     }
 
@@ -194,22 +201,25 @@ impl Agent {
             return;
         }
         let counts = is_fleet != self.store.accepted().is_local();
-        let target = {
+        let (target, which) = {
             let mut state = self.sim.lock();
-            if counts {
-                state.sends_change();
-            }
+            // A target of the fleet counts in part in a local session.
+            state.sends_change();
             state.note(|| format!("people: send target t{number} (force {force})"));
-            state.sends_target(sending);
+            let which = state.sends_target(sending);
             let mut target = state.judge.specs[number].target();
             target.force = force;
-            target
+            (target, which)
         };
         let (sim, store) = (self.sim.clone(), self.store.clone());
         self.spawn(async move {
             let change = move |store: &mut Store| store_target(store, target, is_fleet);
             let changed = store.change(change).await;
-            sim.lock().hears_of_change(changed.as_ref().ok(), counts);
+            let mut state = sim.lock();
+            if changed.is_err() {
+                state.hears_of_refusal(is_fleet, which);
+            }
+            state.hears_of_change(changed.as_ref().ok(), counts);
         });
     }
 
@@ -242,13 +252,14 @@ impl Agent {
             sim: sim.clone(),
             began: 0,
         };
+        let which = sim.lock().asks_for_stillness();
         self.spawn(async move {
             let held = caller.hold_still(force).await;
             sim.lock().begins_stillness(held.is_ok());
             if held.is_ok() {
                 clock.sleep(Duration::from_millis(time)).await;
-                sim.lock().ends_stillness();
             }
+            sim.lock().ends_stillness(which);
             drop(held);
         });
     }

@@ -71,6 +71,9 @@ impl State {
         for naming in unflushed.iter().take(usize::try_from(survive).unwrap()) {
             apply(&mut self.disk.flushed_names, naming);
         }
+        if usize::try_from(survive).unwrap() < unflushed.len() {
+            self.counts.add(Met::LostWrite);
+        }
         self.disk.names = self.disk.flushed_names.clone();
         let torn: Vec<u64> = self
             .disk

@@ -13,11 +13,20 @@ const GRACE: u64 = 300;
 
 impl ModelEngine {
     pub(super) async fn do_step(&self, step: &Step, tools: &Tools) -> Result<(), EngineError> {
+        let mut deed = None;
         self.judge(|state| {
             state.note(|| format!("agent: {}", step.key()));
             state.judge_step(step);
+            deed = Some((state.agent, state.begins(step)));
         });
         let outcome = self.effect(step, tools).await;
+        self.judge(|state| {
+            // An agent before this one may have begun it.
+            let own = deed.filter(|(agent, _)| *agent == state.agent);
+            if let Some((_, deed)) = own {
+                state.ends(deed, outcome.as_ref().map(drop));
+            }
+        });
         match &outcome {
             Ok(()) if matches!(step, Step::RemoveLeftover(_)) => {
                 self.judge(|state| state.counts.add(Met::Leftover));
@@ -198,7 +207,13 @@ impl ModelEngine {
             ..on(id, true)
         };
         let id = id.to_owned();
-        gone_is_done(self.call(call, move |state| state.stop(&id)).await)
+        let stop = move |state: &mut State| {
+            if let Some(container) = state.engine.containers.get_mut(&id) {
+                container.by_hand = false;
+            }
+            state.stop(&id)
+        };
+        gone_is_done(self.call(call, stop).await)
     }
 
     async fn remove(&self, id: &str, force: bool) -> Result<(), EngineError> {
@@ -247,7 +262,8 @@ impl ModelEngine {
     }
 
     async fn pull(&self, image: &str, tools: &Tools) -> Result<(), EngineError> {
-        let set = |progress| {
+        let set = |progress: Progress| {
+            self.judge(|state| state.fetches(image, progress.percent));
             tools.pulls.send_modify(|pulls| {
                 pulls.insert(image.to_owned(), progress);
             });

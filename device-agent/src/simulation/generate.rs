@@ -29,6 +29,8 @@ pub(super) struct Palette {
     pub(super) shared_networks: u64,
     one_shots: u64,
     apis: u64,
+    /// That start with the machine's next start.
+    restarts: u64,
 }
 
 impl Palette {
@@ -41,6 +43,7 @@ impl Palette {
             shared_networks: some(15, 50),
             one_shots: some(30, 40),
             apis: some(15, 50),
+            restarts: some(20, 40),
             services: random.between(1, 3),
         }
     }
@@ -58,6 +61,7 @@ impl Palette {
             patience: random.pick(&[500, 5_000, 60_000]),
             is_one_shot: random.chance(self.one_shots),
             has_api: random.chance(self.apis),
+            requires_restart: random.chance(self.restarts),
         };
         for name in before {
             if random.chance(25) {

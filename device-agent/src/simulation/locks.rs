@@ -91,6 +91,11 @@ impl Locks {
         times.into_iter().flatten().copied()
     }
 
+    /// Nobody has said that it has taken over.
+    pub(super) fn clear_marks(&mut self) {
+        self.markers.clear();
+    }
+
     pub(super) fn make_directory(&mut self, app: u32, service: &str) {
         let key = (app, service.to_owned());
         self.directories.entry(key).or_insert(Lock::Free);
@@ -171,7 +176,7 @@ impl State {
         for service in std::mem::take(&mut self.locks.directories).keys() {
             end(&mut self.locks.services, service, self.now);
         }
-        self.locks.markers.clear();
+        self.locks.clear_marks();
         self.changes += 1;
     }
 

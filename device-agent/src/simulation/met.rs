@@ -51,10 +51,36 @@ pub(super) enum Met {
     Twin,
     /// Somebody asks for nothing to be changed, and nothing is.
     Stillness,
+    /// A service runs for the first time after a start of the machine that its label asked for.
+    RestartForService,
+    /// The agent wants the machine to be started anew, and it is.
+    Restart,
+    /// A target comes while the one before is being applied.
+    TargetMidWay,
+    /// Local mode is switched while a target is being applied.
+    SwitchMidWay,
+    /// The engine ends.
+    EngineEnd,
+    /// A container cannot be taken away and is dead.
+    DeadContainer,
+    /// What was written and not flushed is lost with the power.
+    LostWrite,
+    /// The engine refuses something that it could do.
+    FailedCall,
+    /// The engine does something and says that it did not.
+    DoneAndFailed,
+    /// An answer does not come in time.
+    NoAnswer,
+    /// An answer overtakes that of an earlier call.
+    Overtaken,
+    /// Somebody stops, starts or restarts a container.
+    ByHand,
+    /// A service has a second container, as an agent before this one may have left.
+    Duplicate,
 }
 
 impl Met {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 39] = [
         Self::KillAtDisk,
         Self::PowerCut,
         Self::FullDisk,
@@ -81,6 +107,19 @@ impl Met {
         Self::HalfInstalled,
         Self::Twin,
         Self::Stillness,
+        Self::RestartForService,
+        Self::Restart,
+        Self::TargetMidWay,
+        Self::SwitchMidWay,
+        Self::EngineEnd,
+        Self::DeadContainer,
+        Self::LostWrite,
+        Self::FailedCall,
+        Self::DoneAndFailed,
+        Self::NoAnswer,
+        Self::Overtaken,
+        Self::ByHand,
+        Self::Duplicate,
     ];
 }
 
@@ -91,6 +130,10 @@ pub(super) struct Counts(BTreeMap<Met, u64>);
 impl Counts {
     pub(super) fn add(&mut self, met: Met) {
         *self.0.entry(met).or_default() += 1;
+    }
+
+    pub(super) fn has(&self, met: Met) -> bool {
+        self.0.contains_key(&met)
     }
 
     /// Adds those of another seed.

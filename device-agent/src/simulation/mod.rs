@@ -1,7 +1,7 @@
 //! The real planner, store, memory and loop against a model of an engine and of a disk, in a time of its own.
 //!
-//! A seed decides everything: what people ask for and when, kills of the agent, losses of power, lost writes, errors of the
-//! engine, slow and reordered answers, lost events, full disks. After a while there are no more faults; then everything
+//! A seed decides everything: what people ask for and when, what they do to containers by hand, kills of the agent, losses of
+//! power, lost writes, errors of the engine, slow and reordered answers, lost events, full disks, second containers. After a while there are no more faults; then everything
 //! must come to rest as it was asked for. `judge/` says what must hold all the time, without asking the planner.
 //!
 //! Nothing here waits for real time, and nothing runs beside anything else: the same seed gives the same trace.
@@ -12,7 +12,7 @@
 //! | `run`, `agent`, `state` | the order of events; one life of the agent; all that there is |
 //! | `engine`, `inspect`, `disk`, `locks`, `machine` | the models |
 //! | `outside`, `execute` | the loop's way to them, call by call as the executor does it |
-//! | `judge` | the invariants |
+//! | `judge` | the invariants; `judge/tests` shows of each that it can fail |
 //! | `met` | how often what they are about came about |
 //!
 //! `OS_SIM_SEEDS=FROM..TO` plays other seeds, `OS_SIM_SEEDS=SEED` one with its whole trace.

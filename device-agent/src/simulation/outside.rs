@@ -178,6 +178,7 @@ impl Outside for ModelEngine {
                 until: state.now,
                 ..began
             });
+            state.judge.read_for = known.target.map(|target| target.name.clone());
             state.note(|| "agent has read the world".to_owned());
         }
         drop(state);

@@ -37,27 +37,13 @@ struct Run {
     agent: Option<Agent>,
     /// Whether the fuse of the disk is one of power.
     loses_power: bool,
+    /// Whether it is looked at in a moment whether the machine is to be started anew.
+    is_watched: bool,
 }
 
 /// Plays a seed.
 pub(super) fn run(seed: u64, traced: bool) -> Outcome {
-    let script = Script::new(seed);
-    let mut state = State::new(seed, script.faults, traced);
-    state.note(|| format!("{:?}", script.faults));
-    for spec in &script.specs {
-        state.note(|| format!("{spec:?}"));
-    }
-    state.judge.specs = Arc::new(script.specs);
-    state.engine_begins();
-    for (time, action) in script.actions {
-        state.at(time, Event::Act(action));
-    }
-    let mut run = Run {
-        sim: Sim::new(state),
-        is_managed: script.is_managed,
-        agent: None,
-        loses_power: false,
-    };
+    let mut run = Run::new(Script::new(seed), seed, traced);
     // What happened before a panic is told as before any other violation.
     let played = catch_unwind(AssertUnwindSafe(|| run.play()));
     let mut state = run.sim.lock();
@@ -78,6 +64,17 @@ pub(super) fn run(seed: u64, traced: bool) -> Outcome {
     outcome
 }
 
+/// Plays a story until everything has come to rest.
+pub(super) fn at_rest(script: Script) -> (Sim, Agent) {
+    let mut run = Run::new(script, 1, true);
+    run.play();
+    let mut state = run.sim.lock();
+    let trace = state.take_trace();
+    assert_eq!(state.violation(), None, "{trace:#?}");
+    drop(state);
+    (run.sim, run.agent.unwrap())
+}
+
 /// What a panic says.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -86,11 +83,32 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 }
 
 impl Run {
+    fn new(script: Script, seed: u64, traced: bool) -> Self {
+        let mut state = State::new(seed, script.faults, traced);
+        state.note(|| format!("{:?}", script.faults));
+        for spec in &script.specs {
+            state.note(|| format!("{spec:?}"));
+        }
+        state.judge.specs = Arc::new(script.specs);
+        state.engine_begins();
+        for (time, action) in script.actions {
+            state.at(time, Event::Act(action));
+        }
+        Self {
+            sim: Sim::new(state),
+            is_managed: script.is_managed,
+            agent: None,
+            loses_power: false,
+            is_watched: false,
+        }
+    }
+
     fn play(&mut self) {
         for _ in 0..MAX_EVENTS {
             if let Some(agent) = &mut self.agent {
                 agent.go_on();
             }
+            self.watch();
             let mut state = self.sim.lock();
             if state.violation().is_some() {
                 return;
@@ -192,9 +210,15 @@ impl Run {
                 let ids: Vec<String> = state.engine.containers.keys().cloned().collect();
                 if !ids.is_empty() {
                     let id = state.random.pick(&ids);
+                    let told = &state.engine.containers[&id].told;
+                    let (app, service) = (told.app_id, told.service_name.clone());
                     state.take_away(&id);
+                    state.goes_for_none(app, &service);
                 }
             }
+            Action::ByHand(hand) => self.sim.lock().by_hand(hand),
+            Action::Duplicate => self.sim.lock().duplicate(),
+            Action::Restart => self.restart(),
             Action::FillDisk(is_full) => self.sim.lock().disk.is_full = is_full,
             Action::FillEngine(is_full) => self.sim.lock().fill_engine(is_full),
             Action::Calm => {
@@ -206,6 +230,26 @@ impl Run {
                 state.fill_engine(false);
                 state.unlock_all();
             }
+        }
+    }
+
+    /// Who watches the reports starts the machine anew when they say so.
+    fn watch(&mut self) {
+        let wants = |agent: &Agent| agent.report().wants_restart;
+        if self.agent.as_ref().is_some_and(wants) && !self.is_watched {
+            self.is_watched = true;
+            let mut state = self.sim.lock();
+            let due = state.now + state.random.between(1, 3_000);
+            state.at(due, Event::Act(Action::Restart));
+        }
+    }
+
+    fn restart(&mut self) {
+        self.is_watched = false;
+        let wants = |agent: &Agent| agent.report().wants_restart;
+        if self.agent.as_ref().is_some_and(wants) {
+            self.sim.lock().counts.add(Met::Restart);
+            self.kill(None, true);
         }
     }
 

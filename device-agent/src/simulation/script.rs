@@ -10,7 +10,7 @@ use crate::model::{Request, Scope, Wish};
 pub(super) const TROUBLE: Time = 60_000;
 
 /// How bad the world is, in percent where it is a number.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Faults {
     /// Calls that fail, before or after they took effect.
     pub(super) errors: u64,
@@ -56,6 +56,12 @@ pub(super) enum Action {
     Rebuild(&'static str),
     /// Somebody takes a container away.
     TakeAway,
+    /// Somebody does something to a container.
+    ByHand(Hand),
+    /// An agent before this one has left a second container of a service.
+    Duplicate,
+    /// The machine is started anew, if the agent still wants that.
+    Restart,
     /// The agent's process is killed, now or at so many operations on the disk from now.
     Kill(Option<u64>),
     /// The machine loses power.
@@ -73,6 +79,14 @@ pub(super) enum Action {
     FillDisk(bool),
     FillEngine(bool),
     Calm,
+}
+
+/// What somebody does to a container.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Hand {
+    Stop,
+    Start,
+    Restart,
 }
 
 /// The whole story.
@@ -199,6 +213,15 @@ impl Script {
         }
         if random.chance(20) {
             self.add(random, Action::TakeAway);
+        }
+        if random.chance(20) {
+            for _ in 0..random.between(1, 2) {
+                let hand = random.pick(&[Hand::Stop, Hand::Start, Hand::Restart]);
+                self.add(random, Action::ByHand(hand));
+            }
+        }
+        if random.chance(15) {
+            self.add(random, Action::Duplicate);
         }
         if random.chance(25) {
             let image = random.pick(&IMAGES);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use agent_api::reference::LocalTarget;
 use serde_json::{Map, Value, json};
 
+use super::engine::REQUIRES_RESTART;
 use crate::model::{AppClass, Target};
 use crate::target::parse;
 
@@ -34,6 +35,7 @@ pub(super) struct AppSpec {
 }
 
 /// A service.
+#[expect(clippy::struct_excessive_bools, reason = "each is chosen for itself")]
 #[derive(Debug, Clone)]
 pub(super) struct ServiceSpec {
     pub(super) image: String,
@@ -49,6 +51,8 @@ pub(super) struct ServiceSpec {
     pub(super) is_one_shot: bool,
     /// Talks to the agent.
     pub(super) has_api: bool,
+    /// Starts for the first time with the machine's next start.
+    pub(super) requires_restart: bool,
 }
 
 /// Where a service's network is.
@@ -62,6 +66,14 @@ pub(super) enum NetworkChoice {
 
 /// The variable by which a service's configuration is told.
 pub(super) const LEVEL: &str = "LEVEL";
+
+/// Labels that services may have.
+pub(super) const LABELS: [&str; 4] = [
+    "io.balena.update.strategy",
+    "io.balena.update.handover-timeout",
+    "io.balena.features.supervisor-api",
+    REQUIRES_RESTART,
+];
 
 impl Spec {
     /// As the agent's API would understand it.
@@ -112,16 +124,25 @@ impl AppSpec {
 }
 
 impl ServiceSpec {
-    fn body(&self, name: &str, key: u32) -> Value {
+    /// Its labels, by which the agent knows what to do with it.
+    pub(super) fn labels(&self) -> Map<String, Value> {
+        let [strategy_label, patience_label, api_label, restart_label] = LABELS.map(str::to_owned);
         let mut labels = Map::new();
         if let Some(strategy) = self.strategy {
-            labels.insert("io.balena.update.strategy".to_owned(), json!(strategy));
-            let patience = json!(self.patience.to_string());
-            labels.insert("io.balena.update.handover-timeout".to_owned(), patience);
+            labels.insert(strategy_label, json!(strategy));
+            labels.insert(patience_label, json!(self.patience.to_string()));
         }
         if self.has_api {
-            labels.insert("io.balena.features.supervisor-api".to_owned(), json!("1"));
+            labels.insert(api_label, json!("1"));
         }
+        if self.requires_restart {
+            labels.insert(restart_label, json!("1"));
+        }
+        labels
+    }
+
+    fn body(&self, name: &str, key: u32) -> Value {
+        let labels = self.labels();
         let mut body = json!({
             "serviceName": name, "imageId": key, "image": self.image, "running": self.running,
             "environment": {LEVEL: self.level.to_string()}, "labels": labels,

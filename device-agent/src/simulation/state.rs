@@ -82,6 +82,8 @@ pub(super) struct State {
     /// Grows with every change that a reading may see.
     pub(super) changes: u64,
     pub(super) counts: Counts,
+    /// When the call that was sent last is answered.
+    last_answer: Time,
     /// Grows by one with every start of the machine.
     pub(super) boots: u32,
     /// What a killed agent waits for.
@@ -130,6 +132,7 @@ impl State {
             judge: Judge::default(),
             changes: 0,
             counts: Counts::default(),
+            last_answer: 0,
             boots: 0,
             limbo: Vec::new(),
             trace: traced.then(Vec::new),
@@ -260,7 +263,19 @@ impl State {
         } else {
             Fate::Good
         };
+        match fate {
+            Fate::Good => {}
+            Fate::FailsBefore => self.counts.add(Met::FailedCall),
+            Fate::FailsAfter => self.counts.add(Met::DoneAndFailed),
+        }
         let answered = due + self.delay(usual);
+        if answered > limit {
+            self.counts.add(Met::NoAnswer);
+        }
+        if answered < self.last_answer {
+            self.counts.add(Met::Overtaken);
+        }
+        self.last_answer = answered;
         // A call whose client goes away is sometimes given up.
         let is_given_up = self.random.chance(50);
         let agent = self.agent;

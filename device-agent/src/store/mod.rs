@@ -234,10 +234,11 @@ impl Store {
         let begins = self.content.mode != Mode::Local;
         let confinement = self.confinement.clone();
         self.change(begins, |content| {
-            adopt_volumes(content, confinement.as_ref());
-            content.mode = Mode::Local;
             // What an earlier session left and is not gone yet must still go.
             content.session.get_or_insert_with(|| Arc::new(present));
+            // Those that the loop has made since the engine was looked at are among them.
+            adopt_volumes(content, confinement.as_ref());
+            content.mode = Mode::Local;
         })
     }
 

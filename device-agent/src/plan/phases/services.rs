@@ -132,7 +132,11 @@ fn settle(
             found.offer(survey, step);
         }
     } else if must_start(survey, container) {
-        if let Some(other) = first_pending(survey, app, service) {
+        if service.duplicates.iter().any(|old| is_up(old)) {
+            // It could not be taken away yet, perhaps because of a lock: two must not run.
+            let because = format!("{name} waits for an old container of {name} to be gone");
+            found.wait_for(about, because);
+        } else if let Some(other) = first_pending(survey, app, service) {
             found.wait_for_start(about, format!("{name} waits for {other} to be started"));
         } else if strategy::waits_for_restart(survey.observed, container) {
             let because =

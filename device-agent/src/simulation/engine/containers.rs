@@ -64,6 +64,8 @@ impl State {
             failures: 0,
             history: vec![(self.now, ContainerState::Created)],
             born: self.now,
+            born_in: self.boots,
+            by_hand: false,
             ended: None,
         };
         self.engine.containers.insert(birth.id.clone(), container);
@@ -154,6 +156,9 @@ impl State {
                 ContainerState::Removing
             };
             self.set_state(id, left);
+            if left == ContainerState::Dead {
+                self.counts.add(Met::DeadContainer);
+            }
             if left == ContainerState::Removing {
                 let (id, delay) = (id.to_owned(), self.random.between(1, 5_000));
                 self.after(delay, move |state| state.take_away(&id));

@@ -1,6 +1,7 @@
 //! What containers do of themselves, and what restarts them.
 
 use crate::model::ContainerState;
+use crate::simulation::met::Met;
 use crate::simulation::state::State;
 
 /// Between the first two runs, in milliseconds; it doubles.
@@ -14,11 +15,13 @@ impl State {
         };
         container.run += 1;
         container.was_stopped = false;
+        container.by_hand = false;
         container.told.ever_started = true;
         let told = &container.told;
         // What is mounted and is not there is made by the engine.
         self.locks.make_directory(told.app_id, &told.service_name);
         self.set_state(id, ContainerState::Running);
+        self.judge_first_run(id);
         self.behave(id);
     }
 
@@ -110,6 +113,7 @@ impl State {
 
     /// The engine ends, with all processes.
     pub(in crate::simulation) fn engine_ends(&mut self) {
+        self.counts.add(Met::EngineEnd);
         self.engine.link = 0;
         self.engine.busy.clear();
         let up: Vec<String> = self

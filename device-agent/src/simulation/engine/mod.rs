@@ -5,6 +5,7 @@
 mod containers;
 mod ground;
 mod life;
+mod others;
 
 pub(super) use containers::{Created, Order};
 
@@ -21,6 +22,10 @@ use crate::model::{
 
 /// Milliseconds since the Unix epoch at the beginning of a simulation.
 const EPOCH: i64 = 1_800_000_000_000;
+/// The label of a service that starts with the machine's next start.
+pub(super) const REQUIRES_RESTART: &str = "io.balena.update.requires-reboot";
+/// With fewer free bytes nothing is fetched.
+const LITTLE: u64 = 64 << 20;
 /// Free bytes of a disk that is not full.
 const FREE: u64 = 10 << 30;
 
@@ -44,6 +49,10 @@ pub(super) struct Engine {
     /// How often each image was built anew, at the registry and here.
     pub(super) builds: BTreeMap<String, u32>,
     pub(super) room: Room,
+    /// How much was free, and since when.
+    rooms: Vec<(Time, u64)>,
+    /// Since when names stand for images, and until when they did.
+    tag_times: BTreeMap<String, Vec<(Time, Option<Time>)>>,
     /// Until when the engine is busy with an object.
     pub(super) busy: BTreeMap<String, Time>,
     serial: u32,
@@ -66,6 +75,8 @@ impl Default for Engine {
                 free: FREE,
                 total: 2 * FREE,
             },
+            rooms: vec![(0, FREE)],
+            tag_times: BTreeMap::new(),
             busy: BTreeMap::new(),
             serial: 0,
         }
@@ -89,6 +100,10 @@ pub(super) struct Container {
     pub(super) failures: u32,
     pub(super) history: Vec<(Time, ContainerState)>,
     pub(super) born: Time,
+    /// The run of the machine in which it was made.
+    pub(super) born_in: u32,
+    /// Somebody else than the agent stopped it last.
+    pub(super) by_hand: bool,
     pub(super) ended: Option<Time>,
 }
 
@@ -109,6 +124,26 @@ impl Container {
             self.state,
             ContainerState::Running | ContainerState::Restarting | ContainerState::Paused
         )
+    }
+
+    /// Neither dead nor on its way out.
+    pub(super) fn is_live(&self) -> bool {
+        !matches!(self.state, ContainerState::Removing | ContainerState::Dead)
+    }
+
+    pub(super) fn is_of(&self, app: u32, service: &str) -> bool {
+        self.told.app_id == app && self.told.service_name == service
+    }
+
+    /// Whether it was there at some time since.
+    pub(super) fn existed(&self, since: Time) -> bool {
+        self.ended.is_none_or(|ended| ended >= since)
+    }
+
+    /// Whether its label asks for a start of the machine before its own first one.
+    pub(super) fn requires_restart(&self) -> bool {
+        let label = self.told.config.labels.get(REQUIRES_RESTART);
+        label.is_some_and(|value| value == "1")
     }
 
     fn ends_with(&mut self, code: i64, now: Time) {
@@ -147,6 +182,25 @@ fn no_space() -> EngineError {
 }
 
 impl Engine {
+    /// Whether a name stood for an image at some time since.
+    pub(super) fn had_tag(&self, reference: &str, since: Time) -> bool {
+        let mut times = self.tag_times.get(reference).into_iter().flatten();
+        times.any(|(_, until)| until.is_none_or(|until| until >= since))
+    }
+
+    /// Whether it did so all the time since.
+    pub(super) fn had_tag_all_the_time(&self, reference: &str, since: Time) -> bool {
+        let mut times = self.tag_times.get(reference).into_iter().flatten();
+        times.any(|(from, until)| *from < since && until.is_none())
+    }
+
+    /// Whether there was too little room for an image at some time since.
+    pub(super) fn had_no_room(&self, since: Time) -> bool {
+        let later = self.rooms.iter().filter(|(at, _)| *at >= since);
+        let at_first = self.rooms.iter().rev().find(|(at, _)| *at <= since);
+        later.chain(at_first).any(|(_, free)| *free < LITTLE)
+    }
+
     /// Whether an image was here at some time since.
     pub(super) fn had_image(&self, id: &str, since: Time) -> bool {
         let gone = self.gone_images.get(id);
@@ -190,6 +244,12 @@ impl State {
         };
         self.engine.images.insert(id.clone(), facts);
         self.engine.tags.insert(reference.to_owned(), id);
+        let now = self.now;
+        let times = self.engine.tag_times.entry(reference.to_owned());
+        let times = times.or_default();
+        if times.last().is_none_or(|(_, until)| until.is_some()) {
+            times.push((now, None));
+        }
         self.changed(|| format!("engine: image {reference} is here"));
         self.tell();
     }
@@ -219,6 +279,8 @@ impl State {
         } else {
             FREE
         };
+        let free = self.engine.room.free;
+        self.engine.rooms.push((self.now, free));
         self.note(|| format!("engine's disk is full: {full}"));
     }
 
@@ -237,10 +299,27 @@ impl State {
         }
         self.engine.images.remove(&id);
         self.engine.gone_images.insert(id.clone(), self.now);
-        self.engine.tags.retain(|_, of| *of != id);
+        let now = self.now;
+        let untagged: Vec<String> = (self.engine.tags.iter())
+            .filter(|(_, of)| **of == id)
+            .map(|(reference, _)| reference.clone())
+            .collect();
+        for reference in untagged {
+            self.engine.tags.remove(&reference);
+            let last = self.engine.tag_times.get_mut(&reference);
+            if let Some((_, until)) = last.and_then(|times| times.last_mut()) {
+                *until = Some(now);
+            }
+        }
         self.image_is_gone(&id);
         self.changed(|| format!("engine: image {id} is gone"));
         Ok(())
+    }
+
+    /// Also those that are gone.
+    pub(super) fn all_containers(&self) -> impl Iterator<Item = &Container> {
+        let present = self.engine.containers.values();
+        present.chain(self.engine.gone.values())
     }
 
     /// Everything, whoever made it.

@@ -6,7 +6,7 @@ use super::View;
 use crate::model::{ContainerState, Refused, Request, Wish};
 use crate::simulation::engine::Volume;
 use crate::simulation::met::Met;
-use crate::simulation::state::State;
+use crate::simulation::state::{State, Time};
 
 /// One request.
 #[derive(Debug)]
@@ -46,6 +46,16 @@ impl Promise {
         }
     }
 
+    /// Whether containers of an application may be replaced because of it.
+    pub(super) fn may_replace(&self, app: u32) -> bool {
+        let replaces = matches!(self.request.what, Wish::Restart(_) | Wish::Purge(_));
+        replaces && self.request.app_id == app
+    }
+
+    pub(super) fn wish(&self) -> &Wish {
+        &self.request.what
+    }
+
     pub(super) fn forces(&self, app: u32) -> bool {
         // A clean-up disturbs nobody and is about no application, so that it cannot force anything.
         let is_clean_up = matches!(self.request.what, Wish::CleanVolumes(_));
@@ -66,13 +76,18 @@ enum Stop {
 #[derive(Debug, Default)]
 pub(in crate::simulation) struct Stops {
     services: BTreeMap<(u32, String), Stop>,
+    /// Until when it was perhaps so of services of which it is not so any more.
+    until: BTreeMap<(u32, String), Time>,
     /// Grows with every target that is sent or confirmed.
     targets: u64,
+    /// Targets that were sent and not answered yet.
+    pending: u32,
 }
 
 impl Stops {
     pub(super) fn may_clear(&mut self) {
         self.targets += 1;
+        self.pending += 1;
         for stop in self.services.values_mut() {
             if *stop == Stop::Yes {
                 *stop = Stop::Clearing;
@@ -80,13 +95,28 @@ impl Stops {
         }
     }
 
-    pub(super) fn cleared(&mut self) {
+    pub(super) fn cleared(&mut self, now: Time) {
         self.targets += 1;
-        self.services.retain(|_, stop| *stop != Stop::Clearing);
+        self.pending = self.pending.saturating_sub(1);
+        let until = &mut self.until;
+        self.services.retain(|service, stop| {
+            let stays = *stop != Stop::Clearing;
+            if !stays {
+                until.insert(service.clone(), now);
+            }
+            stays
+        });
+    }
+
+    /// Nobody answers any more.
+    pub(super) fn mourn(&mut self) {
+        self.unclear();
+        self.pending = 0;
     }
 
     pub(super) fn unclear(&mut self) {
         self.targets += 1;
+        self.pending = self.pending.saturating_sub(1);
         for stop in self.services.values_mut() {
             if *stop == Stop::Clearing {
                 *stop = Stop::Perhaps;
@@ -94,13 +124,25 @@ impl Stops {
         }
     }
 
-    fn set(&mut self, services: &[(u32, String)], stop: Option<Stop>) {
+    fn set(&mut self, services: &[(u32, String)], stop: Option<Stop>, now: Time) {
         for service in services {
             match stop {
-                Some(stop) => self.services.insert(service.clone(), stop),
-                None => self.services.remove(service),
-            };
+                Some(stop) => {
+                    self.services.insert(service.clone(), stop);
+                }
+                None if self.services.remove(service).is_some() => {
+                    self.until.insert(service.clone(), now);
+                }
+                None => {}
+            }
         }
+    }
+
+    /// Whether a service was perhaps stopped at some time since.
+    pub(super) fn was_stopped(&self, app: u32, service: &str, since: Time) -> bool {
+        let until = self.until.get(&(app, service.to_owned()));
+        let was = until.is_some_and(|until| *until >= since);
+        was || self.is_stopped(app, service) != Some(false)
     }
 
     /// `None`: that cannot be said.
@@ -114,6 +156,20 @@ impl Stops {
 }
 
 impl State {
+    /// Whether something like this was asked of a service.
+    pub(super) fn was_asked(&self, app: u32, service: &str, what: fn(&Wish) -> bool) -> bool {
+        self.judge.promises.iter().any(|promise| {
+            let wish = &promise.request.what;
+            let names_it = match wish {
+                Wish::Restart(Some(name)) | Wish::Stop(Some(name)) | Wish::Start(Some(name)) => {
+                    name == service
+                }
+                _ => true,
+            };
+            promise.request.app_id == app && names_it && what(wish)
+        })
+    }
+
     /// A request is sent. What comes back names it.
     pub(in crate::simulation) fn sends_request(
         &mut self,
@@ -147,7 +203,8 @@ impl State {
                 let is_start = !matches!(request.what, Wish::Stop(_));
                 let known = self.judge.stops.services.contains_key(&service);
                 if known || !is_start {
-                    self.judge.stops.set(&[service], Some(Stop::Perhaps));
+                    let now = self.now;
+                    self.judge.stops.set(&[service], Some(Stop::Perhaps), now);
                 }
             }
         }
@@ -228,7 +285,8 @@ impl State {
     ) {
         self.note(|| format!("people: request {index} is answered: {answer:?}"));
         self.condemn(index, view);
-        let targets_stand = self.judge.stops.targets == targets;
+        let stops = &self.judge.stops;
+        let targets_stand = stops.targets == targets && stops.pending == 0;
         let starts = self.ended(&self.judge.promises[index].request);
         let promise = &mut self.judge.promises[index];
         promise.is_over = true;
@@ -242,6 +300,8 @@ impl State {
                 promise.starts = starts;
                 let stop = match promise.request.what {
                     Wish::Stop(_) if targets_stand => Some(Stop::Yes),
+                    // A target that was sent meanwhile may have cleared it.
+                    Wish::Stop(_) => Some(Stop::Perhaps),
                     Wish::Start(_) | Wish::Restart(_) => None,
                     _ => return,
                 };
@@ -252,7 +312,8 @@ impl State {
                         app.is_some_and(|app| app.services.contains_key(name))
                     })
                     .collect();
-                self.judge.stops.set(&services, stop);
+                let now = self.now;
+                self.judge.stops.set(&services, stop, now);
             }
             // It may be on the disk all the same.
             Err(Refused::NotStored(_)) => {}

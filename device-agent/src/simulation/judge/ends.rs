@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::ContainerState;
 use crate::simulation::engine::Container;
-use crate::simulation::spec::{AppSpec, LEVEL, NetworkChoice, ServiceSpec, Spec};
+use crate::simulation::spec::{AppSpec, LABELS, LEVEL, NetworkChoice, ServiceSpec, Spec};
 use crate::simulation::state::State;
 use crate::store::{Accepted, SharedStore, Store};
 
@@ -115,7 +115,7 @@ impl State {
         found
     }
 
-    fn compare(
+    pub(super) fn compare(
         &self,
         app: u32,
         spec: &ServiceSpec,
@@ -133,6 +133,14 @@ impl State {
         let restart = if spec.is_one_shot { "no" } else { "always" };
         if config.restart != restart {
             differs("restart policy");
+        }
+        let labels = spec.labels();
+        let of_agent = |key: &str| {
+            let wanted = labels.get(key).and_then(|value| value.as_str());
+            config.labels.get(key).map(String::as_str) != wanted
+        };
+        if LABELS.into_iter().any(of_agent) {
+            differs("labels");
         }
         let volumes: Vec<&String> = config
             .volumes
@@ -187,7 +195,10 @@ impl State {
             return;
         }
         let ended = container.state == ContainerState::Exited && container.told.ever_started;
-        let is_right = if spec.is_one_shot {
+        let is_right = if container.by_hand && ended {
+            // Who stopped it may start it again.
+            true
+        } else if spec.is_one_shot {
             is_up || (ended && !container.was_stopped)
         } else if is_last {
             container.state == ContainerState::Running

@@ -1,11 +1,17 @@
 //! What must always hold, judged by what people asked for and what the engine did; nothing here asks the planner.
 
 mod asked;
+mod deeds;
 mod ends;
 mod hand_over;
 mod leftovers;
+mod reasons;
 mod reports;
+mod services;
+#[cfg(test)]
+mod tests;
 mod volumes;
+mod waits;
 
 use std::sync::Arc;
 
@@ -13,13 +19,16 @@ use super::generate::BLOCK;
 use super::met::Met;
 use super::outside::Reading;
 use super::spec::Spec;
-use super::state::State;
+use super::state::{State, Time};
 use crate::model::{Step, Target};
 use crate::store::Accepted;
 
 use asked::{Promise, Stops};
+use deeds::Deeds;
 pub(super) use ends::View;
 use leftovers::Leftovers;
+use reasons::Reasons;
+use services::Fetching;
 use volumes::Session;
 
 /// What is known of what was asked for.
@@ -30,6 +39,11 @@ pub(super) struct Judge {
     pub(super) reading: Option<Reading>,
     /// The one that was told last.
     pub(super) told: Option<Reading>,
+    /// The name of the target for which the world was read last.
+    pub(super) read_for: Option<String>,
+    deeds: Deeds,
+    fetching: Option<Fetching>,
+    reasons: Reasons,
     /// Targets that were only thought of: nothing is told of what is read for them.
     pub(super) proposals: Vec<Arc<Target>>,
     /// The last change of the store that was confirmed.
@@ -44,6 +58,8 @@ pub(super) struct Judge {
     sent: [Vec<Sent>; 2],
     /// Whether somebody was promised that nothing is changed.
     is_still: bool,
+    /// When that was asked for, and ended or was refused.
+    stillness: Vec<(Time, Option<Time>)>,
 }
 
 /// A target that was sent.
@@ -54,9 +70,17 @@ struct Sent {
     force: bool,
     /// All was applied: locks count again.
     is_spent: bool,
+    /// Who sent it was told that it could not be stored.
+    is_refused: bool,
 }
 
 impl Judge {
+    /// Whether somebody wanted nothing to be changed at some time since.
+    fn was_still(&self, since: Time) -> bool {
+        let mut times = self.stillness.iter();
+        times.any(|(_, ended)| ended.is_none_or(|ended| ended >= since))
+    }
+
     /// Whether the world is read for a target that is only thought of.
     pub(super) fn is_proposal(&self, target: Option<&Target>) -> bool {
         let is_it = |target: &Target| {
@@ -78,14 +102,24 @@ pub(super) struct Sending {
 }
 
 impl State {
-    /// A target is sent.
-    pub(super) fn sends_target(&mut self, sending: Sending) {
+    /// A target is sent. What comes back names it.
+    pub(super) fn sends_target(&mut self, sending: Sending) -> usize {
+        if self.judge.deeds.is_busy() {
+            self.counts.add(Met::TargetMidWay);
+        }
         let to = usize::from(sending.is_fleet);
         self.judge.sent[to].push(Sent {
             number: sending.number,
             force: sending.force,
             is_spent: false,
+            is_refused: false,
         });
+        self.judge.sent[to].len() - 1
+    }
+
+    /// A target that was sent could not be stored, as the client hears.
+    pub(super) fn hears_of_refusal(&mut self, is_fleet: bool, which: usize) {
+        self.judge.sent[usize::from(is_fleet)][which].is_refused = true;
     }
 
     /// Another target is about to count.
@@ -106,7 +140,8 @@ impl State {
             self.note(|| "people: it could not be stored".to_owned());
         }
         if changed.is_some() && is_given {
-            self.judge.stops.cleared();
+            let now = self.now;
+            self.judge.stops.cleared(now);
         } else {
             // It may have been stored all the same, or be the target of before.
             self.judge.stops.unclear();
@@ -146,13 +181,24 @@ impl State {
     pub(super) fn mourn(&mut self) {
         self.judge.reading = None;
         self.judge.told = None;
-        self.judge.stops.unclear();
+        self.judge.stops.mourn();
         self.end_promises();
         self.judge.is_still = false;
+        self.judge.stillness.clear();
+        self.judge.read_for = None;
+        self.judge.deeds = Deeds::default();
+        self.judge.fetching = None;
+        self.judge.reasons = Reasons::default();
         // That locks count again may not have reached the disk.
         for sent in self.judge.sent.iter_mut().flatten() {
             sent.is_spent = false;
         }
+    }
+
+    /// Somebody asks for nothing to be changed. What comes back names it.
+    pub(super) fn asks_for_stillness(&mut self) -> usize {
+        self.judge.stillness.push((self.now, None));
+        self.judge.stillness.len() - 1
     }
 
     /// Who asked for nothing to be changed is answered.
@@ -164,7 +210,12 @@ impl State {
         }
     }
 
-    pub(super) fn ends_stillness(&mut self) {
+    /// It ends, or was refused.
+    pub(super) fn ends_stillness(&mut self, which: usize) {
+        let now = self.now;
+        if let Some((_, ended)) = self.judge.stillness.get_mut(which) {
+            *ended = Some(now);
+        }
         self.note(|| "people: everything may be changed".to_owned());
         self.judge.is_still = false;
     }
@@ -174,6 +225,7 @@ impl State {
         if self.judge.is_still && !step.is_background() {
             self.violated(format!("{} while nothing is to be changed", step.key()));
         }
+        self.judge_reason(step);
     }
 
     /// The agent says that all of a target is applied.
@@ -200,6 +252,22 @@ impl State {
         if successors > 1 || predecessors > 1 {
             let names: Vec<String> = up.iter().map(|c| c.told.name.clone()).collect();
             self.violated(format!("{app}/{service} lives more than once: {names:?}"));
+        }
+    }
+
+    /// A container runs: not before the machine's next start, if its label asks for that. Where nothing can be written the
+    /// agent does not wait.
+    pub(super) fn judge_first_run(&mut self, id: &str) {
+        let container = &self.engine.containers[id];
+        if !container.requires_restart() || container.run > 1 {
+            return;
+        }
+        let name = container.told.name.clone();
+        let can_write = !self.counts.has(Met::FailedWrite) && !self.counts.has(Met::FullDisk);
+        if container.born_in != self.boots {
+            self.counts.add(Met::RestartForService);
+        } else if can_write {
+            self.violated(format!("{name} runs before the machine was started anew"));
         }
     }
 

@@ -1,10 +1,14 @@
-//! What the agent tells is compared with what was so between the beginning of its last reading and now.
+//! What the agent tells is compared with what was so between the beginning of its last reading and now: whole reports here,
+//! single services in `services`, what is waited for in `waits`.
+
+use std::collections::BTreeMap;
 
 use super::View;
+use super::waits::waits_for_restart;
 use crate::model::ContainerState;
 use crate::report::Snapshot;
 use crate::simulation::state::{State, Time};
-use agent_api::os::{ApplyState, ServiceReport};
+use agent_api::os::ApplyState;
 
 impl State {
     pub(in crate::simulation) fn judge_report(&mut self, told: &Snapshot, view: &View) {
@@ -27,11 +31,9 @@ impl State {
             self.violated(format!("request {} was never made", report.asked));
         }
         // Without a reading what was told last stands, and it is said that nothing is known now.
-        let waiting = report.waiting.as_deref().unwrap_or_default();
-        let is_blind = report.state == ApplyState::Failing
-            && (waiting.starts_with("the engine's state could not be read")
-                || waiting.starts_with(agent_api::os::ENGINE_AWAY));
-        if !is_blind {
+        let is_blind = is_blind(told);
+        if !is_blind || self.judge.told.is_none() {
+            // A report may be followed by one without a reading before anybody looks at it.
             self.judge.told = self.judge.reading;
         }
         let Some(reading) = self.judge.told else {
@@ -46,18 +48,20 @@ impl State {
                 self.violated(format!("it is not so that {lie}"));
             }
         }
-        for image in &report.images {
-            let Some(id) = &image.engine_id else { continue };
-            let is_its = id.starts_with(&format!("sha256:{}-", image.name));
-            if !is_its || !self.engine.had_image(id, reading.since) {
-                self.violated(format!("{} is not here as {id}", image.name));
-            }
+        self.judge_lists(told, reading.since);
+        if is_blind {
+            return;
+        }
+        self.judge_whole(told, view, reading.since);
+        if report.generation == view.generation && view.has_target {
+            self.judge_missing(told, view, reading.since);
         }
         // What has changed since is told by the next report.
         let stands = reading.changes == self.changes && report.generation == view.generation;
         if report.state == ApplyState::Applied && stands && view.has_target {
             let mut differences = self.differences(view, false);
             differences.extend(self.broken_promises(report.asked, view));
+            differences.extend(unreached(told, view));
             if !differences.is_empty() {
                 self.violated(format!(
                     "it is told that all is applied, but {differences:?}"
@@ -67,44 +71,151 @@ impl State {
         }
     }
 
-    pub(in crate::simulation) fn lie(
-        &self,
-        service: &ServiceReport,
-        since: Time,
-    ) -> Option<String> {
-        let place = format!("{}/{}", service.app_id, service.name);
-        let (app, name) = (service.app_id, service.name.as_str());
-        if service.locked && !self.locks.was_held(app, name, since) {
-            return Some(format!("{place} holds its lock"));
+    /// Containers and images, in both lists.
+    fn judge_lists(&mut self, told: &Snapshot, since: Time) {
+        let of_report = told.report.services.iter();
+        let mut of_report: Vec<&String> =
+            of_report.filter_map(|s| s.container_id.as_ref()).collect();
+        let of_list = told.containers.iter();
+        let mut of_list: Vec<&String> = of_list.map(|c| &c.container_id).collect();
+        of_report.sort();
+        of_list.sort();
+        if of_report != of_list {
+            self.violated(format!(
+                "the lists of containers differ: {of_report:?} and {of_list:?}"
+            ));
         }
-        if !service.locked && self.locks.is_held(app, name, since) {
-            return Some(format!("{place} does not hold its lock"));
+        for container in &told.containers {
+            if let Some(lie) = self.lie_of_container(container) {
+                self.violated(format!("it is not so that {lie}"));
+            }
         }
-        let Some(id) = &service.container_id else {
-            return self
-                .has_existed_since(service.app_id, &service.name, since)
-                .then(|| format!("{place} has no container"));
-        };
-        let all = &self.engine.containers;
-        let Some(container) = all.get(id).or_else(|| self.engine.gone.get(id)) else {
-            return Some(format!("{place} has the container {id}"));
-        };
-        if container.ended.is_some_and(|ended| ended < since) {
-            return Some(format!("{place} has the container {id}, which is gone"));
+        for image in &told.report.images {
+            let name = &image.name;
+            match &image.engine_id {
+                Some(id) => {
+                    let is_its = id.starts_with(&format!("sha256:{name}-"));
+                    if !is_its || !self.engine.had_image(id, since) {
+                        self.violated(format!("{name} is not here as {id}"));
+                    }
+                }
+                None if self.engine.had_tag_all_the_time(name, since) => {
+                    self.violated(format!("{name} is here, which is not told"));
+                }
+                None => {}
+            }
         }
-        let code = service.exit_code;
-        if code.is_some_and(|code| !container.had_code(code, since)) {
-            return Some(format!("{place} has ended with {code:?}"));
-        }
-        let state = match service.status.as_str() {
-            "Running" => ContainerState::Running,
-            "Installed" => ContainerState::Created,
-            "exited" => ContainerState::Exited,
-            "restarting" => ContainerState::Restarting,
-            "Dead" => ContainerState::Dead,
-            // It is being done.
-            _ => return None,
-        };
-        (!container.was(state, since)).then(|| format!("{place} is {}", service.status))
     }
+
+    /// What is said of the device as a whole.
+    fn judge_whole(&mut self, told: &Snapshot, view: &View, since: Time) {
+        let report = &told.report;
+        for image in &report.images {
+            let Some(percent) = image.download_progress else {
+                continue;
+            };
+            let so_far = self.judge.deeds.progress(&image.name, since);
+            if so_far.is_none_or(|so_far| percent > so_far) {
+                self.violated(format!(
+                    "{percent} % of {} are here; it is {so_far:?}",
+                    image.name
+                ));
+            }
+        }
+        if told.progress > self.judge.deeds.most_progress(since) {
+            self.violated(format!("{:?} % of all images are here", told.progress));
+        }
+        if let Some(text) = &report.waiting
+            && let Some(lie) = self.false_wait_of_device(text, since)
+        {
+            self.violated(format!("it is not so that {lie:?}"));
+        }
+        if report.state == ApplyState::Failing
+            && report.waiting.is_none()
+            && !self.judge.deeds.is_any_failed()
+        {
+            self.violated("it fails, and nothing says why".to_owned());
+        }
+        if report.state == ApplyState::Applied && report.waiting.is_some() {
+            let waiting = &report.waiting;
+            self.violated(format!("all is applied, and {waiting:?} is waited for"));
+        }
+        for (app, commit) in &told.releases {
+            let sent = self.judge.sent.iter().flatten();
+            let mut specs = sent.map(|sent| &self.judge.specs[sent.number]);
+            let is_known = specs.any(|spec| {
+                let app = spec.apps.get(app).filter(|app| app.has_commit);
+                app.is_some_and(|app| format!("c{}", app.revision) == *commit)
+            });
+            if !is_known {
+                self.violated(format!("{app} was never to be at {commit}"));
+            }
+        }
+        if told.wants_restart {
+            self.judge_wish_for_restart(view, since);
+        }
+    }
+
+    fn judge_wish_for_restart(&mut self, view: &View, since: Time) {
+        let waits = self.all_containers();
+        let waits = waits
+            .filter(|c| waits_for_restart(c, since))
+            .any(|c| c.was(ContainerState::Created, since));
+        if !waits {
+            self.violated("the machine is to be restarted, and nothing waits for it".to_owned());
+        }
+        if self.judge.deeds.is_busy() {
+            self.violated("the machine is to be restarted in the middle of a step".to_owned());
+        }
+        let apps: Vec<u32> = view.apps.keys().copied().collect();
+        for app in apps {
+            let held = ["a", "b", "c"]
+                .iter()
+                .any(|service| self.locks.is_held(app, service, since));
+            if held && !self.is_forced(app) {
+                self.violated(format!(
+                    "the machine is to be restarted though {app} is locked"
+                ));
+            }
+        }
+    }
+
+    /// What is here and what is wanted is told.
+    fn judge_missing(&mut self, told: &Snapshot, view: &View, since: Time) {
+        let is_told = |id: &str| told.containers.iter().any(|c| c.container_id == *id);
+        let all = self.engine.containers.values();
+        let hidden = all.filter(|c| c.born < since && !is_told(&c.told.id));
+        let mut missing: Vec<String> = hidden.map(|c| c.told.name.clone()).collect();
+        for (id, app) in &view.apps {
+            for name in app.services.keys() {
+                let mut services = told.report.services.iter();
+                if !services.any(|s| s.app_id == *id && s.name == *name) {
+                    missing.push(format!("{id}/{name}"));
+                }
+            }
+        }
+        if !missing.is_empty() {
+            self.violated(format!("nothing is told of {missing:?}"));
+        }
+    }
+}
+
+/// Whether it says that nothing is known now.
+pub(super) fn is_blind(told: &Snapshot) -> bool {
+    let waiting = told.report.waiting.as_deref().unwrap_or_default();
+    told.report.state == ApplyState::Failing
+        && (waiting.starts_with("the engine's state could not be read")
+            || waiting.starts_with(agent_api::os::ENGINE_AWAY))
+}
+
+/// Applications whose release is told to be another one than that which is applied.
+fn unreached(told: &Snapshot, view: &View) -> Vec<String> {
+    let wanted = view.apps.iter().filter(|(_, app)| app.has_commit);
+    let wanted: BTreeMap<u32, String> = wanted
+        .map(|(id, app)| (*id, format!("c{}", app.revision)))
+        .collect();
+    let differs = |(app, commit): &(&u32, &String)| told.releases.get(app) != Some(commit);
+    let differing = wanted.iter().filter(differs);
+    let told = |(app, commit): (&u32, &String)| format!("{app} is not told to be at {commit}");
+    differing.map(told).collect()
 }

@@ -25,14 +25,23 @@ pub(in crate::simulation) struct Session {
 impl State {
     /// A session is about to begin, with what was here a moment ago.
     pub(in crate::simulation) fn sends_begin(&mut self, present: &Inventory) {
+        self.switches();
         self.note_before(present);
         let before = self.engine.volumes.values().map(|v| v.content).collect();
         self.judge.sessions.push(Session { before, end: None });
         self.sends_change();
     }
 
+    /// Local mode is switched on or off.
+    fn switches(&mut self) {
+        if self.judge.deeds.is_busy() {
+            self.counts.add(Met::SwitchMidWay);
+        }
+    }
+
     /// A session is about to end.
     pub(in crate::simulation) fn sends_end(&mut self) {
+        self.switches();
         let now = self.now;
         for session in &mut self.judge.sessions {
             session.end = Some((now, None));
@@ -84,7 +93,8 @@ impl State {
     }
 
     fn is_of_session(&self, volume: &Volume) -> bool {
-        let fleet = self.judge.sent[1].iter().rev().take(2);
+        let fleet = self.judge.sent[1].iter().filter(|sent| !sent.is_refused);
+        let fleet = fleet.rev().take(2);
         let is_named = |sent: &Sent| {
             volume.told.as_ref().is_some_and(|told| {
                 let app = self.judge.specs[sent.number].apps.get(&told.app_id);
@@ -93,7 +103,7 @@ impl State {
                 })
             })
         };
-        let is_fleets = !self.judge.sent[1].is_empty() && fleet.clone().all(is_named);
+        let is_fleets = fleet.clone().next().is_some() && fleet.clone().all(is_named);
         let came_in = |session: &Session| match session.end {
             Some((_, Some(end))) => {
                 !session.before.contains(&volume.content) && volume.asked_at <= end + UNDER_WAY

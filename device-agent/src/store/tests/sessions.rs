@@ -80,6 +80,12 @@ fn what_the_fleet_names_since_a_session_has_ended_is_no_leftover_of_it() {
         kept(&store),
         inventory(&["1_data", "1_more", "1_old"]).volumes
     );
+    // One that was made after the engine was looked at, and before the session began.
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), Some(true), None).unwrap();
+    store.put_fleet(with(&["data"])).unwrap();
+    store.begin_session(inventory(&["1_old"])).unwrap();
+    assert_eq!(kept(&store), inventory(&["1_data", "1_old"]).volumes);
 }
 
 fn app(id: u32, class: AppClass) -> crate::model::App {
