@@ -47,7 +47,8 @@
 //! a time; one that does not read gives way to the next, and goes on when it reads again.
 //!
 //! `force` overrides the update locks of services. `discardVolumes` lists the volumes, by their names in the project, whose data
-//! may be lost because their configuration changes; without it such a volume keeps the configuration that it has. `rebuilt` lists
+//! may be lost because their configuration changes; without it such a volume keeps the configuration that it has. It is about the
+//! applications of the target that it comes with, and not about those that the fleet keeps beside a local target. `rebuilt` lists
 //! the services whose images will be built anew before the target is sent.
 //!
 //! A device that belongs to a fleet and is not in local mode wants a key by TCP, as the reference does: `Authorization: Bearer KEY`, or

@@ -117,7 +117,7 @@ pub(super) fn understand_fleet(
     };
     let mut target =
         target::parse_fleet(map, uuid, present_name).map_err(|invalid| invalid.to_string())?;
-    target.discard_volumes = discarded(body)?;
+    target.let_go(&discarded(body)?);
     Ok(target)
 }
 
@@ -137,7 +137,7 @@ pub(super) fn understand(body: &Value, present_name: &str) -> Result<crate::mode
         apps: serde_json::from_value(member("apps")).map_err(|error| invalid("apps", &error))?,
     };
     let mut target = target::parse(&local, present_name).map_err(|invalid| invalid.to_string())?;
-    target.discard_volumes = discarded(body)?;
+    target.let_go(&discarded(body)?);
     Ok(target)
 }
 

@@ -14,12 +14,22 @@ pub struct Target {
     pub config: BTreeMap<String, String>,
     /// Applications by id.
     pub apps: BTreeMap<u32, App>,
-    /// Volumes, by their names in their applications, that may lose their data where their configuration changes.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub discard_volumes: BTreeSet<String>,
     /// Whether the update locks of services are overridden until it is reached.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+}
+
+impl Target {
+    /// Allows volumes of these names, in whichever of its applications, to lose their data. It is kept with each application: one
+    /// that another target has put beside them is not meant.
+    pub fn let_go(&mut self, volumes: &BTreeSet<String>) {
+        for app in self.apps.values_mut() {
+            let named = volumes
+                .iter()
+                .filter(|name| app.volumes.contains_key(*name));
+            app.discard_volumes = named.cloned().collect();
+        }
+    }
 }
 
 /// An application: a set of services that are updated together.
@@ -41,6 +51,9 @@ pub struct App {
     pub networks: BTreeMap<String, NetworkSpec>,
     /// Volumes by name, without the application's prefix.
     pub volumes: BTreeMap<String, VolumeSpec>,
+    /// Those of them, by name, that may lose their data where their configuration changes.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub discard_volumes: BTreeSet<String>,
     /// What kind of application it is.
     #[serde(default)]
     pub class: AppClass,

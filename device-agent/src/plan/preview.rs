@@ -79,7 +79,8 @@ pub fn preview(observed: &Observed, target: &Target, rebuilt: &BTreeSet<String>)
     }
 }
 
-/// Volumes of the target, then those that nothing in it names. Data goes only with a word for it: such volumes stay.
+/// Volumes of the target, then those of applications that nothing in it names. Data goes only with a word for it: such volumes
+/// stay.
 fn volumes(survey: &Survey<'_>) -> Vec<VolumeChange> {
     let observed = &survey.observed.volumes;
     let mut changes = Vec::new();
@@ -107,7 +108,8 @@ fn volumes(survey: &Survey<'_>) -> Vec<VolumeChange> {
             });
         }
     }
-    let others = observed.iter();
+    // The one for firmware is of no application.
+    let others = observed.iter().filter(|volume| volume.app().is_some());
     for volume in others.filter(|volume| !named.contains(volume.name.as_str())) {
         let doomed = survey.doomed_volumes.get(&volume.name);
         changes.push(VolumeChange {
@@ -211,12 +213,21 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{NetworkSpec, ObservedNetwork, ObservedVolume, VolumeSpec};
+    use crate::model::{
+        App, AppClass, EXTRA_FIRMWARE, NetworkSpec, ObservedNetwork, ObservedVolume, VolumeSpec,
+    };
     use crate::plan::tests::{device, target};
 
-    /// A device with the volumes `data` and `old` and the networks `net` and `spare` of application 1.
+    /// A device with the volumes `data` and `old` and the networks `net` and `spare` of application 1, and with the volume for
+    /// firmware.
     fn observed() -> Observed {
         let mut observed = Observed::empty(device());
+        observed.volumes.push(ObservedVolume {
+            name: EXTRA_FIRMWARE.to_owned(),
+            app_id: 0,
+            logical_name: EXTRA_FIRMWARE.to_owned(),
+            spec: VolumeSpec::default(),
+        });
         for name in ["data", "old"] {
             observed.volumes.push(ObservedVolume {
                 name: format!("1_{name}"),
@@ -271,13 +282,44 @@ mod tests {
             ["old", "keep", false, null],
         ]);
         assert_eq!(of_volumes(&target), kept);
-        target.discard_volumes.insert("data".to_owned());
+        target.let_go(&["data".to_owned()].into());
         let lost = json!([
             ["data", "recreate", true, "driver changed"],
             ["new", "create", true, null],
             ["old", "keep", false, null],
         ]);
         assert_eq!(of_volumes(&target), lost);
+    }
+
+    #[test]
+    fn a_word_lets_go_of_volumes_of_its_own_target_only() {
+        let changed = json!({"volumes": {"data": {"driver": "other"}}});
+        let mut both = target(&app(&changed));
+        both.let_go(&["data".to_owned()].into());
+        // As a block of the fleet's stays beside what is pushed.
+        let block = App {
+            id: 2,
+            class: AppClass::Block,
+            ..target(&app(&changed)).apps[&1].clone()
+        };
+        both.apps.insert(block.id, block);
+        let mut observed = observed();
+        observed.volumes.push(ObservedVolume {
+            name: "2_data".to_owned(),
+            app_id: 2,
+            ..observed.volumes[1].clone()
+        });
+        let told = preview(&observed, &both, &BTreeSet::new()).volumes;
+        let told: Vec<_> = told.iter().filter(|volume| volume.name == "data").collect();
+        let told: Vec<_> = told.iter().map(|v| (v.app_id, v.action)).collect();
+        let expected = [(1, ChangeAction::Recreate), (2, ChangeAction::Keep)];
+        assert_eq!(told, expected);
+        let warnings = crate::plan::warnings(&observed, &both);
+        let told: Vec<_> = warnings.iter().map(|w| w.message.as_str()).collect();
+        assert!(
+            matches!(told[..], [only] if only.ends_with("it goes when the fleet's target names it in discardVolumes")),
+            "{told:?}"
+        );
     }
 
     #[test]

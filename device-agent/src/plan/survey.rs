@@ -7,9 +7,9 @@ use super::contracts::{self, Verdict};
 use super::desired::{self, Context, Wanted};
 use super::strategy::{Reason, Strategy};
 use crate::model::{
-    App, ContainerState, ImageFacts, Millis, MountSource, NetworkSpec, Observed, ObservedContainer,
-    ObservedNetwork, ObservedVolume, Secret, Service, ServiceConfig, Target, VolumeSpec, Warning,
-    names,
+    App, AppClass, ContainerState, ImageFacts, Millis, MountSource, NetworkSpec, Observed,
+    ObservedContainer, ObservedNetwork, ObservedVolume, Secret, Service, ServiceConfig, Target,
+    VolumeSpec, Warning, names,
 };
 use crate::target::compose::{self, NetworkMode};
 
@@ -113,8 +113,8 @@ impl<'a> Survey<'a> {
         let orphans = live(observed).filter(|c| !is_known(c.app_id)).collect();
         let mut doomed_volumes: BTreeMap<String, Doomed> = apps
             .iter()
-            .flat_map(|app| app.losses.iter().map(move |loss| (app.app.id, loss)))
-            .filter(|(_, (volume, _))| target.discard_volumes.contains(&volume.logical_name))
+            .flat_map(|app| app.losses.iter().map(move |loss| (app.app, loss)))
+            .filter(|(app, (volume, _))| app.discard_volumes.contains(&volume.logical_name))
             .map(|(_, (volume, because))| (volume.name.clone(), doomed(volume, because)))
             .collect();
         for (name, because) in &observed.asked.discard {
@@ -122,7 +122,7 @@ impl<'a> Survey<'a> {
                 doomed_volumes.insert(name.clone(), doomed(volume, because));
             }
         }
-        warn_of_losses(&apps, &doomed_volumes, &mut warnings);
+        warn_of_losses(observed, &apps, &doomed_volumes, &mut warnings);
         let needs_api_network = apps.iter().flat_map(|app| &app.services).any(|service| {
             let networks = service.desired.as_ref().map(|d| &d.networks);
             networks.is_some_and(|n| n.contains_key(crate::model::API_NETWORK))
@@ -410,6 +410,7 @@ fn doomed(volume: &ObservedVolume, because: &str) -> Doomed {
 
 /// What would be lost is told, with the word that allows it.
 fn warn_of_losses(
+    observed: &Observed,
     apps: &[AppSurvey<'_>],
     doomed: &BTreeMap<String, Doomed>,
     warnings: &mut Vec<Warning>,
@@ -420,13 +421,19 @@ fn warn_of_losses(
             .iter()
             .filter(|(v, _)| !doomed.contains_key(&v.name))
         {
+            let name = &volume.logical_name;
+            // A push has no say over what the fleet keeps beside it.
+            let word = if observed.local_mode && app.app.class == AppClass::Fleet {
+                format!("push with --discard-volume {name} to let it go")
+            } else {
+                "it goes when the fleet's target names it in discardVolumes".to_owned()
+            };
             warnings.push(Warning {
                 app_id: app.app.id,
                 service: None,
                 message: format!(
-                    "the configuration of the volume {0} changed ({because}); it keeps the one that it was created with, \
-                     because its data would be lost: push with --discard-volume {0} to let it go",
-                    volume.logical_name
+                    "the configuration of the volume {name} changed ({because}); it keeps the one that it was created with, \
+                     because its data would be lost: {word}"
                 ),
             });
         }

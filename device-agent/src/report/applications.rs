@@ -109,11 +109,8 @@ fn runs(container: &ObservedContainer) -> bool {
 /// What the reference says of a release whose services stand so. What comes first here counts before what comes later.
 fn update_status(services: &BTreeMap<String, ReleaseService>) -> &'static str {
     let any = |is_so: fn(&ReleaseService) -> bool| services.values().any(is_so);
-    if any(|service| {
-        service
-            .download_progress
-            .is_some_and(|percent| percent != 100)
-    }) {
+    // An image of which every byte is here is still unpacked.
+    if any(|service| service.download_progress.is_some()) {
         "downloading"
     } else if any(|service| service.status == "Downloaded") {
         "downloaded"
@@ -253,12 +250,16 @@ mod tests {
         }
     }
 
-    fn half(name: &str) -> BTreeMap<String, Progress> {
+    fn pull(name: &str, percent: u8) -> BTreeMap<String, Progress> {
         let progress = Progress {
-            percent: 50,
+            percent,
             layers: Vec::new(),
         };
         [(format!("local_image_{name}:latest"), progress)].into()
+    }
+
+    fn half(name: &str) -> BTreeMap<String, Progress> {
+        pull(name, 50)
     }
 
     #[test]
@@ -312,6 +313,21 @@ mod tests {
             service("worker", "Downloading", Some(0)),
         ];
         assert_eq!(pulling, state("downloading", services));
+    }
+
+    #[test]
+    fn an_image_that_is_unpacked_is_not_yet_here() {
+        let one = target(&["web"]);
+        let world = world(Vec::new(), &[]);
+        let unpacking = look(
+            &world,
+            &one,
+            &Batch::default(),
+            &pull("web", 100),
+            |s, d| releases(s, d)[&1].clone(),
+        );
+        let services = [service("web", "Downloading", Some(100))];
+        assert_eq!(unpacking, state("downloading", services));
     }
 
     #[test]

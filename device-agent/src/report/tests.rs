@@ -29,13 +29,13 @@ pub(super) fn target(services: &[&str]) -> Target {
         services,
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
+        discard_volumes: BTreeSet::new(),
         class: crate::model::AppClass::Fleet,
     };
     Target {
         name: "local".to_owned(),
         config: BTreeMap::new(),
         apps: BTreeMap::from([(1, app)]),
-        discard_volumes: BTreeSet::new(),
         force: false,
     }
 }

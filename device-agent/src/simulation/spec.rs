@@ -94,7 +94,7 @@ impl Spec {
                 app.class = AppClass::Block;
             }
         }
-        target.discard_volumes.clone_from(&self.discard);
+        target.let_go(&self.discard);
         target
     }
 }

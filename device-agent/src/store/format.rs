@@ -7,6 +7,7 @@
 //! ```
 //! Unknown keys are ignored, so that a later build of the same version may add some.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Mode;
-use crate::model::{Inventory, Target};
+use crate::model::{App, Inventory, Target};
 
 /// The version that is written.
 const VERSION: u64 = 2;
@@ -65,18 +66,46 @@ struct Head {
 #[derive(Deserialize)]
 struct Version1 {
     generation: u64,
-    target: Target,
+    target: Stored,
 }
 
 #[derive(Deserialize)]
 struct Version2 {
     generation: u64,
     mode: Mode,
-    local: Option<Target>,
+    local: Option<Stored>,
     /// Earlier agents did not write it.
     local_given: Option<u64>,
-    fleet: Option<Target>,
+    fleet: Option<Stored>,
     session: Option<Inventory>,
+}
+
+/// A target as it was written.
+#[derive(Deserialize)]
+struct Stored {
+    name: String,
+    config: BTreeMap<String, String>,
+    apps: BTreeMap<u32, App>,
+    #[serde(default)]
+    force: bool,
+    /// Earlier agents wrote these here, and not with each application.
+    #[serde(default)]
+    discard_volumes: BTreeSet<String>,
+}
+
+impl Stored {
+    fn understood(self) -> Arc<Target> {
+        let mut target = Target {
+            name: self.name,
+            config: self.config,
+            apps: self.apps,
+            force: self.force,
+        };
+        if !self.discard_volumes.is_empty() {
+            target.let_go(&self.discard_volumes);
+        }
+        Arc::new(target)
+    }
 }
 
 #[derive(Serialize)]
@@ -99,7 +128,7 @@ pub(super) fn decode(text: &[u8]) -> Result<Content, FormatError> {
                 generation: read.generation,
                 // Agents of this version knew no other.
                 mode: Mode::Local,
-                local: Some(Arc::new(read.target)),
+                local: Some(read.target.understood()),
                 local_given: read.generation,
                 fleet: None,
                 session: None,
@@ -110,9 +139,9 @@ pub(super) fn decode(text: &[u8]) -> Result<Content, FormatError> {
             Ok(Content {
                 generation: read.generation,
                 mode: read.mode,
-                local: read.local.map(Arc::new),
+                local: read.local.map(Stored::understood),
                 local_given: read.local_given.unwrap_or(read.generation),
-                fleet: read.fleet.map(Arc::new),
+                fleet: read.fleet.map(Stored::understood),
                 session: read.session.map(Arc::new),
             })
         }

@@ -50,6 +50,7 @@ pub(super) fn empty(id: u32, uuid: String, name: &str) -> App {
         services: BTreeMap::new(),
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
+        discard_volumes: BTreeSet::new(),
         class: AppClass::Fleet,
     }
 }

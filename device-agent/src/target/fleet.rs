@@ -88,11 +88,11 @@ pub fn parse_fleet(
 }
 
 /// Configuration variables by the names by which a device knows them. A cloud writes its prefix before them: the newer one, the
-/// older one, or none; what the newer one stands before counts.
+/// older one, or none; of several the first of these counts.
 fn without_prefixes(sent: BTreeMap<String, String>) -> BTreeMap<String, String> {
     const NEWER: &str = "BALENA_";
     const OLDER: &str = "RESIN_";
-    let rank = |name: &str| (name.starts_with(NEWER), !name.starts_with(OLDER));
+    let rank = |name: &str| (name.starts_with(NEWER), name.starts_with(OLDER));
     let mut sent: Vec<_> = sent.into_iter().collect();
     sent.sort_by_key(|(name, _)| rank(name));
     let own = sent.into_iter().map(|(name, value)| {
@@ -249,6 +249,7 @@ mod tests {
             device["config"] = json!({
                 "BALENA_SUPERVISOR_OVERRIDE_LOCK": "1", "SUPERVISOR_OVERRIDE_LOCK": "2", "RESIN_SUPERVISOR_OVERRIDE_LOCK": "3",
                 "RESIN_HOST_CONFIG_x": "4", "SUPERVISOR_DELTA": "5", "BALENA_": "6",
+                "SUPERVISOR_LOG_CONTROL": "7", "RESIN_SUPERVISOR_LOG_CONTROL": "8",
             });
         }));
         let config = target.unwrap().config;
@@ -260,6 +261,7 @@ mod tests {
             ("BALENA_", "6"),
             ("HOST_CONFIG_x", "4"),
             ("SUPERVISOR_DELTA", "5"),
+            ("SUPERVISOR_LOG_CONTROL", "8"),
             ("SUPERVISOR_OVERRIDE_LOCK", "1"),
         ];
         assert_eq!(config, known);

@@ -68,7 +68,6 @@ pub fn parse(local: &LocalTarget, present_name: &str) -> Result<Target, Invalid>
         name: name.to_owned(),
         config,
         apps,
-        discard_volumes: std::collections::BTreeSet::new(),
         force: false,
     })
 }

@@ -61,7 +61,7 @@ fn run(case: &Value) -> String {
     let mut wanted = full_target(&case["target"]);
     let discard = case["discard"].as_array().into_iter().flatten();
     let discard = discard.map(|name| name.as_str().unwrap().to_owned());
-    wanted.discard_volumes = discard.collect();
+    wanted.let_go(&discard.collect());
     let empty = Map::new();
     let failing = case["failing"].as_object().unwrap_or(&empty);
     let mut out = String::new();

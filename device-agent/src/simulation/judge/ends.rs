@@ -1,6 +1,6 @@
 //! The world beside what people asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::ContainerState;
 use crate::simulation::engine::Container;
@@ -18,7 +18,8 @@ pub(in crate::simulation) struct View {
     pub(in crate::simulation) is_local: bool,
     /// Services of applications without a commit are none.
     pub(in crate::simulation) apps: BTreeMap<u32, AppSpec>,
-    discard: Vec<String>,
+    /// Volumes by application that may lose their data: the word of a target is about its own applications.
+    discard: BTreeMap<u32, BTreeSet<String>>,
 }
 
 fn known<'a>(specs: &'a [Spec], name: &str) -> &'a Spec {
@@ -44,13 +45,13 @@ impl View {
         if is_session_without_target {
             apps.clear();
         }
+        let mut discard: BTreeMap<_, _> =
+            apps.keys().map(|id| (*id, spec.discard.clone())).collect();
         if let (Some(fleet), true) = (&fleet, accepted.is_local()) {
-            let blocks = known(specs, fleet)
-                .apps
-                .iter()
-                .filter(|(_, app)| app.is_block);
-            for (id, app) in blocks {
+            let fleet = known(specs, fleet);
+            for (id, app) in fleet.apps.iter().filter(|(_, app)| app.is_block) {
                 apps.entry(*id).or_insert_with(|| app.clone());
+                discard.entry(*id).or_insert_with(|| fleet.discard.clone());
             }
         }
         for app in apps.values_mut().filter(|app| !app.has_commit) {
@@ -63,7 +64,7 @@ impl View {
             has_target: true,
             is_local: accepted.is_local(),
             apps,
-            discard: spec.discard.iter().cloned().collect(),
+            discard,
         }
     }
 }
@@ -224,7 +225,12 @@ impl State {
             match present {
                 Some(Some(told)) => {
                     let is_same = told.spec.labels.get("v") == Some(&label.to_string());
-                    if !is_same && view.discard.contains(volume) {
+                    if !is_same
+                        && view
+                            .discard
+                            .get(&id)
+                            .is_some_and(|all| all.contains(volume))
+                    {
                         found.push(format!("volume {name} should have been made anew"));
                     }
                 }
@@ -232,5 +238,42 @@ impl State {
                 None => found.push(format!("volume {name} is missing")),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Inventory;
+
+    fn spec(name: &str, app: u32, discard: &[&str]) -> Spec {
+        let of = AppSpec {
+            is_block: app == 9,
+            has_commit: true,
+            revision: 1,
+            services: BTreeMap::new(),
+            internal: false,
+            volumes: [("data".to_owned(), 0)].into(),
+        };
+        Spec {
+            name: name.to_owned(),
+            apps: [(app, of)].into(),
+            discard: discard.iter().map(|name| (*name).to_owned()).collect(),
+            overrides_locks: false,
+        }
+    }
+
+    #[test]
+    fn the_word_of_a_target_is_about_its_own_applications() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), Some(true), None).unwrap();
+        let specs = [spec("fleet", 9, &["more"]), spec("local", 1, &["data"])];
+        store.put_fleet(specs[0].target()).unwrap();
+        store.begin_session(Inventory::default()).unwrap();
+        store.put(specs[1].target()).unwrap();
+        let (store, _) = SharedStore::new(store);
+        let words = |name: &str| BTreeSet::from([name.to_owned()]);
+        let expected = BTreeMap::from([(1, words("data")), (9, words("more"))]);
+        assert_eq!(View::of(&store, &specs).discard, expected);
     }
 }

@@ -175,6 +175,13 @@ fn a_directory_that_cannot_be_written_keeps_the_old_target() {
 }
 
 #[test]
+fn a_word_about_volumes_that_was_written_beside_the_applications_is_theirs() {
+    let written = include_bytes!("../../../../tests/fixtures/state/v2.json");
+    let local = format::decode(written).unwrap().local.unwrap();
+    assert_eq!(local.apps[&1].discard_volumes, ["data".to_owned()].into());
+}
+
+#[test]
 fn every_format_that_was_ever_written_can_be_read() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/state");
     let mut seen = 0;

@@ -98,6 +98,7 @@ fn app(id: u32, class: AppClass) -> crate::model::App {
         services: std::collections::BTreeMap::new(),
         networks: std::collections::BTreeMap::new(),
         volumes: std::collections::BTreeMap::new(),
+        discard_volumes: std::collections::BTreeSet::new(),
         class,
     }
 }
@@ -134,6 +135,51 @@ fn in_a_session_only_the_fleets_own_applications_give_way() {
     assert_eq!(apps(left.accepted()), [0; 0]);
     assert_eq!(pushed(&left).count(), 0);
     assert!(left.accepted().is_local());
+}
+
+#[test]
+fn a_word_about_volumes_is_about_the_applications_of_the_target_that_it_came_with() {
+    let with = |id, class, discard: &[&str]| {
+        let data = ("data".to_owned(), VolumeSpec::default());
+        let app = crate::model::App {
+            volumes: [data].into(),
+            ..app(id, class)
+        };
+        let mut target = Target {
+            apps: [(id, app)].into(),
+            ..target("it")
+        };
+        let names = discard.iter().map(|name| (*name).to_owned());
+        target.let_go(&names.collect());
+        target
+    };
+    let let_go = |target: &Target| -> Vec<u32> {
+        let apps = target.apps.values();
+        let apps = apps.filter(|app| app.discard_volumes.contains("data"));
+        apps.map(|app| app.id).collect()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), Some(true), None).unwrap();
+    store.put_fleet(with(8, AppClass::Block, &[])).unwrap();
+    store.begin_session(Inventory::default()).unwrap();
+    let pushed = with(1, AppClass::Fleet, &["data"]);
+    assert_eq!(let_go(&store.proposed(pushed.clone())), [1]);
+    assert_eq!(let_go(&store.put(pushed).unwrap().target.unwrap()), [1]);
+    let fleet = with(8, AppClass::Block, &["data", "other"]);
+    assert_eq!(
+        let_go(&store.put_fleet(fleet).unwrap().target.unwrap()),
+        [1, 8]
+    );
+    store.put(with(1, AppClass::Fleet, &[])).unwrap();
+    drop(store);
+    let store = Store::open(dir.path(), Some(true), None).unwrap();
+    let target = store.accepted().target.as_deref().unwrap();
+    assert_eq!(let_go(target), [8]);
+    assert_eq!(
+        target.apps[&8].discard_volumes.len(),
+        1,
+        "there is no other"
+    );
 }
 
 #[test]
