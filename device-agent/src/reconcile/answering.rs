@@ -36,11 +36,16 @@ impl<E: Outside> Reconciler<E> {
         }
     }
 
-    /// Nothing is known without an engine; what needs none is answered.
-    pub(super) fn refuse_calls(&mut self, reason: &str) {
+    /// Takes the calls that have come. Of one that comes later, what is about to be read may be too old.
+    pub(super) fn gather_calls(&mut self) {
         while let Ok(call) = self.inputs.calls.try_recv() {
             self.waiting_calls.push_back(call);
         }
+    }
+
+    /// Nothing is known without an engine; what needs none is answered.
+    pub(super) fn refuse_calls(&mut self, reason: &str) {
+        self.gather_calls();
         for call in std::mem::take(&mut self.waiting_calls) {
             let Some(call) = self.answer_without_engine(call) else {
                 continue;
@@ -84,9 +89,6 @@ impl<E: Outside> Reconciler<E> {
         world: &mut World,
         target: Option<&Target>,
     ) {
-        while let Ok(call) = self.inputs.calls.try_recv() {
-            self.waiting_calls.push_back(call);
-        }
         // What is asked for is about the newest target, which the next round takes up: it would forget what was asked before.
         if self.inputs.targets.has_changed().unwrap_or(false) {
             return;

@@ -158,6 +158,7 @@ impl<E: Outside> Reconciler<E> {
             }
         };
         let target = accepted.target.as_deref();
+        self.gather_calls();
         let mut world = match self.observe(&engine, &accepted).await {
             Ok(world) => world,
             Err(error) => {
@@ -170,6 +171,10 @@ impl<E: Outside> Reconciler<E> {
             }
         };
         self.delay = FIRST_DELAY;
+        if self.is_stillness_over() {
+            // In this reading the locks are still held for it.
+            return Next::Again;
+        }
         self.keep_keys(&mut world, target);
         self.keep_images(&mut world, target);
         self.note_restarts(&mut world);
