@@ -9,6 +9,10 @@ use crate::plan;
 impl<E: Outside> Reconciler<E> {
     /// Forgets what is done, in memory and in the reading.
     pub(super) fn settle_requests(&mut self, world: &mut World, target: Option<&Target>) {
+        world.observed.boot = self.inputs.machine.boot().unwrap_or_else(|error| {
+            tracing::error!(%error, "it is not known whether the machine was started anew");
+            String::new()
+        });
         let left = plan::settle(&world.observed.asked, &world.observed, target);
         world.observed.asked = left.clone();
         self.settle(left);
