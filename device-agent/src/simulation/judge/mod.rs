@@ -1,18 +1,23 @@
 //! What must always hold, judged by what people asked for and what the engine did; nothing here asks the planner.
 
 mod asked;
+mod contracts;
 mod deeds;
 mod ends;
 mod hand_over;
 mod leftovers;
+mod lies;
+mod purges;
 mod reasons;
 mod reports;
 mod services;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod volumes;
 mod waits;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::generate::BLOCK;
@@ -23,12 +28,13 @@ use super::state::{State, Time};
 use crate::model::{Step, Target};
 use crate::store::Accepted;
 
-use asked::{Promise, Stops};
+use asked::Promise;
 use deeds::Deeds;
 pub(super) use ends::View;
 use leftovers::Leftovers;
 use reasons::Reasons;
 use services::Fetching;
+use stops::Stops;
 use volumes::Session;
 
 /// What is known of what was asked for.
@@ -51,6 +57,16 @@ pub(super) struct Judge {
     /// Requests, in the order in which they were made.
     promises: Vec<Promise>,
     stops: Stops,
+    /// What the agent remembers lacks something on the disk.
+    pub(in crate::simulation) is_unwritten: bool,
+    /// An agent was killed when that was so: what it has stopped may be unknown.
+    has_forgotten: bool,
+    /// The disk has lost something that it had said to be safe.
+    is_betrayed: bool,
+    /// The last generation of which something is not run because of a contract.
+    rejected_in: u64,
+    /// Contents of volumes that were let go by the target that counted when their removal began.
+    let_go: BTreeSet<u64>,
     /// Local sessions, in their order.
     sessions: Vec<Session>,
     leftovers: Leftovers,
@@ -72,6 +88,8 @@ struct Sent {
     is_spent: bool,
     /// Who sent it was told that it could not be stored.
     is_refused: bool,
+    /// Who sent it was told that it is stored.
+    is_stored: bool,
 }
 
 impl Judge {
@@ -113,6 +131,7 @@ impl State {
             force: sending.force,
             is_spent: false,
             is_refused: false,
+            is_stored: false,
         });
         self.judge.sent[to].len() - 1
     }
@@ -120,6 +139,11 @@ impl State {
     /// A target that was sent could not be stored, as the client hears.
     pub(super) fn hears_of_refusal(&mut self, is_fleet: bool, which: usize) {
         self.judge.sent[usize::from(is_fleet)][which].is_refused = true;
+    }
+
+    /// A target that was sent is stored, as the client hears.
+    pub(super) fn hears_of_target(&mut self, is_fleet: bool, which: usize) {
+        self.judge.sent[usize::from(is_fleet)][which].is_stored = true;
     }
 
     /// Another target is about to count.
@@ -157,7 +181,9 @@ impl State {
                 found.mode
             )
         });
-        if let Some(fault) = found.fault.as_ref().or(forgotten) {
+        if let Some(fault) = found.fault.as_ref().or(forgotten)
+            && !self.judge.is_betrayed
+        {
             self.violated(format!("what was stored is damaged: {fault}"));
         }
         if let Some(confirmed) = &self.judge.confirmed {
@@ -183,6 +209,7 @@ impl State {
         self.judge.told = None;
         self.judge.stops.mourn();
         self.end_promises();
+        self.judge.has_forgotten |= self.judge.is_unwritten;
         self.judge.is_still = false;
         self.judge.stillness.clear();
         self.judge.read_for = None;
@@ -225,6 +252,8 @@ impl State {
         if self.judge.is_still && !step.is_background() {
             self.violated(format!("{} while nothing is to be changed", step.key()));
         }
+        self.note_let_go(step);
+        self.judge_contract(step);
         self.judge_reason(step);
     }
 
@@ -291,12 +320,23 @@ impl State {
         }
     }
 
+    /// Targets that may count, or have counted a moment ago.
+    fn sent_lately(&self) -> impl Iterator<Item = &Sent> {
+        let is_betrayed = self.judge.is_betrayed;
+        let sent = self.judge.sent.iter();
+        sent.flat_map(move |sent| {
+            let mut stored = 0;
+            // Those that could not be stored leave the one before in force, or are stored all the same.
+            sent.iter().rev().take_while(move |sent| {
+                let counts = is_betrayed || stored < 2;
+                stored += u32::from(!sent.is_refused);
+                counts
+            })
+        })
+    }
+
     fn is_forced(&self, app: u32) -> bool {
-        let lately = self
-            .judge
-            .sent
-            .iter()
-            .flat_map(|sent| sent.iter().rev().take(2));
+        let lately = self.sent_lately();
         let mut overridden = lately.map(|sent| {
             let spec = &self.judge.specs[sent.number];
             // In a local session the fleet's blocks are part of the target.

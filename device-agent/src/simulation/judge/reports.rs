@@ -53,6 +53,7 @@ impl State {
             return;
         }
         self.judge_whole(told, view, reading.since);
+        self.count_rejected(told, view);
         if report.generation == view.generation && view.has_target {
             self.judge_missing(told, view, reading.since);
         }
