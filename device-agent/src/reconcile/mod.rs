@@ -171,10 +171,6 @@ impl<E: Outside> Reconciler<E> {
             }
         };
         self.delay = FIRST_DELAY;
-        if self.is_stillness_over() {
-            // In this reading the locks are still held for it.
-            return Next::Again;
-        }
         self.keep_keys(&mut world, target);
         self.keep_images(&mut world, target);
         self.note_restarts(&mut world);

@@ -22,13 +22,6 @@ pub(super) struct Still {
     apps: Vec<u32>,
 }
 
-impl Still {
-    fn is_over(&mut self) -> bool {
-        let heard = self.end.try_recv();
-        heard == Err(oneshot::error::TryRecvError::Closed)
-    }
-}
-
 /// Returns when there was stillness and it has ended.
 pub(super) async fn ended(still: &mut Option<Still>) {
     match still {
@@ -71,14 +64,13 @@ impl<E: Outside> Reconciler<E> {
         Ok(stillness)
     }
 
-    /// Whether who asked has let go, and the locks are still held.
-    pub(super) fn is_stillness_over(&mut self) -> bool {
-        self.still.as_mut().is_some_and(Still::is_over)
-    }
-
     /// Lets go of the locks when who asked has done so.
     pub(super) fn end_stillness(&mut self) {
-        let Some(still) = self.still.take_if(Still::is_over) else {
+        let over = |still: &mut Still| {
+            let heard = still.end.try_recv();
+            heard == Err(oneshot::error::TryRecvError::Closed)
+        };
+        let Some(still) = self.still.take_if(over) else {
             return;
         };
         for app_id in still.apps {

@@ -56,6 +56,8 @@ fn hand_overs(random: &mut Random, script: &mut Script) {
     for (level, spec) in (0..).zip(&mut script.specs) {
         spec.discard.clear();
         for (name, service) in spec.apps.values_mut().flat_map(|app| &mut app.services) {
+            // One whose successor has failed waits for somebody, as it should.
+            service.is_one_shot = false;
             if name == "a" || random.chance(40) {
                 hand_over(service, patience, level);
             }
@@ -68,7 +70,6 @@ fn hand_over(service: &mut ServiceSpec, patience: u64, level: u64) {
     service.patience = patience;
     service.level = level % 4;
     service.running = true;
-    service.is_one_shot = false;
     service.requires_restart = false;
 }
 

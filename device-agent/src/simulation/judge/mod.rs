@@ -47,6 +47,8 @@ pub(super) struct Judge {
     pub(super) told: Option<Reading>,
     /// The name of the target for which the world was read last.
     pub(super) read_for: Option<String>,
+    /// The same for what was told last.
+    told_for: Option<String>,
     deeds: Deeds,
     fetching: Option<Fetching>,
     reasons: Reasons,
@@ -162,6 +164,7 @@ impl State {
             }
         } else {
             self.note(|| "people: it could not be stored".to_owned());
+            self.judge.stops.is_refused();
         }
         if changed.is_some() && is_given {
             let now = self.now;
@@ -207,6 +210,7 @@ impl State {
     pub(super) fn mourn(&mut self) {
         self.judge.reading = None;
         self.judge.told = None;
+        self.judge.told_for = None;
         self.judge.stops.mourn();
         self.end_promises();
         self.judge.has_forgotten |= self.judge.is_unwritten;

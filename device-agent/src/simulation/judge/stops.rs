@@ -23,6 +23,8 @@ pub(in crate::simulation) struct Stops {
     pub(super) targets: u64,
     /// Targets that were sent and not answered yet.
     pub(super) pending: u32,
+    /// A target that could not be stored may be, and counts then from the next start on.
+    is_unsure: bool,
 }
 
 impl Stops {
@@ -37,6 +39,7 @@ impl Stops {
     }
 
     pub(super) fn cleared(&mut self, now: Time) {
+        self.is_unsure = false;
         self.targets += 1;
         self.pending = self.pending.saturating_sub(1);
         let until = &mut self.until;
@@ -51,8 +54,16 @@ impl Stops {
 
     /// Nobody answers any more.
     pub(super) fn mourn(&mut self) {
+        if std::mem::take(&mut self.is_unsure) {
+            self.are_lost();
+        }
         self.unclear();
         self.pending = 0;
+    }
+
+    /// A target could not be stored, as its sender hears.
+    pub(super) fn is_refused(&mut self) {
+        self.is_unsure = true;
     }
 
     /// Any of them may be so again.
