@@ -183,7 +183,7 @@ impl State {
             self.tear(id);
         }
         if file == Path::new(MEMORY) {
-            self.judge.is_unwritten = !is_written;
+            self.judge.losses.is_unwritten = !is_written;
         }
         self.note(|| format!("disk: write {}: {outcome:?}", file.display()));
         outcome.map(drop)

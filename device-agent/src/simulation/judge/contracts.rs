@@ -5,7 +5,7 @@ use super::View;
 use crate::model::{Step, names};
 use crate::report::Snapshot;
 use crate::simulation::met::Met;
-use crate::simulation::spec::{AppSpec, Contract};
+use crate::simulation::spec::{AppSpec, Contract, ServiceSpec};
 use crate::simulation::state::State;
 
 impl State {
@@ -20,7 +20,7 @@ impl State {
         let is_let_go = matches!(step, Step::ReleaseLocks { .. });
         let is_left_out = |name: &str| {
             let service = wanted.services.get(name);
-            service.is_some_and(|service| service.is_left_out())
+            service.is_some_and(ServiceSpec::is_left_out)
         };
         let is_end = matches!(step, Step::Kill { .. });
         if wanted.is_rejected() && !is_let_go {

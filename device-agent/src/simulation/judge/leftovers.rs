@@ -70,7 +70,7 @@ impl State {
         let left = &self.judge.leftovers;
         let is_given_up = left.failures.values().any(|count| *count >= TRIES);
         // When a session began and ended may be lost.
-        if view.is_local || is_given_up || self.judge.is_betrayed {
+        if view.is_local || is_given_up || self.judge.losses.is_betrayed {
             return Vec::new();
         }
         let fleets = self.judge.sent[1].iter();

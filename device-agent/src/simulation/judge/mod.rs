@@ -6,7 +6,7 @@ mod deeds;
 mod ends;
 mod hand_over;
 mod leftovers;
-mod lies;
+mod losses;
 mod purges;
 mod reasons;
 mod reports;
@@ -32,6 +32,7 @@ use asked::Promise;
 use deeds::Deeds;
 pub(super) use ends::View;
 use leftovers::Leftovers;
+use losses::Losses;
 use reasons::Reasons;
 use services::Fetching;
 use stops::Stops;
@@ -59,12 +60,7 @@ pub(super) struct Judge {
     /// Requests, in the order in which they were made.
     promises: Vec<Promise>,
     stops: Stops,
-    /// What the agent remembers lacks something on the disk.
-    pub(in crate::simulation) is_unwritten: bool,
-    /// An agent was killed when that was so: what it has stopped may be unknown.
-    has_forgotten: bool,
-    /// The disk has lost something that it had said to be safe.
-    is_betrayed: bool,
+    pub(in crate::simulation) losses: Losses,
     /// The last generation of which something is not run because of a contract.
     rejected_in: u64,
     /// Contents of volumes that were let go by the target that counted when their removal began.
@@ -88,10 +84,23 @@ struct Sent {
     force: bool,
     /// All was applied: locks count again.
     is_spent: bool,
-    /// Who sent it was told that it could not be stored.
-    is_refused: bool,
-    /// Who sent it was told that it is stored.
-    is_stored: bool,
+    /// What its sender was told.
+    answer: Answer,
+}
+
+/// What the sender of a target was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Nothing,
+    Stored,
+    /// It could not be stored.
+    Refused,
+}
+
+impl Sent {
+    fn is_refused(&self) -> bool {
+        self.answer == Answer::Refused
+    }
 }
 
 impl Judge {
@@ -132,20 +141,19 @@ impl State {
             number: sending.number,
             force: sending.force,
             is_spent: false,
-            is_refused: false,
-            is_stored: false,
+            answer: Answer::Nothing,
         });
         self.judge.sent[to].len() - 1
     }
 
     /// A target that was sent could not be stored, as the client hears.
     pub(super) fn hears_of_refusal(&mut self, is_fleet: bool, which: usize) {
-        self.judge.sent[usize::from(is_fleet)][which].is_refused = true;
+        self.judge.sent[usize::from(is_fleet)][which].answer = Answer::Refused;
     }
 
     /// A target that was sent is stored, as the client hears.
     pub(super) fn hears_of_target(&mut self, is_fleet: bool, which: usize) {
-        self.judge.sent[usize::from(is_fleet)][which].is_stored = true;
+        self.judge.sent[usize::from(is_fleet)][which].answer = Answer::Stored;
     }
 
     /// Another target is about to count.
@@ -185,7 +193,7 @@ impl State {
             )
         });
         if let Some(fault) = found.fault.as_ref().or(forgotten)
-            && !self.judge.is_betrayed
+            && !self.judge.losses.is_betrayed
         {
             self.violated(format!("what was stored is damaged: {fault}"));
         }
@@ -213,7 +221,7 @@ impl State {
         self.judge.told_for = None;
         self.judge.stops.mourn();
         self.end_promises();
-        self.judge.has_forgotten |= self.judge.is_unwritten;
+        self.judge.losses.has_forgotten |= self.judge.losses.is_unwritten;
         self.judge.is_still = false;
         self.judge.stillness.clear();
         self.judge.read_for = None;
@@ -326,14 +334,14 @@ impl State {
 
     /// Targets that may count, or have counted a moment ago.
     fn sent_lately(&self) -> impl Iterator<Item = &Sent> {
-        let is_betrayed = self.judge.is_betrayed;
+        let is_betrayed = self.judge.losses.is_betrayed;
         let sent = self.judge.sent.iter();
         sent.flat_map(move |sent| {
             let mut stored = 0;
             // Those that could not be stored leave the one before in force, or are stored all the same.
             sent.iter().rev().take_while(move |sent| {
                 let counts = is_betrayed || stored < 2;
-                stored += u32::from(!sent.is_refused);
+                stored += u32::from(!sent.is_refused());
                 counts
             })
         })

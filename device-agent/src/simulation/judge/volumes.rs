@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Sent;
 use super::asked::Promise;
+use super::{Answer, Sent};
 use crate::model::{Inventory, ObservedVolume, Step};
 use crate::simulation::engine::Volume;
 use crate::simulation::met::Met;
@@ -69,7 +69,7 @@ impl State {
             self.counts.add(met);
         } else if self.is_let_go(volume) || self.judge.let_go.contains(&volume.content) {
             self.counts.add(Met::LetGo);
-        } else if self.judge.is_betrayed && !volume.is_used {
+        } else if self.judge.losses.is_betrayed && !volume.is_used {
             // What has become of it is lost, and so is nothing else.
         } else if !self.is_of_session(volume) {
             self.violated(format!("volume {name} goes without being asked for"));
@@ -104,7 +104,7 @@ impl State {
     }
 
     fn is_of_session(&self, volume: &Volume) -> bool {
-        let fleet = self.judge.sent[1].iter().filter(|sent| !sent.is_refused);
+        let fleet = self.judge.sent[1].iter().filter(|sent| !sent.is_refused());
         let fleet = fleet.rev().take(2);
         let is_named = |sent: &Sent| {
             volume.told.as_ref().is_some_and(|told| {
@@ -114,7 +114,7 @@ impl State {
                 })
             })
         };
-        let is_surely_named = |sent: &Sent| sent.is_stored && is_named(sent);
+        let is_surely_named = |sent: &Sent| sent.answer == Answer::Stored && is_named(sent);
         let is_fleets = fleet.clone().next().is_some() && fleet.clone().all(is_surely_named);
         let came_in = |session: &Session| match session.end {
             Some((_, Some(end))) => {
@@ -124,7 +124,7 @@ impl State {
             None => false,
         };
         // The fleet's targets may be lost.
-        let is_fleets = is_fleets && !self.judge.is_betrayed;
+        let is_fleets = is_fleets && !self.judge.losses.is_betrayed;
         !is_fleets && self.judge.sessions.iter().any(came_in)
     }
 }

@@ -78,3 +78,23 @@ fn nothing_of_a_rejected_release_is_begun() {
         });
     });
 }
+
+#[test]
+fn a_disk_that_lies_excuses_what_was_confirmed_and_no_lost_data() {
+    let world = World::new();
+    let mut state = world.state();
+    let confirmed = state.judge.confirmed.clone().unwrap();
+    state.is_betrayed();
+    let found = crate::store::Accepted {
+        generation: 0,
+        ..confirmed
+    };
+    state.judge_store(&found, 0, Some(&"it was torn".to_owned()));
+    assert_eq!(state.violation(), None);
+    drop(state);
+    // A service has run with it.
+    world.refuses("goes without being asked for", |state| {
+        state.engine.containers.clear();
+        state.remove_volume("1_data").unwrap();
+    });
+}
