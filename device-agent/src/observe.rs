@@ -115,6 +115,8 @@ pub(crate) async fn observe(connected: &Connected, known: Known<'_>) -> Result<W
             failures: known.failures.clone(),
             pulling: known.pulling,
             asked: known.memory.asked().clone(),
+            // The loop knows the machine.
+            boot: String::new(),
             locks: signs.locks,
             handed_over: signs.handed_over,
             // The loop notes when it sees containers run.

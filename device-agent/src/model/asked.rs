@@ -20,6 +20,10 @@ pub struct Asked {
     pub replace: BTreeMap<String, String>,
     /// Volumes that are to be removed with their data, by engine name, and why. Each is made anew if it is wanted.
     pub discard: BTreeMap<String, String>,
+    /// Containers that have had the volumes of `discard` since they were to go, by the volumes' engine names, then engine ids.
+    pub users: BTreeMap<String, BTreeSet<String>>,
+    /// The run of the machine in which `users` were seen; empty while there are none.
+    pub seen_in: String,
     /// Services that are not to run although the target says so, as `<application id>/<service name>`.
     pub stopped: BTreeSet<String>,
     /// Containers that are to be started although they have ended, by engine id.

@@ -37,6 +37,8 @@ pub struct Observed {
     pub pulling: BTreeSet<String>,
     /// What was asked for and is not done yet.
     pub asked: Asked,
+    /// A word for the present run of the machine; empty where there is none.
+    pub boot: String,
     /// Update locks by application id, for those that have a container or a directory.
     pub locks: BTreeMap<u32, AppLocks>,
     /// Services that say that their successor may take over, by application id and name.
@@ -76,6 +78,7 @@ impl Observed {
             cannot_limit: BTreeSet::new(),
             pulling: BTreeSet::new(),
             asked: Asked::default(),
+            boot: String::new(),
             locks: BTreeMap::new(),
             handed_over: BTreeSet::new(),
             running_since: BTreeMap::new(),

@@ -294,6 +294,13 @@ impl Step {
         }
     }
 
+    /// Whether a [`Step::key`] is that of a step by which a container gives way to another.
+    #[must_use]
+    pub fn is_end_of(key: &str, id: &str) -> bool {
+        let ends = ["kill ", "hand-over "];
+        ends.iter().any(|verb| key.strip_prefix(verb) == Some(id))
+    }
+
     /// Whether it is not waited for: it takes long and changes nothing that runs.
     #[must_use]
     pub fn is_background(&self) -> bool {

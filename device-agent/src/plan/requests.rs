@@ -97,6 +97,7 @@ pub fn take(
         }
         Wish::CleanVolumes(_) | Wish::Update | Wish::Anew => {}
     }
+    note_users(&mut asked, observed);
     Ok(asked)
 }
 
@@ -162,7 +163,38 @@ fn clean_volumes(asked: &Asked, scope: Scope, observed: &Observed, target: &Targ
         let words = asked.discard.entry(volume.name.clone());
         words.or_insert_with(|| NOT_IN_TARGET.to_owned());
     }
+    note_users(&mut asked, observed);
     asked
+}
+
+/// Notes which containers have the volumes that are to go. While they are to go nothing is started that has them.
+fn note_users(asked: &mut Asked, observed: &Observed) {
+    let Asked { users, discard, .. } = asked;
+    users.retain(|volume, _| discard.contains_key(volume));
+    for volume in discard.keys() {
+        let have = observed.containers.iter().filter(|c| uses(c, volume));
+        let users = users.entry(volume.clone()).or_default();
+        users.extend(have.map(|container| container.id.clone()));
+    }
+    asked.seen_in = if asked.discard.is_empty() {
+        String::new()
+    } else {
+        observed.boot.clone()
+    };
+}
+
+/// Whether a volume was made anew since it was to go, and that this was noted got lost with the power, on a disk that says of
+/// what it has written that it is safe when it is not. Its name is the same, and what engines say of when a volume was made may
+/// be when somebody wrote into it last; but a container has it that was not there and has run since.
+fn is_another(asked: &Asked, volume: &str, observed: &Observed) -> bool {
+    let is_later_run =
+        !asked.seen_in.is_empty() && !observed.boot.is_empty() && asked.seen_in != observed.boot;
+    let is_known = |id: &str| {
+        let users = asked.users.get(volume);
+        users.is_some_and(|users| users.contains(id))
+    };
+    let mut containers = observed.containers.iter();
+    is_later_run && containers.any(|c| c.ever_started && uses(c, volume) && !is_known(&c.id))
 }
 
 fn run(asked: &mut Asked, app_id: u32, services: &[&String]) {
@@ -195,8 +227,10 @@ pub fn settle(asked: &Asked, observed: &Observed, target: Option<&Target>) -> As
     left.discard.retain(|name, because| {
         // What no target named when it was asked for, and one names now, was not meant.
         let is_meant = because != NOT_IN_TARGET || !wanted.contains(name);
-        is_meant && observed.volumes.iter().any(|v| v.name == *name)
+        let is_there = observed.volumes.iter().any(|v| v.name == *name);
+        is_meant && is_there && !is_another(asked, name, observed)
     });
+    note_users(&mut left, observed);
     let exists = |service: &String| {
         let (app_id, name) = service.split_once('/')?;
         let app = target?.apps.get(&app_id.parse().ok()?)?;
@@ -213,7 +247,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::tests::{device, target};
+    use crate::model::VolumeSpec;
+    use crate::plan::tests::{container, device, target};
 
     #[test]
     fn a_rejected_release_is_not_touched_and_may_be_updated() {
@@ -239,5 +274,80 @@ mod tests {
             let asked = asked(update).unwrap();
             assert_eq!((asked.number, asked.force), (1, BTreeSet::from([1])));
         }
+    }
+
+    /// An application with a volume, and a container that has it.
+    fn with_volume() -> (Observed, Target) {
+        let app = json!({"name": "app", "commit": "c", "releaseId": 1, "services": {}, "volumes": {"data": {}}});
+        let mut observed = Observed {
+            boot: "one".to_owned(),
+            ..Observed::empty(device())
+        };
+        observed.volumes.push(ObservedVolume {
+            name: "1_data".to_owned(),
+            app_id: 1,
+            logical_name: "data".to_owned(),
+            spec: VolumeSpec::default(),
+        });
+        observed.containers.push(with_data("old"));
+        (observed, target(&json!({"apps": {"1": app}})))
+    }
+
+    fn with_data(id: &str) -> ObservedContainer {
+        let mut container = container(id);
+        container.config.volumes.insert("1_data:/data".to_owned());
+        container.ever_started = true;
+        container
+    }
+
+    fn purge(observed: &Observed, target: &Target) -> Asked {
+        let request = Request {
+            app_id: 1,
+            what: Wish::Purge(None),
+            force: false,
+        };
+        take(&Asked::default(), &request, observed, target).unwrap()
+    }
+
+    #[test]
+    fn a_purge_goes_on_after_a_start_of_the_machine() {
+        let (mut observed, target) = with_volume();
+        let asked = purge(&observed, &target);
+        observed.boot = "two".to_owned();
+        let left = settle(&asked, &observed, Some(&target));
+        assert!(left.discard.contains_key("1_data"));
+        // One that came late and was never started has written nothing.
+        let mut late = with_data("late");
+        late.ever_started = false;
+        observed.containers = vec![late];
+        let left = settle(&asked, &observed, Some(&target));
+        assert!(left.discard.contains_key("1_data"));
+    }
+
+    #[test]
+    fn a_purge_that_comes_back_after_a_loss_of_power_leaves_the_new_volume_alone() {
+        let (mut observed, target) = with_volume();
+        let asked = purge(&observed, &target);
+        // It was done, and what was written of that is lost with the power.
+        observed.containers = vec![with_data("new")];
+        // In the same run of the machine nothing is lost.
+        let left = settle(&asked, &observed, Some(&target));
+        assert!(left.discard.contains_key("1_data"));
+        observed.boot = "two".to_owned();
+        let left = settle(&asked, &observed, Some(&target));
+        assert!(left.discard.is_empty());
+        assert_eq!((left.users.len(), left.seen_in), (0, String::new()));
+    }
+
+    #[test]
+    fn what_comes_while_a_volume_is_to_go_is_known() {
+        let (mut observed, target) = with_volume();
+        let asked = purge(&observed, &target);
+        observed.containers.push(with_data("late"));
+        let asked = settle(&asked, &observed, Some(&target));
+        observed.boot = "two".to_owned();
+        let left = settle(&asked, &observed, Some(&target));
+        assert!(left.discard.contains_key("1_data"));
+        assert_eq!(left.seen_in, "two");
     }
 }

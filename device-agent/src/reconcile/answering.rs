@@ -9,6 +9,10 @@ use crate::plan;
 impl<E: Outside> Reconciler<E> {
     /// Forgets what is done, in memory and in the reading.
     pub(super) fn settle_requests(&mut self, world: &mut World, target: Option<&Target>) {
+        world.observed.boot = self.inputs.machine.boot().unwrap_or_else(|error| {
+            tracing::error!(%error, "it is not known whether the machine was started anew");
+            String::new()
+        });
         let left = plan::settle(&world.observed.asked, &world.observed, target);
         world.observed.asked = left.clone();
         self.settle(left);
@@ -36,11 +40,16 @@ impl<E: Outside> Reconciler<E> {
         }
     }
 
-    /// Nothing is known without an engine; what needs none is answered.
-    pub(super) fn refuse_calls(&mut self, reason: &str) {
+    /// Takes the calls that have come. Of one that comes later, what is about to be read may be too old.
+    pub(super) fn gather_calls(&mut self) {
         while let Ok(call) = self.inputs.calls.try_recv() {
             self.waiting_calls.push_back(call);
         }
+    }
+
+    /// Nothing is known without an engine; what needs none is answered.
+    pub(super) fn refuse_calls(&mut self, reason: &str) {
+        self.gather_calls();
         for call in std::mem::take(&mut self.waiting_calls) {
             let Some(call) = self.answer_without_engine(call) else {
                 continue;
@@ -84,9 +93,6 @@ impl<E: Outside> Reconciler<E> {
         world: &mut World,
         target: Option<&Target>,
     ) {
-        while let Ok(call) = self.inputs.calls.try_recv() {
-            self.waiting_calls.push_back(call);
-        }
         // What is asked for is about the newest target, which the next round takes up: it would forget what was asked before.
         if self.inputs.targets.has_changed().unwrap_or(false) {
             return;

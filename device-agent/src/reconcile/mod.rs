@@ -158,6 +158,7 @@ impl<E: Outside> Reconciler<E> {
             }
         };
         let target = accepted.target.as_deref();
+        self.gather_calls();
         let mut world = match self.observe(&engine, &accepted).await {
             Ok(world) => world,
             Err(error) => {

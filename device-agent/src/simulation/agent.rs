@@ -216,7 +216,9 @@ impl Agent {
             let change = move |store: &mut Store| store_target(store, target, is_fleet);
             let changed = store.change(change).await;
             let mut state = sim.lock();
-            if changed.is_err() {
+            if changed.is_ok() {
+                state.hears_of_target(is_fleet, which);
+            } else {
                 state.hears_of_refusal(is_fleet, which);
             }
             state.hears_of_change(changed.as_ref().ok(), counts);

@@ -9,6 +9,11 @@ use super::met::Met;
 use super::state::{Event, Sim, State};
 use crate::store::disk::{Claim, Disk, Work};
 
+/// Where what the agent remembers is written first.
+const MEMORY: &str = "/state/memory.new";
+/// How long a disk may keep what it says to be flushed, in milliseconds.
+const LONGEST_LIE: u64 = 20_000;
+
 /// A file, whatever its names are.
 #[derive(Debug, Clone, Default)]
 struct File {
@@ -35,6 +40,8 @@ pub(super) struct Files {
     serial: u64,
     /// After so many operations the agent is killed, in the middle of the last one.
     pub(super) fuse: Option<u64>,
+    /// Something was said to be flushed and is not yet.
+    has_lied: bool,
     /// Nothing can be written.
     pub(super) is_full: bool,
 }
@@ -64,6 +71,9 @@ fn apply(names: &mut BTreeMap<PathBuf, u64>, naming: &Naming) {
 impl State {
     /// Power is lost.
     pub(super) fn cut_disk(&mut self) {
+        if std::mem::take(&mut self.disk.has_lied) {
+            self.is_betrayed();
+        }
         let unflushed = std::mem::take(&mut self.disk.unflushed);
         let survive = self
             .random
@@ -98,6 +108,27 @@ impl State {
         if self.random.chance(20) {
             file.content.fill(0);
         }
+    }
+
+    /// Whether something is really flushed. What is not is so some time later, if there is power until then.
+    fn is_flushed(&mut self) -> bool {
+        let may_lie = self.faults.lies > 0 && !self.calm;
+        if !may_lie || !self.random.chance(self.faults.lies) {
+            return true;
+        }
+        self.note(|| "disk: that was not flushed".to_owned());
+        self.disk.has_lied = true;
+        let delay = self.random.between(1, LONGEST_LIE);
+        self.after(delay, |state| {
+            let disk = &mut state.disk;
+            disk.has_lied = false;
+            disk.flushed_names = disk.names.clone();
+            disk.unflushed.clear();
+            for file in disk.contents.values_mut() {
+                file.is_flushed = true;
+            }
+        });
+        false
     }
 
     /// Whether an operation is done: `Ok(false)` when the agent is killed in the middle of it.
@@ -138,7 +169,8 @@ impl State {
             self.disk.name(Naming::Give(file.to_owned(), id));
             id
         });
-        let is_flushed = matches!(outcome, Ok(true));
+        let is_written = matches!(outcome, Ok(true));
+        let is_flushed = is_written && self.is_flushed();
         let content = content.to_vec();
         self.disk.contents.insert(
             id,
@@ -147,8 +179,11 @@ impl State {
                 is_flushed,
             },
         );
-        if !is_flushed {
+        if !is_written {
             self.tear(id);
+        }
+        if file == Path::new(MEMORY) {
+            self.judge.losses.is_unwritten = !is_written;
         }
         self.note(|| format!("disk: write {}: {outcome:?}", file.display()));
         outcome.map(drop)
@@ -235,7 +270,7 @@ impl Disk for ModelDisk {
 
     fn flush_dir(&self, _: &Path) -> io::Result<()> {
         self.change(|state| {
-            if state.begin_on_disk(true)? {
+            if state.begin_on_disk(true)? && state.is_flushed() {
                 state.disk.flushed_names = state.disk.names.clone();
                 state.disk.unflushed.clear();
             }

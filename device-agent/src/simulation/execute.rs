@@ -51,10 +51,10 @@ impl ModelEngine {
                 self.judge(|state| state.judge_disturbance(id, "stopped"));
                 self.stop(id).await
             }
-            Step::Kill { id, .. } => {
+            Step::Kill { id, because, .. } => {
                 self.judge(|state| {
                     state.judge_disturbance(id, "killed");
-                    state.judge_end_of_hand_over(id);
+                    state.judge_end_of_hand_over(id, because);
                 });
                 self.stop(id).await?;
                 self.remove(id, false).await

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::random::Random;
-use super::spec::{AppSpec, NetworkChoice, ServiceSpec, Spec};
+use super::spec::{AppSpec, Contract, NetworkChoice, ServiceSpec, Spec};
 
 /// Services are named so that each may wait for those before it.
 const SERVICES: [&str; 3] = ["a", "b", "c"];
@@ -62,6 +62,8 @@ impl Palette {
             is_one_shot: random.chance(self.one_shots),
             has_api: random.chance(self.apis),
             requires_restart: random.chance(self.restarts),
+            contract: Contract::Nothing,
+            is_optional: false,
         };
         for name in before {
             if random.chance(25) {

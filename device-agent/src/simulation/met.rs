@@ -25,6 +25,12 @@ pub(super) enum Met {
     RefusedRequest,
     /// A volume goes because of a purge.
     Purge,
+    /// A volume goes because one service was purged.
+    PurgeOfOne,
+    /// One service is purged that shares a volume with another.
+    SharedPurge,
+    /// What is being done is begun anew on request.
+    Anew,
     /// A volume goes because nobody uses it.
     CleanUp,
     /// A volume goes because its target lets it go.
@@ -47,6 +53,10 @@ pub(super) enum Met {
     CreateWithoutRoom,
     /// A new container could not be connected to all of its networks.
     HalfInstalled,
+    /// What was there before a release that is rejected goes on.
+    Rejected,
+    /// A service goes because its release does without it.
+    LeftOut,
     /// Two networks have one name.
     Twin,
     /// Somebody asks for nothing to be changed, and nothing is.
@@ -65,6 +75,8 @@ pub(super) enum Met {
     DeadContainer,
     /// What was written and not flushed is lost with the power.
     LostWrite,
+    /// What was written and is said to be flushed is lost with the power.
+    LyingDisk,
     /// The engine refuses something that it could do.
     FailedCall,
     /// The engine does something and says that it did not.
@@ -80,7 +92,7 @@ pub(super) enum Met {
 }
 
 impl Met {
-    const ALL: [Self; 39] = [
+    const ALL: [Self; 45] = [
         Self::KillAtDisk,
         Self::PowerCut,
         Self::FullDisk,
@@ -93,6 +105,9 @@ impl Met {
         Self::StaleLock,
         Self::RefusedRequest,
         Self::Purge,
+        Self::PurgeOfOne,
+        Self::SharedPurge,
+        Self::Anew,
         Self::CleanUp,
         Self::LetGo,
         Self::Leftover,
@@ -105,6 +120,8 @@ impl Met {
         Self::LongHandOver,
         Self::CreateWithoutRoom,
         Self::HalfInstalled,
+        Self::Rejected,
+        Self::LeftOut,
         Self::Twin,
         Self::Stillness,
         Self::RestartForService,
@@ -114,6 +131,7 @@ impl Met {
         Self::EngineEnd,
         Self::DeadContainer,
         Self::LostWrite,
+        Self::LyingDisk,
         Self::FailedCall,
         Self::DoneAndFailed,
         Self::NoAnswer,

@@ -8,7 +8,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `script`, `generate`, `spec` | what a seed decides before anything happens |
+//! | `script`, `generate`, `besides`, `spec` | what a seed decides before anything happens |
 //! | `run`, `agent`, `state` | the order of events; one life of the agent; all that there is |
 //! | `engine`, `inspect`, `disk`, `locks`, `machine` | the models |
 //! | `outside`, `execute` | the loop's way to them, call by call as the executor does it |
@@ -18,6 +18,7 @@
 //! `OS_SIM_SEEDS=FROM..TO` plays other seeds, `OS_SIM_SEEDS=SEED` one with its whole trace.
 
 mod agent;
+mod besides;
 mod disk;
 mod engine;
 mod execute;

@@ -144,11 +144,13 @@ impl Outside for ModelEngine {
             let now = state.now;
             let pins = known.pinned.len();
             let follows = |last: Reading| last.until == now && last.pins > pins;
-            if !state.dead && state.judge.reading.is_some_and(follows) {
+            let first = state.judge.reading.filter(|last| follows(*last));
+            if !state.dead && first.is_some() {
                 state.counts.add(Met::SecondReading);
             }
             Reading {
-                since: now,
+                // What the loop knows itself is as old as the first of two.
+                since: first.map_or(now, |first| first.since),
                 changes: state.changes,
                 until: now,
                 pins,

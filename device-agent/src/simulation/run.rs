@@ -358,7 +358,13 @@ impl Run {
             ));
         }
         let report = &told.report;
-        let is_right = report.generation == view.generation && report.state == ApplyState::Applied;
+        // One that is rejected is held up for ever, which is said.
+        let expected = if view.is_rejected() {
+            ApplyState::Failing
+        } else {
+            ApplyState::Applied
+        };
+        let is_right = report.generation == view.generation && report.state == expected;
         if view.has_target && !is_right {
             state.violated(format!(
                 "everything is as it should be, but it is told {:?} of {} of {}: {:?}",

@@ -1,5 +1,6 @@
 //! What a seed decides before anything happens: how bad the world is, and what people do in it.
 
+use super::besides;
 use super::generate::{IMAGES, Palette};
 use super::random::Random;
 use super::spec::Spec;
@@ -18,6 +19,8 @@ pub(super) struct Faults {
     pub(super) slow: u64,
     /// Answers that do not come in time.
     pub(super) hangs: u64,
+    /// Flushes that are said to be done and are not yet.
+    pub(super) lies: u64,
     /// Writes that fail.
     pub(super) disk: u64,
     /// Runs of a service that end by themselves.
@@ -113,6 +116,7 @@ impl Script {
         script.targets(random, &palette);
         script.requests(random, &palette);
         script.accidents(random);
+        besides::add(&mut script, seed);
         script.actions.sort_by_key(|(time, _)| *time);
         script
     }
@@ -243,6 +247,8 @@ fn faults(random: &mut Random) -> Faults {
         }
     };
     Faults {
+        // Of numbers of their own.
+        lies: 0,
         errors: some(50, &[2, 10, 30]),
         slow: some(40, &[5, 30]),
         hangs: some(15, &[1, 5]),

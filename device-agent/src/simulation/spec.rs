@@ -53,6 +53,17 @@ pub(super) struct ServiceSpec {
     pub(super) has_api: bool,
     /// Starts for the first time with the machine's next start.
     pub(super) requires_restart: bool,
+    pub(super) contract: Contract,
+    /// The release does without it where its contract is not met.
+    pub(super) is_optional: bool,
+}
+
+/// What a service requires of the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contract {
+    Nothing,
+    Met,
+    Unmet,
 }
 
 /// Where a service's network is.
@@ -68,12 +79,15 @@ pub(super) enum NetworkChoice {
 pub(super) const LEVEL: &str = "LEVEL";
 
 /// Labels that services may have.
-pub(super) const LABELS: [&str; 4] = [
+pub(super) const LABELS: [&str; 5] = [
     "io.balena.update.strategy",
     "io.balena.update.handover-timeout",
     "io.balena.features.supervisor-api",
     REQUIRES_RESTART,
+    OPTIONAL,
 ];
+
+const OPTIONAL: &str = "io.balena.features.optional";
 
 impl Spec {
     /// As the agent's API would understand it.
@@ -100,6 +114,19 @@ impl Spec {
 }
 
 impl AppSpec {
+    /// Whether the device lacks what a service requires without which the release does not run.
+    pub(super) fn is_rejected(&self) -> bool {
+        let mut services = self.services.values();
+        let is_unmet = |s: &ServiceSpec| s.contract == Contract::Unmet && !s.is_optional;
+        self.has_commit && services.any(is_unmet)
+    }
+
+    /// A service that is to be there.
+    pub(super) fn service(&self, name: &str) -> Option<&ServiceSpec> {
+        let service = self.services.get(name);
+        service.filter(|service| !service.is_left_out())
+    }
+
     fn body(&self, id: u32) -> Value {
         let services: Map<String, Value> = self
             .services
@@ -124,9 +151,20 @@ impl AppSpec {
 }
 
 impl ServiceSpec {
+    /// Whether the release runs without it, unless the whole release is rejected.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.contract == Contract::Unmet && self.is_optional
+    }
+
     /// Its labels, by which the agent knows what to do with it.
     pub(super) fn labels(&self) -> Map<String, Value> {
-        let [strategy_label, patience_label, api_label, restart_label] = LABELS.map(str::to_owned);
+        let [
+            strategy_label,
+            patience_label,
+            api_label,
+            restart_label,
+            optional_label,
+        ] = LABELS.map(str::to_owned);
         let mut labels = Map::new();
         if let Some(strategy) = self.strategy {
             labels.insert(strategy_label, json!(strategy));
@@ -137,6 +175,9 @@ impl ServiceSpec {
         }
         if self.requires_restart {
             labels.insert(restart_label, json!("1"));
+        }
+        if self.is_optional {
+            labels.insert(optional_label, json!("1"));
         }
         labels
     }
@@ -159,6 +200,15 @@ impl ServiceSpec {
         }
         if self.is_one_shot {
             body["restart"] = json!("no");
+        }
+        let least = match self.contract {
+            Contract::Nothing => None,
+            Contract::Met => Some(">=1.0.0"),
+            Contract::Unmet => Some(">=99.0.0"),
+        };
+        if let Some(version) = least {
+            let requires = json!([{"type": "sw.supervisor", "version": version}]);
+            body["contract"] = json!({"type": "sw.container", "requires": requires});
         }
         body
     }

@@ -46,11 +46,14 @@ pub(super) fn find(survey: &Survey<'_>) -> Found {
 
 /// What a local session left behind: containers first, then what they were made of.
 fn remove_leftovers(survey: &Survey<'_>, leftovers: &Inventory, found: &mut Found) {
-    let containers = leftovers
-        .containers
-        .iter()
-        .cloned()
-        .map(Leftover::Container);
+    // One that the engine is removing already is waited for.
+    let is_going = |id: &&String| {
+        let mut all = survey.observed.containers.iter();
+        all.any(|c| c.id == **id && c.state == ContainerState::Removing)
+    };
+    let containers = leftovers.containers.iter();
+    let containers = containers.filter(|id| !is_going(id));
+    let containers = containers.cloned().map(Leftover::Container);
     let others = (leftovers.images.iter().cloned().map(Leftover::Image))
         .chain(leftovers.networks.iter().cloned().map(Leftover::Network))
         .chain(leftovers.volumes.iter().cloned().map(Leftover::Volume));
@@ -77,5 +80,33 @@ pub(super) fn kill(container: &ObservedContainer, because: &str) -> Step {
         image: container.config.image.clone(),
         because: because.to_owned(),
         recreates: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::model::{ContainerState, Inventory, Observed, Plan, Step};
+    use crate::plan::plan;
+    use crate::plan::tests::{container, device, target};
+
+    #[test]
+    fn a_leftover_that_is_being_removed_is_waited_for() {
+        let target = target(&json!({"apps": {}}));
+        let mut observed = Observed::empty(device());
+        let container = container("abc");
+        observed.leftovers = Some(Inventory {
+            containers: [container.id.clone()].into(),
+            ..Inventory::default()
+        });
+        observed.containers.push(container);
+        let Plan::Run(batch) = plan(&observed, &target, 0) else {
+            panic!("it stays");
+        };
+        let mut steps = batch.steps();
+        assert!(steps.any(|step| matches!(step, Step::RemoveLeftover(_))));
+        observed.containers[0].state = ContainerState::Removing;
+        assert!(matches!(plan(&observed, &target, 0), Plan::Wait { .. }));
     }
 }

@@ -11,7 +11,9 @@ mod takeover;
 use agent_api::reference::LocalTarget;
 use serde_json::Value;
 
-use crate::model::{DeviceFacts, HostFacts, Observed, Target};
+use crate::model::{
+    ContainerState, DeviceFacts, HostFacts, Observed, ObservedContainer, ServiceConfig, Target,
+};
 use crate::target::parse;
 
 /// The device of the recordings.
@@ -35,6 +37,32 @@ pub(crate) fn device() -> DeviceFacts {
 /// A device with an empty engine.
 fn empty() -> Observed {
     Observed::empty(device())
+}
+
+/// A container of the service `web` of the application 1, created and never started.
+pub(crate) fn container(id: &str) -> ObservedContainer {
+    ObservedContainer {
+        id: id.to_owned(),
+        name: "web_1_1_c".to_owned(),
+        app_id: 1,
+        app_uuid: String::new(),
+        service_id: 1,
+        service_name: "web".to_owned(),
+        image_id: 1,
+        release_id: 1,
+        commit: Some("c".to_owned()),
+        state: ContainerState::Created,
+        created: 0,
+        exit_code: None,
+        ever_started: false,
+        error: String::new(),
+        stopped_by_agent: false,
+        config: ServiceConfig::default(),
+        created_from: None,
+        asked_mac_address: None,
+        because: None,
+        is_predecessor: false,
+    }
 }
 
 /// A target from the `local` part of a body.

@@ -250,7 +250,7 @@ impl State {
 }
 
 /// Engine names of the volumes that a container has.
-fn named_volumes(config: &ServiceConfig) -> Vec<String> {
+pub(super) fn named_volumes(config: &ServiceConfig) -> Vec<String> {
     let sources = config
         .volumes
         .iter()

@@ -104,6 +104,7 @@ impl State {
             told,
             content: self.random.next(),
             asked_at,
+            is_used: false,
         };
         self.judge_birth(&volume);
         self.engine.volumes.insert(name.to_owned(), volume);

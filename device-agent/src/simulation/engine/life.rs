@@ -1,5 +1,6 @@
 //! What containers do of themselves, and what restarts them.
 
+use super::containers::named_volumes;
 use crate::model::ContainerState;
 use crate::simulation::met::Met;
 use crate::simulation::state::State;
@@ -17,6 +18,11 @@ impl State {
         container.was_stopped = false;
         container.by_hand = false;
         container.told.ever_started = true;
+        for volume in named_volumes(&container.told.config) {
+            if let Some(volume) = self.engine.volumes.get_mut(&volume) {
+                volume.is_used = true;
+            }
+        }
         let told = &container.told;
         // What is mounted and is not there is made by the engine.
         self.locks.make_directory(told.app_id, &told.service_name);

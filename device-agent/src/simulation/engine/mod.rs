@@ -116,6 +116,8 @@ pub(super) struct Volume {
     pub(super) content: u64,
     /// When its creation was asked for.
     pub(super) asked_at: Time,
+    /// A container that has it has run: there may be data in it.
+    pub(super) is_used: bool,
 }
 
 impl Container {

@@ -1,25 +1,31 @@
-//! Requests: what each promises once it is confirmed, and which services may be expected to be stopped.
+//! Requests: what each promises once it is confirmed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::View;
+use super::stops::Stop;
 use crate::model::{ContainerState, Refused, Request, Wish};
 use crate::simulation::engine::Volume;
 use crate::simulation::met::Met;
+use crate::simulation::spec::AppSpec;
 use crate::simulation::state::{State, Time};
 
 /// One request.
 #[derive(Debug)]
 pub(in crate::simulation) struct Promise {
-    request: Request,
+    pub(super) request: Request,
+    /// When it was sent.
+    pub(super) since: Time,
     /// Containers that are to be replaced.
-    replaces: BTreeSet<String>,
+    pub(super) replaces: BTreeSet<String>,
     /// Containers that had ended and are to run once more, with how often they had.
     starts: BTreeMap<String, u32>,
     /// Contents of volumes that must go.
-    purges: BTreeSet<u64>,
+    pub(super) purges: BTreeSet<u64>,
     /// Contents of volumes that may go.
     pub(super) condemns: BTreeSet<u64>,
+    /// Names of the volumes that it may mean, where it is about those of one service.
+    pub(super) means: BTreeSet<String>,
     /// Set when it is confirmed.
     pub(super) number: Option<u64>,
     /// Nobody waits for its answer any more.
@@ -33,6 +39,7 @@ impl Promise {
     pub(super) fn met(&self) -> Met {
         match self.request.what {
             Wish::CleanVolumes(_) => Met::CleanUp,
+            Wish::Purge(Some(_)) => Met::PurgeOfOne,
             _ => Met::Purge,
         }
     }
@@ -52,6 +59,22 @@ impl Promise {
         replaces && self.request.app_id == app
     }
 
+    /// Whether it empties a volume of an application.
+    pub(super) fn may_purge(&self, app: u32, volume: &str) -> bool {
+        let is_meant = match self.request.what {
+            Wish::Purge(None) => true,
+            Wish::Purge(Some(_)) => self.means.contains(volume),
+            _ => false,
+        };
+        is_meant && self.request.app_id == app
+    }
+
+    /// Whether it was taken is not known any more, nor whether it is done.
+    pub(super) fn is_lost(&mut self) {
+        self.number = None;
+        self.has_forced = false;
+    }
+
     pub(super) fn wish(&self) -> &Wish {
         &self.request.what
     }
@@ -63,107 +86,16 @@ impl Promise {
     }
 }
 
-/// What is known of whether a service was stopped on request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    Yes,
-    /// Until a target that was sent is confirmed.
-    Clearing,
-    Perhaps,
-}
-
-/// See [`Stop`]; what is not here is not stopped.
-#[derive(Debug, Default)]
-pub(in crate::simulation) struct Stops {
-    services: BTreeMap<(u32, String), Stop>,
-    /// Until when it was perhaps so of services of which it is not so any more.
-    until: BTreeMap<(u32, String), Time>,
-    /// Grows with every target that is sent or confirmed.
-    targets: u64,
-    /// Targets that were sent and not answered yet.
-    pending: u32,
-}
-
-impl Stops {
-    pub(super) fn may_clear(&mut self) {
-        self.targets += 1;
-        self.pending += 1;
-        for stop in self.services.values_mut() {
-            if *stop == Stop::Yes {
-                *stop = Stop::Clearing;
-            }
-        }
-    }
-
-    pub(super) fn cleared(&mut self, now: Time) {
-        self.targets += 1;
-        self.pending = self.pending.saturating_sub(1);
-        let until = &mut self.until;
-        self.services.retain(|service, stop| {
-            let stays = *stop != Stop::Clearing;
-            if !stays {
-                until.insert(service.clone(), now);
-            }
-            stays
-        });
-    }
-
-    /// Nobody answers any more.
-    pub(super) fn mourn(&mut self) {
-        self.unclear();
-        self.pending = 0;
-    }
-
-    pub(super) fn unclear(&mut self) {
-        self.targets += 1;
-        self.pending = self.pending.saturating_sub(1);
-        for stop in self.services.values_mut() {
-            if *stop == Stop::Clearing {
-                *stop = Stop::Perhaps;
-            }
-        }
-    }
-
-    fn set(&mut self, services: &[(u32, String)], stop: Option<Stop>, now: Time) {
-        for service in services {
-            match stop {
-                Some(stop) => {
-                    self.services.insert(service.clone(), stop);
-                }
-                None if self.services.remove(service).is_some() => {
-                    self.until.insert(service.clone(), now);
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// Whether a service was perhaps stopped at some time since.
-    pub(super) fn was_stopped(&self, app: u32, service: &str, since: Time) -> bool {
-        let until = self.until.get(&(app, service.to_owned()));
-        let was = until.is_some_and(|until| *until >= since);
-        was || self.is_stopped(app, service) != Some(false)
-    }
-
-    /// `None`: that cannot be said.
-    pub(in crate::simulation) fn is_stopped(&self, app: u32, service: &str) -> Option<bool> {
-        match self.services.get(&(app, service.to_owned())) {
-            None => Some(false),
-            Some(Stop::Yes) => Some(true),
-            Some(Stop::Clearing | Stop::Perhaps) => None,
-        }
-    }
-}
-
 impl State {
     /// Whether something like this was asked of a service.
     pub(super) fn was_asked(&self, app: u32, service: &str, what: fn(&Wish) -> bool) -> bool {
         self.judge.promises.iter().any(|promise| {
             let wish = &promise.request.what;
             let names_it = match wish {
-                Wish::Restart(Some(name)) | Wish::Stop(Some(name)) | Wish::Start(Some(name)) => {
-                    name == service
-                }
+                Wish::Restart(Some(name))
+                | Wish::Stop(Some(name))
+                | Wish::Start(Some(name))
+                | Wish::Purge(Some(name)) => name == service,
                 _ => true,
             };
             promise.request.app_id == app && names_it && what(wish)
@@ -179,10 +111,12 @@ impl State {
         self.note(|| format!("people: ask {request:?}"));
         let mut promise = Promise {
             request: request.clone(),
+            since: self.now,
             replaces: BTreeSet::new(),
             starts: BTreeMap::new(),
             purges: BTreeSet::new(),
             condemns: BTreeSet::new(),
+            means: BTreeSet::new(),
             number: None,
             is_over: false,
             has_forced: false,
@@ -241,15 +175,16 @@ impl State {
     }
 
     fn condemn(&mut self, index: usize, view: &View) {
-        let request = &self.judge.promises[index].request;
-        let (app, what) = (request.app_id, request.what.clone());
+        self.note_meant(index, view);
+        let promise = &self.judge.promises[index];
+        let what = promise.request.what.clone();
         let volumes = self.engine.volumes.values().filter(|volume| {
             let Some(told) = &volume.told else {
                 return false;
             };
             let of = view.apps.get(&told.app_id);
             match what {
-                Wish::Purge(_) => told.app_id == app,
+                Wish::Purge(_) => promise.may_purge(told.app_id, &told.logical_name),
                 Wish::CleanVolumes(scope) => {
                     scope.holds(told.app_id)
                         && !of.is_some_and(|app| app.volumes.contains_key(&told.logical_name))
@@ -263,11 +198,13 @@ impl State {
 
     /// A volume has come: requests whose answer is still awaited may mean it too.
     pub(in crate::simulation) fn judge_birth(&mut self, volume: &Volume) {
-        let app = volume.told.as_ref().map(|told| told.app_id);
+        let Some(told) = &volume.told else {
+            return;
+        };
         for promise in self.judge.promises.iter_mut().filter(|p| !p.is_over) {
             let may_mean = match promise.request.what {
-                Wish::Purge(_) => app == Some(promise.request.app_id),
-                Wish::CleanVolumes(scope) => app.is_some_and(|app| scope.holds(app)),
+                Wish::Purge(_) => promise.may_purge(told.app_id, &told.logical_name),
+                Wish::CleanVolumes(scope) => scope.holds(told.app_id),
                 _ => false,
             };
             if may_mean {
@@ -284,9 +221,15 @@ impl State {
         view: &View,
     ) {
         self.note(|| format!("people: request {index} is answered: {answer:?}"));
-        self.condemn(index, view);
         let stops = &self.judge.stops;
         let targets_stand = stops.targets == targets && stops.pending == 0;
+        if !targets_stand {
+            self.note_all_meant(index);
+        }
+        self.condemn(index, view);
+        if answer.is_ok() {
+            self.promise_purge(index);
+        }
         let starts = self.ended(&self.judge.promises[index].request);
         let promise = &mut self.judge.promises[index];
         promise.is_over = true;
@@ -298,6 +241,9 @@ impl State {
                     self.counts.add(Met::StartAgain);
                 }
                 promise.starts = starts;
+                if promise.request.what == Wish::Anew {
+                    self.counts.add(Met::Anew);
+                }
                 let stop = match promise.request.what {
                     Wish::Stop(_) if targets_stand => Some(Stop::Yes),
                     // A target that was sent meanwhile may have cleared it.
@@ -313,7 +259,14 @@ impl State {
                     })
                     .collect();
                 let now = self.now;
-                self.judge.stops.set(&services, stop, now);
+                // What was asked later may have been taken by the time that this is heard of.
+                let is_open = |service: &(u32, String)| {
+                    let mut open = self.judge.promises.iter().filter(|p| !p.is_over);
+                    open.any(|other| named(&other.request).contains(service))
+                };
+                let (open, sure): (Vec<_>, Vec<_>) = services.into_iter().partition(is_open);
+                self.judge.stops.set(&open, Some(Stop::Perhaps), now);
+                self.judge.stops.set(&sure, stop, now);
             }
             // It may be on the disk all the same.
             Err(Refused::NotStored(_)) => {}
@@ -328,6 +281,13 @@ impl State {
     }
 
     pub(super) fn end_promises(&mut self) {
+        // What is on the disk may have been asked for under any target.
+        for index in 0..self.judge.promises.len() {
+            if !self.judge.promises[index].is_over {
+                self.note_all_meant(index);
+                self.condemn(index, &View::default());
+            }
+        }
         for promise in &mut self.judge.promises {
             promise.is_over = true;
         }
@@ -341,7 +301,7 @@ impl State {
     ) -> Vec<String> {
         let stops = &self.judge.stops;
         let runs = |app: u32, name: &str| {
-            let service = view.apps.get(&app).and_then(|app| app.services.get(name));
+            let service = view.apps.get(&app).and_then(|app| app.service(name));
             service.is_some_and(|service| service.running)
                 && stops.is_stopped(app, name) == Some(false)
         };
@@ -351,6 +311,11 @@ impl State {
                 promise.has_forced = true;
             }
             if promise.number.is_none_or(|number| number > asked) {
+                continue;
+            }
+            // Nothing of a rejected release is touched until another one comes.
+            let app = view.apps.get(&promise.request.app_id);
+            if app.is_some_and(AppSpec::is_rejected) {
                 continue;
             }
             for id in &promise.replaces {

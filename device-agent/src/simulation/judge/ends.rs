@@ -67,14 +67,22 @@ impl View {
             discard,
         }
     }
+
+    /// Whether a release is rejected.
+    pub(in crate::simulation) fn is_rejected(&self) -> bool {
+        self.apps.values().any(AppSpec::is_rejected)
+    }
 }
 
 impl State {
     /// What is not as it should be. `is_last`: everything has come to rest.
     pub(in crate::simulation) fn differences(&self, view: &View, is_last: bool) -> Vec<String> {
         let mut found = Vec::new();
-        for (id, app) in view.apps.iter().filter(|(_, app)| app.has_commit) {
-            for ((name, service), key) in app.services.iter().zip(1..) {
+        // Of a rejected release nothing is touched.
+        let runs = |app: &AppSpec| app.has_commit && !app.is_rejected();
+        for (id, app) in view.apps.iter().filter(|(_, app)| runs(app)) {
+            let services = app.services.iter().zip(1..);
+            for ((name, service), key) in services.filter(|((_, s), _)| !s.is_left_out()) {
                 let container_name = format!(
                     "{name}_{key}_{}_c{}",
                     id * 1000 + app.revision,
@@ -103,7 +111,10 @@ impl State {
                 .apps
                 .get(&container.told.app_id)
                 .filter(|app| app.has_commit);
-            if app.is_none_or(|app| !app.services.contains_key(&container.told.service_name)) {
+            let stays = |app: &AppSpec| {
+                app.is_rejected() || app.service(&container.told.service_name).is_some()
+            };
+            if !app.is_some_and(stays) {
                 found.push(format!("nobody wants {}", container.told.name));
             }
         }
@@ -195,7 +206,7 @@ impl State {
             return;
         }
         let ended = container.state == ContainerState::Exited && container.told.ever_started;
-        let is_right = if container.by_hand && ended {
+        let is_right = if ended && (container.by_hand || self.is_forgotten(container)) {
             // Who stopped it may start it again.
             true
         } else if spec.is_one_shot {
@@ -208,6 +219,11 @@ impl State {
         if !is_right {
             found.push(format!("{name} should run and is {:?}", container.state));
         }
+    }
+
+    /// Whether the agent may not know that it was the agent that stopped it.
+    fn is_forgotten(&self, container: &Container) -> bool {
+        self.judge.losses.has_forgotten && container.was_stopped
     }
 
     fn compare_ground(&self, id: u32, (app, view): (&AppSpec, &View), found: &mut Vec<String>) {

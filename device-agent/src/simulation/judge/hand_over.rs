@@ -20,7 +20,11 @@ impl State {
     }
 
     /// The agent takes a container away: the old one of a hand-over not before its time.
-    pub(in crate::simulation) fn judge_end_of_hand_over(&mut self, id: &str) {
+    pub(in crate::simulation) fn judge_end_of_hand_over(&mut self, id: &str, because: &str) {
+        // Judged with the other reasons.
+        if because.starts_with("network ") {
+            return;
+        }
         let old = self.engine.containers.get(id);
         let Some(old) = old.filter(|old| old.told.is_predecessor && old.is_up()) else {
             return;
@@ -81,7 +85,7 @@ impl State {
     fn wishes(&self, app: u32, service: &str) -> Vec<Option<&ServiceSpec>> {
         let wishes = self.targets().map(|spec| {
             let app = spec.apps.get(&app).filter(|app| app.has_commit)?;
-            app.services.get(service)
+            app.service(service)
         });
         wishes.collect()
     }

@@ -69,7 +69,8 @@ impl State {
     pub(in crate::simulation) fn left_behind(&self, view: &View) -> Vec<String> {
         let left = &self.judge.leftovers;
         let is_given_up = left.failures.values().any(|count| *count >= TRIES);
-        if view.is_local || is_given_up {
+        // When a session began and ended may be lost.
+        if view.is_local || is_given_up || self.judge.losses.is_betrayed {
             return Vec::new();
         }
         let fleets = self.judge.sent[1].iter();

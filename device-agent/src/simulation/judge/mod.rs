@@ -1,18 +1,23 @@
 //! What must always hold, judged by what people asked for and what the engine did; nothing here asks the planner.
 
 mod asked;
+mod contracts;
 mod deeds;
 mod ends;
 mod hand_over;
 mod leftovers;
+mod losses;
+mod purges;
 mod reasons;
 mod reports;
 mod services;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod volumes;
 mod waits;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::generate::BLOCK;
@@ -23,12 +28,14 @@ use super::state::{State, Time};
 use crate::model::{Step, Target};
 use crate::store::Accepted;
 
-use asked::{Promise, Stops};
+use asked::Promise;
 use deeds::Deeds;
 pub(super) use ends::View;
 use leftovers::Leftovers;
+use losses::Losses;
 use reasons::Reasons;
 use services::Fetching;
+use stops::Stops;
 use volumes::Session;
 
 /// What is known of what was asked for.
@@ -41,6 +48,8 @@ pub(super) struct Judge {
     pub(super) told: Option<Reading>,
     /// The name of the target for which the world was read last.
     pub(super) read_for: Option<String>,
+    /// The same for what was told last.
+    told_for: Option<String>,
     deeds: Deeds,
     fetching: Option<Fetching>,
     reasons: Reasons,
@@ -51,6 +60,11 @@ pub(super) struct Judge {
     /// Requests, in the order in which they were made.
     promises: Vec<Promise>,
     stops: Stops,
+    pub(in crate::simulation) losses: Losses,
+    /// The last generation of which something is not run because of a contract.
+    rejected_in: u64,
+    /// Contents of volumes that were let go by the target that counted when their removal began.
+    let_go: BTreeSet<u64>,
     /// Local sessions, in their order.
     sessions: Vec<Session>,
     leftovers: Leftovers,
@@ -70,8 +84,23 @@ struct Sent {
     force: bool,
     /// All was applied: locks count again.
     is_spent: bool,
-    /// Who sent it was told that it could not be stored.
-    is_refused: bool,
+    /// What its sender was told.
+    answer: Answer,
+}
+
+/// What the sender of a target was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Nothing,
+    Stored,
+    /// It could not be stored.
+    Refused,
+}
+
+impl Sent {
+    fn is_refused(&self) -> bool {
+        self.answer == Answer::Refused
+    }
 }
 
 impl Judge {
@@ -112,14 +141,19 @@ impl State {
             number: sending.number,
             force: sending.force,
             is_spent: false,
-            is_refused: false,
+            answer: Answer::Nothing,
         });
         self.judge.sent[to].len() - 1
     }
 
     /// A target that was sent could not be stored, as the client hears.
     pub(super) fn hears_of_refusal(&mut self, is_fleet: bool, which: usize) {
-        self.judge.sent[usize::from(is_fleet)][which].is_refused = true;
+        self.judge.sent[usize::from(is_fleet)][which].answer = Answer::Refused;
+    }
+
+    /// A target that was sent is stored, as the client hears.
+    pub(super) fn hears_of_target(&mut self, is_fleet: bool, which: usize) {
+        self.judge.sent[usize::from(is_fleet)][which].answer = Answer::Stored;
     }
 
     /// Another target is about to count.
@@ -138,6 +172,7 @@ impl State {
             }
         } else {
             self.note(|| "people: it could not be stored".to_owned());
+            self.judge.stops.is_refused();
         }
         if changed.is_some() && is_given {
             let now = self.now;
@@ -157,7 +192,9 @@ impl State {
                 found.mode
             )
         });
-        if let Some(fault) = found.fault.as_ref().or(forgotten) {
+        if let Some(fault) = found.fault.as_ref().or(forgotten)
+            && !self.judge.losses.is_betrayed
+        {
             self.violated(format!("what was stored is damaged: {fault}"));
         }
         if let Some(confirmed) = &self.judge.confirmed {
@@ -181,8 +218,10 @@ impl State {
     pub(super) fn mourn(&mut self) {
         self.judge.reading = None;
         self.judge.told = None;
+        self.judge.told_for = None;
         self.judge.stops.mourn();
         self.end_promises();
+        self.judge.losses.has_forgotten |= self.judge.losses.is_unwritten;
         self.judge.is_still = false;
         self.judge.stillness.clear();
         self.judge.read_for = None;
@@ -225,6 +264,8 @@ impl State {
         if self.judge.is_still && !step.is_background() {
             self.violated(format!("{} while nothing is to be changed", step.key()));
         }
+        self.note_let_go(step);
+        self.judge_contract(step);
         self.judge_reason(step);
     }
 
@@ -291,12 +332,23 @@ impl State {
         }
     }
 
+    /// Targets that may count, or have counted a moment ago.
+    fn sent_lately(&self) -> impl Iterator<Item = &Sent> {
+        let is_betrayed = self.judge.losses.is_betrayed;
+        let sent = self.judge.sent.iter();
+        sent.flat_map(move |sent| {
+            let mut stored = 0;
+            // Those that could not be stored leave the one before in force, or are stored all the same.
+            sent.iter().rev().take_while(move |sent| {
+                let counts = is_betrayed || stored < 2;
+                stored += u32::from(!sent.is_refused());
+                counts
+            })
+        })
+    }
+
     fn is_forced(&self, app: u32) -> bool {
-        let lately = self
-            .judge
-            .sent
-            .iter()
-            .flat_map(|sent| sent.iter().rev().take(2));
+        let lately = self.sent_lately();
         let mut overridden = lately.map(|sent| {
             let spec = &self.judge.specs[sent.number];
             // In a local session the fleet's blocks are part of the target.

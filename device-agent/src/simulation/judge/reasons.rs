@@ -83,6 +83,10 @@ impl State {
                 });
                 self.reason(*app_id, service, because);
             }
+            // That one stays. It may go all the same, by a step of before with which the engine is late.
+            Step::Start {
+                app_id, service, ..
+            } => self.goes_for_none(*app_id, service),
             Step::Install {
                 app_id,
                 service,
@@ -139,7 +143,7 @@ impl State {
         let reading = self.judge.reading?;
         let stands = reading.changes == self.changes;
         let wanted = self.wanted(app)?;
-        let spec = wanted.and_then(|app| app.services.get(service));
+        let spec = wanted.and_then(|app| app.service(service));
         let asked = |what: fn(&Wish) -> bool| Some(self.was_asked(app, service, what));
         match words {
             "a restart was asked for" => return asked(|wish| matches!(wish, Wish::Restart(_))),
@@ -228,7 +232,11 @@ impl State {
     }
 
     fn is_volume_reason(&self, app: u32, words: &str) -> bool {
-        let purged = self.was_asked(app, "", |wish| matches!(wish, Wish::Purge(_)));
+        let is_purged = |volume: &str| {
+            let mut promises = self.judge.promises.iter();
+            promises.any(|promise| promise.may_purge(app, volume))
+        };
+        let of = format!("{app}_");
         let mut lately = self.judge.sent.iter().flatten();
         let discards = lately.any(|sent| {
             let discard = self.judge.specs[sent.number].discard.iter();
@@ -239,14 +247,17 @@ impl State {
             .promises
             .iter()
             .any(|promise| matches!(promise.wish(), Wish::CleanVolumes(_)));
-        if words.ends_with(" is purged") {
-            purged
+        let volume = words.strip_prefix("volume ").unwrap_or(words);
+        if let Some(volume) = volume.strip_suffix(" is purged") {
+            is_purged(volume)
         } else if words.ends_with(" is not in the target state") {
             cleaned
         } else if words.ends_with(" changed") {
             discards
         } else {
-            words.ends_with(" is to go") && (purged || discards || cleaned)
+            let volume = volume.strip_suffix(" is to go");
+            let volume = volume.and_then(|volume| volume.strip_prefix(&of));
+            volume.is_some_and(|volume| is_purged(volume) || discards || cleaned)
         }
     }
 

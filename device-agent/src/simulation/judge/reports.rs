@@ -35,6 +35,7 @@ impl State {
         if !is_blind || self.judge.told.is_none() {
             // A report may be followed by one without a reading before anybody looks at it.
             self.judge.told = self.judge.reading;
+            self.judge.told_for = self.judge.read_for.clone();
         }
         let Some(reading) = self.judge.told else {
             let knows = !report.services.is_empty() || report.state == ApplyState::Applied;
@@ -53,6 +54,7 @@ impl State {
             return;
         }
         self.judge_whole(told, view, reading.since);
+        self.count_rejected(told, view);
         if report.generation == view.generation && view.has_target {
             self.judge_missing(told, view, reading.since);
         }

@@ -72,6 +72,10 @@ impl State {
         if because.is_some_and(|words| !self.judge.reasons.may_be(app, name, words)) {
             return Some(format!("{place} is to be made because {because:?}"));
         }
+        if self.judge.told_for != self.judge.read_for {
+            // The world was read for another target since then, and could not be read once more.
+            return None;
+        }
         let image = self.image_of(app, name)?;
         let was_here = self.engine.had_tag(image, since);
         let is_wrong = match service.status.as_str() {

@@ -53,6 +53,13 @@ impl State {
             let mut all = self.all_containers().filter(|c| is_of(c, name));
             return all.any(|c| c.was(ContainerState::Removing, since));
         }
+        if let Some(is_so) = self.is_contract(app, text) {
+            return is_so;
+        }
+        let stays = ", which stays: its release is rejected";
+        if let Some(rest) = text.strip_suffix(stays) {
+            return self.may_be_rejected(app) && self.waits(app, rest, since);
+        }
         if let Some(rest) = text.strip_prefix("the volume ") {
             let name = rest.split_once(" waits for a container of ");
             let name = name.and_then(|(_, rest)| rest.strip_suffix(" to be gone"));
@@ -88,7 +95,8 @@ impl State {
             let Some(Some(wanted)) = self.wanted(app) else {
                 return true;
             };
-            let mut images = wanted.services.values().map(|service| &service.image);
+            let services = wanted.services.values().filter(|s| !s.is_left_out());
+            let mut images = services.map(|service| &service.image);
             return images.any(|image| !self.engine.had_tag_all_the_time(image, since));
         }
         let anew = " starts when the device was started anew, as its label asks";
@@ -128,8 +136,8 @@ impl State {
         let Some(Some(wanted)) = self.wanted(app) else {
             return false;
         };
-        let Some(spec) = wanted.services.get(service) else {
-            // One that does not exist is not waited for.
+        let Some(spec) = wanted.service(service) else {
+            // One that is not to be there is not waited for.
             return true;
         };
         let all: Vec<&Container> = self
@@ -141,6 +149,13 @@ impl State {
         };
         let mut differences = Vec::new();
         self.compare(app, spec, container, &mut differences);
+        // Its number is among its labels.
+        let mut numbered = wanted.services.keys().zip(1..);
+        let is_its =
+            |(name, number): (&String, u32)| name == service && number == container.told.service_id;
+        if !numbered.any(is_its) {
+            return false;
+        }
         let ran = container
             .history
             .last()

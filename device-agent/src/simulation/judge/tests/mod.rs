@@ -1,5 +1,6 @@
 //! Every judge can fail: a story without faults has come to rest, then something is told, done or found that is not right.
 
+mod besides;
 mod reports;
 
 use std::sync::{Arc, MutexGuard};
@@ -10,7 +11,7 @@ use crate::report::Snapshot;
 use crate::simulation::agent::Agent;
 use crate::simulation::run::at_rest;
 use crate::simulation::script::{Action, Faults, Script};
-use crate::simulation::spec::{AppSpec, NetworkChoice, ServiceSpec, Spec};
+use crate::simulation::spec::{AppSpec, Contract, NetworkChoice, ServiceSpec, Spec};
 use crate::simulation::state::{Sim, State};
 
 fn service(change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
@@ -26,6 +27,8 @@ fn service(change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
         is_one_shot: false,
         has_api: false,
         requires_restart: false,
+        contract: Contract::Nothing,
+        is_optional: false,
     };
     change(&mut service);
     service
@@ -294,7 +297,7 @@ fn a_hand_over_is_asked_for_and_takes_its_time() {
         state.locks.clear_marks();
         state.now += 100;
         state.judge.reading.as_mut().unwrap().since = state.now;
-        state.judge_end_of_hand_over(&id);
+        state.judge_end_of_hand_over(&id, "its successor has run for 100 ms");
     });
 }
 
