@@ -6,13 +6,13 @@ use dialoguer::{Select, theme::ColorfulTheme};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    agent::{Agent, AgentError, Kind},
+    agent::{Agent, Kind},
     commands::{Context, identify, way::Way},
     discovery::{self, Device, Origin, Places, remembered},
     engine::Engine,
     env::OSCLI_DEVICE,
     failure::{self, Failure},
-    transport::{Endpoint, TransportError},
+    transport::Endpoint,
     ui::style::neutralise,
 };
 
@@ -228,44 +228,4 @@ fn remember(context: &Context, reached: &Reached) {
 
 fn places(context: &Context) -> Places {
     Places::below(&context.environment.paths.state)
-}
-
-impl From<AgentError> for Failure {
-    fn from(error: AgentError) -> Self {
-        let failure = Self::from_error(failure::Kind::Device, &error);
-        match &error {
-            AgentError::Transport(TransportError::Refused { .. }) => failure.hint(
-                "the address answers, but no agent listens there: is it a device, and is it in local or development mode?",
-            ),
-            AgentError::Transport(
-                TransportError::Unreachable { .. } | TransportError::Timeout { .. },
-            ) => failure.hint("is the device on, and in the same network?"),
-            AgentError::Transport(TransportError::Gone { .. }) => {
-                failure.hint("has the device lost its network or its power? What it ran before goes on")
-            }
-            // All of it is true of a push, too, which takes no key: the engine is open in local mode only.
-            AgentError::KeyWanted { .. } => failure
-                .hint("on the device, as root: `os local on` opens it to its local network, for `os push` too; root needs no key there")
-                .hint(
-                    "from here with one of its keys, OSCLI_API_KEY or --api-key-file FILE (- for standard input): \
-                     os local on DEVICE --api-key-file FILE",
-                )
-                .hint(format!(
-                    "from here as root by ssh: ssh -p 22222 -L ./agent.sock:{} root@DEVICE, and os local on --socket ./agent.sock",
-                    agent_api::AGENT_SOCKET
-                ))
-                .hint("a device with the reference agent is switched to local mode in its fleet's dashboard"),
-            AgentError::KeyRefused { .. } => failure
-                .hint("a service's key opens its own application only; the device's own key opens everything")
-                .hint(format!(
-                    "as root on the device: curl --unix-socket {} http://device/os/v1/key",
-                    agent_api::AGENT_SOCKET
-                )),
-            AgentError::TooOld { .. } => failure.hint("update the device's operating system"),
-            AgentError::Transport(TransportError::BadAnswer { .. })
-            | AgentError::Status { .. }
-            | AgentError::Unreadable { .. }
-            | AgentError::NotADevice { .. } => failure,
-        }
-    }
 }

@@ -13,13 +13,13 @@
 //! | 6 | the device refused what it was asked for, or could not bring it up |
 //! | 130 | interrupted |
 
+mod deploy;
+mod device;
+mod simulate;
+
 use std::{error::Error, io, process::ExitCode};
 
-use crate::{
-    discovery::{DiscoveryError, selector::InvalidSelector},
-    simulate::{AgentError, EngineError, SimulateError},
-    templates,
-};
+use crate::templates;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
@@ -162,112 +162,6 @@ impl From<io::Error> for Failure {
             Kind::Other
         };
         Self::from_error(kind, &error)
-    }
-}
-
-impl From<InvalidSelector> for Failure {
-    fn from(error: InvalidSelector) -> Self {
-        Self::from_error(Kind::Usage, &error).hint(
-            "a device is named by its name, its uuid or the first 7 digits of it, or its address",
-        )
-    }
-}
-
-impl From<DiscoveryError> for Failure {
-    fn from(error: DiscoveryError) -> Self {
-        let kind = match &error {
-            DiscoveryError::UnknownInterface { .. } | DiscoveryError::ScopeMissing { .. } => {
-                Kind::Usage
-            }
-            DiscoveryError::NotFound { .. }
-            | DiscoveryError::Ambiguous { .. }
-            | DiscoveryError::Interfaces(_)
-            | DiscoveryError::NoSocket(_) => Kind::Device,
-        };
-        let failure = Self::from_error(kind, &error);
-        match error {
-            DiscoveryError::NotFound { .. } => failure
-                .hint("`os scan` lists the devices that answer")
-                .hint("a device that multicast does not reach is named by its address"),
-            DiscoveryError::Ambiguous { .. } => {
-                failure.hint("name it by its address, or by its uuid")
-            }
-            DiscoveryError::UnknownInterface { .. } | DiscoveryError::ScopeMissing { .. } => {
-                failure.hint("`ip -brief address` lists the interfaces of this machine")
-            }
-            DiscoveryError::Interfaces(_) | DiscoveryError::NoSocket(_) => {
-                failure.hint("is this machine in a network?")
-            }
-        }
-    }
-}
-
-impl From<SimulateError> for Failure {
-    fn from(error: SimulateError) -> Self {
-        match error {
-            SimulateError::Engine(error) => error.into(),
-            SimulateError::Interrupted => Self::interrupted(),
-            SimulateError::Agent(error) => {
-                let failure = Self::from_error(Kind::Other, &error);
-                match error {
-                    AgentError::Missing { .. } => {
-                        failure.hint("install.sh installs it; --agent names another one")
-                    }
-                    AgentError::Spawn { .. }
-                    | AgentError::Ended { .. }
-                    | AgentError::Silent { .. } => failure,
-                }
-            }
-            SimulateError::Unknown { ref known, .. } => {
-                let failure = Self::from_error(Kind::Device, &error);
-                match known.as_slice() {
-                    [] => failure.hint("there is no simulated device; `os simulate` starts one"),
-                    known => failure.hint(format!("there are: {}", known.join(", "))),
-                }
-            }
-            SimulateError::Different { ref name, .. } => {
-                let hint = format!("os simulate --stop {name} removes it");
-                Self::from_error(Kind::Usage, &error).hint(hint)
-            }
-            SimulateError::SocketPath { .. } => Self::from_error(Kind::Other, &error)
-                .hint("set XDG_STATE_HOME to a folder with a shorter path"),
-            SimulateError::Incomplete { engine, names } => {
-                let failure = Self::from_error(
-                    Kind::Other,
-                    &SimulateError::Incomplete {
-                        names,
-                        engine: None,
-                    },
-                );
-                let failure = match engine {
-                    Some(error) => failure.hint(error.to_string()),
-                    None => failure,
-                };
-                failure.hint("the same command again removes the rest")
-            }
-            SimulateError::Silent(_)
-            | SimulateError::File(_)
-            | SimulateError::Folder { .. }
-            | SimulateError::NoAddress { .. } => Self::from_error(Kind::Other, &error),
-        }
-    }
-}
-
-impl From<EngineError> for Failure {
-    fn from(error: EngineError) -> Self {
-        let failure = Self::from_error(Kind::Other, &error);
-        match error {
-            EngineError::Absent { .. } => failure
-                .hint("install one: sudo apt-get install docker.io")
-                .hint("an engine elsewhere on this machine: DOCKER_HOST=unix:///path/to/its.sock"),
-            EngineError::Denied { .. } => failure
-                .hint("sudo usermod -aG docker \"$USER\", then log in again (or: newgrp docker)"),
-            EngineError::Down { .. } => failure.hint("start it: sudo systemctl start docker"),
-            EngineError::Elsewhere { .. } => {
-                failure.hint("unset DOCKER_HOST to use the engine of this machine")
-            }
-            EngineError::Answer { .. } => failure,
-        }
     }
 }
 

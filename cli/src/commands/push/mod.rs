@@ -1,0 +1,166 @@
+//! `os push`: builds a project on a device and runs it there.
+
+mod other_clients;
+mod sources;
+mod work;
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use clap::{ArgAction, ValueHint};
+
+use crate::{
+    agent::{LogQuery, Position},
+    commands::{Context, logs, reach::reach, seen_services},
+    deploy::{Follow, PushLock},
+    failure::{Failure, Kind},
+    ui::render::{log_filter::Filter, logs::LogView, push::PushView},
+};
+use work::Work;
+
+/// Builds a project on a device, runs it there, and follows its logs
+///
+/// The project is a folder with a compose file (compose.yml, docker-compose.yml) or with a Dockerfile. Its services are built by the
+/// device's own engine, side by side; what has not changed is neither built nor restarted.
+///
+/// Ctrl-C while it builds stops the builds and leaves the device as it was. Ctrl-C while it follows the logs ends only that: the
+/// services keep running.
+#[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Args {
+    /// Name, name.local, uuid, address, or address:port of the device; without it, the only device there is
+    device: Option<String>,
+    /// Folder of the project
+    #[arg(long, short, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    source: PathBuf,
+    /// Compose file; several are merged in their order, and no development overlay is looked for
+    #[arg(long = "file", short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    files: Vec<PathBuf>,
+    /// Dockerfile of a project without a compose file, relative to its folder
+    #[arg(long, value_name = "PATH", conflicts_with = "files")]
+    dockerfile: Option<String>,
+    /// Environment variable for all services, or for one as service:NAME=VALUE
+    #[arg(long, value_name = "[SERVICE:]NAME=VALUE")]
+    env: Vec<String>,
+    /// File of variables that the compose file uses, instead of .env
+    #[arg(long = "env-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    env_files: Vec<PathBuf>,
+    /// Build every step anew
+    #[arg(long, short = 'c', visible_alias = "no-cache")]
+    nocache: bool,
+    /// Fetch base images even when the device has them
+    #[arg(long)]
+    pull: bool,
+    /// Return as soon as the services run, without following their logs
+    #[arg(long, short)]
+    detached: bool,
+    /// File of registry credentials; the default is secrets.yml, .yaml or .json in the configuration folder
+    #[arg(long, short = 'R', value_name = "FILE", value_hint = ValueHint::FilePath)]
+    registry_secrets: Option<PathBuf>,
+    /// Every service's folder obeys its own .dockerignore
+    #[arg(long, short)]
+    multi_dockerignore: bool,
+    /// Do not look for a compose file in the parent folder
+    #[arg(long)]
+    noparent_check: bool,
+    /// Say what would be built, sent, recreated and lost, and change nothing
+    #[arg(long, conflicts_with = "detached")]
+    dry_run: bool,
+    /// Override the update locks that services hold
+    #[arg(long)]
+    force: bool,
+    /// Let the data of this volume go if its configuration has changed; may be given more than once
+    #[arg(long = "discard-volume", value_name = "NAME")]
+    discard_volumes: Vec<String>,
+    /// Follow the logs of this service only; may be given more than once
+    #[arg(long = "service", value_name = "NAME")]
+    services: Vec<String>,
+    /// Follow the lines of the device itself: only these, or beside those of --service
+    #[arg(long)]
+    system: bool,
+    /// Accepted for scripts of other clients.
+    #[arg(long, hide = true)]
+    nolive: bool,
+    /// Accepted for scripts of other clients.
+    #[arg(long, hide = true)]
+    noconvert_eol: bool,
+    /// Accepted for scripts of other clients.
+    #[arg(long, short, hide = true)]
+    emulated: bool,
+    /// Only of use for fleets.
+    #[arg(long, hide = true, num_args = 1.., action = ArgAction::Append)]
+    release_tag: Vec<String>,
+    /// Only of use for fleets.
+    #[arg(long, hide = true)]
+    draft: bool,
+    /// Only of use for fleets.
+    #[arg(long, hide = true)]
+    note: Option<String>,
+}
+
+/// Pushes.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    other_clients::check(context, &args)?;
+    let sources = sources::read(context, &args)?;
+    let names: Vec<String> = sources
+        .project
+        .services
+        .iter()
+        .map(|service| service.name.clone())
+        .collect();
+    if let Some(unknown) = args.services.iter().find(|name| !names.contains(name)) {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("the project has no service `{unknown}`"),
+        )
+        .hint(format!("its services are: {}", names.join(", "))));
+    }
+    let reached = reach(context, args.device.as_deref()).await?;
+    let filter = Filter {
+        services: args.services.iter().cloned().collect::<BTreeSet<_>>(),
+        system: args.system,
+        ..Filter::default()
+    };
+    let log_view = || LogView::new(&context.console, filter.clone(), &names);
+    let work = Work::new(context, &args, &sources, &reached);
+    if args.dry_run {
+        return work.tell().await;
+    }
+    let lock = PushLock::take(&context.environment.paths.locks(), &reached.key())?;
+    let mut view = PushView::new(
+        &context.console,
+        &reached.device.name,
+        (!args.detached).then(log_view),
+    );
+    view.connected(
+        &reached.describe(),
+        &reached.agent.http().endpoint().to_string(),
+    );
+    let outcome = work.run(&mut view).await?;
+    drop(lock);
+    seen_services::learn(context, &reached, names.iter().map(String::as_str));
+    view.finished(&outcome, reached.address())?;
+    if args.detached {
+        return Ok(());
+    }
+    let follow = Follow {
+        query: LogQuery {
+            services: args.services.clone(),
+            system: args.system,
+            ..LogQuery::default()
+        },
+        open: outcome.logs,
+        position: Position::default(),
+    };
+    context.console.say(&format!(
+        "following the logs of {}; Ctrl-C ends that, the services keep running",
+        reached.device.name
+    ));
+    logs::show(context, &reached, follow, (&mut log_view(), None)).await?;
+    context
+        .console
+        .say("no longer following the logs; the services keep running");
+    Ok(())
+}
