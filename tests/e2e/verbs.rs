@@ -331,3 +331,22 @@ async fn a_dry_run_tells_of_everything_and_changes_nothing() {
     let names: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
     assert_eq!(names, ["1_data"]);
 }
+
+#[tokio::test]
+async fn a_dry_run_of_a_release_that_the_device_would_refuse_fails_as_its_push_would() {
+    let (_device, workstation, _lan) = pushed().await;
+    workstation.write(
+        "project/worker/contract.yml",
+        "type: sw.container\nslug: worker\nname: worker\nrequires:\n- {type: sw.supervisor, version: '>=99.0.0'}\n",
+    );
+    let dry = ["push", IP, "--source", "project", "--dry-run"];
+    let told = workstation.os(&dry).await;
+    assert_eq!(told.code, DEPLOY, "{told}");
+    assert!(
+        told.stdout.contains("would refuse this release: "),
+        "{told}"
+    );
+    let push = ["push", IP, "--source", "project", "--detached"];
+    let pushed = workstation.os(&push).await;
+    assert_eq!(pushed.code, DEPLOY, "{pushed}");
+}

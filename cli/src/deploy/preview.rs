@@ -23,6 +23,15 @@ pub struct DryRun {
     pub preview: Option<Preview>,
 }
 
+impl DryRun {
+    /// Whether the device would not take this release.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        let preview = self.preview.as_ref();
+        preview.is_some_and(|preview| !preview.rejected.is_empty())
+    }
+}
+
 /// What would be done for the image of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {

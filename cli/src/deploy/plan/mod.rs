@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Id of the one application of local mode.
-const APP_ID: &str = "1";
+pub const APP_ID: u32 = 1;
 
 /// What the plan needs to know about a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub fn plan(project: &Project, facts: &Facts) -> Plan {
         "volumes": project.volumes,
         "networks": project.networks,
     });
-    let apps = Map::from_iter([(APP_ID.to_owned(), app)]);
+    let apps = Map::from_iter([(APP_ID.to_string(), app)]);
     Plan { services, apps }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::progress::bytes;
 use crate::{
-    deploy::{DryRun, Image, ImageStep},
+    deploy::{APP_ID, DryRun, Image, ImageStep},
     project::Warning,
     ui::{Console, style::neutralise},
 };
@@ -125,6 +125,10 @@ fn of_volume(volume: &VolumeChange) -> String {
         (ChangeAction::Keep, _) if !volume.wanted => format!(
             "volume {name}: the project does not name it; it stays on the device with its data"
         ),
+        // Only the project's own are in the hands of who pushes.
+        (ChangeAction::Keep, Some(because)) if volume.app_id != APP_ID => {
+            format!("volume {name} of the fleet: {because}; it stays as it is")
+        }
         (ChangeAction::Keep, Some(because)) => differs(name, because),
         (ChangeAction::Keep, None) => format!("volume {name}: stays with its data"),
         (ChangeAction::Create, _) => format!("volume {name}: is made, empty"),
@@ -187,15 +191,16 @@ mod tests {
 
     #[test]
     fn what_becomes_of_the_data_of_a_volume_is_said() {
-        let said = |action, wanted, because: Option<&str>| {
+        let of_app = |app_id, action, wanted, because: Option<&str>| {
             of_volume(&VolumeChange {
-                app_id: 1,
+                app_id,
                 name: "data".to_owned(),
                 action,
                 wanted,
                 because: because.map(str::to_owned),
             })
         };
+        let said = |action, wanted, because| of_app(APP_ID, action, wanted, because);
         let kept = said(ChangeAction::Keep, false, None);
         assert_eq!(
             kept,
@@ -203,6 +208,8 @@ mod tests {
         );
         let differs = said(ChangeAction::Keep, true, Some("driver changed"));
         assert!(differs.contains("--discard-volume data"), "{differs}");
+        let of_block = of_app(7, ChangeAction::Keep, true, Some("driver changed"));
+        assert!(!of_block.contains("--discard-volume"), "{of_block}");
         for action in [ChangeAction::Recreate, ChangeAction::Remove] {
             let lost = said(action, true, Some("is purged"));
             assert!(
