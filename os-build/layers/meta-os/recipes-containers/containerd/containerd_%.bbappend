@@ -1,0 +1,2 @@
+# dockerd starts it.
+SYSTEMD_AUTO_ENABLE:${PN}:os = "disable"
