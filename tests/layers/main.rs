@@ -35,7 +35,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// A variable of BitBake that is given a plain value, with its lines joined.
+/// A variable of `BitBake` that is given a plain value, with its lines joined.
 fn variable(text: &str, name: &str) -> Option<String> {
     let joined = text.replace("\\\n", " ");
     joined.lines().find_map(|line| {

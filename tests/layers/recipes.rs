@@ -1,16 +1,14 @@
 //! The recipes of what this repository builds: crates, versions, the compiler, the licence.
 
 use super::{files, repository, text, variable};
-use std::{
-    fs::File,
-    process::{Command, Stdio},
-};
+use fs_err::File;
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_crates_of_the_recipe_are_those_of_cargo_lock() {
     let lock = File::open(repository("Cargo.lock")).expect("Cargo.lock");
     let output = Command::new(repository("os-build/layers/crates"))
-        .stdin(lock)
+        .stdin(lock.into_parts().0)
         .stderr(Stdio::inherit())
         .output()
         .expect("the script starts");
@@ -36,7 +34,7 @@ fn crates_from_elsewhere_are_refused() {
     )
     .expect("written");
     let output = Command::new(repository("os-build/layers/crates"))
-        .stdin(File::open(lock.path()).expect("a file"))
+        .stdin(File::open(lock.path()).expect("a file").into_parts().0)
         .output()
         .expect("the script starts");
     assert!(!output.status.success());
