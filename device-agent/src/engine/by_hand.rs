@@ -114,11 +114,6 @@ async fn ask(
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|error| unusable(&error))?;
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(READ_AHEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| unusable(&error))?;
     let mut request = Request::builder()
         .method(method)
         .uri(path)
@@ -128,6 +123,15 @@ async fn ask(
     }
     let request = request
         .body(Full::new(body))
+        .map_err(|error| unusable(&error))?;
+    send(stream, request).await
+}
+
+async fn send(stream: UnixStream, request: Request<Full<Bytes>>) -> Result<Answer, EngineError> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_AHEAD)
+        .handshake(TokioIo::new(stream))
+        .await
         .map_err(|error| unusable(&error))?;
     let mut connection = Some(connection);
     let response = {
@@ -177,6 +181,7 @@ pub(super) fn unusable(error: &dyn std::error::Error) -> EngineError {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;
 
@@ -220,6 +225,31 @@ mod tests {
             asked.contains("content-type: application/json\r\n"),
             "{asked}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_has_come_is_given_without_a_turn_of_others() {
+        const CHUNKS: usize = 100;
+        let (ours, mut engines) = UnixStream::pair().unwrap();
+        let mut text = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+        text.push_str(&"5\r\nline\n\r\n".repeat(CHUNKS));
+        let engine = async {
+            let mut asked = [0; 4096];
+            assert!(engines.read(&mut asked).await.unwrap() > 0);
+            engines.write_all(text.as_bytes()).await.unwrap();
+        };
+        let request = Request::get("/").body(Full::default()).unwrap();
+        let (answer, ()) = tokio::join!(send(ours, request), engine);
+        let mut answer = answer.unwrap();
+        assert_eq!(answer.next().await.unwrap().unwrap(), "line\n");
+        for _ in 1..CHUNKS {
+            let piece = answer.next().now_or_never().expect("it has come");
+            assert_eq!(piece.unwrap().unwrap(), "line\n");
+        }
+        assert!(answer.next().now_or_never().is_none());
+        drop(engines);
+        // Its end is not the end of the body.
+        assert!(matches!(answer.next().await, Err(EngineError::Unusable(_))));
     }
 
     #[tokio::test]

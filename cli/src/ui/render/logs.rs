@@ -242,7 +242,40 @@ fn delay(duration: std::time::Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
+    use crate::{
+        env::{Environment, Paths},
+        ui::Level,
+    };
+
+    #[test]
+    fn a_line_counts_as_shown_when_it_is_written() {
+        let environment = Environment {
+            args: Vec::new(),
+            program: None,
+            paths: Paths::from_variables(&BTreeMap::new()),
+            variables: BTreeMap::new(),
+            current_dir: "/".into(),
+            terminal: crate::env::Terminal::default(),
+        };
+        let console = Console::new(&environment, Level::Quiet, false);
+        // Nothing of it is to be seen among the tests' words.
+        let filter = Filter {
+            services: BTreeSet::from(["nobody".to_owned()]),
+            ..Filter::default()
+        };
+        let mut view = LogView::new(&console, filter, &[]);
+        let line = LogLine {
+            cursor: Some("3567abcdef01o.5.2".to_owned()),
+            ..LogLine::system("x", 1)
+        };
+        view.event(LogEvent::Line(line)).unwrap();
+        assert_eq!(*view.position(), Position::default());
+        view.flush().unwrap();
+        assert_eq!(view.position().places().len(), 1);
+    }
 
     #[test]
     fn image_ids_are_shortened_and_nothing_else_is() {
