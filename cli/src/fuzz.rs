@@ -10,5 +10,5 @@ pub use crate::{
 /// A message of a log line as it is written to a terminal, with or without colours.
 #[must_use]
 pub fn shown_message(text: &str, colour: bool) -> String {
-    crate::ui::render::foreign::line(text, colour)
+    crate::ui::render::foreign::line(text, colour).into_owned()
 }

@@ -236,6 +236,11 @@ async fn show_all(
             return Ok(());
         };
         view.event(event)?;
+        // What has come meanwhile is shown with it; nobody waits for what has not.
+        while let Ok(event) = events.try_recv() {
+            view.event(event)?;
+        }
+        view.flush()?;
         if let Some((_, saving)) = kept {
             due = due.or_else(|| Some(Instant::now() + saving));
         }

@@ -1,5 +1,7 @@
 //! Cutting a byte stream into lines, in bounded memory.
 
+use memchr::memchr;
+
 /// Cuts a stream into lines. A line that is longer than the limit is cut off and marked; the rest of it is thrown away.
 #[derive(Debug)]
 pub struct Lines {
@@ -31,7 +33,7 @@ impl Lines {
     /// Takes the next piece of the stream, and returns the lines that it completes. Empty lines are left out.
     pub fn push(&mut self, mut piece: &[u8]) -> Vec<Line> {
         let mut lines = Vec::new();
-        while let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr(b'\n', piece) {
             let (head, tail) = piece.split_at(end);
             self.keep(head);
             piece = tail.get(1..).unwrap_or_default();

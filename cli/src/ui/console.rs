@@ -120,6 +120,12 @@ impl Console {
             .suspend(|| writeln!(io::stdout().lock(), "{line}"))
     }
 
+    /// Lines of data, each with its end, in as few writes as the system takes.
+    pub fn block(&self, lines: &str) -> io::Result<()> {
+        self.bars
+            .suspend(|| io::stdout().lock().write_all(lines.as_bytes()))
+    }
+
     /// A value as one line of JSON.
     pub fn json<T: Serialize>(&self, value: &T) -> io::Result<()> {
         let line = serde_json::to_string(value).map_err(io::Error::other)?;

@@ -25,6 +25,15 @@ pub fn paint(enabled: bool, style: Style, text: &str) -> String {
     }
 }
 
+/// Appends `text` as [`paint`] makes it.
+pub fn push(out: &mut String, enabled: bool, style: Style, text: &str) {
+    if enabled {
+        out.push_str(&paint(true, style, text));
+    } else {
+        out.push_str(text);
+    }
+}
+
 /// Colours that tell services apart; none of them is one that means something.
 const SERVICE_COLOURS: [AnsiColor; 6] = [
     AnsiColor::Cyan,
@@ -52,7 +61,8 @@ pub fn service(name: &str) -> Style {
 /// reorder text are shown as their code points. Tabs stay.
 #[must_use]
 pub fn neutralise(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.chars().all(is_harmless) {
+    let is_plain = |byte: u8| matches!(byte, b'\t' | b' '..=b'~');
+    if text.bytes().all(is_plain) || text.chars().all(is_harmless) {
         return text.into();
     }
     let mut out = String::with_capacity(text.len() + 16);

@@ -2,19 +2,24 @@
 //!
 //! In: a request. Out: the body of the answer, to be read as it comes, or the engine's refusal in the same terms as the
 //! library's. It bounds nothing in time: who asks does.
+//!
+//! A connection has no task of its own: whoever waits for its body drives it. A log comes as one small chunk for each line, and
+//! switching between two tasks for each of them would cost more than everything that is done with it.
 
+use std::future::poll_fn;
 use std::path::Path;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 
 use bollard::errors::Error as Bollard;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use bytes::{Bytes, BytesMut};
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
-use tokio::task::JoinHandle;
 
 use super::EngineError;
 
@@ -24,24 +29,22 @@ const MAX_TEXT: usize = 64 * 1024;
 /// Bytes of an answer that are read ahead of whoever takes them.
 const READ_AHEAD: usize = 64 * 1024;
 
+/// What drives a connection.
+type Connection = http1::Connection<TokioIo<UnixStream>, Full<Bytes>>;
+
 /// The body of an answer; dropping it closes the connection.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: Incoming,
-    connection: JoinHandle<()>,
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.connection.abort();
-    }
+    /// Absent when it has ended; the body knows how.
+    connection: Option<Connection>,
 }
 
 impl Answer {
-    /// The next bytes; `Ok(None)` at the end.
+    /// The next bytes; `Ok(None)` at the end. May be dropped while it waits.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
         loop {
-            match self.body.frame().await {
+            match poll_fn(|context| self.poll_frame(context)).await {
                 None => return Ok(None),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
@@ -53,11 +56,42 @@ impl Answer {
         }
     }
 
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        if let Some(connection) = &mut self.connection
+            && let Poll::Ready(ended) = Pin::new(connection).poll(context)
+        {
+            note_end(ended);
+            self.connection = None;
+        }
+        // What the connection has just read, or its end.
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
     /// All of a short answer.
     pub(super) async fn whole(mut self) -> Result<Bytes, EngineError> {
-        let text = Limited::new(&mut self.body, MAX_TEXT).collect().await;
-        text.map(http_body_util::Collected::to_bytes)
-            .map_err(|error| EngineError::Unusable(error.to_string()))
+        let mut text = BytesMut::new();
+        while let Some(piece) = self.next().await? {
+            text.extend_from_slice(&piece);
+            if text.len() > MAX_TEXT {
+                return Err(EngineError::Unusable(format!(
+                    "its answer is longer than {MAX_TEXT} bytes"
+                )));
+            }
+        }
+        Ok(text.freeze())
+    }
+}
+
+/// Whoever waits is told what the connection ends with.
+fn note_end(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the engine ended early");
     }
 }
 
@@ -80,11 +114,6 @@ async fn ask(
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|error| unusable(&error))?;
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(READ_AHEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| unusable(&error))?;
     let mut request = Request::builder()
         .method(method)
         .uri(path)
@@ -95,18 +124,29 @@ async fn ask(
     let request = request
         .body(Full::new(body))
         .map_err(|error| unusable(&error))?;
-    // Whoever waits is told what the connection ends with.
-    let connection = tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to the engine ended early");
-        }
-    });
-    let response = match sender.send_request(request).await {
-        Ok(response) => response,
-        Err(error) => {
-            connection.abort();
-            return Err(unusable(&error));
-        }
+    send(stream, request).await
+}
+
+async fn send(stream: UnixStream, request: Request<Full<Bytes>>) -> Result<Answer, EngineError> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_AHEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| unusable(&error))?;
+    let mut connection = Some(connection);
+    let response = {
+        let mut response = pin!(sender.send_request(request));
+        poll_fn(|context| {
+            if let Some(driven) = &mut connection
+                && let Poll::Ready(ended) = Pin::new(driven).poll(context)
+            {
+                note_end(ended);
+                connection = None;
+            }
+            response.as_mut().poll(context)
+        })
+        .await
+        .map_err(|error| unusable(&error))?
     };
     let status = response.status();
     let answer = Answer {
@@ -141,6 +181,7 @@ pub(super) fn unusable(error: &dyn std::error::Error) -> EngineError {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;
 
@@ -184,6 +225,31 @@ mod tests {
             asked.contains("content-type: application/json\r\n"),
             "{asked}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_has_come_is_given_without_a_turn_of_others() {
+        const CHUNKS: usize = 100;
+        let (ours, mut engines) = UnixStream::pair().unwrap();
+        let mut text = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+        text.push_str(&"5\r\nline\n\r\n".repeat(CHUNKS));
+        let engine = async {
+            let mut asked = [0; 4096];
+            assert!(engines.read(&mut asked).await.unwrap() > 0);
+            engines.write_all(text.as_bytes()).await.unwrap();
+        };
+        let request = Request::get("/").body(Full::default()).unwrap();
+        let (answer, ()) = tokio::join!(send(ours, request), engine);
+        let mut answer = answer.unwrap();
+        assert_eq!(answer.next().await.unwrap().unwrap(), "line\n");
+        for _ in 1..CHUNKS {
+            let piece = answer.next().now_or_never().expect("it has come");
+            assert_eq!(piece.unwrap().unwrap(), "line\n");
+        }
+        assert!(answer.next().now_or_never().is_none());
+        drop(engines);
+        // Its end is not the end of the body.
+        assert!(matches!(answer.next().await, Err(EngineError::Unusable(_))));
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! One stream of the engine's log: messages with their times → lines. Pure; memory is bounded whatever comes in.
 
+use memchr::memchr;
+
 use super::growing::Growing;
 use super::lines::Text;
 
@@ -40,7 +42,15 @@ enum Stamp {
     /// Content is expected.
     No,
     /// A time is expected, and this much of it has come.
-    Perhaps(Vec<u8>),
+    Perhaps { got: [u8; STAMP], length: usize },
+}
+
+impl Stamp {
+    /// Nothing of it has come.
+    const NEXT: Self = Self::Perhaps {
+        got: [0; STAMP],
+        length: 0,
+    };
 }
 
 impl Assembler {
@@ -50,7 +60,7 @@ impl Assembler {
             raw: stream == Stream::Terminal,
             line: Growing::default(),
             since_stamp: 0,
-            stamp: Stamp::Perhaps(Vec::new()),
+            stamp: Stamp::NEXT,
             nanos: 0,
             timed: false,
             messages: 0,
@@ -65,21 +75,23 @@ impl Assembler {
     /// A message begins, where the engine says so.
     pub(super) fn begin_message(&mut self) {
         self.flush_stamp();
-        self.stamp = Stamp::Perhaps(Vec::new());
+        self.stamp = Stamp::NEXT;
     }
 
     /// Takes the next bytes and gives the lines that they complete.
     pub(super) fn feed(&mut self, mut bytes: &[u8], give: &mut impl FnMut(Text)) {
         while let Some((&first, rest)) = bytes.split_first() {
-            if let Stamp::Perhaps(got) = &mut self.stamp {
-                if fits(got.len(), first) {
-                    got.push(first);
-                    bytes = rest;
-                    if got.len() == STAMP {
-                        self.take_stamp();
+            if let Stamp::Perhaps { got, length } = &mut self.stamp {
+                match got.get_mut(*length) {
+                    Some(place) if fits(*length, first) => {
+                        *place = first;
+                        *length += 1;
+                        bytes = rest;
+                        if *length == STAMP {
+                            self.take_stamp();
+                        }
                     }
-                } else {
-                    self.flush_stamp();
+                    Some(_) | None => self.flush_stamp(),
                 }
                 continue;
             }
@@ -89,7 +101,7 @@ impl Assembler {
                 usize::MAX
             };
             let piece = bytes.get(..border).unwrap_or(bytes);
-            let taken = if let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
+            let taken = if let Some(end) = memchr(b'\n', piece) {
                 self.line.keep(piece.get(..end).unwrap_or_default());
                 self.end_line(give);
                 end + 1
@@ -97,7 +109,7 @@ impl Assembler {
                 self.line.keep(piece);
                 self.since_stamp += piece.len();
                 if self.raw && self.since_stamp == MESSAGE {
-                    self.stamp = Stamp::Perhaps(Vec::new());
+                    self.stamp = Stamp::NEXT;
                 }
                 piece.len()
             };
@@ -106,7 +118,7 @@ impl Assembler {
     }
 
     fn take_stamp(&mut self) {
-        let Stamp::Perhaps(got) = std::mem::replace(&mut self.stamp, Stamp::No) else {
+        let Stamp::Perhaps { got, .. } = std::mem::replace(&mut self.stamp, Stamp::No) else {
             return;
         };
         let time = std::str::from_utf8(&got)
@@ -127,9 +139,9 @@ impl Assembler {
 
     /// What looked like a time was content.
     fn flush_stamp(&mut self) {
-        if let Stamp::Perhaps(got) = std::mem::replace(&mut self.stamp, Stamp::No) {
-            self.line.keep(&got);
-            self.since_stamp += got.len();
+        if let Stamp::Perhaps { got, length } = std::mem::replace(&mut self.stamp, Stamp::No) {
+            self.line.keep(got.get(..length).unwrap_or_default());
+            self.since_stamp += length;
         }
     }
 
@@ -141,7 +153,7 @@ impl Assembler {
         });
         self.since_stamp = 0;
         self.timed = false;
-        self.stamp = Stamp::Perhaps(Vec::new());
+        self.stamp = Stamp::NEXT;
     }
 
     /// Gives what had no line feed when the stream ended.

@@ -17,7 +17,8 @@ use crate::engine::stream::{LogStream, Range};
 use crate::engine::{Connected, EngineError};
 use crate::host::now_nanos;
 
-/// Bytes of a container's output that are taken apart at a time: far fewer short lines than a client's queue holds.
+/// Bytes of a container's output that are taken apart at a time: far fewer short lines than a client's queue holds, and enough
+/// to be worth a client's turn, since the engine sends each line on its own.
 const PIECE: usize = 8 * 1024;
 
 /// How reading a container ended.
@@ -134,6 +135,7 @@ async fn read(
             hub.publish(source.line(text, place).withheld(is_withheld));
         }
     };
+    let mut since_turn = 0;
     loop {
         let bytes = if manner.is_journal {
             match tokio::time::timeout(believed, stream.next()).await {
@@ -147,6 +149,12 @@ async fn read(
         let Some(bytes) = bytes else { break };
         for piece in bytes.chunks(PIECE) {
             decoder.feed(piece, &mut give);
+            since_turn += piece.len();
+            if since_turn < PIECE {
+                // They get their turn as well when there is nothing more to read.
+                continue;
+            }
+            since_turn = 0;
             // Clients that read all the while get their turn before their queue is full.
             tokio::task::yield_now().await;
             hub.make_way(&source.service).await;

@@ -98,71 +98,76 @@ impl Lane {
             None => self.lines.front().map(|(arrival, _)| *arrival),
         }
     }
+
+    fn push(&mut self, arrival: u64, new: Item) {
+        self.bytes += new.bytes();
+        self.lines.push_back((arrival, new));
+    }
+
+    /// Takes the oldest line away, with the number of its arrival.
+    fn shift(&mut self) -> Option<(u64, Item)> {
+        let (arrival, first) = self.lines.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(first.bytes());
+        Some((arrival, first))
+    }
 }
 
 impl Waiting {
-    /// Takes a lane's oldest line away.
-    fn shift(&mut self, service: &str) -> Option<(u64, Item)> {
-        let lane = self.lanes.get_mut(service)?;
-        let (arrival, first) = lane.lines.pop_front()?;
-        let bytes = first.bytes();
-        lane.bytes = lane.bytes.saturating_sub(bytes);
-        self.bytes = self.bytes.saturating_sub(bytes);
-        self.lines = self.lines.saturating_sub(1);
-        Some((arrival, first))
-    }
-
     /// Drops the oldest line of the lane that is longest by this measure.
     fn drop_one(&mut self, measure: impl Fn(&Lane) -> usize) {
         let longest = self
             .lanes
-            .iter()
-            .filter(|(_, lane)| !lane.lines.is_empty())
-            .max_by_key(|(_, lane)| measure(lane));
-        let Some(service) = longest.map(|(service, _)| service.clone()) else {
+            .values_mut()
+            .filter(|lane| !lane.lines.is_empty())
+            .max_by_key(|lane| measure(lane));
+        let Some((lane, (arrival, item))) = longest.and_then(|lane| {
+            let first = lane.shift()?;
+            Some((lane, first))
+        }) else {
             return;
         };
-        let Some((arrival, item)) = self.shift(&service) else {
-            return;
-        };
-        if let Some(lane) = self.lanes.get_mut(&service) {
-            let at = item.text().timestamp.unwrap_or(now_nanos() / 1_000_000);
-            // A notice says that lines are missing, so that it counts as one.
-            let (_, lines, _) = lane.dropped.get_or_insert((arrival, 0, at));
-            *lines += 1;
-        }
+        let at = item.text().timestamp.unwrap_or(now_nanos() / 1_000_000);
+        // A notice says that lines are missing, so that it counts as one.
+        let (_, lines, _) = lane.dropped.get_or_insert((arrival, 0, at));
+        *lines += 1;
+        self.count_out(&item);
     }
 
     fn take(&mut self) -> Option<Taken> {
         let oldest = self
             .lanes
-            .iter()
-            .filter_map(|(service, lane)| Some((lane.arrival()?, service)))
-            .min();
-        let Some(service) = oldest.map(|(_, service)| service.clone()) else {
+            .iter_mut()
+            .filter_map(|(service, lane)| Some((lane.arrival()?, service, lane)))
+            .min_by_key(|(arrival, ..)| *arrival);
+        let Some((_, service, lane)) = oldest else {
             self.hopeless = false;
             return None;
         };
-        let dropped = self.lanes.get_mut(&service)?.dropped.take();
-        let taken = match dropped {
-            Some((_, lines, at)) => Taken::Dropped(Dropped {
-                service: service.clone(),
-                lines,
-                at,
-            }),
-            None => match self.shift(&service)?.1 {
-                Item::Line(line) => Taken::Line(line),
-                Item::Notice(notice) => Taken::Notice(notice),
-            },
+        let (taken, item) = match lane.dropped.take() {
+            Some((_, lines, at)) => {
+                let service = service.clone();
+                (Some(Taken::Dropped(Dropped { service, lines, at })), None)
+            }
+            None => (None, lane.shift()),
         };
-        if self
-            .lanes
-            .get(&service)
-            .is_some_and(|lane| lane.arrival().is_none())
-        {
+        if lane.arrival().is_none() {
+            let service = service.clone();
             self.lanes.remove(&service);
         }
-        Some(taken)
+        let Some((_, item)) = item else {
+            return taken;
+        };
+        self.count_out(&item);
+        Some(match item {
+            Item::Line(text) => Taken::Line(text),
+            Item::Notice(notice) => Taken::Notice(notice),
+        })
+    }
+
+    /// It does not wait any more.
+    fn count_out(&mut self, item: &Item) {
+        self.bytes = self.bytes.saturating_sub(item.bytes());
+        self.lines = self.lines.saturating_sub(1);
     }
 }
 
@@ -177,7 +182,7 @@ impl Queue {
     /// Takes a line in if it is wanted.
     pub(super) fn push(&self, new: &Arc<Line>) {
         if self.wanted.wants(new) {
-            let service = new.text.service_name.clone().unwrap_or_default();
+            let service = new.text.service_name.as_deref().unwrap_or_default();
             self.add(service, Item::Line(Arc::clone(new)));
         }
     }
@@ -185,11 +190,11 @@ impl Queue {
     /// Takes in what is said about a service's lines, if these are wanted.
     pub(super) fn push_notice(&self, service: &str, notice: &Arc<LogLine>) {
         if self.wanted.wants_service(service) {
-            self.add(service.to_owned(), Item::Notice(Arc::clone(notice)));
+            self.add(service, Item::Notice(Arc::clone(notice)));
         }
     }
 
-    fn add(&self, service: String, new: Item) {
+    fn add(&self, service: &str, new: Item) {
         let mut waiting = self.lock();
         let bytes = new.bytes();
         while waiting.lines >= MAX_LINES {
@@ -202,9 +207,12 @@ impl Queue {
         waiting.arrival += 1;
         waiting.lines += 1;
         waiting.bytes += bytes;
-        let lane = waiting.lanes.entry(service).or_default();
-        lane.bytes += bytes;
-        lane.lines.push_back((arrival, new));
+        if let Some(lane) = waiting.lanes.get_mut(service) {
+            lane.push(arrival, new);
+        } else {
+            let lane = waiting.lanes.entry(service.to_owned()).or_default();
+            lane.push(arrival, new);
+        }
         drop(waiting);
         self.arrived.notify_one();
     }

@@ -1,19 +1,21 @@
 //! Lines that programs of others wrote, made fit for a terminal. Pure.
 
+use std::borrow::Cow;
+
 use crate::ui::style::neutralise;
 
 /// Longest colour sequence that is kept.
 const LONGEST_SEQUENCE: usize = 32;
 
 /// A message as it may be written to a terminal. Of text that a carriage return wrote over, only what would be seen is shown.
-pub(crate) fn line(text: &str, colour: bool) -> String {
+pub(crate) fn line(text: &str, colour: bool) -> Cow<'_, str> {
     let text = text.trim_end_matches('\r');
     let text = text
         .rsplit('\r')
         .find(|part| !part.is_empty())
         .unwrap_or("");
     if !text.contains('\u{1b}') {
-        return neutralise(text).into_owned();
+        return neutralise(text);
     }
     let mut out = String::new();
     let mut coloured = false;
@@ -38,7 +40,7 @@ pub(crate) fn line(text: &str, colour: bool) -> String {
     if coloured {
         out.push_str("\u{1b}[0m");
     }
-    out
+    out.into()
 }
 
 /// Length of the colour sequence at the beginning of `text`: `ESC [ digits and semicolons m`.

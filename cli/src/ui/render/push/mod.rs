@@ -77,7 +77,7 @@ impl<'a> PushView<'a> {
     /// What the device says about its services is told by their lines already, unless it was asked for.
     fn log(&mut self, line: &LogLine) -> io::Result<()> {
         match &mut self.logs {
-            Some(view) if line.is_system != Some(true) || view.wants_system() => view.line(line, 0),
+            Some(view) if line.is_system != Some(true) || view.wants_system() => view.line(line),
             Some(_) | None => Ok(()),
         }
     }
