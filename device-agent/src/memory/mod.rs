@@ -204,15 +204,15 @@ impl Memory {
         self.content.stopped.contains(id)
     }
 
-    /// Remembers containers that the agent is about to stop: afterwards it may not be there to say so. They are stopped, also
-    /// when that cannot be written.
+    /// Remembers containers that the agent is about to stop: afterwards it may not be there to say so, and whoever finds them
+    /// then takes them for ended by themselves. So none is stopped before this has succeeded.
     pub(crate) fn note_stopped<'a>(
         &mut self,
         ids: impl IntoIterator<Item = &'a String>,
     ) -> io::Result<()> {
         let mut content = self.content.clone();
         content.stopped.extend(ids.into_iter().cloned());
-        self.hold(content)
+        self.replace(content)
     }
 
     /// A container was started, perhaps because that was asked for.
@@ -366,15 +366,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stopped_and_started_is_known_although_it_cannot_be_written() {
+    fn what_is_to_be_stopped_counts_when_it_is_written_and_what_is_started_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let (mut memory, _) = Memory::open(dir.path());
         let away = dir.path().with_extension("away");
         fs::rename(dir.path(), &away).unwrap();
         memory.note_stopped(&["a".to_owned()]).unwrap_err();
-        assert!(memory.has_stopped("a"));
+        // It goes on, and may end by itself.
+        assert!(!memory.has_stopped("a"));
         fs::rename(&away, dir.path()).unwrap();
-        memory.settle_asked(Asked::default()).unwrap();
+        memory.note_stopped(&["a".to_owned()]).unwrap();
+        assert!(memory.has_stopped("a"));
         assert!(Memory::open(dir.path()).0.has_stopped("a"));
         fs::rename(dir.path(), &away).unwrap();
         memory.note_started("a").unwrap_err();

@@ -301,6 +301,15 @@ impl Step {
         ends.iter().any(|verb| key.strip_prefix(verb) == Some(id))
     }
 
+    /// The container that it stops, whether that goes for good or not, by engine id.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&String> {
+        match self {
+            Self::Stop { id, .. } | Self::Kill { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
     /// Whether it is not waited for: it takes long and changes nothing that runs.
     #[must_use]
     pub fn is_background(&self) -> bool {

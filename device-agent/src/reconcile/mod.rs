@@ -54,6 +54,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// Batches in a row for one target, after which something must be wrong: a planner that is never content would wear
 /// out the device's storage.
 const MAX_BATCHES: u32 = 200;
+/// Before the reason for which a stop could not be noted.
+pub(crate) const NOT_NOTED: &str = "it waits until that is noted: ";
 /// How long to rest then.
 const REST: Duration = Duration::from_mins(1);
 
@@ -187,7 +189,12 @@ impl<E: Outside> Reconciler<E> {
                 return Next::Wait(None);
             }
         };
+        // It may have ended while the world was read, which saw its locks then.
         if self.still.is_some() {
+            self.end_stillness();
+            if self.still.is_none() {
+                return Next::Again;
+            }
             let block = stillness::block();
             self.publish(&world, Some(target), &Batch::default(), &[block]);
             return Next::Wait(None);
@@ -307,21 +314,27 @@ impl<E: Outside> Reconciler<E> {
 
     /// Runs a batch stage by stage, the steps of a stage side by side, and notes how each went.
     async fn execute(&mut self, engine: &E, world: &World, target: &Target, batch: &Batch) {
-        self.tell_reasons(batch);
         for stage in &batch.0 {
             let (background, steps): (Vec<_>, Vec<_>) =
                 stage.iter().cloned().partition(Step::is_background);
             for step in &background {
                 self.pulls.begin(engine, &self.inputs.tools, step);
             }
+            let (steps, has_failed) = self.note_stops(steps);
+            if background.is_empty() && steps.is_empty() {
+                return;
+            }
+            self.tell_reasons(&steps);
             // Of what follows it is not known yet whether it is done.
-            self.publish(world, Some(target), &Batch(vec![stage.clone()]), &[]);
+            let doing = background.into_iter().chain(steps.iter().cloned());
+            let doing = Batch(vec![doing.collect()]);
+            self.publish(world, Some(target), &doing, &[]);
             let outcomes = self.run_stage(engine, world, target, &steps).await;
-            let failed = outcomes.iter().any(|(_, outcome)| outcome.is_err());
+            let has_failed = has_failed || outcomes.iter().any(|(_, outcome)| outcome.is_err());
             for (step, outcome) in outcomes {
                 self.note(&step, outcome);
             }
-            if failed {
+            if has_failed {
                 return;
             }
         }
@@ -334,7 +347,6 @@ impl<E: Outside> Reconciler<E> {
         target: &Target,
         steps: &[Step],
     ) -> Vec<pulls::Outcome> {
-        self.note_stops(steps);
         let tools = self.inputs.tools.clone();
         let mut progress = tools.pulls.subscribe();
         let doing = Batch(vec![steps.to_vec()]);
@@ -369,15 +381,20 @@ impl<E: Outside> Reconciler<E> {
     }
 
     /// Noted before it is done: one that was stopped and not noted would count as ended by itself. So would one that was to
-    /// be removed as well and then fitted the target again.
-    fn note_stops(&mut self, steps: &[Step]) {
-        let ends = steps.iter().filter_map(|step| match step {
-            Step::Stop { id, .. } | Step::Kill { id, .. } => Some(id),
-            _ => None,
-        });
-        if let Err(error) = self.inputs.memory.note_stopped(ends) {
-            tracing::error!(%error, "what is stopped could not be kept");
+    /// be removed as well and then fitted the target again. What cannot be noted is not done: it has failed. Returns what is
+    /// left to be done, and whether something has failed.
+    fn note_stops(&mut self, steps: Vec<Step>) -> (Vec<Step>, bool) {
+        let ends = steps.iter().filter_map(Step::stopped);
+        let Err(error) = self.inputs.memory.note_stopped(ends) else {
+            return (steps, false);
+        };
+        tracing::error!(%error, "what is to be stopped could not be kept");
+        let (ends, others): (Vec<_>, Vec<_>) =
+            steps.into_iter().partition(|step| step.stopped().is_some());
+        for step in &ends {
+            self.has_failed(step, format!("{NOT_NOTED}{error}"));
         }
+        (others, !ends.is_empty())
     }
 
     /// The planner's time: it only measures delays.
@@ -400,18 +417,20 @@ impl<E: Outside> Reconciler<E> {
                     tracing::error!(%error, "what was done could not be kept");
                 }
             }
-            Err(error) => {
-                let now = self.now();
-                let failure = self.failures.entry(step.key()).or_insert(Failure {
-                    count: 0,
-                    at: 0,
-                    error: String::new(),
-                });
-                failure.count = failure.count.saturating_add(1);
-                failure.at = now;
-                failure.error = error.to_string();
-            }
+            Err(error) => self.has_failed(step, error.to_string()),
         }
+    }
+
+    fn has_failed(&mut self, step: &Step, error: String) {
+        let at = self.now();
+        let failure = self.failures.entry(step.key()).or_insert(Failure {
+            count: 0,
+            at,
+            error: String::new(),
+        });
+        failure.count = failure.count.saturating_add(1);
+        failure.at = at;
+        failure.error = error;
     }
 }
 

@@ -13,8 +13,8 @@ use crate::report::{Snapshot, Sources, snapshot, stand};
 
 impl<E: Outside> Reconciler<E> {
     /// Says why containers are made anew, before they are.
-    pub(super) fn tell_reasons(&mut self, batch: &Batch) {
-        for step in batch.steps() {
+    pub(super) fn tell_reasons(&mut self, steps: &[Step]) {
+        for step in steps {
             if let Step::Kill {
                 app_id,
                 service,

@@ -9,8 +9,8 @@ use super::met::Met;
 use super::state::{Event, Sim, State};
 use crate::store::disk::{Claim, Disk, Work};
 
-/// Where what the agent remembers is written first.
-const MEMORY: &str = "/state/memory.new";
+/// Where what the agent remembers is.
+const MEMORY: &str = "/state/memory.json";
 /// How long a disk may keep what it says to be flushed, in milliseconds.
 const LONGEST_LIE: u64 = 20_000;
 
@@ -47,6 +47,16 @@ pub(super) struct Files {
 }
 
 impl Files {
+    /// Whether what the agent remembers says of a container that the agent stops it.
+    pub(super) fn is_noted_as_stopped(&self, id: &str) -> bool {
+        let file = self.names.get(Path::new(MEMORY));
+        let file = file.and_then(|file| self.contents.get(file));
+        let content: Option<serde_json::Value> =
+            file.and_then(|file| serde_json::from_slice(&file.content).ok());
+        let stopped = content.as_ref().and_then(|all| all["stopped"].as_array());
+        stopped.is_some_and(|stopped| stopped.iter().any(|one| one == id))
+    }
+
     fn name(&mut self, naming: Naming) {
         apply(&mut self.names, &naming);
         self.unflushed.push(naming);
@@ -145,17 +155,27 @@ impl State {
                 return Ok(false);
             }
         }
-        if writes && !self.calm {
-            if self.disk.is_full {
-                self.counts.add(Met::FullDisk);
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            if self.random.chance(self.faults.disk) {
-                self.counts.add(Met::FailedWrite);
-                return Err(io::Error::other("input/output error"));
-            }
+        if writes
+            && !self.calm
+            && let Some(error) = self.refusal()
+        {
+            self.judge.losses.refusals.insert(error.to_string());
+            return Err(error);
         }
         Ok(true)
+    }
+
+    /// Why the disk does not write, if it does not.
+    fn refusal(&mut self) -> Option<io::Error> {
+        if self.disk.is_full {
+            self.counts.add(Met::FullDisk);
+            return Some(io::ErrorKind::StorageFull.into());
+        }
+        if self.random.chance(self.faults.disk) {
+            self.counts.add(Met::FailedWrite);
+            return Some(io::Error::other("input/output error"));
+        }
+        None
     }
 
     fn write(&mut self, file: &Path, content: &[u8]) -> io::Result<()> {
@@ -181,9 +201,6 @@ impl State {
         );
         if !is_written {
             self.tear(id);
-        }
-        if file == Path::new(MEMORY) {
-            self.judge.losses.is_unwritten = !is_written;
         }
         self.note(|| format!("disk: write {}: {outcome:?}", file.display()));
         outcome.map(drop)

@@ -48,12 +48,16 @@ impl ModelEngine {
             Step::RemoveNetwork { id, .. } => self.remove_network(id).await,
             Step::Start { id, .. } => self.start(id).await,
             Step::Stop { id, .. } => {
-                self.judge(|state| state.judge_disturbance(id, "stopped"));
+                self.judge(|state| {
+                    state.judge_disturbance(id, "stopped");
+                    state.judge_noted(id);
+                });
                 self.stop(id).await
             }
             Step::Kill { id, because, .. } => {
                 self.judge(|state| {
                     state.judge_disturbance(id, "killed");
+                    state.judge_noted(id);
                     state.judge_end_of_hand_over(id, because);
                 });
                 self.stop(id).await?;

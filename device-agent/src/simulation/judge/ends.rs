@@ -223,7 +223,7 @@ impl State {
 
     /// Whether the agent may not know that it was the agent that stopped it.
     fn is_forgotten(&self, container: &Container) -> bool {
-        self.judge.losses.has_forgotten && container.was_stopped
+        self.judge.losses.is_betrayed && container.was_stopped
     }
 
     fn compare_ground(&self, id: u32, (app, view): (&AppSpec, &View), found: &mut Vec<String>) {

@@ -221,7 +221,7 @@ impl State {
         self.judge.told_for = None;
         self.judge.stops.mourn();
         self.end_promises();
-        self.judge.losses.has_forgotten |= self.judge.losses.is_unwritten;
+        self.judge.losses.refusals.clear();
         self.judge.is_still = false;
         self.judge.stillness.clear();
         self.judge.read_for = None;

@@ -135,6 +135,8 @@ impl State {
         if report.state == ApplyState::Failing
             && report.waiting.is_none()
             && !self.judge.deeds.is_any_failed()
+            // A stop that could not be noted is not begun, and has failed.
+            && self.judge.losses.refusals.is_empty()
         {
             self.violated("it fails, and nothing says why".to_owned());
         }

@@ -41,7 +41,8 @@ impl State {
     fn waits(&self, app: u32, text: &str, since: Time) -> bool {
         let is_of = |c: &&Container, name: &str| c.is_of(app, name) && c.existed(since);
         if let Some((key, error)) = text.split_once(" failed: ") {
-            return self.judge.deeds.has_failed(key, error, since);
+            let is_unnoted = self.judge.losses.is_unnoted(key, error);
+            return is_unnoted || self.judge.deeds.has_failed(key, error, since);
         }
         if text.starts_with("there is no room for an image: ") {
             return self.engine.had_no_room(since);

@@ -2,6 +2,7 @@
 
 mod besides;
 mod reports;
+mod stories;
 
 use std::sync::{Arc, MutexGuard};
 
@@ -34,6 +35,23 @@ fn service(change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
     service
 }
 
+/// An application with the service `a`.
+fn target(change: impl FnOnce(&mut ServiceSpec)) -> Spec {
+    let app = AppSpec {
+        is_block: false,
+        has_commit: true,
+        revision: 1,
+        services: [("a".to_owned(), service(change))].into(),
+        internal: false,
+        volumes: [("data".to_owned(), 0)].into(),
+    };
+    Spec {
+        name: "t0".to_owned(),
+        apps: [(1, app)].into(),
+        ..Spec::default()
+    }
+}
+
 struct World {
     sim: Sim,
     told: Arc<Snapshot>,
@@ -43,21 +61,9 @@ struct World {
 }
 
 impl World {
-    /// An application with the service `a`, as it is applied.
+    /// See [`target`]: as it is applied.
     fn with(change: impl FnOnce(&mut ServiceSpec)) -> Self {
-        let app = AppSpec {
-            is_block: false,
-            has_commit: true,
-            revision: 1,
-            services: [("a".to_owned(), service(change))].into(),
-            internal: false,
-            volumes: [("data".to_owned(), 0)].into(),
-        };
-        let spec = Spec {
-            name: "t0".to_owned(),
-            apps: [(1, app)].into(),
-            ..Spec::default()
-        };
+        let spec = target(change);
         let (sim, agent) = at_rest(Script {
             is_managed: false,
             faults: Faults::default(),
@@ -135,6 +141,13 @@ fn a_locked_service_is_not_touched() {
         state.service_locks(1, "a");
         state.judge_disturbance(&id, "stopped");
     });
+}
+
+#[test]
+fn a_container_is_not_stopped_before_that_is_noted() {
+    let world = World::new();
+    let id = world.id();
+    world.refuses("that is not noted", |state| state.judge_noted(&id));
 }
 
 #[test]

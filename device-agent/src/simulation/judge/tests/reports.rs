@@ -112,6 +112,7 @@ fn what_nobody_waits_for_is_refused() {
         "the volume data is made again when it is noted that it was emptied: is the disk full?",
         "there is no room for an image: 1 MiB of 2 MiB are free",
         "start 1/a failed: port is taken",
+        "kill x failed: it waits until that is noted: input/output error",
         "the target is not reached after many steps",
     ] {
         refuses_report(words, |told| {
@@ -124,6 +125,26 @@ fn what_nobody_waits_for_is_refused() {
     });
     let still = "the machine is about to be restarted, switched off or configured";
     refuses_report(still, |told| told.report.waiting = Some(still.to_owned()));
+}
+
+#[test]
+fn a_stop_that_could_not_be_noted_is_believed_with_the_words_of_the_disk() {
+    let waits = |words: &str| {
+        let world = World::new();
+        let mut state = world.state();
+        let refusals = &mut state.judge.losses.refusals;
+        refusals.insert("input/output error".to_owned());
+        state.false_wait(1, words, 0)
+    };
+    let words = "kill x failed: it waits until that is noted: input/output error";
+    assert_eq!(waits(words), None);
+    for lie in [
+        "start 1/a failed: it waits until that is noted: input/output error",
+        "kill x failed: it waits until that is noted: no storage space",
+        "kill x failed: input/output error",
+    ] {
+        assert_eq!(waits(lie).as_deref(), Some(lie));
+    }
 }
 
 #[test]
