@@ -132,7 +132,7 @@ fn settle(
             found.offer(survey, step);
         }
     } else if must_start(survey, container) {
-        if service.duplicates.iter().any(|old| is_up(old)) {
+        if service.duplicates.iter().any(|old| may_run(old)) {
             // It could not be taken away yet, perhaps because of a lock: two must not run.
             let because = format!("{name} waits for an old container of {name} to be gone");
             found.wait_for(about, because);
@@ -183,6 +183,12 @@ fn is_up(container: &ObservedContainer) -> bool {
     )
 }
 
+/// Whether a container runs or may run again without the agent: when the engine begins it starts what has run before, also
+/// what was stopped.
+fn may_run(container: &ObservedContainer) -> bool {
+    is_up(container) || (container.ever_started && container.config.restart != "no")
+}
+
 /// Never started, stopped by the agent, lost at boot, or asked for. Whatever else has ended was either meant to or is the
 /// engine's to restart.
 fn must_start(survey: &Survey<'_>, container: &ObservedContainer) -> bool {
@@ -218,4 +224,70 @@ fn first_pending<'a>(
         .iter()
         .find(is_pending)
         .map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::model::{ContainerState, Failure, ImageFacts, Observed, Plan, Step};
+    use crate::plan::plan;
+    use crate::plan::tests::{container, device, target};
+
+    #[test]
+    fn of_two_containers_the_newer_waits_while_the_engine_may_start_the_older() {
+        let target = target(&json!({"apps": {"1": {
+            "name": "app", "commit": "c", "releaseId": 1,
+            "services": {"1": {
+                "serviceName": "web", "image": "web", "imageId": 1, "environment": {}, "labels": {}
+            }}
+        }}}));
+        // Made step by step, as the newer one is to be.
+        let mut made = Observed::empty(device());
+        let image = ImageFacts {
+            id: "sha256:web".to_owned(),
+            command: vec!["run".to_owned()],
+            ..ImageFacts::default()
+        };
+        made.images.insert("web:latest".to_owned(), image);
+        let mut serial = 0;
+        while let Plan::Run(batch) = plan(&made, &target, 0) {
+            let steps: Vec<Step> = batch.steps().cloned().collect();
+            if steps.iter().any(|step| matches!(step, Step::Start { .. })) {
+                break;
+            }
+            for step in steps {
+                serial += 1;
+                crate::plan::tests::apply(&mut made, &step, serial);
+            }
+        }
+        let starts = |change: &dyn Fn(&mut crate::model::ObservedContainer)| {
+            let mut observed = made.clone();
+            let mut older = container("older");
+            older.name = "web_old".to_owned();
+            older.state = ContainerState::Exited;
+            older.ever_started = true;
+            older.created = made.containers[0].created - 1;
+            "always".clone_into(&mut older.config.restart);
+            change(&mut older);
+            observed.containers.push(older);
+            let failure = Failure {
+                count: 1,
+                at: 0,
+                error: "the engine is not well".to_owned(),
+            };
+            observed.failures.insert("kill older".to_owned(), failure);
+            match plan(&observed, &target, 0) {
+                Plan::Run(batch) => batch.steps().any(|step| matches!(step, Step::Start { .. })),
+                Plan::Wait { .. } | Plan::Converged => false,
+            }
+        };
+        assert!(
+            !starts(&|_| {}),
+            "the machine is started anew, and both run"
+        );
+        assert!(!starts(&|older| older.state = ContainerState::Running));
+        assert!(starts(&|older| older.ever_started = false));
+        assert!(starts(&|older| "no".clone_into(&mut older.config.restart)));
+    }
 }

@@ -11,7 +11,7 @@ use crate::model::{
 use crate::simulation::inspect::{self, Birth};
 
 /// Does a step, and checks what an engine would check.
-pub(super) fn apply(world: &mut Observed, step: &Step, serial: u32) {
+pub(in crate::plan) fn apply(world: &mut Observed, step: &Step, serial: u32) {
     match step {
         Step::Pull { image, .. } => {
             let facts = ImageFacts {

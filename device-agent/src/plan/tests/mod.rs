@@ -8,6 +8,8 @@ mod roundtrip;
 mod tables;
 mod takeover;
 
+pub(in crate::plan) use engine::apply;
+
 use agent_api::reference::LocalTarget;
 use serde_json::Value;
 
