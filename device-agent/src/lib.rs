@@ -9,6 +9,7 @@
 
 pub mod announce;
 mod api;
+pub mod configure;
 mod daemon;
 pub mod engine;
 mod execute;
@@ -20,8 +21,10 @@ mod logs;
 mod memory;
 pub mod model;
 mod observe;
+mod os_config;
 pub mod plan;
 mod power;
+mod program;
 mod reconcile;
 mod report;
 pub mod settings;
@@ -31,5 +34,6 @@ mod store;
 pub mod target;
 
 pub use api::BindError;
-pub use daemon::{DaemonError, chain, start};
+pub use daemon::{DaemonError, chain};
+pub use program::program;
 pub use store::StoreError;
