@@ -16,6 +16,7 @@ use crate::configure;
 use crate::daemon::{self, DaemonError, chain};
 use crate::os_config::{self, Deed, Lines};
 use crate::settings::{self, Arguments, Command, LOG_VARIABLE, Logging, OsConfigCommand};
+use crate::store::disk::OwnDisk;
 
 /// As which this program answers, too.
 const OS_CONFIG: &str = "os-config";
@@ -29,7 +30,9 @@ pub fn program(words: impl Iterator<Item = OsString>, logging: &Logging) -> Exit
     start_logging(logging);
     let done = match arguments.command {
         Command::Run(arguments) => on_one_thread(daemon::start(&arguments)),
-        Command::Configure(arguments) => on_one_thread(configure::run(&arguments.places())),
+        Command::Configure(arguments) => {
+            on_one_thread(configure::run(&arguments.places(), &OwnDisk))
+        }
         Command::Join { json } => return join(json),
         Command::Leave => return os_config(&Deed::Leave),
         Command::UpdateConfig => return os_config(&Deed::Update),

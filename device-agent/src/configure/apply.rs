@@ -10,6 +10,7 @@ use super::plan::{Changes, Deed, Part, Plan};
 use crate::daemon::chain;
 use crate::host::bus::BusError;
 use crate::host::services;
+use crate::store::disk::Disk;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -32,9 +33,14 @@ pub(super) fn as_planned(root: &Path, plan: &Plan) -> BTreeSet<String> {
 }
 
 /// Writes and takes away.
-pub(super) fn files<'a>(root: &Path, changes: &Changes<'a>, applied: &mut Applied<'a>) {
+pub(super) fn files<'a>(
+    disk: &dyn Disk,
+    root: &Path,
+    changes: &Changes<'a>,
+    applied: &mut Applied<'a>,
+) {
     for file in &changes.write {
-        match files::put(root, &file.path, file.mode, &file.content) {
+        match files::put(disk, root, &file.path, file.mode, &file.content) {
             Ok(()) => tracing::info!("/{} is written", file.path),
             Err(error) => {
                 let failure = format!("/{} is not written: {error}", file.path);
@@ -46,7 +52,7 @@ pub(super) fn files<'a>(root: &Path, changes: &Changes<'a>, applied: &mut Applie
         }
     }
     for path in &changes.remove {
-        match files::remove(root, path) {
+        match files::remove(disk, root, path) {
             Ok(()) => tracing::info!("/{path} is taken away"),
             Err(error) => {
                 let failure = format!("/{path} is not taken away: {error}");

@@ -14,6 +14,8 @@ use crate::settings::is_uuid;
 pub(crate) struct Found {
     /// The keys in config.json, or why there are none.
     pub(crate) file: Result<Map<String, Value>, String>,
+    /// Whether there is a config.json, whatever is in it: then the boot partition is there, too.
+    pub(crate) is_boot_there: bool,
     /// The keys that counted last.
     pub(crate) last_good: Option<Map<String, Value>>,
     /// The uuid that the device had last.
@@ -170,6 +172,7 @@ mod tests {
     fn found(file: Result<Value, &str>, last_good: Option<Value>) -> Found {
         Found {
             file: file.map(|file| keys(&file)).map_err(str::to_owned),
+            is_boot_there: true,
             last_good: last_good.map(|good| keys(&good)),
             kept_uuid: None,
             new_uuid: NEW.to_owned(),
@@ -298,6 +301,7 @@ mod tests {
             let object = |value: &Value| value.as_object().cloned();
             let found = Found {
                 file: object(&file).ok_or_else(|| "it is not a JSON object".to_owned()),
+                is_boot_there: true,
                 last_good: object(&good),
                 kept_uuid: None,
                 new_uuid: NEW.to_owned(),
@@ -310,6 +314,7 @@ mod tests {
             // As the last good one of a file that broke since, it asks for the same.
             let broken = Found {
                 file: Err("it is empty".to_owned()),
+                is_boot_there: true,
                 last_good: Some(decision.keys.clone()),
                 kept_uuid: None,
                 new_uuid: "e".repeat(32),

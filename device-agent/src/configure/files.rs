@@ -4,18 +4,17 @@
 //! links in an image mean places of the device, and would here lead to the workstation's.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt;
 
 use super::plan::PlannedFile;
-use crate::store::disk::{Disk, OwnDisk};
+use crate::store::disk::{Disk, OwnDisk, PERMISSIONS};
 
-/// Bits of a mode that count.
-const PERMISSIONS: u32 = 0o7777;
+/// For root alone.
+pub(crate) const CLOSED: u32 = 0o600;
 
 /// Where a path below a root is.
 ///
@@ -54,65 +53,65 @@ pub(super) fn is_as_planned(root: &Path, file: &PlannedFile) -> bool {
     is_alike && matches!(OwnDisk.read(&place, most), Ok(Some(content)) if content == file.content)
 }
 
+/// Reads a file; of one that is larger than `most` bytes, one byte more.
+pub(super) fn read_some(file: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(most).unwrap_or(u64::MAX);
+    let file = fs::File::open(file)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Puts a file in its place, and makes the folders that it is in.
-pub(crate) fn put(root: &Path, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
-    replace(&place(root, path)?, mode, content)
+pub(crate) fn put(
+    disk: &dyn Disk,
+    root: &Path,
+    path: &str,
+    mode: u32,
+    content: &[u8],
+) -> io::Result<()> {
+    replace(disk, &place(root, path)?, mode, content)
 }
 
 /// Replaces a file, or makes it.
-pub(crate) fn replace(file: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(disk: &dyn Disk, file: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let Some(folder) = file.parent() else {
         return Err(io::Error::other("it has no folder"));
     };
     if !folder.is_dir() {
-        fs::create_dir_all(folder)?;
+        disk.create_dir_all(folder)?;
     }
     let new = beside(file);
-    let written = write_new(&new, mode, content).and_then(|()| OwnDisk.rename(&new, file));
+    let written = disk
+        .write_new(&new, mode, content)
+        .and_then(|()| disk.rename(&new, file));
     if written.is_err() {
         // A full file system is not made fuller.
-        drop(OwnDisk.remove(&new));
+        drop(disk.remove(&new));
     }
     written?;
-    OwnDisk.flush_dir(folder)
+    disk.flush_dir(folder)
 }
 
-fn write_new(new: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
-    // One that a cut of power left may be somebody else's to read.
-    OwnDisk.remove(new)?;
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(mode).open(new)?;
-    let has = file.metadata()?.permissions().mode() & PERMISSIONS;
-    if has != mode {
-        let set = file.set_permissions(std::fs::Permissions::from_mode(mode));
-        // FAT knows no modes: there the mount says who reads.
-        if let Err(error) = set
-            && error.kind() != io::ErrorKind::PermissionDenied
-        {
-            return Err(error);
-        }
-    }
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-/// The name that a file has until it is whole. Those who read all files of a folder go by the end of their names.
-fn beside(file: &Path) -> PathBuf {
-    let mut name = OsString::from(file.file_name().unwrap_or_default());
+/// The name that a file has until it is whole. Those who read all files of a folder go by the end of their names, or pass over
+/// hidden ones.
+pub(super) fn beside(file: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(file.file_name().unwrap_or_default());
     name.push(".new");
     file.with_file_name(name)
 }
 
 /// Takes a file away; one that is not there is fine.
-pub(crate) fn remove(root: &Path, path: &str) -> io::Result<()> {
-    remove_place(&place(root, path)?)
+pub(crate) fn remove(disk: &dyn Disk, root: &Path, path: &str) -> io::Result<()> {
+    remove_place(disk, &place(root, path)?)
 }
 
 /// The same by its whole path.
-pub(crate) fn remove_place(file: &Path) -> io::Result<()> {
-    OwnDisk.remove(file)?;
+pub(crate) fn remove_place(disk: &dyn Disk, file: &Path) -> io::Result<()> {
+    disk.remove(file)?;
     match file.parent() {
-        Some(folder) if folder.is_dir() => OwnDisk.flush_dir(folder),
+        Some(folder) if folder.is_dir() => disk.flush_dir(folder),
         _ => Ok(()),
     }
 }
@@ -134,18 +133,18 @@ mod tests {
         assert!(!is_as_planned(root, &secret));
         fs::create_dir_all(root.join("run/os")).unwrap();
         // Left by a cut, for everybody to read.
-        fs::write(root.join("run/os/a.env.new"), "half").unwrap();
-        put(root, &secret.path, secret.mode, &secret.content).unwrap();
+        fs::write(root.join("run/os/.a.env.new"), "half").unwrap();
+        put(&OwnDisk, root, &secret.path, secret.mode, &secret.content).unwrap();
         assert!(is_as_planned(root, &secret));
         for other in [file(0o644, b"one"), file(0o600, b"two"), file(0o600, b"on")] {
             assert!(!is_as_planned(root, &other), "{other:?}");
         }
-        put(root, &secret.path, 0o644, b"two").unwrap();
+        put(&OwnDisk, root, &secret.path, 0o644, b"two").unwrap();
         assert!(is_as_planned(root, &file(0o644, b"two")));
         assert_eq!(fs::read_dir(root.join("run/os")).unwrap().count(), 1);
-        remove(root, &secret.path).unwrap();
-        remove(root, &secret.path).unwrap();
-        remove(root, "no/such/folder").unwrap();
+        remove(&OwnDisk, root, &secret.path).unwrap();
+        remove(&OwnDisk, root, &secret.path).unwrap();
+        remove(&OwnDisk, root, "no/such/folder").unwrap();
         assert!(!is_as_planned(root, &secret));
     }
 
@@ -157,9 +156,9 @@ mod tests {
         fs::create_dir_all(&root).unwrap();
         fs::create_dir_all(&outside).unwrap();
         std::os::unix::fs::symlink(&outside, root.join("run")).unwrap();
-        put(&root, "run/os/a", 0o644, b"").unwrap_err();
-        put(&root, "../outside/a", 0o644, b"").unwrap_err();
-        remove(&root, "run/os").unwrap_err();
+        put(&OwnDisk, &root, "run/os/a", 0o644, b"").unwrap_err();
+        put(&OwnDisk, &root, "../outside/a", 0o644, b"").unwrap_err();
+        remove(&OwnDisk, &root, "run/os").unwrap_err();
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     }
 
@@ -167,10 +166,10 @@ mod tests {
     fn what_cannot_be_written_leaves_the_old_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.json");
-        replace(&file, 0o600, b"old").unwrap();
+        replace(&OwnDisk, &file, 0o600, b"old").unwrap();
         // Somebody's folder stands where the new one would be made.
-        fs::create_dir(dir.path().join("config.json.new")).unwrap();
-        replace(&file, 0o600, b"new").unwrap_err();
+        fs::create_dir(dir.path().join(".config.json.new")).unwrap();
+        replace(&OwnDisk, &file, 0o600, b"new").unwrap_err();
         assert_eq!(fs::read(&file).unwrap(), b"old");
     }
 }

@@ -25,6 +25,7 @@ pub struct Configured {
 pub fn configured(file: &[u8], last_good: &[u8]) -> Configured {
     let found = Found {
         file: config_file::parse(file).map_err(|broken| broken.to_string()),
+        is_boot_there: true,
         last_good: config_file::parse(last_good).ok(),
         kept_uuid: None,
         new_uuid: "0".repeat(32),

@@ -11,6 +11,7 @@
 
 mod apply;
 mod config;
+mod connections;
 mod decide;
 pub(crate) mod files;
 pub(crate) mod fuzz;
@@ -32,6 +33,7 @@ use thiserror::Error;
 use apply::Applied;
 pub(crate) use config::certificates;
 use decide::{Decision, Found};
+use files::CLOSED;
 use remembered::Remembered;
 
 use crate::daemon::chain;
@@ -46,8 +48,8 @@ pub(crate) const LAST_GOOD: &str = "config.json";
 const UUID: &str = "uuid";
 /// Held while one of us works, below the root.
 const LOCK: &str = "run/os/configure.lock";
-/// For root alone: there are keys in it.
-const CLOSED: u32 = 0o600;
+/// Times that config.json is applied in one call, however often it is changed.
+const ROUNDS: usize = 8;
 
 /// Where everything is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,41 +81,70 @@ pub enum ConfigureError {
     },
 }
 
-/// Applies config.json.
+/// Applies config.json, and applies it again where it was changed meanwhile: nobody else tells of that.
 ///
 /// # Errors
 /// When something could not be written, or a unit not be told. It is tried again by the next call.
-pub(crate) async fn run(places: &ConfigurePlaces) -> Result<(), ConfigureError> {
+pub(crate) async fn run(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), ConfigureError> {
     let _held = hold(&places.root).map_err(ConfigureError::Lock)?;
     finish(places);
+    let mut before = glance(&places.config_json);
+    for _ in 1..ROUNDS {
+        let applied = apply_once(places, disk).await;
+        let after = glance(&places.config_json);
+        if before == after {
+            return applied;
+        }
+        before = after;
+    }
+    apply_once(places, disk).await
+}
+
+fn glance(config_json: &Path) -> Option<Vec<u8>> {
+    let most = u64::try_from(config_file::MAX_BYTES).unwrap_or(u64::MAX);
+    read(config_json, most)
+}
+
+async fn apply_once(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), ConfigureError> {
+    let root = &places.root;
     let found = find(places).map_err(ConfigureError::Uuid)?;
-    let decision = decide::decide(&found);
+    let mut decision = decide::decide(&found);
+    let mut failures = keep(places, disk, &found, &decision);
+    let bytes = read(&root.join(remembered::FILE), remembered::MAX_BYTES);
+    let is_start = bytes.is_none();
+    let mut remembered = Remembered::read(&bytes.unwrap_or_default());
+    let connections = copy_connections(places, disk, &found, is_start);
+    decision.complaints.extend(connections.complaints);
     for sentence in standing::sentences(&decision) {
         tracing::warn!("{sentence}");
     }
-    let mut failures = keep(places, &found, &decision);
+    failures.extend(connections.failures);
     let plan = plan::plan(&decision.config, &decision.uuid);
-    let bytes = read(&places.root.join(remembered::FILE), remembered::MAX_BYTES);
-    let mut remembered = Remembered::read(&bytes.unwrap_or_default());
-    let seen = remembered.seen(apply::as_planned(&places.root, &plan));
+    let seen = remembered.seen(apply::as_planned(root, &plan));
     let changes = plan::changes(&plan, &seen);
     remembered.about_to(&plan);
     let mut applied = Applied::default();
     if !changes.parts.is_empty() || !changes.remove.is_empty() {
         // Before the files: what is written is ours, even if power is cut in between.
-        remember(&places.root, &remembered, &mut failures);
-        apply::files(&places.root, &changes, &mut applied);
+        remember(root, disk, &remembered, &mut failures);
+        apply::files(disk, root, &changes, &mut applied);
     }
-    apply::hostname(&places.root, &plan.hostname, &mut applied);
+    apply::hostname(root, &plan.hostname, &mut applied);
     if let Some(bus) = &places.bus {
         apply::units(bus, &changes, &mut applied).await;
+        if remembered.connections.as_ref() != Some(&connections.digest) {
+            match connections::tell(bus).await {
+                Ok(()) => remembered.connections = Some(connections.digest),
+                Err(words) => failures.push(words),
+            }
+        }
     }
     remembered.done(&plan, &applied.undone, &applied.left);
-    remember(&places.root, &remembered, &mut failures);
+    remember(root, disk, &remembered, &mut failures);
     failures.extend(applied.failures);
     let text = standing::file(&decision, &failures);
-    if read(&places.root.join(standing::FILE), remembered::MAX_BYTES).as_ref() != Some(&text) {
-        let written = files::put(&places.root, standing::FILE, 0o644, &text);
+    if read(&root.join(standing::FILE), remembered::MAX_BYTES).as_ref() != Some(&text) {
+        let written = files::put(disk, root, standing::FILE, 0o644, &text);
         failures.extend(written.err().map(|error| error.to_string()));
     }
     for failure in &failures {
@@ -123,6 +154,27 @@ pub(crate) async fn run(places: &ConfigurePlaces) -> Result<(), ConfigureError> 
         None => Ok(()),
         Some(first) => Err(ConfigureError::Incomplete { first }),
     }
+}
+
+/// Where config.json is not there, neither is the boot partition: its connections are not gone.
+fn copy_connections(
+    places: &ConfigurePlaces,
+    disk: &dyn Disk,
+    found: &Found,
+    is_start: bool,
+) -> connections::Copied {
+    let Some(boot) = places.config_json.parent() else {
+        return connections::Copied::default();
+    };
+    if !found.is_boot_there {
+        return connections::Copied::default();
+    }
+    let places = connections::ConnectionPlaces {
+        root: &places.root,
+        boot,
+        state_dir: &places.state_dir,
+    };
+    connections::copy(&places, disk, is_start)
 }
 
 /// Completes joining or leaving a fleet, where a cut of power interrupted it. In an image nothing was.
@@ -159,9 +211,11 @@ fn find(places: &ConfigurePlaces) -> std::io::Result<Found> {
         Ok(None) => Err("it is not there: is the boot partition mounted?".to_owned()),
         Err(broken) => Err(broken.to_string()),
     };
+    let is_boot_there = places.config_json.exists();
     let kept_uuid = read(&places.state_dir.join(UUID), 1024);
     Ok(Found {
         file,
+        is_boot_there,
         last_good: config_file::read(&places.state_dir.join(LAST_GOOD))
             .ok()
             .flatten(),
@@ -174,10 +228,15 @@ fn find(places: &ConfigurePlaces) -> std::io::Result<Found> {
 
 /// Keeps the uuid and the last good copy, and writes the uuid into config.json. The state partition may be full or read-only: the
 /// device is configured all the same.
-fn keep(places: &ConfigurePlaces, found: &Found, decision: &Decision) -> Vec<String> {
+fn keep(
+    places: &ConfigurePlaces,
+    disk: &dyn Disk,
+    found: &Found,
+    decision: &Decision,
+) -> Vec<String> {
     let mut failures = Vec::new();
     let mut put = |file: &Path, what: &str, content: &[u8]| {
-        if let Err(error) = files::replace(file, CLOSED, content) {
+        if let Err(error) = files::replace(disk, file, CLOSED, content) {
             failures.push(format!("{what} is not kept: {error}"));
         }
     };
@@ -197,12 +256,12 @@ fn keep(places: &ConfigurePlaces, found: &Found, decision: &Decision) -> Vec<Str
     failures
 }
 
-fn remember(root: &Path, remembered: &Remembered, failures: &mut Vec<String>) {
+fn remember(root: &Path, disk: &dyn Disk, remembered: &Remembered, failures: &mut Vec<String>) {
     let text = serde_json::to_vec(remembered).unwrap_or_default();
     if read(&root.join(remembered::FILE), remembered::MAX_BYTES).as_ref() == Some(&text) {
         return;
     }
-    if let Err(error) = files::put(root, remembered::FILE, CLOSED, &text) {
+    if let Err(error) = files::put(disk, root, remembered::FILE, CLOSED, &text) {
         failures.push(format!("what was configured is not remembered: {error}"));
     }
 }

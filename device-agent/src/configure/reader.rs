@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-/// A key that does not say what it could.
+/// A key, or a file beside config.json, that does not say what it could.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Complaint {
     /// Names of the objects that it is in and its own, with points between them: `os.sshKeys`.
@@ -13,6 +13,8 @@ pub(crate) struct Complaint {
     pub(crate) words: String,
     /// Whether nothing of it can be used.
     pub(crate) is_unusable: bool,
+    /// Whether it is a file.
+    pub(crate) is_file: bool,
 }
 
 /// What takes the values.
@@ -40,6 +42,7 @@ impl<'a> Reader<'a> {
             key: key.to_owned(),
             words,
             is_unusable,
+            is_file: false,
         };
         if !self.complaints.contains(&complaint) {
             self.complaints.push(complaint);

@@ -20,6 +20,9 @@ pub(super) struct Remembered {
     parts: BTreeMap<String, String>,
     /// Files that were written by us.
     files: BTreeSet<String>,
+    /// Digest of the connections that `NetworkManager` knows of.
+    #[serde(default)]
+    pub(super) connections: Option<String>,
 }
 
 impl Remembered {

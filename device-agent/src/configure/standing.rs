@@ -28,7 +28,12 @@ pub(super) fn sentences(decision: &Decision) -> Vec<String> {
         } else {
             ""
         };
-        format!("config.json: `{}`: {}{end}", complaint.key, complaint.words)
+        let (key, words) = (&complaint.key, &complaint.words);
+        if complaint.is_file {
+            format!("{key} is not used: {words}")
+        } else {
+            format!("config.json: `{key}`: {words}{end}")
+        }
     });
     because.chain(complaints).collect()
 }

@@ -97,6 +97,24 @@ pub(crate) async fn is_part_of(bus: &Path, unit: &str, other: &str) -> Result<bo
     Ok(others.iter().any(|unit| unit == other))
 }
 
+/// Lets `NetworkManager` read its connections again, if it runs: it is not started by this.
+pub(crate) async fn reload_connections(bus: &Path) -> Result<(), BusError> {
+    match is_active(bus, "NetworkManager.service").await {
+        Ok(true) => {}
+        Ok(false) | Err(BusError::Absent { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let bus = Bus::connect(bus).await?;
+    let reload = Method {
+        destination: "org.freedesktop.NetworkManager",
+        path: "/org/freedesktop/NetworkManager/Settings",
+        interface: "org.freedesktop.NetworkManager.Settings",
+        member: "ReloadConnections",
+    };
+    let _is_done: bool = bus.call(&reload, &()).await?;
+    Ok(())
+}
+
 /// Restarts a unit. Returns whether there is one.
 pub(crate) async fn restart(bus: &Path, unit: &str) -> Result<bool, BusError> {
     job(bus, "RestartUnit", unit).await

@@ -10,6 +10,7 @@ use super::transaction::{Transaction, Write};
 use super::units::{Manager, UnitError};
 use super::{OsConfigError, Places, deaf};
 use crate::daemon::chain;
+use crate::store::disk::OwnDisk;
 
 /// The agent's unit, by the name that it shares with the reference's.
 const AGENT: &str = "balena-supervisor.service";
@@ -111,7 +112,7 @@ pub(super) fn write_all(
         let path = changed.path.clone();
         return Err(OsConfigError::Changed { path });
     }
-    let transaction = Transaction::begin(&places.state_dir, writes.clone())?;
+    let transaction = Transaction::begin(&OwnDisk, &places.state_dir, writes.clone())?;
     for (index, write) in writes.iter().enumerate() {
         let path = write.path.display();
         if write.path == places.config_json {

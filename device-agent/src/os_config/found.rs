@@ -10,13 +10,11 @@ use super::answer::Answer;
 use super::schema::Schema;
 use super::transaction::Write;
 use super::{OsConfigError, Places};
-use crate::configure::files;
+use crate::configure::files::{self, CLOSED};
 use crate::host;
 use crate::settings::config_file;
 use crate::store::disk::{Disk, OwnDisk};
 
-/// For root alone: there are keys in it.
-const CLOSED: u32 = 0o600;
 /// Bytes of files that are looked at.
 const MAX_BYTES: u64 = 1024 * 1024;
 

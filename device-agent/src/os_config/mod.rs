@@ -133,7 +133,7 @@ pub(crate) async fn run(
     // Whoever asked may go: half of it would be worse than all or nothing.
     let _deaf = deaf(&[SignalKind::hangup(), SignalKind::pipe()]);
     let held = hold(&places.state_dir)?;
-    match finish(&places.state_dir) {
+    match finish(&OwnDisk, &places.state_dir) {
         Ok(true) => lines.say(format_args!("An interrupted change is completed")),
         Ok(false) => {}
         // What comes now is what people want today.
@@ -243,7 +243,7 @@ fn generate_key(
 /// Completes what a cut of power interrupted; what somebody is at work on is theirs. Returns whether there was something.
 pub(crate) fn finish_unless_busy(state_dir: &Path) -> Result<bool, TransactionError> {
     match OwnDisk.claim(&state_dir.join(LOCK)) {
-        Ok(Some(_held)) => finish(state_dir),
+        Ok(Some(_held)) => finish(&OwnDisk, state_dir),
         // Where the folder is not there yet, or cannot be written to, nothing was begun, or nothing can be ended.
         Ok(None) | Err(_) => Ok(false),
     }

@@ -10,16 +10,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::configure::files;
+use crate::configure::files::{self, CLOSED};
 use crate::store::disk::{Disk, OwnDisk};
 
 /// Its name in the state folder.
 const FILE: &str = "pending.json";
 /// Larger ones are not ours: config.json and some files of services, as they were and are to be.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// For root alone: there are keys in it.
-const CLOSED: u32 = 0o600;
-
 /// Why files did not change, or not all.
 #[derive(Debug, Error)]
 pub(crate) enum TransactionError {
@@ -88,10 +85,10 @@ impl Write {
         now.is_ok_and(|now| now == self.before)
     }
 
-    fn put(&self, content: Option<&[u8]>) -> io::Result<()> {
+    fn put(&self, disk: &dyn Disk, content: Option<&[u8]>) -> io::Result<()> {
         match content {
-            Some(content) => files::replace(&self.path, self.mode, content),
-            None => files::remove_place(&self.path),
+            Some(content) => files::replace(disk, &self.path, self.mode, content),
+            None => files::remove_place(disk, &self.path),
         }
     }
 
@@ -106,17 +103,22 @@ impl Write {
 
 /// What is to change.
 #[derive(Debug)]
-pub(super) struct Transaction {
+pub(super) struct Transaction<'d> {
+    disk: &'d dyn Disk,
     file: PathBuf,
     writes: Vec<Write>,
 }
 
-impl Transaction {
+impl<'d> Transaction<'d> {
     /// Writes down what is to change: from here on it counts.
-    pub(super) fn begin(state_dir: &Path, writes: Vec<Write>) -> Result<Self, TransactionError> {
+    pub(super) fn begin(
+        disk: &'d dyn Disk,
+        state_dir: &Path,
+        writes: Vec<Write>,
+    ) -> Result<Self, TransactionError> {
         let file = state_dir.join(FILE);
-        write_down(&file, &writes).map_err(TransactionError::Begin)?;
-        Ok(Self { file, writes })
+        write_down(disk, &file, &writes).map_err(TransactionError::Begin)?;
+        Ok(Self { disk, file, writes })
     }
 
     /// Changes one of the files, and, where that fails, puts back all before it.
@@ -124,7 +126,7 @@ impl Transaction {
         let Some(write) = self.writes.get(index) else {
             return Ok(());
         };
-        let Err(source) = write.put(write.after.as_deref()) else {
+        let Err(source) = write.put(self.disk, write.after.as_deref()) else {
             return Ok(());
         };
         let path = write.path.clone();
@@ -138,45 +140,45 @@ impl Transaction {
     /// Everything as it was, also after a cut of power in the middle of this.
     fn put_back(&self) -> bool {
         let back: Vec<Write> = self.writes.iter().map(Write::reversed).collect();
-        if write_down(&self.file, &back).is_err() {
+        if write_down(self.disk, &self.file, &back).is_err() {
             return false;
         }
         // Each is tried, whatever became of those before it.
         let failed = back
             .iter()
-            .filter(|write| write.put(write.after.as_deref()).is_err())
+            .filter(|write| write.put(self.disk, write.after.as_deref()).is_err())
             .count();
-        failed == 0 && files::remove_place(&self.file).is_ok()
+        failed == 0 && files::remove_place(self.disk, &self.file).is_ok()
     }
 
     /// All files are as they are to be.
     pub(super) fn end(self) -> Result<(), TransactionError> {
-        files::remove_place(&self.file).map_err(TransactionError::Begin)
+        files::remove_place(self.disk, &self.file).map_err(TransactionError::Begin)
     }
 }
 
-fn write_down(file: &Path, writes: &[Write]) -> io::Result<()> {
+fn write_down(disk: &dyn Disk, file: &Path, writes: &[Write]) -> io::Result<()> {
     let text = serde_json::to_vec(writes)?;
-    files::replace(file, CLOSED, &text)
+    files::replace(disk, file, CLOSED, &text)
 }
 
 /// Ends what a cut of power interrupted. Returns whether there was something.
-pub(crate) fn finish(state_dir: &Path) -> Result<bool, TransactionError> {
+pub(crate) fn finish(disk: &dyn Disk, state_dir: &Path) -> Result<bool, TransactionError> {
     let file = state_dir.join(FILE);
     let unreadable = |error: io::Error| TransactionError::Unreadable(error.to_string());
-    let Some(text) = OwnDisk.read(&file, MAX_BYTES).map_err(unreadable)? else {
+    let Some(text) = disk.read(&file, MAX_BYTES).map_err(unreadable)? else {
         return Ok(false);
     };
     let writes = read(&text)?;
     for write in &writes {
         write
-            .put(write.after.as_deref())
+            .put(disk, write.after.as_deref())
             .map_err(|source| TransactionError::Halfway {
                 path: write.path.clone(),
                 source,
             })?;
     }
-    files::remove_place(&file).map_err(TransactionError::Begin)?;
+    files::remove_place(disk, &file).map_err(TransactionError::Begin)?;
     Ok(true)
 }
 
@@ -247,25 +249,25 @@ mod tests {
         for cut in 0..=3 {
             let dir = tempfile::tempdir().unwrap();
             let state = dir.path().join("state");
-            let transaction = Transaction::begin(&state, files(dir.path())).unwrap();
+            let transaction = Transaction::begin(&OwnDisk, &state, files(dir.path())).unwrap();
             for index in 0..cut {
                 transaction.write(index).unwrap();
             }
             // Here the device is off. What it does first when it is on:
             drop(transaction);
-            assert!(finish(&state).unwrap(), "after {cut}");
+            assert!(finish(&OwnDisk, &state).unwrap(), "after {cut}");
             assert_eq!(held(dir.path()), new(), "after {cut}");
-            assert!(!finish(&state).unwrap(), "once");
+            assert!(!finish(&OwnDisk, &state).unwrap(), "once");
         }
         let dir = tempfile::tempdir().unwrap();
         let writes = files(dir.path());
         // Cut before it was written down whole: the rename did not happen.
         fs::write(
-            dir.path().join("pending.json.new"),
+            dir.path().join(".pending.json.new"),
             serde_json::to_vec(&writes).unwrap(),
         )
         .unwrap();
-        assert!(!finish(dir.path()).unwrap());
+        assert!(!finish(&OwnDisk, dir.path()).unwrap());
         assert_eq!(held(dir.path()), old());
     }
 
@@ -282,7 +284,7 @@ mod tests {
             before: None,
             after: Some(b"x".to_vec()),
         });
-        let transaction = Transaction::begin(&state, writes).unwrap();
+        let transaction = Transaction::begin(&OwnDisk, &state, writes).unwrap();
         for index in 0..3 {
             transaction.write(index).unwrap();
         }
@@ -297,11 +299,11 @@ mod tests {
     fn what_cannot_be_written_down_does_not_begin() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("state"), "").unwrap();
-        let begun = Transaction::begin(&dir.path().join("state"), files(dir.path()));
+        let begun = Transaction::begin(&OwnDisk, &dir.path().join("state"), files(dir.path()));
         assert!(matches!(begun, Err(TransactionError::Begin(_))));
         assert_eq!(held(dir.path()), old());
         fs::write(dir.path().join("pending.json"), "[{").unwrap();
-        assert!(finish(dir.path()).is_err());
+        assert!(finish(&OwnDisk, dir.path()).is_err());
         assert_eq!(held(dir.path()), old());
     }
 }

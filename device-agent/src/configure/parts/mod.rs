@@ -26,12 +26,11 @@ mod machine;
 mod network;
 
 use super::config::Config;
+use super::files::CLOSED;
 use super::plan::{Deed, Part, PlannedFile, UnitDeed};
 
 /// For everybody.
 const OPEN: u32 = 0o644;
-/// For root.
-const CLOSED: u32 = 0o600;
 
 const AVAHI: &str = "avahi-daemon.service";
 const ENGINE: &str = "balena.service";

@@ -1,78 +1,11 @@
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::super::ssh_key::ED25519;
-use super::super::{ConfigureError, ConfigurePlaces, run};
-use super::UUID;
-
-/// A device that is a folder.
-struct Device {
-    dir: TempDir,
-}
-
-impl Device {
-    fn new(config: &Value) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let device = Self { dir };
-        fs::create_dir_all(device.path("mnt/boot")).unwrap();
-        device.write(&config.to_string());
-        device
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.dir.path().join(path)
-    }
-
-    fn write(&self, config: &str) {
-        fs::write(self.path("mnt/boot/config.json"), config).unwrap();
-    }
-
-    fn try_configure(&self) -> Result<(), ConfigureError> {
-        let places = ConfigurePlaces {
-            root: self.dir.path().to_owned(),
-            config_json: self.path("mnt/boot/config.json"),
-            state_dir: self.path("mnt/state/os"),
-            bus: None,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        runtime.unwrap().block_on(run(&places))
-    }
-
-    fn configure(&self) {
-        self.try_configure().unwrap();
-    }
-
-    fn text(&self, path: &str) -> String {
-        fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn standing(&self) -> Value {
-        serde_json::from_str(&self.text("run/os/configure.json")).unwrap()
-    }
-
-    /// Every file with what changes when it is replaced.
-    fn files(&self) -> Vec<(PathBuf, (u64, i64, i64))> {
-        let mut folders = vec![self.dir.path().to_owned()];
-        let mut files = Vec::new();
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                let meta = fs::metadata(&path).unwrap();
-                if meta.is_dir() {
-                    folders.push(path);
-                } else {
-                    files.push((path, (meta.ino(), meta.mtime(), meta.mtime_nsec())));
-                }
-            }
-        }
-        files.sort();
-        files
-    }
-}
+use super::{Device, UUID};
 
 #[test]
 fn a_second_run_writes_nothing_and_a_change_only_what_it_concerns() {
@@ -223,7 +156,7 @@ fn without_boot_and_state_partitions_the_device_has_a_name_all_the_same() {
     // Where the folder would be, a file is: nothing can be kept.
     fs::create_dir_all(dir.path().join("mnt")).unwrap();
     fs::write(dir.path().join("mnt/state"), "").unwrap();
-    let device = Device { dir };
+    let device = Device::at(dir);
     let error = device.try_configure().unwrap_err().to_string();
     assert!(error.contains("the uuid is not kept"), "{error}");
     assert_eq!(device.text("run/os/hostname").len(), 8);

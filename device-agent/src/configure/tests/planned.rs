@@ -9,6 +9,7 @@ use super::UUID;
 fn planned(config: &Value) -> Plan {
     let found = Found {
         file: Ok(config.as_object().unwrap().clone()),
+        is_boot_there: true,
         last_good: None,
         kept_uuid: None,
         new_uuid: UUID.to_owned(),

@@ -107,7 +107,13 @@ async fn where_a_file_cannot_be_written_the_device_stays_in_its_fleet() {
     let (port, _) = cloud("200 OK", RECORDED, None).await;
     let before = json!({"uuid": "u", "apiEndpoint": "http://old.example", "deviceApiKey": "old"});
     let mut device = Device::new(&before);
-    fs::create_dir_all(device.dir.path().join("etc/openvpn/openvpn.conf.new/below")).unwrap();
+    fs::create_dir_all(
+        device
+            .dir
+            .path()
+            .join("etc/openvpn/.openvpn.conf.new/below"),
+    )
+    .unwrap();
     fs::write(device.dir.path().join("etc/openvpn/ca.crt"), "old").unwrap();
     let error = device
         .join(&json!({"apiEndpoint": format!("http://127.0.0.1:{port}")}))
@@ -133,7 +139,7 @@ async fn an_interrupted_change_is_completed_first() {
     let joined = json!({"uuid": "u", "apiEndpoint": "http://a.example", "deviceApiKey": "k"});
     let config = config_write(joined.as_object().unwrap(), &places).unwrap();
     fs::create_dir_all(&places.state_dir).unwrap();
-    drop(Transaction::begin(&places.state_dir, vec![config]).unwrap());
+    drop(Transaction::begin(&OwnDisk, &places.state_dir, vec![config]).unwrap());
     device.run(&Deed::GenerateApiKey).await.unwrap();
     assert_eq!(
         device.said(),
