@@ -15,6 +15,8 @@ pub mod engine;
 mod execute;
 #[doc(hidden)]
 pub mod fuzz;
+mod grow;
+mod health;
 mod host;
 mod locks;
 mod logs;

@@ -14,6 +14,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::configure;
 use crate::daemon::{self, DaemonError, chain};
+use crate::grow;
+use crate::health;
 use crate::os_config::{self, Deed, Lines};
 use crate::settings::{self, Arguments, Command, LOG_VARIABLE, Logging, OsConfigCommand};
 use crate::store::disk::OwnDisk;
@@ -33,6 +35,8 @@ pub fn program(words: impl Iterator<Item = OsString>, logging: &Logging) -> Exit
         Command::Configure(arguments) => {
             on_one_thread(configure::run(&arguments.places(), &OwnDisk))
         }
+        Command::Grow { device } => on_one_thread(grow::run(&device)),
+        Command::Health => on_one_thread(health::run(&settings::health_places(), &OwnDisk)),
         Command::Join { json } => return join(json),
         Command::Leave => return os_config(&Deed::Leave),
         Command::UpdateConfig => return os_config(&Deed::Update),

@@ -1,6 +1,7 @@
-//! Doors for the fuzz target over config.json.
+//! Doors for the fuzz targets over config.json and the connections of the boot partition.
 
 use super::config::understand;
+use super::connections::keyfile;
 use super::decide::{Found, decide};
 use super::plan::plan;
 use crate::settings::config_file;
@@ -46,4 +47,13 @@ pub fn configured(file: &[u8], last_good: &[u8]) -> Configured {
         sentences: super::standing::sentences(&decision),
         complaints: unusable.count(),
     }
+}
+
+/// A connection as it would be copied, or why not.
+///
+/// # Errors
+/// Words for people.
+pub fn connection(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let text = keyfile::read(bytes).map_err(|no| no.to_string())?;
+    Ok(text.to_vec())
 }

@@ -45,6 +45,20 @@ pub enum Command {
     UpdateConfig,
     /// Give the device a key for its cloud, unless it has one.
     GenerateApiKey,
+    /// Let the data partition and its file system reach to the end of the disk.
+    ///
+    /// What is as large as it can be stays as it is; what a cut of power interrupted is completed.
+    Grow {
+        /// The partition's device
+        #[arg(
+            long,
+            value_name = "PATH",
+            default_value = "/dev/disk/by-label/resin-data"
+        )]
+        device: PathBuf,
+    },
+    /// After an update of the operating system: keep it once it has shown that it works, or go back to the one before.
+    Health,
     /// Be `os-config`: as which this program answers, too, when it is called by this name.
     #[command(name = "os-config", version, display_name = "os-config", hide = true)]
     OsConfig {

@@ -23,7 +23,7 @@ pub use arguments::{
 use config_json::ConfigJson;
 
 pub(crate) use identity::{is_hostname, is_uuid};
-pub(crate) use places::os_config as os_config_places;
+pub(crate) use places::{health as health_places, os_config as os_config_places};
 
 use crate::host;
 use crate::model::{CloudAccess, Confinement, DeviceFacts, HostFacts};

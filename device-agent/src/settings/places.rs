@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BUS_VARIABLE, ConfigureArguments, variable};
+use super::{BUS_VARIABLE, ConfigureArguments, ENGINE_SOCKETS, variable};
 use crate::configure::ConfigurePlaces;
+use crate::health::HealthPlaces;
 use crate::host::bus;
 use crate::os_config::{self, Manager};
 
@@ -38,6 +39,21 @@ pub(crate) fn os_config() -> os_config::Places {
             Some(_) => Manager::Mock,
             None => Manager::Bus(bus),
         },
+        root,
+    }
+}
+
+/// The places of `os-agent health`.
+pub(crate) fn health() -> HealthPlaces {
+    let root = PathBuf::from("/");
+    let addresses = variable(BUS_VARIABLE);
+    HealthPlaces {
+        boot: root.join("mnt/boot"),
+        state: root.join("mnt/state"),
+        command_line: root.join("proc/cmdline"),
+        engine: ENGINE_SOCKETS.iter().map(PathBuf::from).collect(),
+        agent: PathBuf::from(agent_api::AGENT_SOCKET),
+        bus: bus::socket(addresses.as_deref(), &root),
         root,
     }
 }

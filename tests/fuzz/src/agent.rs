@@ -64,7 +64,8 @@ pub(crate) fn configure(input: &[u8]) {
                 .all(|name| !name.is_empty() && !name.starts_with('.'))
         );
         // Rules and certificates are people's own texts; all others are lines of ours.
-        if path.ends_with(".rules") || path.ends_with(".crt") {
+        let end = Path::new(path).extension().unwrap_or_default();
+        if end == "rules" || end == "crt" {
             continue;
         }
         let text = std::str::from_utf8(content).expect("a text");
