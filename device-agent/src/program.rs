@@ -17,7 +17,9 @@ use crate::daemon::{self, DaemonError, chain};
 use crate::grow;
 use crate::health;
 use crate::os_config::{self, Deed, Lines};
-use crate::settings::{self, Arguments, Command, LOG_VARIABLE, Logging, OsConfigCommand};
+use crate::settings::{
+    self, Arguments, Command, LOG_VARIABLE, Logging, OsConfigArguments, OsConfigCommand,
+};
 use crate::store::disk::OwnDisk;
 
 /// As which this program answers, too.
@@ -28,9 +30,12 @@ const MAX_INPUT: u64 = 1024 * 1024;
 /// Does what a command line asks for.
 #[must_use]
 pub fn program(words: impl Iterator<Item = OsString>, logging: &Logging) -> ExitCode {
-    let arguments = Arguments::parse_from(by_name(words));
+    let command = match command(words) {
+        Ok(command) => command,
+        Err(error) => error.exit(),
+    };
     start_logging(logging);
-    let done = match arguments.command {
+    let done = match command {
         Command::Run(arguments) => on_one_thread(daemon::start(&arguments)),
         Command::Configure(arguments) => {
             on_one_thread(configure::run(&arguments.places(), &OwnDisk))
@@ -41,14 +46,6 @@ pub fn program(words: impl Iterator<Item = OsString>, logging: &Logging) -> Exit
         Command::Leave => return os_config(&Deed::Leave),
         Command::UpdateConfig => return os_config(&Deed::Update),
         Command::GenerateApiKey => return os_config(&Deed::GenerateApiKey),
-        Command::OsConfig { command } => {
-            return os_config(&match command {
-                OsConfigCommand::Join { json } => Deed::Join(json),
-                OsConfigCommand::Leave => Deed::Leave,
-                OsConfigCommand::Update => Deed::Update,
-                OsConfigCommand::GenerateApiKey => Deed::GenerateApiKey,
-            });
-        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,14 +56,20 @@ pub fn program(words: impl Iterator<Item = OsString>, logging: &Logging) -> Exit
     }
 }
 
-/// The words of a command line, with the command that stands for the name by which this program was called.
-fn by_name(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut words: Vec<OsString> = words.collect();
+/// What a command line asks for, by the name by which this program was called.
+fn command(words: impl Iterator<Item = OsString>) -> Result<Command, clap::Error> {
+    let words: Vec<OsString> = words.collect();
     let name = words.first().map(Path::new).and_then(Path::file_name);
-    if name == Some(OsStr::new(OS_CONFIG)) {
-        words.insert(1, OS_CONFIG.into());
+    if name != Some(OsStr::new(OS_CONFIG)) {
+        return Arguments::try_parse_from(words).map(|arguments| arguments.command);
     }
-    words
+    let arguments = OsConfigArguments::try_parse_from(words)?;
+    Ok(match arguments.command {
+        OsConfigCommand::Join { json } => Command::Join { json: Some(json) },
+        OsConfigCommand::Leave => Command::Leave,
+        OsConfigCommand::Update => Command::UpdateConfig,
+        OsConfigCommand::GenerateApiKey => Command::GenerateApiKey,
+    })
 }
 
 fn join(json: Option<String>) -> ExitCode {
@@ -147,45 +150,39 @@ fn start_logging(logging: &Logging) {
 mod tests {
     use super::*;
 
-    fn command(words: &[&str]) -> Result<Command, clap::Error> {
-        let words = by_name(words.iter().map(OsString::from));
-        Arguments::try_parse_from(words).map(|arguments| arguments.command)
+    fn asked(words: &[&str]) -> Result<Command, clap::Error> {
+        command(words.iter().map(OsString::from))
     }
 
     #[test]
     fn the_program_is_os_config_where_it_is_called_so() {
         for words in [
-            &["/usr/bin/os-config", "join", "{}"][..],
-            &["os-agent", "os-config", "join", "{}"],
+            ["/usr/bin/os-config", "join", "{}"],
+            ["os-agent", "join", "{}"],
         ] {
-            let Ok(Command::OsConfig { command }) = command(words) else {
+            let Ok(Command::Join { json }) = asked(&words) else {
                 panic!("{words:?}");
             };
-            let json = "{}".to_owned();
-            assert_eq!(command, OsConfigCommand::Join { json });
+            assert_eq!(json.as_deref(), Some("{}"));
         }
-        for words in [
-            &["os-config", "--version"][..],
-            &["os-agent", "os-config", "--version"],
-        ] {
-            let version = command(words).unwrap_err();
-            assert_eq!(version.exit_code(), 0);
-            assert!(version.to_string().starts_with("os-config "), "{version}");
-        }
-        assert!(matches!(
-            command(&["os-agent", "leave"]),
-            Ok(Command::Leave)
-        ));
-        assert!(matches!(
-            command(&["os-agent", "join"]),
-            Ok(Command::Join { json: None })
-        ));
+        let version = asked(&["os-config", "--version"]).unwrap_err();
+        assert_eq!(version.exit_code(), 0);
+        assert!(version.to_string().starts_with("os-config "), "{version}");
+        let update = asked(&["os-config", "update"]);
+        assert!(matches!(update, Ok(Command::UpdateConfig)));
+        let leave = asked(&["os-agent", "leave"]);
+        assert!(matches!(leave, Ok(Command::Leave)));
+        // Where other processes do not see the keys in it.
+        let join = asked(&["os-agent", "join"]);
+        assert!(matches!(join, Ok(Command::Join { json: None })));
         for words in [
             &["os-config"][..],
             &["os-config", "run"],
             &["os-config", "join"],
         ] {
-            assert_ne!(command(words).unwrap_err().exit_code(), 0, "{words:?}");
+            let error = asked(words).unwrap_err();
+            assert_ne!(error.exit_code(), 0, "{words:?}");
+            assert!(error.to_string().contains("Usage: os-config"), "{error}");
         }
     }
 }

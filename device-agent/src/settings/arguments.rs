@@ -59,13 +59,15 @@ pub enum Command {
     },
     /// After an update of the operating system: keep it once it has shown that it works, or go back to the one before.
     Health,
-    /// Be `os-config`: as which this program answers, too, when it is called by this name.
-    #[command(name = "os-config", version, display_name = "os-config", hide = true)]
-    OsConfig {
-        /// What to do.
-        #[command(subcommand)]
-        command: OsConfigCommand,
-    },
+}
+
+/// The command line of `os-config`: as which this program answers, too, when it is called by this name.
+#[derive(Debug, Parser)]
+#[command(name = "os-config", version, disable_help_subcommand = true)]
+pub struct OsConfigArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: OsConfigCommand,
 }
 
 /// What `os-config` does.

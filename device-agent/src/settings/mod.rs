@@ -18,7 +18,8 @@ use agent_api::os::Variant;
 use thiserror::Error;
 
 pub use arguments::{
-    AnnounceScope, Arguments, Command, ConfigureArguments, OsConfigCommand, RunArguments,
+    AnnounceScope, Arguments, Command, ConfigureArguments, OsConfigArguments, OsConfigCommand,
+    RunArguments,
 };
 use config_json::ConfigJson;
 

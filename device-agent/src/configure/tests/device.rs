@@ -15,7 +15,7 @@ pub(super) struct Device {
 
 impl Device {
     pub(super) fn new(config: &Value) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let device = Self::at(dir);
         fs::create_dir_all(device.path("mnt/boot")).unwrap();
         device.write(&config.to_string());
@@ -79,4 +79,11 @@ impl Device {
         files.sort();
         files
     }
+}
+
+/// In memory, where there is one: these tests flush thousands of files.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
