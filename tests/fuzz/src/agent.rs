@@ -76,7 +76,7 @@ pub(crate) fn configure(input: &[u8]) {
         let lines = text.lines().count();
         match path.strip_suffix(".env") {
             Some(_) => assert!(lines == 1 && text.contains('='), "{path}: {text:?}"),
-            None if path.ends_with("os.conf") => assert!(lines <= 7, "{path}: {text:?}"),
+            None if path.ends_with("os.conf") => assert!(lines <= 8, "{path}: {text:?}"),
             None => assert!(lines <= 256, "{path}: {text:?}"),
         }
     }

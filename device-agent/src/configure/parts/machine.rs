@@ -29,9 +29,9 @@ pub(super) fn journal(config: &Config) -> Part {
     part("journal", "persistentLogging, os.journal")
         .file("run/systemd/journald.conf.d/os.conf", OPEN, text)
         .file_if(journal.is_persistent, "run/os/persistent-logging", "")
-        // First the folder on the data partition, or its end; then who writes there.
-        .unit(Deed::Run, "os-persistent-logging.service")
+        // The other one talks with it, and is ordered after it.
         .unit(Deed::Restart, "systemd-journald.service")
+        .unit(Deed::Run, "os-persistent-logging.service")
 }
 
 pub(super) fn udev(config: &Config) -> Part {

@@ -74,8 +74,8 @@ fn units_are_told_only_of_what_concerns_them() {
         (
             json!({"persistentLogging": true}),
             vec![
-                ("os-persistent-logging.service", Run),
                 ("systemd-journald.service", Restart),
+                ("os-persistent-logging.service", Run),
             ],
         ),
         (
