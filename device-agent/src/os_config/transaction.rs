@@ -217,6 +217,7 @@ mod tests {
     use fs_err as fs;
 
     use super::*;
+    use crate::store::fused::Fused;
 
     /// Three files of which one changes, one comes and one goes.
     fn files(dir: &Path) -> Vec<Write> {
@@ -305,5 +306,39 @@ mod tests {
         fs::write(dir.path().join("pending.json"), "[{").unwrap();
         assert!(finish(&OwnDisk, dir.path()).is_err());
         assert_eq!(held(dir.path()), old());
+    }
+
+    #[test]
+    fn power_may_be_cut_in_every_write() {
+        let mut moments = 0;
+        for is_last_done in [false, true] {
+            for operation in 1.. {
+                let dir = tempfile::tempdir().unwrap();
+                let state = dir.path().join("state");
+                let writes = files(dir.path());
+                let disk = Fused::new(operation, is_last_done);
+                let outcome = all(&disk, &state, writes);
+                if !disk.is_blown() {
+                    outcome.unwrap();
+                    assert_eq!(held(dir.path()), new());
+                    break;
+                }
+                moments += 1;
+                outcome.unwrap_err();
+                finish(&OwnDisk, &state).unwrap();
+                let held = held(dir.path());
+                assert!(held == old() || held == new(), "{operation}: {held:?}");
+                assert!(!finish(&OwnDisk, &state).unwrap(), "{operation}");
+            }
+        }
+        assert!(moments > 20, "{moments}");
+    }
+
+    fn all(disk: &dyn Disk, state: &Path, writes: Vec<Write>) -> Result<(), TransactionError> {
+        let transaction = Transaction::begin(disk, state, writes)?;
+        for index in 0..3 {
+            transaction.write(index)?;
+        }
+        transaction.end()
     }
 }

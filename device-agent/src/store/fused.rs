@@ -1,17 +1,33 @@
-//! The machine's own disk, of which power is lost after so many operations: the last one is done by half, or done although nobody
-//! hears of it, and no other follows.
+//! The machine's own disk, to which something happens in the n-th operation. Power is lost: the operation is done by half, or done
+//! although nobody hears of it, and no other follows. Or somebody else writes something after it.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::disk::{Claim, Disk, OwnDisk, Work};
 
-/// A disk that loses power.
-#[derive(Debug)]
+/// What happens in the operation.
+enum Fuse {
+    /// Power is lost.
+    Cut { is_last_done: bool },
+    /// Somebody else does this.
+    Meddler(Box<dyn Fn() + Send + Sync>),
+}
+
+/// A disk to which something happens.
 pub(crate) struct Fused {
     left: AtomicUsize,
-    is_last_done: bool,
+    fuse: Fuse,
+}
+
+impl fmt::Debug for Fused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fused")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Fused {
@@ -19,11 +35,19 @@ impl Fused {
     pub(crate) fn new(operations: usize, is_last_done: bool) -> Self {
         Self {
             left: AtomicUsize::new(operations),
-            is_last_done,
+            fuse: Fuse::Cut { is_last_done },
         }
     }
 
-    /// Whether there is no power any more.
+    /// Right after operation number `operations` somebody else does this.
+    pub(crate) fn meddled(operations: usize, deed: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            left: AtomicUsize::new(operations),
+            fuse: Fuse::Meddler(Box::new(deed)),
+        }
+    }
+
+    /// Whether it has happened.
     pub(crate) fn is_blown(&self) -> bool {
         self.left.load(Ordering::Relaxed) == 0
     }
@@ -35,14 +59,21 @@ impl Fused {
         half: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
         let dead = || io::Error::other("there is no power");
-        if self.is_blown() {
-            return Err(dead());
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(1), Ordering::Relaxed);
+        match (&self.fuse, left) {
+            (Fuse::Cut { .. }, 0) => Err(dead()),
+            (Fuse::Cut { is_last_done }, 1) => {
+                drop(if *is_last_done { whole() } else { half() });
+                Err(dead())
+            }
+            (Fuse::Meddler(meddle), 1) => {
+                let outcome = whole();
+                meddle();
+                outcome
+            }
+            (Fuse::Cut { .. } | Fuse::Meddler(_), _) => whole(),
         }
-        if self.left.fetch_sub(1, Ordering::Relaxed) > 1 {
-            return whole();
-        }
-        drop(if self.is_last_done { whole() } else { half() });
-        Err(dead())
     }
 }
 

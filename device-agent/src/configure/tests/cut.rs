@@ -1,4 +1,4 @@
-//! Power is cut at every single write, and the device is started again.
+//! Power is cut at every single write, and the device is started again; or somebody writes config.json in between.
 
 use std::path::Path;
 
@@ -131,4 +131,35 @@ fn a_change_is_whole_after_the_next_start_whenever_power_is_cut() {
         }
         assert_eq!(contents(device), uncut, "{moment}");
     });
+}
+
+#[test]
+fn a_config_json_that_changes_meanwhile_is_applied_too() {
+    let mut moments = 0;
+    for operation in 1.. {
+        let device = Device::new(&json!({"uuid": UUID, "hostname": "kitchen"}));
+        let file = device.path("mnt/boot/config.json");
+        let disk = Fused::meddled(operation, move || {
+            fs::write(
+                &file,
+                json!({"uuid": UUID, "hostname": "attic"}).to_string(),
+            )
+            .unwrap();
+        });
+        device.configure_on(&disk).unwrap();
+        if !disk.is_blown() {
+            break;
+        }
+        moments += 1;
+        assert_eq!(
+            device.text("run/os/hostname"),
+            "attic\n",
+            "after {operation}"
+        );
+        assert!(
+            device.text("mnt/state/os/config.json").contains("attic"),
+            "after {operation}"
+        );
+    }
+    assert!(moments > 40, "{moments}");
 }

@@ -239,3 +239,62 @@ fn every_file_of_a_device_of_which_all_is_asked() {
     let all: Vec<String> = texts.collect();
     insta::assert_snapshot!(all.concat());
 }
+
+#[test]
+fn the_network_is_watched_as_the_keys_say() {
+    let watch = |more: Value| {
+        let mut all = json!({"uuid": UUID});
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        content(&planned(&all), "run/NetworkManager/conf.d/os.conf").unwrap()
+    };
+    assert_eq!(watch(json!({})), "[connectivity]\nenabled=false\n");
+    assert_eq!(
+        watch(json!({"apiEndpoint": "https://api.example/"})),
+        "[connectivity]\nenabled=true\nuri=https://api.example/connectivity-check\ninterval=3600\nresponse=\n"
+    );
+    let own = json!({"uri": "http://check.example", "interval": 60, "response": "ok"});
+    let wifi = json!({"randomMacAddressScan": false});
+    assert_eq!(
+        watch(
+            json!({"apiEndpoint": "https://api.example", "os": {"network": {"connectivity": own, "wifi": wifi}}})
+        ),
+        "[connectivity]\nenabled=true\nuri=http://check.example\ninterval=60\nresponse=ok\n\n[device-os]\nwifi.scan-rand-mac-address=no\n"
+    );
+}
+
+#[test]
+fn servers_certificates_and_sizes_are_what_the_keys_say() {
+    let of = |keys: Value, path: &str| content(&planned(&keys), path);
+    let names = "run/dnsmasq.servers";
+    assert_eq!(of(json!({}), names).unwrap(), "server=8.8.8.8\n");
+    assert_eq!(of(json!({"dnsServers": "null"}), names).unwrap(), "");
+    assert_eq!(
+        of(json!({"dnsServers": "9.9.9.9 1.1.1.1#53"}), names).unwrap(),
+        "server=9.9.9.9\nserver=1.1.1.1#53\n"
+    );
+    let certificates = "run/os/certificates/balenaRootCA.crt";
+    let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
+    assert_eq!(of(json!({}), certificates), None);
+    let made = of(json!({"balenaRootCA": pem}), certificates).unwrap();
+    assert_eq!(
+        made,
+        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
+    );
+    let journal = of(
+        json!({"os": {"journal": {"memory": "16M", "disk": "1G"}}}),
+        "run/systemd/journald.conf.d/os.conf",
+    );
+    assert_eq!(
+        journal.unwrap(),
+        "[Journal]\nStorage=volatile\nRuntimeMaxUse=16M\nSystemMaxUse=1G\n"
+    );
+    let port = planned(&json!({"uuid": UUID, "listenPort": 4848}));
+    let input = port
+        .parts
+        .iter()
+        .find(|part| part.name == "agent")
+        .map(|part| part.input.clone());
+    assert!(String::from_utf8(input.unwrap()).unwrap().contains("4848"));
+}
