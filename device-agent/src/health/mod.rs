@@ -192,9 +192,9 @@ fn write(disk: &dyn Disk, file: &Path, content: &[u8]) -> Result<(), HealthError
     })
 }
 
-/// Takes away what an update leaves until it is known to work.
+/// Takes away what an update leaves until it is known to work; last the sign by which this program is started.
 fn clear(places: &HealthPlaces, disk: &dyn Disk) -> Result<(), HealthError> {
-    for crumb in host::BREADCRUMBS {
+    for crumb in host::BREADCRUMBS.into_iter().rev() {
         let file = places.root.join(crumb);
         files::remove_place(disk, &file).map_err(|source| HealthError::File {
             path: file.clone(),
