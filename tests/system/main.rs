@@ -1,7 +1,16 @@
-//! The system tree as every builder gets it: `os-build/system/install.sh` into an empty folder. What it takes a booted
-//! device to see is in `os-build/tests/`.
+//! The system of `os-build/`: its tree as every builder gets it, and booted on light devices.
 
+mod access;
+mod beside;
+mod broken;
+mod fleet;
+mod keys;
 mod lists;
+mod modes;
+mod network;
+mod resilience;
+mod root;
+mod simulate;
 mod tree;
 
 #[test]
