@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use testkit::{LightDevice, until, wire};
 
+use crate::access::run_container;
 use crate::beside::{Reply, Web, base64};
 
 /// An API with the recorded answer.
@@ -211,4 +212,33 @@ async fn power_that_is_cut_while_a_fleet_is_joined_leaves_the_old_state_or_the_n
     }
     // Either way the next one goes through.
     join(&device, &asked).success();
+}
+
+#[test]
+fn the_shell_of_a_service_is_reached_as_the_reference_client_reaches_it() {
+    let device = LightDevice::development();
+    let name = "web_1_1_10ca12e1ea5e";
+    run_container(&device, name);
+    // To the letter, quotation marks and all.
+    let engine = "$(if [ -f /usr/bin/balena ]; then echo \"balena\"; else echo \"docker\"; fi)";
+    let list = format!("\"{engine}\" ps --format \"{{{{.ID}}}} {{{{.Names}}}}\"");
+    let listed = device.ssh(&[], &[&list]);
+    listed.success();
+    let mut ids = listed.stdout.lines();
+    let id = ids.find_map(|line| line.trim_end().strip_suffix(name));
+    let id = id.unwrap_or_else(|| panic!("no {name}: {listed}")).trim();
+    let shell = "if [ -e /bin/bash ]; then exec /bin/bash; else exec /bin/sh; fi";
+    let entered = device.ssh(
+        &[],
+        &[&format!("{engine} exec -i  {id} /bin/sh -c \"{shell}\"")],
+    );
+    entered.success();
+    let inside = device.ssh(
+        &[],
+        &[&format!(
+            "{engine} exec -i  {id} /bin/sh -c \"echo inside\""
+        )],
+    );
+    assert_eq!(inside.stdout.trim_end(), "inside", "{inside}");
+    device.sh(&format!("docker rm --force {name}"));
 }
