@@ -22,7 +22,6 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tracing_subscriber::EnvFilter;
 
 use crate::api::{self, Agent};
 use crate::engine::events::Happened;
@@ -32,9 +31,7 @@ use crate::logs::{self, Hub};
 use crate::memory::Memory;
 use crate::reconcile::{Caller, OwnClock, OwnMachine, Tools};
 use crate::report::Snapshot;
-use crate::settings::{
-    AnnounceScope, Arguments, Command, LOG_VARIABLE, Logging, Settings, SettingsError,
-};
+use crate::settings::{AnnounceScope, RunArguments, Settings, SettingsError};
 use crate::store::{Accepted, SharedStore, Store, StoreError};
 use crate::{announce, host, locks, power, reconcile};
 
@@ -81,43 +78,8 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 /// Runs the agent until it is asked to end.
-pub fn start(arguments: Arguments, logging: &Logging) -> Result<(), DaemonError> {
-    start_logging(logging);
-    let Command::Run(arguments) = arguments.command;
-    let settings = Settings::load(&arguments)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        // For file writes and look-ups only.
-        .max_blocking_threads(4)
-        .build()
-        .map_err(|source| DaemonError::Io {
-            what: "start the runtime",
-            source,
-        })?;
-    let outcome = runtime.block_on(run(settings));
-    runtime.shutdown_background();
-    outcome
-}
-
-fn start_logging(logging: &Logging) {
-    let (filter, problem) = match EnvFilter::try_new(&logging.filter) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
-    };
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_target(false);
-    // Only a second start in one process can fail, and then the first one's logging stands.
-    if logging.timestamps {
-        drop(lines.try_init());
-    } else {
-        drop(lines.without_time().try_init());
-    }
-    if let Some(error) = problem {
-        tracing::warn!("{LOG_VARIABLE} is not understood, and `info` stands: {error}");
-    }
+pub(crate) async fn start(arguments: &RunArguments) -> Result<(), DaemonError> {
+    run(Settings::load(arguments)?).await
 }
 
 async fn run(mut settings: Settings) -> Result<(), DaemonError> {

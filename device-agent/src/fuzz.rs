@@ -8,8 +8,12 @@ use crate::memory::Memory;
 pub use crate::{
     announce::fuzz::{Heard, Responder},
     api::fuzz::{LogWish, OtherBody, log_query, other_body, target_body},
+    configure::fuzz::{Configured, configured, connection},
+    grow::fuzz::growing,
+    health::fuzz::other_kept,
     host::proxy::fuzz::redsocks_conf,
     logs::fuzz::{LogText, journal_lines, log_lines, own_lines},
+    os_config::fuzz::{Joined, joined},
     store::fuzz::{read_state, write_state},
 };
 

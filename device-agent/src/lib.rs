@@ -9,19 +9,24 @@
 
 pub mod announce;
 mod api;
+pub mod configure;
 mod daemon;
 pub mod engine;
 mod execute;
 #[doc(hidden)]
 pub mod fuzz;
+mod grow;
+mod health;
 mod host;
 mod locks;
 mod logs;
 mod memory;
 pub mod model;
 mod observe;
+mod os_config;
 pub mod plan;
 mod power;
+mod program;
 mod reconcile;
 mod report;
 pub mod settings;
@@ -31,5 +36,6 @@ mod store;
 pub mod target;
 
 pub use api::BindError;
-pub use daemon::{DaemonError, chain, start};
+pub use daemon::{DaemonError, chain};
+pub use program::program;
 pub use store::StoreError;

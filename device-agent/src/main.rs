@@ -2,16 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use os_agent::settings::{Arguments, Logging};
+use os_agent::settings::Logging;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match os_agent::start(arguments, &Logging::from_environment()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{}", os_agent::chain(&error));
-            ExitCode::FAILURE
-        }
-    }
+    os_agent::program(std::env::args_os(), &Logging::from_environment())
 }

@@ -11,6 +11,7 @@ mod decision;
 mod desk;
 mod figure;
 mod flood;
+mod footprint;
 mod logs;
 mod memory;
 mod project;
@@ -25,7 +26,7 @@ mod version;
 use figure::Table;
 
 /// What there is, in the order in which it is measured.
-const FIGURES: [&str; 13] = [
+const FIGURES: [&str; 14] = [
     "version",
     "scan",
     "push",
@@ -39,6 +40,7 @@ const FIGURES: [&str; 13] = [
     "throughput",
     "flood",
     "reach",
+    "footprint",
 ];
 
 /// What the command line asks for.
@@ -116,6 +118,7 @@ fn main() -> std::process::ExitCode {
             "flood" => runtime.block_on(flood::measure(&mut table, wish.rounds(3))),
             "decision" => decision::measure(&mut table, wish.rounds(200)),
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
+            "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }
     }

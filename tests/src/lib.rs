@@ -12,6 +12,7 @@
 //! | [`avahi`] | [`Avahi`]: the responder of the reference |
 //! | [`logind`] | [`Logind`]: a system bus, and on it who ends machines |
 //! | [`device`] | [`Device`]: machine + engine + agent |
+//! | [`light`] | [`LightDevice`]: the whole system of `os-build/`, booted |
 //! | [`workstation`] | [`Workstation`]: a machine with a home, on which `os` runs, with or without a terminal |
 //! | [`http`] | requests to the letter, over TCP and unix sockets |
 //! | [`proxy`] | a connection to the engine that can be cut, stalled and made to lie, request by request |
@@ -33,6 +34,7 @@ pub mod http;
 pub mod image;
 pub mod journal;
 pub mod lan;
+pub mod light;
 pub mod logind;
 pub mod namespace;
 pub mod process;
@@ -56,6 +58,7 @@ pub use engine::Engine;
 pub use http::{Answer, Endpoint};
 pub use journal::Journal;
 pub use lan::Lan;
+pub use light::LightDevice;
 pub use logind::Logind;
 pub use namespace::Namespace;
 pub use process::Process;

@@ -10,7 +10,10 @@ use crate::{
     discovery::Selector,
     env,
     failure::{Failure, Kind},
-    simulate::{self, MOST, Request, Which, Wish, find_engine},
+    simulate::{
+        self, MOST, Request, SimulateError, SystemWish, Systems, Which, Wish, agent_program,
+        find_engine,
+    },
     ui::render,
 };
 
@@ -45,6 +48,14 @@ pub struct Args {
     /// The os-agent program, also by the variable `OSCLI_AGENT`; the default is the one that was installed with this program
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     agent: Option<PathBuf>,
+    /// Boot the whole system of a device, not only its agent: with its own engine, SSH, name and network, of Debian's packages.
+    /// Needs root, mmdebstrap, systemd-container and iproute2, and a checkout of the sources; the first start takes minutes and
+    /// downloads 150 MB. With `--list` and `--stop`, those devices are meant
+    #[arg(long, conflicts_with_all = ["device_type", "arch", "allow_privileged"])]
+    system: bool,
+    /// With `--system`: the checkout; the default is the one that this folder or this program lies in
+    #[arg(long, value_name = "PATH", requires = "system", value_hint = clap::ValueHint::DirPath)]
+    sources: Option<PathBuf>,
     /// List the simulated devices
     #[arg(long, conflicts_with_all = ["stop", "count", "name", "device_type", "arch", "allow_privileged"])]
     list: bool,
@@ -71,6 +82,9 @@ fn slug(text: &str) -> Result<String, String> {
 
 /// Starts, lists or stops.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    if args.system {
+        return whole(context, args).await;
+    }
     if args.list {
         let folder = context.environment.paths.simulated_devices();
         return Ok(render::simulate::list(
@@ -84,6 +98,52 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     start(context, args).await
 }
 
+/// The same for devices with the whole system.
+async fn whole(context: &Context, args: Args) -> Result<(), Failure> {
+    let environment = &context.environment;
+    let (program, path) = (environment.program.as_deref(), environment.variable("PATH"));
+    let sources = args
+        .sources
+        .map(|path| env::Paths::absolute(&environment.current_dir, &path));
+    let systems = Systems::find(sources.as_deref(), &environment.current_dir, program, path)?;
+    let console = &context.console;
+    if args.list {
+        return Ok(render::simulate_system::list(
+            console,
+            &systems.list().await?,
+        )?);
+    }
+    let (events, told) = mpsc::unbounded_channel();
+    if args.stop {
+        let work = async {
+            let events = events;
+            systems.remove(&args.simulated, &events).await
+        };
+        let (removed, ()) = tokio::join!(work, render::simulate_system::follow(console, told));
+        return Ok(render::simulate_system::removed(console, &removed?)?);
+    }
+    let agent = named_agent(context, args.agent);
+    let wish = SystemWish {
+        count: args.count.into(),
+        name: args.name,
+        agent: agent_program(agent.as_deref(), program, path).map_err(SimulateError::Agent)?,
+    };
+    let work = async {
+        let events = events;
+        systems.start(&wish, &events, &context.interrupt).await
+    };
+    let (started, ()) = tokio::join!(work, render::simulate_system::follow(console, told));
+    Ok(render::simulate_system::started(console, &started?)?)
+}
+
+/// The agent that the command line or the environment names.
+fn named_agent(context: &Context, argument: Option<PathBuf>) -> Option<PathBuf> {
+    let environment = &context.environment;
+    argument
+        .or_else(|| environment.variable(env::OSCLI_AGENT).map(PathBuf::from))
+        .map(|path| env::Paths::absolute(&environment.current_dir, &path))
+}
+
 async fn start(context: &Context, args: Args) -> Result<(), Failure> {
     let environment = &context.environment;
     let folder = environment.paths.simulated_devices();
@@ -95,10 +155,7 @@ async fn start(context: &Context, args: Args) -> Result<(), Failure> {
             arch: args.arch,
             allow_privileged: args.allow_privileged,
         },
-        agent: args
-            .agent
-            .or_else(|| environment.variable(env::OSCLI_AGENT).map(PathBuf::from))
-            .map(|path| env::Paths::absolute(&environment.current_dir, &path)),
+        agent: named_agent(context, args.agent),
         this_program: environment.program.clone(),
         path: environment.variable("PATH").map(str::to_owned),
         engine_socket: find_engine(&environment.variables).await?,

@@ -1,7 +1,7 @@
 //! Simulated devices, and the engine of this machine.
 
 use super::{Failure, Kind};
-use crate::simulate::{AgentError, EngineError, SimulateError};
+use crate::simulate::{AgentError, EngineError, SimulateError, SystemError};
 
 impl From<SimulateError> for Failure {
     fn from(error: SimulateError) -> Self {
@@ -50,6 +50,28 @@ impl From<SimulateError> for Failure {
             | SimulateError::File(_)
             | SimulateError::Folder { .. }
             | SimulateError::NoAddress { .. } => Self::from_error(Kind::Other, &error),
+        }
+    }
+}
+
+impl From<SystemError> for Failure {
+    fn from(error: SystemError) -> Self {
+        let failure = Self::from_error(Kind::Other, &error);
+        match error {
+            SystemError::NoSources { .. } => failure.hint(
+                "the system is made of the sources of os: get them, and run this in their folder or name it with --sources",
+            ),
+            SystemError::NotRoot => failure.hint("run it with sudo; without --system, a simulated device needs no root"),
+            SystemError::Missing { packages, .. } => {
+                failure.hint(format!("on Debian: apt-get install {}", packages.join(" ")))
+            }
+            SystemError::Unknown { known, .. } => match known.as_slice() {
+                [] => failure.hint("there is none; `os simulate --system` starts one"),
+                known => failure.hint(format!("there are: {}", known.join(", "))),
+            },
+            SystemError::Agent(error) => SimulateError::Agent(error).into(),
+            SystemError::Interrupted => Self::interrupted(),
+            SystemError::Spawn { .. } | SystemError::Failed { .. } => failure,
         }
     }
 }

@@ -20,6 +20,7 @@ mod lock;
 mod process;
 mod start;
 mod stop;
+mod system;
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -29,6 +30,7 @@ pub use leftovers::{LABEL, Leftover, Removed};
 pub use process::AgentError;
 pub use start::{Request, start};
 pub use stop::{Which, stop};
+pub use system::{System, SystemError, SystemEvent, SystemWish, Systems, agent_program};
 
 use crate::discovery::simulated::{FileError, Record};
 

@@ -58,7 +58,7 @@ pub(crate) fn now_nanos() -> i64 {
 
 /// What an update of the operating system leaves below the host's root until it is known to work: a restart before that
 /// would be taken for a failure.
-const BREADCRUMBS: [&str; 2] = [
+pub(crate) const BREADCRUMBS: [&str; 2] = [
     "mnt/state/rollback-health-breadcrumb",
     "mnt/state/rollback-altboot-breadcrumb",
 ];

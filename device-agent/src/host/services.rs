@@ -9,6 +9,8 @@ use zbus::{OwnedObjectPath, OwnedVariant};
 use super::bus::{Bus, BusError, Method};
 
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
+/// A unit that was made impossible to start.
+const MASKED: &str = "org.freedesktop.systemd1.UnitMasked";
 
 /// How the machine is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +69,23 @@ pub(crate) async fn end(bus: &Path, how: Power) -> Result<(), BusError> {
 
 /// Whether a unit is active; one that does not exist is not.
 pub(crate) async fn is_active(bus: &Path, unit: &str) -> Result<bool, BusError> {
+    Ok(state(bus, unit).await?.as_deref() == Some("active"))
+}
+
+/// What a unit does, `inactive` for example; `None` where it cannot be told.
+pub(crate) async fn state(bus: &Path, unit: &str) -> Result<Option<String>, BusError> {
     let bus = Bus::connect(bus).await?;
     let state = property(&bus, unit, "ActiveState").await?;
     let state = state.map(String::try_from).transpose();
-    Ok(state.map_err(BusError::Unusable)?.as_deref() == Some("active"))
+    state.map_err(BusError::Unusable)
+}
+
+/// Whether there is such a unit.
+pub(crate) async fn is_loaded(bus: &Path, unit: &str) -> Result<bool, BusError> {
+    let bus = Bus::connect(bus).await?;
+    let state = property(&bus, unit, "LoadState").await?;
+    let state = state.map(String::try_from).transpose();
+    Ok(state.map_err(BusError::Unusable)?.as_deref() == Some("loaded"))
 }
 
 /// Whether a unit is started and stopped along with another.
@@ -82,15 +97,38 @@ pub(crate) async fn is_part_of(bus: &Path, unit: &str, other: &str) -> Result<bo
     Ok(others.iter().any(|unit| unit == other))
 }
 
+/// Lets `NetworkManager` read its connections again, if it runs: it is not started by this.
+pub(crate) async fn reload_connections(bus: &Path) -> Result<(), BusError> {
+    match is_active(bus, "NetworkManager.service").await {
+        Ok(true) => {}
+        Ok(false) | Err(BusError::Absent { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let bus = Bus::connect(bus).await?;
+    let reload = Method {
+        destination: "org.freedesktop.NetworkManager",
+        path: "/org/freedesktop/NetworkManager/Settings",
+        interface: "org.freedesktop.NetworkManager.Settings",
+        member: "ReloadConnections",
+    };
+    let _is_done: bool = bus.call(&reload, &()).await?;
+    Ok(())
+}
+
 /// Restarts a unit. Returns whether there is one.
 pub(crate) async fn restart(bus: &Path, unit: &str) -> Result<bool, BusError> {
+    job(bus, "RestartUnit", unit).await
+}
+
+/// Begins a job on a unit: `StartUnit`, `TryRestartUnit`, and so on. Returns whether there is such a unit.
+pub(crate) async fn job(bus: &Path, member: &str, unit: &str) -> Result<bool, BusError> {
     let bus = Bus::connect(bus).await?;
-    let restart = manager("RestartUnit");
+    let method = manager(member);
     let arguments = (unit, "replace");
-    let job = bus.call::<_, OwnedObjectPath>(&restart, &arguments);
+    let job = bus.call::<_, OwnedObjectPath>(&method, &arguments);
     match job.await {
         Ok(_) => Ok(true),
-        Err(BusError::Refused { name, .. }) if name == NO_SUCH_UNIT => Ok(false),
+        Err(BusError::Refused { name, .. }) if name == NO_SUCH_UNIT || name == MASKED => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -25,6 +25,83 @@ pub enum Command {
     /// Run the agent until SIGTERM or SIGINT.
     #[command(after_help = ENVIRONMENT)]
     Run(Box<RunArguments>),
+    /// Make every part of the system what config.json asks for.
+    ///
+    /// Only what changed is written, and only units whose input changed are restarted or reloaded. A config.json that cannot be
+    /// used leaves the last good one in force.
+    Configure(ConfigureArguments),
+    /// Join a fleet.
+    ///
+    /// The cloud is asked before anything is changed; then everything is, or nothing.
+    Join {
+        /// Configuration of the fleet, a JSON object with `apiEndpoint`; without it, or with `-`, it is read from standard input,
+        /// where no other process sees the keys in it
+        #[arg(value_name = "JSON")]
+        json: Option<String>,
+    },
+    /// Leave the fleet: the device keeps its name, network and volumes.
+    Leave,
+    /// Fetch what the cloud asks of the services of the system, until it answers.
+    UpdateConfig,
+    /// Give the device a key for its cloud, unless it has one.
+    GenerateApiKey,
+    /// Let the data partition and its file system reach to the end of the disk.
+    ///
+    /// What is as large as it can be stays as it is; what a cut of power interrupted is completed.
+    Grow {
+        /// The partition's device
+        #[arg(
+            long,
+            value_name = "PATH",
+            default_value = "/dev/disk/by-label/resin-data"
+        )]
+        device: PathBuf,
+    },
+    /// After an update of the operating system: keep it once it has shown that it works, or go back to the one before.
+    Health,
+}
+
+/// The command line of `os-config`: as which this program answers, too, when it is called by this name.
+#[derive(Debug, Parser)]
+#[command(name = "os-config", version, disable_help_subcommand = true)]
+pub struct OsConfigArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: OsConfigCommand,
+}
+
+/// What `os-config` does.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum OsConfigCommand {
+    /// Generate the device's key.
+    GenerateApiKey,
+    /// Apply the configuration of the cloud.
+    Update,
+    /// Configure the device with a JSON object, and apply the configuration of the cloud.
+    Join {
+        /// The JSON object
+        #[arg(value_name = "JSON")]
+        json: String,
+    },
+    /// Deconfigure the device.
+    Leave,
+}
+
+/// Flags of `os-agent configure`.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigureArguments {
+    /// The device's config.json [default: /mnt/boot/config.json below the root]
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// The root of the system that is configured: another one than `/` is an image, of which no unit runs
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Directory in which the last good config.json is kept [default: /mnt/state/os below the root]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Write files only: no unit is restarted or reloaded
+    #[arg(long)]
+    pub no_restart: bool,
 }
 
 /// Flags of `os-agent run`.
@@ -45,6 +122,14 @@ pub struct RunArguments {
     /// The device's config.json; it may be absent
     #[arg(long, value_name = "PATH", default_value = "/mnt/boot/config.json")]
     pub config_json: PathBuf,
+    /// The copy of the last config.json that could be used, which stands in for one that cannot
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/mnt/state/os/config.json",
+        hide = true
+    )]
+    pub last_good_config_json: PathBuf,
     /// The device's device-type.json; it may be absent
     #[arg(
         long,

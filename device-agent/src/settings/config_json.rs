@@ -6,16 +6,13 @@
 use std::error::Error;
 use std::path::Path;
 
-use fs_err as fs;
 use serde_json::{Map, Value};
 
+use super::config_file::read;
 use super::identity::{is_hostname, is_uuid};
 use crate::model::Secret;
 use crate::store::replace_file;
 use crate::target::is_device_name;
-
-/// Larger files are not config.json.
-const MAX_BYTES: u64 = 1024 * 1024;
 
 /// config.json as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,14 +30,20 @@ pub(super) struct ConfigJson {
 }
 
 impl ConfigJson {
-    /// Reads the file; says in `faults` what could not be understood.
-    pub(super) fn load(path: &Path, faults: &mut Vec<String>) -> Self {
+    /// Reads the file, or, where it is there and cannot be read, the copy of the last good one; says in `faults` what could not
+    /// be understood.
+    pub(super) fn load(path: &Path, last_good: &Path, faults: &mut Vec<String>) -> Self {
         match read(path) {
             Ok(Some(keys)) => Self::from_keys(&keys, faults),
             Ok(None) => Self::default(),
             Err(error) => {
-                faults.push(format!("{} is not used: {error}", path.display()));
-                Self::default()
+                let kept = read(last_good).ok().flatten();
+                let instead = match &kept {
+                    Some(_) => ", and the last good one stands",
+                    None => "",
+                };
+                faults.push(format!("{} is not used{instead}: {error}", path.display()));
+                kept.map_or_else(Self::default, |keys| Self::from_keys(&keys, faults))
             }
         }
     }
@@ -125,18 +128,4 @@ pub(crate) fn set_hostname(path: &Path, name: &str) -> Result<(), Box<dyn Error 
     keys.insert("hostname".to_owned(), Value::from(name));
     replace_file(path, &serde_json::to_vec(&keys)?)?;
     Ok(())
-}
-
-fn read(path: &Path) -> Result<Option<Map<String, Value>>, Box<dyn Error + Send + Sync>> {
-    match fs::metadata(path) {
-        Ok(meta) if meta.len() > MAX_BYTES => return Err("it is larger than 1 MiB".into()),
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    let text = fs::read(path)?;
-    match serde_json::from_slice(&text)? {
-        Value::Object(keys) => Ok(Some(keys)),
-        _ => Err("it is not a JSON object".into()),
-    }
 }

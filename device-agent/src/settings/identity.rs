@@ -36,7 +36,7 @@ pub(super) fn uuid(given: Option<&str>, state_dir: &Path) -> Result<String, Sett
 }
 
 /// 32 or 62 hexadecimal digits.
-pub(super) fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     matches!(text.len(), 32 | 62) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

@@ -4,8 +4,10 @@
 //! Out: one [`Settings`] value that is passed down. Must not: open sockets, talk to the engine, print.
 
 mod arguments;
+pub(crate) mod config_file;
 pub(crate) mod config_json;
 mod identity;
+mod places;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +17,14 @@ use std::path::{Path, PathBuf};
 use agent_api::os::Variant;
 use thiserror::Error;
 
-pub use arguments::{AnnounceScope, Arguments, Command, RunArguments};
+pub use arguments::{
+    AnnounceScope, Arguments, Command, ConfigureArguments, OsConfigArguments, OsConfigCommand,
+    RunArguments,
+};
 use config_json::ConfigJson;
 
-pub(crate) use identity::is_hostname;
+pub(crate) use identity::{is_hostname, is_uuid};
+pub(crate) use places::{health as health_places, os_config as os_config_places};
 
 use crate::host;
 use crate::model::{CloudAccess, Confinement, DeviceFacts, HostFacts};
@@ -165,7 +171,11 @@ impl Settings {
     /// Reads config.json and the facts of the host, and lets flags win.
     pub fn load(arguments: &RunArguments) -> Result<Self, SettingsError> {
         let mut faults = Vec::new();
-        let config = ConfigJson::load(&arguments.config_json, &mut faults);
+        let config = ConfigJson::load(
+            &arguments.config_json,
+            &arguments.last_good_config_json,
+            &mut faults,
+        );
         let facts = device_facts(arguments, &config)?;
         let port = facts.listen_port;
         let listen = if arguments.listen.is_empty() {

@@ -12,6 +12,10 @@ fn load(dir: &Path, config: Option<&str>, flags: &[&str]) -> Result<Settings, Se
         "os-agent".to_owned(),
         "run".to_owned(),
         format!("--config-json={}", config_json.display()),
+        format!(
+            "--last-good-config-json={}",
+            dir.join("last-good.json").display()
+        ),
         format!("--state-dir={}", state.display()),
         format!(
             "--device-type-json={}",
@@ -20,7 +24,9 @@ fn load(dir: &Path, config: Option<&str>, flags: &[&str]) -> Result<Settings, Se
         format!("--os-release={}", dir.join("os-release").display()),
     ];
     words.extend(flags.iter().map(|flag| (*flag).to_owned()));
-    let Command::Run(arguments) = Arguments::parse_from(words).command;
+    let Command::Run(arguments) = Arguments::parse_from(words).command else {
+        panic!("another command");
+    };
     Settings::load(&arguments)
 }
 
@@ -79,6 +85,22 @@ fn a_broken_config_json_is_a_fault_and_keeps_the_identity() {
         assert_eq!(settings.initial_name, DEFAULT_NAME, "{broken:?}");
         assert!(!settings.faults.is_empty(), "{broken:?}");
     }
+}
+
+#[test]
+fn for_a_broken_config_json_the_last_good_one_stands_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = r#"{"uuid":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","listenPort":4000,"apiEndpoint":"https://api.example"}"#;
+    fs_err::write(dir.path().join("last-good.json"), good).unwrap();
+    let settings = load(dir.path(), Some("{\"uuid\":"), &[]).unwrap();
+    assert_eq!(settings.facts.listen_port, 4000);
+    assert!(settings.managed && settings.is_membership_known);
+    assert!(
+        settings
+            .faults
+            .iter()
+            .any(|fault| fault.contains("the last good one stands"))
+    );
 }
 
 #[test]

@@ -268,6 +268,11 @@ impl Disk for ModelDisk {
         self.change(|state| state.write(file, content))
     }
 
+    fn write_new(&self, file: &Path, _: u32, content: &[u8]) -> io::Result<()> {
+        self.remove(file)?;
+        self.write_flushed(file, content)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.change(|state| state.move_name(from, to, false))
     }

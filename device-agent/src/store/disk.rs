@@ -5,10 +5,15 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::FlockOperation;
+
+/// Bits of a mode that count.
+pub(crate) const PERMISSIONS: u32 = 0o7777;
 
 /// A disk. What was written survives a loss of power once it was flushed; a name once its directory was.
 pub(crate) trait Disk: Debug + Send + Sync {
@@ -20,6 +25,9 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn read(&self, file: &Path, most: u64) -> io::Result<Option<Vec<u8>>>;
     /// Makes the file, or empties it, writes the content and flushes it.
     fn write_flushed(&self, file: &Path, content: &[u8]) -> io::Result<()>;
+    /// Makes a file with this mode, which nobody else may read before it has it, writes the content and flushes it. Whatever had
+    /// its name is gone.
+    fn write_new(&self, file: &Path, mode: u32, content: &[u8]) -> io::Result<()>;
     /// Gives a file another name, in place of the file that has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives a file a second name. Not every file system does.
@@ -67,6 +75,25 @@ impl Disk for OwnDisk {
 
     fn write_flushed(&self, file: &Path, content: &[u8]) -> io::Result<()> {
         let mut file = fs::File::create(file)?;
+        file.write_all(content)?;
+        file.sync_all()
+    }
+
+    fn write_new(&self, file: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+        // One that a cut of power left may be somebody else's to read.
+        self.remove(file)?;
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(mode).open(file)?;
+        let has = file.metadata()?.permissions().mode() & PERMISSIONS;
+        if has != mode {
+            let set = file.set_permissions(std::fs::Permissions::from_mode(mode));
+            // FAT knows no modes: there the mount says who reads.
+            if let Err(error) = set
+                && error.kind() != io::ErrorKind::PermissionDenied
+            {
+                return Err(error);
+            }
+        }
         file.write_all(content)?;
         file.sync_all()
     }

@@ -6,6 +6,8 @@
 
 pub(crate) mod disk;
 mod format;
+#[cfg(test)]
+pub(crate) mod fused;
 pub(crate) mod fuzz;
 mod session;
 mod shared;

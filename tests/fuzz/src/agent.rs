@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bollard::models::{ContainerInspectResponse, ImageInspect, NetworkInspect, Volume};
 use os_agent::{
     engine::decode,
-    fuzz::{own_lines, read_memory, read_state, write_state},
+    fuzz::{configured, joined, own_lines, read_memory, read_state, write_state},
     model::Confinement,
     settings::{AnnounceScope, RunArguments, Settings},
 };
@@ -41,6 +41,76 @@ pub(crate) fn config_json(input: &[u8]) {
     }
 }
 
+/// config.json, then the last good one: whatever is in them, every part of the system is asked for something that it can be.
+pub(crate) fn configure(input: &[u8]) {
+    let mut parts = input.splitn(2, |byte| *byte == 0);
+    let mut part = || parts.next().unwrap_or_default();
+    let (file, last_good) = (part(), part());
+    let made = configured(file, last_good);
+    assert!(matches!(made.uuid.len(), 32 | 62), "{:?}", made.uuid);
+    assert!(made.uuid.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let is_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    assert!((1..=63).contains(&made.hostname.len()));
+    assert!(made.hostname.bytes().all(is_label), "{:?}", made.hostname);
+    assert_eq!(made.complaints, 0, "what counts cannot be used");
+    for sentence in &made.sentences {
+        assert_harmless(sentence);
+        assert!(sentence.len() < 500, "{sentence:?}");
+    }
+    for (path, content) in &made.files {
+        assert!(path.starts_with("run/") || path == "var/volatile/vpn-auth");
+        assert!(
+            path.split('/')
+                .all(|name| !name.is_empty() && !name.starts_with('.'))
+        );
+        // Rules and certificates are people's own texts; all others are lines of ours.
+        let end = Path::new(path).extension().unwrap_or_default();
+        if end == "rules" || end == "crt" {
+            continue;
+        }
+        let text = std::str::from_utf8(content).expect("a text");
+        assert!(
+            !text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')),
+            "{text:?}"
+        );
+        let lines = text.lines().count();
+        match path.strip_suffix(".env") {
+            Some(_) => assert!(lines == 1 && text.contains('='), "{path}: {text:?}"),
+            None if path.ends_with("os.conf") => assert!(lines <= 8, "{path}: {text:?}"),
+            None => assert!(lines <= 256, "{path}: {text:?}"),
+        }
+    }
+}
+
+/// config.json, a fleet's configuration, the system's schema, the cloud's answer: what cannot be joined with is refused with a
+/// reason that tells nothing of it, and no cloud is shown another one's key.
+pub(crate) fn fleet_config(input: &[u8]) {
+    let mut parts = input.splitn(4, |byte| *byte == 0);
+    let mut part = || parts.next().unwrap_or_default();
+    let (config, with, schema, answer) = (part(), part(), part(), part());
+    let made = joined(config, with, schema, answer);
+    match made.config {
+        Ok(config) => {
+            let url = config.get("apiEndpoint").and_then(|url| url.as_str());
+            let url = url.expect("an address");
+            assert!(
+                url.starts_with("https://") || url.starts_with("http://"),
+                "{url:?}"
+            );
+            assert!(config.contains_key("deviceApiKey"));
+        }
+        Err(words) => assert!(words.len() < 100, "{words:?}"),
+    }
+    assert!(
+        !made.shows_old_key
+            || String::from_utf8_lossy(with).contains("deviceApiKey")
+            || String::from_utf8_lossy(config).contains("deviceApiKeys")
+    );
+    for words in [made.files.err(), made.pending].into_iter().flatten() {
+        assert!(!words.is_empty());
+    }
+}
+
 fn arguments(folder: &Path, config_json: PathBuf) -> RunArguments {
     RunArguments {
         listen: Vec::new(),
@@ -48,6 +118,7 @@ fn arguments(folder: &Path, config_json: PathBuf) -> RunArguments {
         engine: None,
         state_dir: folder.to_owned(),
         config_json,
+        last_good_config_json: folder.join("none"),
         device_type_json: folder.join("none"),
         os_release: folder.join("none"),
         host_root: folder.to_owned(),

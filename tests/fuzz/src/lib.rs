@@ -11,6 +11,7 @@ mod host;
 mod logs;
 mod output;
 mod project;
+mod system;
 mod target;
 mod text;
 
@@ -20,21 +21,26 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target.
 pub const ALL: &[Target] = &[
     ("agent_answers", output::agent_answers),
+    ("boot_env", system::boot_env),
     ("build_output", output::build_output),
     ("compose", project::compose),
     ("config_json", agent::config_json),
+    ("configure", agent::configure),
+    ("connection_file", system::connection_file),
     ("context_cache", files::context_cache),
     ("device_files", files::device_files),
     ("dockerfile", project::dockerfile),
     ("dockerignore", project::dockerignore),
     ("dotenv", project::dotenv),
     ("engine_answers", agent::engine_answers),
+    ("fleet_config", agent::fleet_config),
     ("interpolate", project::interpolate),
     ("journal_rows", logs::journal_rows),
     ("log_query", logs::log_query),
     ("log_stream", logs::log_stream),
     ("mdns_answer", discovery::mdns_answer),
     ("mdns_question", discovery::mdns_question),
+    ("partition_table", system::partition_table),
     ("project_files", files::project_files),
     ("redsocks_conf", host::redsocks_conf),
     ("request_body", host::request_body),

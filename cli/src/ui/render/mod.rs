@@ -13,3 +13,4 @@ pub mod push;
 mod remarks;
 pub mod scan;
 pub mod simulate;
+pub mod simulate_system;

@@ -1,0 +1,271 @@
+//! `os-agent configure`: config.json → what every part of the system should be → applied, and only what changed.
+//!
+//! ```text
+//!  config.json, last good copy ─► decide ─► Config ─► plan ─┐
+//!  disk, what units know of  ──────────────────────► seen ──┴─► changes ─► files, host name, units      (all the writing)
+//! ```
+//!
+//! In: config.json, its last good copy and the uuid in the state folder. Out: the files of [`parts`], the kernel's host name, units
+//! that are told, and [`standing`]'s file. A config.json that cannot be used changes nothing: the last good one stands, which is
+//! said. Everything but this file is pure, or decides nothing.
+
+mod apply;
+mod config;
+mod connections;
+mod decide;
+pub(crate) mod files;
+pub(crate) mod fuzz;
+mod parts;
+mod plan;
+mod reader;
+mod remembered;
+mod ssh_key;
+mod standing;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use rustix::fs::FlockOperation;
+use thiserror::Error;
+
+use apply::Applied;
+pub(crate) use config::certificates;
+use decide::{Decision, Found};
+use files::CLOSED;
+use remembered::Remembered;
+
+use crate::daemon::chain;
+use crate::host;
+use crate::os_config;
+use crate::settings::config_file;
+use crate::store::disk::{Disk, OwnDisk};
+
+/// In the state folder: the copy of the last config.json that could be used.
+pub(crate) const LAST_GOOD: &str = "config.json";
+/// In the state folder: the device's uuid.
+const UUID: &str = "uuid";
+/// Held while one of us works, below the root.
+const LOCK: &str = "run/os/configure.lock";
+/// Times that config.json is applied in one call, however often it is changed.
+const ROUNDS: usize = 8;
+
+/// Where everything is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurePlaces {
+    /// The root of the system that is configured.
+    pub root: PathBuf,
+    /// Its config.json.
+    pub config_json: PathBuf,
+    /// The folder on its state partition that holds the last good copy.
+    pub state_dir: PathBuf,
+    /// The system bus, where units are to be told.
+    pub bus: Option<PathBuf>,
+}
+
+/// Why not all is as config.json asks. What could be done is done.
+#[derive(Debug, Error)]
+pub enum ConfigureError {
+    /// Another one may be at work.
+    #[error("could not hold {LOCK}")]
+    Lock(#[source] std::io::Error),
+    /// No uuid can be made.
+    #[error("could not make a uuid")]
+    Uuid(#[source] std::io::Error),
+    /// The first of what failed; all of it was told.
+    #[error("not everything could be configured: {first}")]
+    Incomplete {
+        /// What failed first.
+        first: String,
+    },
+}
+
+/// Applies config.json, and applies it again where it was changed meanwhile: nobody else tells of that.
+///
+/// # Errors
+/// When something could not be written, or a unit not be told. It is tried again by the next call.
+pub(crate) async fn run(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), ConfigureError> {
+    let _held = hold(&places.root).map_err(ConfigureError::Lock)?;
+    finish(places);
+    let mut before = glance(&places.config_json);
+    for _ in 1..ROUNDS {
+        let applied = apply_once(places, disk).await;
+        let after = glance(&places.config_json);
+        if before == after {
+            return applied;
+        }
+        before = after;
+    }
+    apply_once(places, disk).await
+}
+
+fn glance(config_json: &Path) -> Option<Vec<u8>> {
+    let most = u64::try_from(config_file::MAX_BYTES).unwrap_or(u64::MAX);
+    read(config_json, most)
+}
+
+async fn apply_once(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), ConfigureError> {
+    let root = &places.root;
+    let found = find(places).map_err(ConfigureError::Uuid)?;
+    let mut decision = decide::decide(&found);
+    let mut failures = keep(places, disk, &found, &decision);
+    let bytes = read(&root.join(remembered::FILE), remembered::MAX_BYTES);
+    let is_start = bytes.is_none();
+    let mut remembered = Remembered::read(&bytes.unwrap_or_default());
+    let connections = copy_connections(places, disk, &found, is_start);
+    decision.complaints.extend(connections.complaints);
+    for sentence in standing::sentences(&decision) {
+        tracing::warn!("{sentence}");
+    }
+    failures.extend(connections.failures);
+    let plan = plan::plan(&decision.config, &decision.uuid);
+    let seen = remembered.seen(apply::as_planned(root, &plan));
+    let changes = plan::changes(&plan, &seen);
+    remembered.about_to(&plan);
+    let mut applied = Applied::default();
+    if !changes.parts.is_empty() || !changes.remove.is_empty() {
+        // Before the files: what is written is ours, even if power is cut in between.
+        remember(root, disk, &remembered, &mut failures);
+        apply::files(disk, root, &changes, &mut applied);
+    }
+    apply::hostname(root, &plan.hostname, &mut applied);
+    if let Some(bus) = &places.bus {
+        apply::units(bus, &changes, &mut applied).await;
+        if remembered.connections.as_ref() != Some(&connections.digest) {
+            match connections::tell(bus).await {
+                Ok(()) => remembered.connections = Some(connections.digest),
+                Err(words) => failures.push(words),
+            }
+        }
+    }
+    remembered.done(&plan, &applied.undone, &applied.left);
+    remember(root, disk, &remembered, &mut failures);
+    failures.extend(applied.failures);
+    let text = standing::file(&decision, &failures);
+    if read(&root.join(standing::FILE), remembered::MAX_BYTES).as_ref() != Some(&text) {
+        let written = files::put(disk, root, standing::FILE, 0o644, &text);
+        failures.extend(written.err().map(|error| error.to_string()));
+    }
+    for failure in &failures {
+        tracing::error!("{failure}");
+    }
+    match failures.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(ConfigureError::Incomplete { first }),
+    }
+}
+
+/// Where config.json is not there, neither is the boot partition: its connections are not gone.
+fn copy_connections(
+    places: &ConfigurePlaces,
+    disk: &dyn Disk,
+    found: &Found,
+    is_start: bool,
+) -> connections::Copied {
+    let Some(boot) = places.config_json.parent() else {
+        return connections::Copied::default();
+    };
+    if !found.is_boot_there {
+        return connections::Copied::default();
+    }
+    let places = connections::ConnectionPlaces {
+        root: &places.root,
+        boot,
+        state_dir: &places.state_dir,
+    };
+    connections::copy(&places, disk, is_start)
+}
+
+/// Completes joining or leaving a fleet, where a cut of power interrupted it. In an image nothing was.
+fn finish(places: &ConfigurePlaces) {
+    if places.root != Path::new("/") {
+        return;
+    }
+    match os_config::finish_unless_busy(&places.state_dir) {
+        Ok(true) => tracing::warn!("an interrupted change of the fleet is completed"),
+        Ok(false) => {}
+        Err(error) => tracing::error!("{}", chain(&error)),
+    }
+}
+
+/// Waits until nobody else is at work.
+fn hold(root: &Path) -> std::io::Result<fs::File> {
+    let place = files::place(root, LOCK)?;
+    if let Some(folder) = place.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    let file = options
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(place)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+fn find(places: &ConfigurePlaces) -> std::io::Result<Found> {
+    let file = match config_file::read(&places.config_json) {
+        Ok(Some(keys)) => Ok(keys),
+        Ok(None) => Err("it is not there: is the boot partition mounted?".to_owned()),
+        Err(broken) => Err(broken.to_string()),
+    };
+    let is_boot_there = places.config_json.exists();
+    let kept_uuid = read(&places.state_dir.join(UUID), 1024);
+    Ok(Found {
+        file,
+        is_boot_there,
+        last_good: config_file::read(&places.state_dir.join(LAST_GOOD))
+            .ok()
+            .flatten(),
+        kept_uuid: kept_uuid
+            .and_then(|text| String::from_utf8(text).ok())
+            .map(|text| text.trim().to_owned()),
+        new_uuid: host::random_hex()?,
+    })
+}
+
+/// Keeps the uuid and the last good copy, and writes the uuid into config.json. The state partition may be full or read-only: the
+/// device is configured all the same.
+fn keep(
+    places: &ConfigurePlaces,
+    disk: &dyn Disk,
+    found: &Found,
+    decision: &Decision,
+) -> Vec<String> {
+    let mut failures = Vec::new();
+    let mut put = |file: &Path, what: &str, content: &[u8]| {
+        if let Err(error) = files::replace(disk, file, CLOSED, content) {
+            failures.push(format!("{what} is not kept: {error}"));
+        }
+    };
+    if found.kept_uuid.as_ref() != Some(&decision.uuid) {
+        let line = format!("{}\n", decision.uuid);
+        put(&places.state_dir.join(UUID), "the uuid", line.as_bytes());
+    }
+    if decision.source == decide::Source::File && found.last_good.as_ref() != Some(&decision.keys) {
+        let text = serde_json::to_vec(&decision.keys).unwrap_or_default();
+        let file = places.state_dir.join(LAST_GOOD);
+        put(&file, "the last good config.json", &text);
+    }
+    if let Some(keys) = &decision.rewrite {
+        let text = serde_json::to_vec_pretty(keys).unwrap_or_default();
+        put(&places.config_json, "the uuid in config.json", &text);
+    }
+    failures
+}
+
+fn remember(root: &Path, disk: &dyn Disk, remembered: &Remembered, failures: &mut Vec<String>) {
+    let text = serde_json::to_vec(remembered).unwrap_or_default();
+    if read(&root.join(remembered::FILE), remembered::MAX_BYTES).as_ref() == Some(&text) {
+        return;
+    }
+    if let Err(error) = files::put(disk, root, remembered::FILE, CLOSED, &text) {
+        failures.push(format!("what was configured is not remembered: {error}"));
+    }
+}
+
+fn read(file: &Path, most: u64) -> Option<Vec<u8>> {
+    OwnDisk.read(file, most).ok().flatten()
+}

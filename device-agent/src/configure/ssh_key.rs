@@ -1,0 +1,97 @@
+//! Whether a line is a public key, as `authorized_keys` holds it: `[options] type base64 [comment]`.
+//!
+//! In: a line. Out: yes or no. Pure. A line that is none would be passed over by the SSH server without a word, and a device
+//! with only such lines is one that nobody can enter.
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+/// Bytes of a line; the SSH server's own bound is a little more.
+const MAX_LINE: usize = 8 * 1024;
+/// Some programs leave out what only fills up.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Whether this is a public key.
+pub(super) fn is_one(line: &str) -> bool {
+    if line.len() > MAX_LINE
+        || line.starts_with('#')
+        || line.contains(|c: char| c.is_control() && c != '\t')
+    {
+        return false;
+    }
+    let first = word(line);
+    is_key(line) || is_key(line.get(first..).unwrap_or_default().trim_start())
+}
+
+/// Whether a text begins with a type and the key of this type.
+fn is_key(text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    let (Some(kind), Some(blob)) = (words.next(), words.next()) else {
+        return false;
+    };
+    // A key begins with the name of its type, and with the length of this name in four bytes.
+    let Ok(blob) = LENIENT.decode(blob) else {
+        return false;
+    };
+    let Some((length, rest)) = blob.split_first_chunk::<4>() else {
+        return false;
+    };
+    u32::from_be_bytes(*length) == u32::try_from(kind.len()).unwrap_or(u32::MAX)
+        && rest.len() > kind.len()
+        && rest.starts_with(kind.as_bytes())
+}
+
+/// Bytes up to the first white space that is not within quotes.
+fn word(line: &str) -> usize {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    for (at, c) in line.char_indices() {
+        match c {
+            '"' if !is_escaped => is_quoted = !is_quoted,
+            ' ' | '\t' if !is_quoted => return at,
+            _ => {}
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    line.len()
+}
+
+#[cfg(test)]
+pub(super) const ED25519: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4W6mRSkjC9YK8qsnN7r1p4uFpYdCe6uIBfjhXgj3cB";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_from_other_lines() {
+        let blob = ED25519.split_once(' ').unwrap().1;
+        for good in [
+            ED25519.to_owned(),
+            format!("{ED25519} me@home, and more"),
+            format!("no-pty,from=\"10.0.0.0/8,*.lan\" {ED25519}"),
+            format!("command=\"echo \\\"a b\\\"\",no-pty {ED25519} me"),
+        ] {
+            assert!(is_one(&good), "{good}");
+        }
+        for bad in [
+            String::new(),
+            "ssh-ed25519".to_owned(),
+            "ssh-ed25519 AAAA".to_owned(),
+            format!("ssh-rsa {blob}"),
+            format!("# {ED25519}"),
+            format!("command=\"a {ED25519}"),
+            format!("{ED25519}\nssh-rsa AAAA"),
+            "-----BEGIN OPENSSH PRIVATE KEY-----".to_owned(),
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5".to_owned(),
+            format!("{ED25519} {}", "x".repeat(MAX_LINE)),
+        ] {
+            assert!(!is_one(&bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What there is to say about the configuration: for people, and as a file for whoever reports it.
+//!
+//! In: a [`Decision`] and what failed. Out: `{"source":"file","because":null,"complaints":[{"key":"…","words":"…"}],"failures":["…"]}`.
+
+use serde_json::json;
+
+use super::decide::{Decision, Source};
+
+/// Its place, below the root.
+pub(super) const FILE: &str = "run/os/configure.json";
+
+/// Sentences about what is not as the file asks.
+pub(super) fn sentences(decision: &Decision) -> Vec<String> {
+    let because = decision
+        .because
+        .iter()
+        .map(|because| match decision.source {
+            Source::Defaults => {
+                format!("config.json is not used, and there was none before it: {because}")
+            }
+            Source::File | Source::LastGood => {
+                format!("config.json is not used, and the last good one stands: {because}")
+            }
+        });
+    let complaints = decision.complaints.iter().map(|complaint| {
+        let end = if complaint.is_unusable {
+            "; what it was before stands"
+        } else {
+            ""
+        };
+        let (key, words) = (&complaint.key, &complaint.words);
+        if complaint.is_file {
+            format!("{key} is not used: {words}")
+        } else {
+            format!("config.json: `{key}`: {words}{end}")
+        }
+    });
+    because.chain(complaints).collect()
+}
+
+/// The file.
+pub(super) fn file(decision: &Decision, failures: &[String]) -> Vec<u8> {
+    let complaints: Vec<_> = decision
+        .complaints
+        .iter()
+        .map(|complaint| json!({"key": complaint.key, "words": complaint.words}))
+        .collect();
+    let text = json!({
+        "source": decision.source,
+        "because": decision.because,
+        "complaints": complaints,
+        "failures": failures,
+    });
+    format!("{text}\n").into_bytes()
+}

@@ -1,0 +1,300 @@
+use serde_json::{Value, json};
+
+use super::super::decide::{Found, decide};
+use super::super::plan::{self, Deed, Plan, Seen, UnitDeed};
+use super::super::remembered::Remembered;
+use super::super::ssh_key::ED25519;
+use super::UUID;
+
+fn planned(config: &Value) -> Plan {
+    let found = Found {
+        file: Ok(config.as_object().unwrap().clone()),
+        is_boot_there: true,
+        last_good: None,
+        kept_uuid: None,
+        new_uuid: UUID.to_owned(),
+    };
+    let decision = decide(&found);
+    plan::plan(&decision.config, &decision.uuid)
+}
+
+fn content(plan: &Plan, path: &str) -> Option<String> {
+    let mut files = plan.parts.iter().flat_map(|part| &part.files);
+    let file = files.find(|file| file.path == path)?;
+    Some(String::from_utf8(file.content.clone()).unwrap())
+}
+
+/// What is seen where this plan was carried out.
+fn carried_out(plan: &Plan) -> Seen {
+    let mut remembered = Remembered::default();
+    remembered.done(plan, &[].into(), &[].into());
+    let files = plan.parts.iter().flat_map(|part| &part.files);
+    remembered.seen(files.map(|file| file.path.clone()).collect())
+}
+
+/// What happens to units when one config.json becomes another.
+fn told(before: &Value, after: &Value) -> Vec<(&'static str, Deed)> {
+    let seen = carried_out(&planned(before));
+    let plan = planned(after);
+    let changes = plan::changes(&plan, &seen);
+    let units = changes.units.into_iter();
+    units
+        .map(|(UnitDeed { unit, deed }, _)| (unit, deed))
+        .collect()
+}
+
+#[test]
+fn units_are_told_only_of_what_concerns_them() {
+    use Deed::{Reload, Restart, Run};
+    let base = json!({"uuid": UUID, "theirs": 1});
+    let with = |more: Value| {
+        let mut all = base.clone();
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        all
+    };
+    assert_eq!(told(&base, &base), []);
+    assert_eq!(told(&base, &with(json!({"theirs": 2, "more": {}}))), []);
+    let agent = ("os-agent.service", Restart);
+    for (more, expected) in [
+        (
+            json!({"hostname": "kitchen"}),
+            vec![("avahi-daemon.service", Restart), agent],
+        ),
+        (
+            json!({"developmentMode": true}),
+            vec![
+                ("balena.service", Restart),
+                ("development-features.target", Run),
+                agent,
+            ],
+        ),
+        (json!({"os": {"sshKeys": [ED25519]}}), vec![]),
+        (
+            json!({"persistentLogging": true}),
+            vec![
+                ("systemd-journald.service", Restart),
+                ("os-persistent-logging.service", Run),
+            ],
+        ),
+        (
+            json!({"dnsServers": "9.9.9.9"}),
+            vec![("dnsmasq.service", Reload)],
+        ),
+        (
+            json!({"ntpServers": "a.example"}),
+            vec![("chrony.service", Reload)],
+        ),
+        (json!({"country": "DE"}), vec![("os-country.service", Run)]),
+        (
+            json!({"os": {"udevRules": {"10-a": "A"}}}),
+            vec![
+                ("systemd-udevd.service", Reload),
+                ("systemd-udev-trigger.service", Run),
+            ],
+        ),
+        (
+            json!({"os": {"network": {"wifi": {"randomMacAddressScan": true}}}}),
+            vec![("NetworkManager.service", Reload)],
+        ),
+        (json!({"listenPort": 4848}), vec![agent]),
+        (json!({"registryEndpoint": "registry.example"}), vec![agent]),
+        (
+            json!({"os": {"fan": {"profile": "quiet"}}}),
+            vec![("os-fan-profile.service", Run)],
+        ),
+        (
+            json!({"os": {"power": {"mode": "low"}}}),
+            vec![("os-power-mode.service", Run)],
+        ),
+        (
+            json!({"os": {"kernel": {"extraFirmwareVol": true}}}),
+            vec![("os-extra-firmware.service", Run)],
+        ),
+    ] {
+        let changed = with(more);
+        assert_eq!(told(&base, &changed), expected, "{changed}");
+        assert_eq!(told(&changed, &base), expected, "{changed} taken back");
+    }
+}
+
+#[test]
+fn a_unit_is_told_once_with_all_reasons() {
+    let seen = carried_out(&planned(&json!({"uuid": UUID})));
+    let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
+    let plan = planned(&json!({"uuid": UUID, "balenaRootCA": pem, "developmentMode": true}));
+    let changes = plan::changes(&plan, &seen);
+    let engine: Vec<_> = changes
+        .units
+        .iter()
+        .filter(|(wish, _)| wish.unit == "balena.service")
+        .collect();
+    assert_eq!(engine.len(), 1);
+    assert_eq!(engine[0].1, ["balenaRootCA", "developmentMode"]);
+}
+
+#[test]
+fn who_may_enter_is_what_mode_and_keys_say() {
+    let dev = json!({"uuid": UUID, "developmentMode": true});
+    let open = "PermitEmptyPasswords=yes";
+    for (config, is_open, has_keys) in [
+        (dev.clone(), true, false),
+        (
+            json!({"uuid": UUID, "developmentMode": true, "os": {"sshKeys": []}}),
+            true,
+            false,
+        ),
+        (
+            json!({"uuid": UUID, "developmentMode": true, "os": {"sshKeys": ["no key"]}}),
+            true,
+            false,
+        ),
+        (
+            json!({"uuid": UUID, "developmentMode": true, "os": {"sshKeys": [ED25519]}}),
+            false,
+            true,
+        ),
+        (
+            json!({"uuid": UUID, "os": {"sshKeys": [ED25519]}}),
+            false,
+            true,
+        ),
+        (json!({"uuid": UUID}), false, false),
+    ] {
+        let plan = planned(&config);
+        let options = content(&plan, "run/os/ssh.env").unwrap();
+        assert_eq!(options.contains(open), is_open, "{config}");
+        assert_eq!(
+            options.contains("PasswordAuthentication=no"),
+            !is_open,
+            "{config}"
+        );
+        let keys = content(&plan, "run/os/ssh/authorized_keys").unwrap();
+        assert_eq!(
+            keys,
+            if has_keys {
+                format!("{ED25519}\n")
+            } else {
+                String::new()
+            }
+        );
+    }
+    let engine = |config: &Value| content(&planned(config), "run/os/engine.env").unwrap();
+    assert_eq!(
+        engine(&dev),
+        "BALENA_DEVELOPMENT_ARGS=-H tcp://0.0.0.0:2375 --tls=false\n"
+    );
+    assert_eq!(engine(&json!({})), "BALENA_DEVELOPMENT_ARGS=\n");
+    assert!(content(&planned(&dev), "run/os/development").is_some());
+    assert!(content(&planned(&json!({})), "run/os/development").is_none());
+}
+
+#[test]
+fn the_tunnel_is_opened_with_the_key_that_the_cloud_knows() {
+    let auth = |more: Value| {
+        let mut all = json!({"uuid": UUID, "apiEndpoint": "https://api.example"});
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        content(&planned(&all), "var/volatile/vpn-auth")
+    };
+    let of = |key: &str| Some(format!("{UUID}\n{key}\n"));
+    assert_eq!(auth(json!({"apiKey": "p", "deviceApiKey": "d"})), of("p"));
+    assert_eq!(
+        auth(json!({"apiKey": "p", "deviceApiKey": "d", "registered_at": "1"})),
+        of("d")
+    );
+    assert_eq!(auth(json!({"deviceApiKey": "d"})), of("d"));
+    assert_eq!(auth(json!({})), None);
+    assert_eq!(auth(json!({"apiEndpoint": "", "deviceApiKey": "d"})), None);
+}
+
+#[test]
+fn every_file_of_a_device_of_which_all_is_asked() {
+    let plan = planned(&json!({
+        "uuid": UUID,
+        "hostname": "kitchen",
+        "developmentMode": true,
+        "persistentLogging": true,
+        "dnsServers": "9.9.9.9",
+        "ntpServers": "a.example b.example",
+        "country": "de",
+        "apiEndpoint": "https://api.example/",
+        "deviceApiKey": "device",
+        "os": {
+            "sshKeys": [ED25519],
+            "udevRules": {"10-a": "A", "b": "B\n"},
+            "network": {"wifi": {"randomMacAddressScan": true}},
+            "fan": {"profile": "cool"},
+            "power": {"mode": "high"},
+            "kernel": {"extraFirmwareVol": true}
+        }
+    }));
+    let files = plan.parts.iter().flat_map(|part| &part.files);
+    let texts = files.map(|file| {
+        let text = String::from_utf8(file.content.clone()).unwrap();
+        format!("/{} {:o}\n{text}\n", file.path, file.mode)
+    });
+    let all: Vec<String> = texts.collect();
+    insta::assert_snapshot!(all.concat());
+}
+
+#[test]
+fn the_network_is_watched_as_the_keys_say() {
+    let watch = |more: Value| {
+        let mut all = json!({"uuid": UUID});
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        content(&planned(&all), "run/NetworkManager/conf.d/os.conf").unwrap()
+    };
+    assert_eq!(watch(json!({})), "[connectivity]\nenabled=false\n");
+    assert_eq!(
+        watch(json!({"apiEndpoint": "https://api.example/"})),
+        "[connectivity]\nenabled=true\nuri=https://api.example/connectivity-check\ninterval=3600\nresponse=\n"
+    );
+    let own = json!({"uri": "http://check.example", "interval": 60, "response": "ok"});
+    let wifi = json!({"randomMacAddressScan": false});
+    assert_eq!(
+        watch(
+            json!({"apiEndpoint": "https://api.example", "os": {"network": {"connectivity": own, "wifi": wifi}}})
+        ),
+        "[connectivity]\nenabled=true\nuri=http://check.example\ninterval=60\nresponse=ok\n\n[device-os]\nwifi.scan-rand-mac-address=no\n"
+    );
+}
+
+#[test]
+fn servers_certificates_and_sizes_are_what_the_keys_say() {
+    let of = |keys: Value, path: &str| content(&planned(&keys), path);
+    let names = "run/dnsmasq.servers";
+    assert_eq!(of(json!({}), names).unwrap(), "server=8.8.8.8\n");
+    assert_eq!(of(json!({"dnsServers": "null"}), names).unwrap(), "");
+    assert_eq!(
+        of(json!({"dnsServers": "9.9.9.9 1.1.1.1#53"}), names).unwrap(),
+        "server=9.9.9.9\nserver=1.1.1.1#53\n"
+    );
+    let certificates = "run/os/certificates/balenaRootCA.crt";
+    let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
+    assert_eq!(of(json!({}), certificates), None);
+    let made = of(json!({"balenaRootCA": pem}), certificates).unwrap();
+    assert_eq!(
+        made,
+        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
+    );
+    let journal = of(
+        json!({"os": {"journal": {"memory": "16M", "disk": "1G"}}}),
+        "run/systemd/journald.conf.d/os.conf",
+    );
+    assert_eq!(
+        journal.unwrap(),
+        "[Journal]\nStorage=volatile\nRuntimeMaxUse=16M\nSystemMaxUse=1G\n"
+    );
+    let port = planned(&json!({"uuid": UUID, "listenPort": 4848}));
+    let input = port
+        .parts
+        .iter()
+        .find(|part| part.name == "agent")
+        .map(|part| part.input.clone());
+    assert!(String::from_utf8(input.unwrap()).unwrap().contains("4848"));
+}

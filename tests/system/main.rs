@@ -1,0 +1,19 @@
+//! The system of `os-build/`: its tree as every builder gets it, and booted on light devices.
+
+mod access;
+mod beside;
+mod broken;
+mod fleet;
+mod keys;
+mod lists;
+mod modes;
+mod network;
+mod resilience;
+mod root;
+mod simulate;
+mod tree;
+
+#[test]
+fn every_file_is_listed() {
+    testkit::source_list::assert_complete(file!());
+}
