@@ -37,6 +37,9 @@ pub fn program(words: impl Iterator<Item = OsString>, logging: &Logging) -> Exit
     start_logging(logging);
     let done = match command {
         Command::Run(arguments) => on_one_thread(daemon::start(&arguments)),
+        Command::Configure(arguments) if arguments.watch => {
+            on_one_thread(configure::watch(&arguments.places(), &OwnDisk))
+        }
         Command::Configure(arguments) => {
             on_one_thread(configure::run(&arguments.places(), &OwnDisk))
         }

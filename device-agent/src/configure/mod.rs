@@ -23,6 +23,7 @@ mod ssh_key;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,7 @@ pub(crate) use config::certificates;
 use decide::{Decision, Found};
 use files::CLOSED;
 use remembered::Remembered;
+pub(crate) use watch::watch;
 
 use crate::daemon::chain;
 use crate::host;
@@ -70,6 +72,9 @@ pub enum ConfigureError {
     /// Another one may be at work.
     #[error("could not hold {LOCK}")]
     Lock(#[source] std::io::Error),
+    /// Changes of config.json would not be seen.
+    #[error("could not watch config.json")]
+    Watch(#[source] std::io::Error),
     /// No uuid can be made.
     #[error("could not make a uuid")]
     Uuid(#[source] std::io::Error),

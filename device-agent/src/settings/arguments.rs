@@ -102,6 +102,9 @@ pub struct ConfigureArguments {
     /// Write files only: no unit is restarted or reloaded
     #[arg(long)]
     pub no_restart: bool,
+    /// Go on, and configure again whenever config.json changes
+    #[arg(long, conflicts_with = "no_restart")]
+    pub watch: bool,
 }
 
 /// Flags of `os-agent run`.

@@ -38,15 +38,18 @@ impl Device {
         self.configure_on(&OwnDisk)
     }
 
-    pub(super) fn configure_on(&self, disk: &dyn Disk) -> Result<(), ConfigureError> {
-        let places = ConfigurePlaces {
+    pub(super) fn places(&self) -> ConfigurePlaces {
+        ConfigurePlaces {
             root: self.dir.path().to_owned(),
             config_json: self.path("mnt/boot/config.json"),
             state_dir: self.path("mnt/state/os"),
             bus: None,
-        };
+        }
+    }
+
+    pub(super) fn configure_on(&self, disk: &dyn Disk) -> Result<(), ConfigureError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
-        runtime.unwrap().block_on(run(&places, disk))
+        runtime.unwrap().block_on(run(&self.places(), disk))
     }
 
     pub(super) fn configure(&self) {

@@ -3,6 +3,7 @@ mod connections;
 mod cut;
 mod device;
 mod planned;
+mod watched;
 
 use device::Device;
 
