@@ -29,18 +29,19 @@ fn stillness_that_ends_while_the_world_is_read_is_not_told_any_more() {
     let mut actions = vec![
         (0, Action::Begin),
         (10, Action::Put(0, false)),
-        (60_000, Action::Calm),
+        (200_000, Action::Calm),
     ];
-    // There is always something to be read, which takes long, and something new to be told.
-    for at in (20_000..50_000).step_by(600) {
+    // There is always something to be read, which often takes long, and something new to be told.
+    for at in (40_000..160_000).step_by(600) {
         actions.push((at, Action::ByHand(Hand::Stop)));
         actions.push((at + 300, Action::ByHand(Hand::Start)));
     }
-    actions.extend([20_000, 30_000, 40_000].map(|at| (at, Action::Still(3_000, false))));
+    let times = (40_000..160_000).step_by(20_000);
+    actions.extend(times.map(|at| (at, Action::Still(3_000, false))));
     at_rest(Script {
         is_managed: false,
         faults: Faults {
-            slow: 100,
+            slow: 30,
             ..Faults::default()
         },
         specs: vec![target(|_| {})],
