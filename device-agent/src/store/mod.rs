@@ -14,6 +14,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use thiserror::Error;
 use crate::model::{Confinement, Inventory, Target};
 use disk::{Claim, Disk, OwnDisk, replace};
 use format::Content;
-use session::{accepted, adopt_volumes, beside_fleet};
+use session::{accepted, adopt_volumes, beside_fleet, volumes};
 
 pub(crate) use shared::SharedStore;
 
@@ -102,6 +103,9 @@ pub(crate) struct Store {
     accepted: Accepted,
     /// What was found unreadable and must not be overwritten.
     unreadable: bool,
+    /// Engine names of the volumes of targets of the fleet before the present one: since the agent began and a session began last.
+    /// Steps for them may still be under way.
+    volumes_before: BTreeSet<String>,
     disk: Arc<dyn Disk>,
     _claim: Claim,
 }
@@ -146,6 +150,7 @@ impl Store {
             accepted: accepted(&content, managed.unwrap_or_default(), None),
             content,
             unreadable: false,
+            volumes_before: BTreeSet::new(),
             disk,
             _claim: claim,
         };
@@ -225,6 +230,9 @@ impl Store {
         }
         let counts = self.accepted.mode == Mode::Fleet;
         let confinement = self.confinement.clone();
+        let before = self.content.fleet.iter().filter(|_| counts);
+        let before = before.flat_map(|fleet| volumes(fleet, confinement.as_ref()));
+        self.volumes_before.extend(before);
         self.change(counts, |content| {
             adopt_volumes(content, confinement.as_ref());
             content.fleet = Some(Arc::new(target));
@@ -235,13 +243,20 @@ impl Store {
     pub(crate) fn begin_session(&mut self, present: Inventory) -> Result<Accepted, StoreError> {
         let begins = self.content.mode != Mode::Local;
         let confinement = self.confinement.clone();
-        self.change(begins, |content| {
+        let before = self.volumes_before.clone();
+        let begun = self.change(begins, |content| {
             // What an earlier session left and is not gone yet must still go.
-            content.session.get_or_insert_with(|| Arc::new(present));
-            // Those that the loop has made since the engine was looked at are among them.
+            let session = content.session.get_or_insert_with(|| Arc::new(present));
+            // Those that the loop has made since the engine was looked at are among them, also for a target that is not the
+            // present one any more.
+            Arc::make_mut(session).volumes.extend(before);
             adopt_volumes(content, confinement.as_ref());
             content.mode = Mode::Local;
-        })
+        });
+        if begun.is_ok() {
+            self.volumes_before.clear();
+        }
+        begun
     }
 
     /// Ends a local session: the fleet's target counts again, and the local one is forgotten.

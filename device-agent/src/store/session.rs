@@ -66,9 +66,17 @@ pub(super) fn adopt_volumes(content: &mut Content, confinement: Option<&Confinem
     else {
         return;
     };
-    let named = fleet.apps.values().flat_map(|app| {
-        let names = app.volumes.keys();
-        names.map(|name| names::volume(app.id, name, confinement))
-    });
+    let named = volumes(fleet, confinement);
     Arc::make_mut(session).volumes.extend(named);
+}
+
+/// Engine names of the volumes that a target names.
+pub(super) fn volumes<'t>(
+    target: &'t Target,
+    confinement: Option<&'t Confinement>,
+) -> impl Iterator<Item = String> + 't {
+    target.apps.values().flat_map(move |app| {
+        let names = app.volumes.keys();
+        names.map(move |name| names::volume(app.id, name, confinement))
+    })
 }

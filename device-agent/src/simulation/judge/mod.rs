@@ -24,7 +24,7 @@ use super::generate::BLOCK;
 use super::met::Met;
 use super::outside::Reading;
 use super::spec::Spec;
-use super::state::{State, Time};
+use super::state::State;
 use crate::model::{Step, Target};
 use crate::store::Accepted;
 
@@ -72,8 +72,8 @@ pub(super) struct Judge {
     sent: [Vec<Sent>; 2],
     /// Whether somebody was promised that nothing is changed.
     is_still: bool,
-    /// When that was asked for, and ended or was refused.
-    stillness: Vec<(Time, Option<Time>)>,
+    /// Each time that this was asked for, whether it may be so now: it has neither ended nor been refused.
+    stillness: Vec<bool>,
 }
 
 /// A target that was sent.
@@ -104,10 +104,9 @@ impl Sent {
 }
 
 impl Judge {
-    /// Whether somebody wanted nothing to be changed at some time since.
-    fn was_still(&self, since: Time) -> bool {
-        let mut times = self.stillness.iter();
-        times.any(|(_, ended)| ended.is_none_or(|ended| ended >= since))
+    /// Whether somebody wants nothing to be changed. The agent hears at once when that ends, so that no reading is too old for it.
+    fn may_be_still(&self) -> bool {
+        self.stillness.contains(&true)
     }
 
     /// Whether the world is read for a target that is only thought of.
@@ -236,7 +235,7 @@ impl State {
 
     /// Somebody asks for nothing to be changed. What comes back names it.
     pub(super) fn asks_for_stillness(&mut self) -> usize {
-        self.judge.stillness.push((self.now, None));
+        self.judge.stillness.push(true);
         self.judge.stillness.len() - 1
     }
 
@@ -251,9 +250,8 @@ impl State {
 
     /// It ends, or was refused.
     pub(super) fn ends_stillness(&mut self, which: usize) {
-        let now = self.now;
-        if let Some((_, ended)) = self.judge.stillness.get_mut(which) {
-            *ended = Some(now);
+        if let Some(may_be) = self.judge.stillness.get_mut(which) {
+            *may_be = false;
         }
         self.note(|| "people: everything may be changed".to_owned());
         self.judge.is_still = false;

@@ -26,16 +26,16 @@ impl State {
         let apps: BTreeSet<u32> = apps.copied().collect();
         let is_so = |part: &str| {
             part == MAKE_ROOM
-                || self.is_device_wait(part, since)
+                || self.is_device_wait(part)
                 || apps.iter().any(|app| self.waits(*app, part, since))
         };
         let lie = text.split("; ").find(|part| !is_so(part))?;
         Some(lie.to_owned())
     }
 
-    fn is_device_wait(&self, text: &str, since: Time) -> bool {
+    fn is_device_wait(&self, text: &str) -> bool {
         text == "the machine is about to be restarted, switched off or configured"
-            && self.judge.was_still(since)
+            && self.judge.may_be_still()
     }
 
     fn waits(&self, app: u32, text: &str, since: Time) -> bool {
@@ -161,11 +161,13 @@ impl State {
             .history
             .last()
             .is_some_and(|(at, state)| *at < since && *state == ContainerState::Running);
+        // It may have been built anew under its name: then the container goes on until the agent begins anew.
+        let is_image = self.engine.tags.get(&spec.image) == Some(&container.told.config.image);
         let is_asked = self.judge.promises.iter().any(|p| p.may_replace(app));
         let is_let_go = self.judge.specs.iter().any(|spec| !spec.discard.is_empty());
         let networks = self.engine.networks.values().filter(|n| n.app_id == app);
         let has_changed = networks.count() != 3 || self.faults.twins > 0;
-        ran && differences.is_empty() && !is_asked && !is_let_go && !has_changed
+        ran && is_image && differences.is_empty() && !is_asked && !is_let_go && !has_changed
     }
 
     /// The image of a service, where the target that counts is known.

@@ -86,6 +86,13 @@ fn what_the_fleet_names_since_a_session_has_ended_is_no_leftover_of_it() {
     store.put_fleet(with(&["data"])).unwrap();
     store.begin_session(inventory(&["1_old"])).unwrap();
     assert_eq!(kept(&store), inventory(&["1_data", "1_old"]).volumes);
+    // And one that was made then for the target before: the step was under way when the present one came.
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), Some(true), None).unwrap();
+    store.put_fleet(with(&["before"])).unwrap();
+    store.put_fleet(with(&["data"])).unwrap();
+    store.begin_session(Inventory::default()).unwrap();
+    assert_eq!(kept(&store), inventory(&["1_before", "1_data"]).volumes);
 }
 
 fn app(id: u32, class: AppClass) -> crate::model::App {
@@ -98,7 +105,7 @@ fn app(id: u32, class: AppClass) -> crate::model::App {
         services: std::collections::BTreeMap::new(),
         networks: std::collections::BTreeMap::new(),
         volumes: std::collections::BTreeMap::new(),
-        discard_volumes: std::collections::BTreeSet::new(),
+        discard_volumes: BTreeSet::new(),
         class,
     }
 }

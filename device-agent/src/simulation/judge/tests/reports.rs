@@ -125,6 +125,24 @@ fn what_nobody_waits_for_is_refused() {
     });
     let still = "the machine is about to be restarted, switched off or configured";
     refuses_report(still, |told| told.report.waiting = Some(still.to_owned()));
+    let world = World::new();
+    let mut state = world.state();
+    let which = state.asks_for_stillness();
+    assert_eq!(state.false_wait_of_device(still, 0), None);
+    // It has ended since the world was read.
+    state.ends_stillness(which);
+    assert_eq!(state.false_wait_of_device(still, 0).as_deref(), Some(still));
+}
+
+#[test]
+fn a_service_that_runs_is_waited_for_only_when_its_image_was_built_anew() {
+    let world = World::new();
+    let mut state = world.state();
+    let words = "b waits for a to be started";
+    let now = state.now;
+    assert_eq!(state.false_wait(1, words, now).as_deref(), Some(words));
+    state.rebuild("one:latest");
+    assert_eq!(state.false_wait(1, words, now), None);
 }
 
 #[test]
