@@ -315,6 +315,9 @@ impl LightDevice {
         let config = json!({"developmentMode": true, "uuid": self.uuid});
         self.write_config(config.to_string());
         self.run(&["os-agent", "configure"]);
+        // What that restarts is up again for whoever gets the device next.
+        let settled = "for _ in $(seq 600); do [ -n \"$(systemctl list-jobs --no-legend)\" ] || exit 0; sleep 0.05; done; exit 1";
+        self.sh(settled);
     }
 }
 
