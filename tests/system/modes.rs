@@ -50,6 +50,7 @@ async fn the_mode_is_switched_while_containers_run() {
         gettys(&device).is_empty().then_some(())
     })
     .await;
+    device.settle();
     assert_eq!(device.open_ports(false), PRODUCTION);
     assert_eq!(device.open_ports(true), PRODUCTION);
     let after = (device.sh(started), device.sh("cut -d' ' -f22 /proc/1/stat"));
@@ -68,6 +69,7 @@ async fn the_mode_is_switched_while_containers_run() {
         (gettys(&device) == "console-getty.service").then_some(())
     })
     .await;
+    device.settle();
     assert_eq!(device.open_ports(false), DEVELOPMENT);
     device.sh("docker rm --force lasting");
 }

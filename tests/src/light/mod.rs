@@ -315,7 +315,12 @@ impl LightDevice {
         let config = json!({"developmentMode": true, "uuid": self.uuid});
         self.write_config(config.to_string());
         self.run(&["os-agent", "configure"]);
-        // What that restarts is up again for whoever gets the device next.
+        // For whoever gets the device next.
+        self.settle();
+    }
+
+    /// Waits until what is being started, restarted or stopped is so.
+    pub fn settle(&self) {
         let settled = "for _ in $(seq 600); do [ -n \"$(systemctl list-jobs --no-legend)\" ] || exit 0; sleep 0.05; done; exit 1";
         self.sh(settled);
     }
