@@ -154,7 +154,7 @@ impl Executor<'_> {
         name: &str,
         mut container: encode::Container,
     ) -> Result<(), EngineError> {
-        self.make_service_dir(app_id, service);
+        self.make_service_dir(app_id, service)?;
         self.check_binds((app_id, service), container.body.host_config.as_ref())?;
         let attach = std::mem::take(&mut container.attach);
         let docker = &self.connected.docker;
@@ -177,13 +177,17 @@ impl Executor<'_> {
 
     /// The service's own directory, which everybody in the container may write to. The engine makes it too, but for
     /// root only.
-    fn make_service_dir(&self, app_id: u32, service: &str) {
+    fn make_service_dir(&self, app_id: u32, service: &str) -> Result<(), EngineError> {
         let dir = self.service_dir(app_id, service);
         let made = fs::create_dir_all(&dir)
             .and_then(|()| fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o1777)));
         if let Err(error) = made {
             tracing::warn!(%error, "a service's directory could not be made");
+            return Ok(());
         }
+        let services = Path::new(&self.tools.facts.services_dir);
+        let joined = self.tools.locks.join(services, app_id, service);
+        joined.map_err(|error| EngineError::Unusable(crate::daemon::chain(&error)))
     }
 
     fn service_dir(&self, app_id: u32, service: &str) -> PathBuf {
@@ -207,6 +211,8 @@ impl Executor<'_> {
         let docker = &self.connected.docker;
         let call = docker.inspect_container(id, None::<InspectContainerOptions>);
         let container = bounded(QUICK, call).await?;
+        // Gone with the memory that it lay in, where the machine was started anew.
+        self.make_service_dir(service.0, service.1)?;
         self.check_binds(service, container.host_config.as_ref())?;
         let call = docker.start_container(id, None::<StartContainerOptions>);
         bounded(SLOW, call).await

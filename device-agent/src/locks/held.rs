@@ -83,6 +83,34 @@ impl Held {
         Ok(())
     }
 
+    /// A service has got its directory. Where the locks of its application are held, so is that: else the service could take
+    /// it while others are disturbed.
+    pub(crate) fn join(
+        &self,
+        services_dir: &Path,
+        app_id: u32,
+        service: &str,
+    ) -> Result<(), LockError> {
+        let mut held = self.lock();
+        let Some(files) = held.get_mut(&app_id) else {
+            return Ok(());
+        };
+        let dir = services_dir.join(app_id.to_string()).join(service);
+        for name in LOCK_FILES {
+            let path = dir.join(name);
+            if state(&path, true) == LockFile::Held {
+                continue;
+            }
+            let taken = take(&path, false).map_err(|source| LockError::Io {
+                service: service.to_owned(),
+                source,
+            })?;
+            // One that a service has was seen when the others were taken, and overridden.
+            files.extend(taken);
+        }
+        Ok(())
+    }
+
     /// Takes the locks of every application, or none; with `force` also those that services hold. Returns the applications
     /// whose locks were not held before.
     pub(crate) fn take_all(&self, services_dir: &Path, force: bool) -> Result<Vec<u32>, LockError> {

@@ -50,6 +50,28 @@ fn locks_are_taken_for_all_services_and_let_go_of() {
 }
 
 #[test]
+fn a_service_that_comes_while_the_locks_are_held_cannot_take_its_own() {
+    let place = Place::new();
+    let join = || place.held.join(place.dir.path(), 1, "late");
+    fs::create_dir(place.dir.path().join("1/late")).unwrap();
+    join().unwrap();
+    let lock = place.file("late", "updates.lock");
+    assert!(!lock.exists(), "nothing is held yet");
+    place.take(false).unwrap();
+    fs::remove_dir_all(place.dir.path().join("1/late")).unwrap();
+    fs::create_dir(place.dir.path().join("1/late")).unwrap();
+    for _ in 0..2 {
+        join().unwrap();
+        for name in LOCK_FILES {
+            let path = place.file("late", name);
+            assert_eq!(state(&path, false), LockFile::Foreign, "{name} is free");
+        }
+    }
+    place.held.release(place.dir.path(), 1);
+    assert!(!lock.exists());
+}
+
+#[test]
 fn a_file_of_a_service_is_a_lock_and_none_is_taken_beside_it() {
     for name in LOCK_FILES {
         let place = Place::new();

@@ -17,9 +17,9 @@ use crate::engine::stream::{LogStream, Range};
 use crate::engine::{Connected, EngineError};
 use crate::host::now_nanos;
 
-/// Bytes of a container's output that are taken apart at a time: far fewer short lines than a client's queue holds, and enough
-/// to be worth a client's turn, since the engine sends each line on its own.
-const PIECE: usize = 8 * 1024;
+/// Bytes of a container's output that are taken apart at a time: so few short lines that a hundred services which begin at once
+/// do not fill a client's queue before its turn, and enough to be worth that turn, since the engine sends each line on its own.
+const PIECE: usize = 1024;
 
 /// How reading a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

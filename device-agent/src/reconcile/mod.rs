@@ -54,10 +54,10 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// Batches in a row for one target, after which something must be wrong: a planner that is never content would wear
 /// out the device's storage.
 const MAX_BATCHES: u32 = 200;
-/// Before the reason for which a stop could not be noted.
-pub(crate) const NOT_NOTED: &str = "it waits until that is noted: ";
 /// How long to rest then.
 const REST: Duration = Duration::from_mins(1);
+/// Before the reason for which a stop could not be noted.
+pub(crate) const NOT_NOTED: &str = "it waits until that is noted: ";
 
 /// What the loop works with.
 #[derive(Debug)]
@@ -384,7 +384,10 @@ impl<E: Outside> Reconciler<E> {
     /// be removed as well and then fitted the target again. What cannot be noted is not done: it has failed. Returns what is
     /// left to be done, and whether something has failed.
     fn note_stops(&mut self, steps: Vec<Step>) -> (Vec<Step>, bool) {
-        let ends = steps.iter().filter_map(Step::stopped);
+        let ends: Vec<_> = steps.iter().filter_map(Step::stopped).collect();
+        if ends.is_empty() {
+            return (steps, false);
+        }
         let Err(error) = self.inputs.memory.note_stopped(ends) else {
             return (steps, false);
         };

@@ -46,7 +46,15 @@ impl ModelEngine {
             Step::CreateNetwork { .. } | Step::CreateVolume { .. } => self.make_ground(step).await,
             Step::Install { .. } => self.install(step).await,
             Step::RemoveNetwork { id, .. } => self.remove_network(id).await,
-            Step::Start { id, .. } => self.start(id).await,
+            Step::Start {
+                app_id,
+                service,
+                id,
+                ..
+            } => {
+                self.judge(|state| state.locks.make_directory_as_agent(*app_id, service));
+                self.start(id).await
+            }
             Step::Stop { id, .. } => {
                 self.judge(|state| {
                     state.judge_disturbance(id, "stopped");
@@ -154,7 +162,7 @@ impl ModelEngine {
         else {
             return Ok(());
         };
-        self.judge(|state| state.locks.make_directory(app_id, &service));
+        self.judge(|state| state.locks.make_directory_as_agent(app_id, &service));
         let order = Order {
             name,
             config,

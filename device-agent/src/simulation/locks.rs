@@ -96,9 +96,22 @@ impl Locks {
         self.markers.clear();
     }
 
+    /// The engine makes what it mounts.
     pub(super) fn make_directory(&mut self, app: u32, service: &str) {
         let key = (app, service.to_owned());
         self.directories.entry(key).or_insert(Lock::Free);
+    }
+
+    /// The agent makes it before the engine does, and holds it where it holds the others.
+    pub(super) fn make_directory_as_agent(&mut self, app: u32, service: &str) {
+        let lock = if self.held.contains(&app) {
+            Lock::Agent
+        } else {
+            Lock::Free
+        };
+        self.directories
+            .entry((app, service.to_owned()))
+            .or_insert(lock);
     }
 }
 
