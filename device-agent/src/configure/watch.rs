@@ -19,7 +19,8 @@ use crate::store::disk::Disk;
 
 /// When config.json is looked at although nobody told of a change: its partition may have been mounted anew.
 const LOOK_AGAIN: Duration = Duration::from_mins(5);
-/// When what could not be done is tried again.
+/// When what could not be done is tried again for the first time; it doubles up to [`LOOK_AGAIN`], since a disk that stays full
+/// is not to fill the journal as well.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
 /// Configures until the end of the process.
@@ -28,6 +29,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// When nothing can be watched. What could not be configured is told, and tried again.
 pub(crate) async fn watch(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), ConfigureError> {
     let mut watched = Watched::new(&places.config_json).map_err(ConfigureError::Watch)?;
+    let mut delay = TRY_AGAIN;
     loop {
         watched.arm();
         let seen = glance(&places.config_json);
@@ -36,16 +38,18 @@ pub(crate) async fn watch(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(
             tracing::error!("{}", chain(error));
         }
         notify::ready();
-        let patience = if done.is_ok() { LOOK_AGAIN } else { TRY_AGAIN };
+        let patience = if done.is_ok() { LOOK_AGAIN } else { delay };
         loop {
             let told = tokio::time::timeout(patience, watched.told()).await;
             if let Ok(told) = told {
                 told.map_err(ConfigureError::Watch)?;
             } else if done.is_err() {
+                delay = delay.saturating_mul(2).min(LOOK_AGAIN);
                 break;
             }
             watched.arm();
             if glance(&places.config_json) != seen {
+                delay = TRY_AGAIN;
                 break;
             }
         }

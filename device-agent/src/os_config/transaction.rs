@@ -41,6 +41,12 @@ pub(crate) enum TransactionError {
         #[source]
         source: io::Error,
     },
+    /// Whoever changed it since then wants that.
+    #[error("{} was changed since a change was interrupted, which is given up", path.display())]
+    Overtaken {
+        /// The file.
+        path: PathBuf,
+    },
     /// Whatever it was cannot be ended.
     #[error("an unfinished change cannot be read, and is left alone: {0}")]
     Unreadable(String),
@@ -85,6 +91,16 @@ impl Write {
         now.is_ok_and(|now| now == self.before)
     }
 
+    /// How far the file has come; `None` where it holds what is neither: somebody's newer wish. A file that is gone or cannot be
+    /// read is nobody's.
+    fn found(&self, disk: &dyn Disk) -> Option<Found> {
+        match disk.read(&self.path, MAX_BYTES) {
+            Ok(now) if now == self.after => Some(Found::After),
+            Ok(Some(now)) if Some(&now) != self.before.as_ref() => None,
+            Ok(_) | Err(_) => Some(Found::Before),
+        }
+    }
+
     fn put(&self, disk: &dyn Disk, content: Option<&[u8]>) -> io::Result<()> {
         match content {
             Some(content) => files::replace(disk, &self.path, self.mode, content),
@@ -99,6 +115,13 @@ impl Write {
             ..self.clone()
         }
     }
+}
+
+/// How far a file has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Before,
+    After,
 }
 
 /// What is to change.
@@ -170,7 +193,15 @@ pub(crate) fn finish(disk: &dyn Disk, state_dir: &Path) -> Result<bool, Transact
         return Ok(false);
     };
     let writes = read(&text)?;
-    for write in &writes {
+    let found: Vec<_> = writes.iter().map(|write| write.found(disk)).collect();
+    let mut both = writes.iter().zip(&found);
+    if let Some((write, _)) = both.find(|(_, found)| found.is_none()) {
+        files::remove_place(disk, &file).map_err(TransactionError::Begin)?;
+        let path = write.path.clone();
+        return Err(TransactionError::Overtaken { path });
+    }
+    let both = writes.iter().zip(found);
+    for (write, _) in both.filter(|(_, found)| *found == Some(Found::Before)) {
         write
             .put(disk, write.after.as_deref())
             .map_err(|source| TransactionError::Halfway {
@@ -270,6 +301,27 @@ mod tests {
         .unwrap();
         assert!(!finish(&OwnDisk, dir.path()).unwrap());
         assert_eq!(held(dir.path()), old());
+    }
+
+    #[test]
+    fn what_somebody_changed_since_a_cut_of_power_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let writes = files(dir.path());
+        let (first, second) = (writes[0].path.clone(), writes[1].path.clone());
+        let transaction = Transaction::begin(&OwnDisk, &state, writes).unwrap();
+        transaction.write(0).unwrap();
+        drop(transaction);
+        fs::write(&first, "theirs").unwrap();
+        let before = OwnDisk.read(&second, 1024).unwrap();
+        let error = finish(&OwnDisk, &state).unwrap_err();
+        assert!(
+            matches!(error, TransactionError::Overtaken { .. }),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&first).unwrap(), "theirs");
+        assert_eq!(OwnDisk.read(&second, 1024).unwrap(), before);
+        assert!(!finish(&OwnDisk, &state).unwrap(), "once");
     }
 
     #[test]
