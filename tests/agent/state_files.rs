@@ -104,3 +104,31 @@ async fn a_file_of_a_newer_agent() {
     fs_err::write(&file, state.to_string()).unwrap();
     survives(device, &before).await;
 }
+
+#[tokio::test]
+async fn a_disk_that_a_service_has_filled_does_not_keep_the_service() {
+    let (mut device, before) = stopped().await;
+    let state = device.agent.state_dir();
+    let state = state.to_str().unwrap();
+    let script = format!(
+        "cp -a {state} {state}.before && mount -t tmpfs -o size=4m tmpfs {state} && cp -a {state}.before/. {state}/"
+    );
+    device.machine.run("sh", &["-ec", &script]);
+    device.agent.resume(&device.machine).await;
+    let three = Target::of(&[("one", IDLE), ("two", IDLE), ("three", IDLE)]);
+    device.converge(&three.text()).await;
+    let fill = format!("! cat /dev/zero > {state}/fill; ! echo more > {state}/more");
+    device.machine.run("sh", &["-ec", &fill]);
+    device.converge(&Target::of(&[("one", IDLE)]).text()).await;
+    let engine = device.engine.client().await;
+    let after = containers(&engine).await;
+    assert_eq!(after.len(), 1);
+    assert_eq!(
+        after["one_1_1_10ca12e1ea5e"],
+        before["one_1_1_10ca12e1ea5e"]
+    );
+    // And is what counts after a restart.
+    assert!(device.agent.stop().await);
+    device.agent.resume(&device.machine).await;
+    device.converge(&Target::of(&[("one", IDLE)]).text()).await;
+}

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::model::{ApiKeys, Asked};
-use crate::store::disk::{Disk, OwnDisk, replace};
+use crate::store::disk::{Disk, OwnDisk, replace_at_need};
 
 /// Name in the state directory.
 const FILE: &str = "memory.json";
@@ -271,7 +271,7 @@ impl Memory {
     fn replace(&mut self, content: Content) -> io::Result<()> {
         if content != self.content || self.unwritten {
             let text = serde_json::to_vec(&content)?;
-            let written = replace(self.disk.as_ref(), &self.file, &text);
+            let written = replace_at_need(self.disk.as_ref(), &self.file, &text);
             // The file may have its new content although it could not be flushed: what counts is written again.
             self.unwritten |= written.is_err();
             written?;

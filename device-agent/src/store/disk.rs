@@ -36,6 +36,13 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn remove(&self, file: &Path) -> io::Result<()>;
     /// Flushes the names in a directory.
     fn flush_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Makes a file of room that is kept for when there is none, unless it is there. Without room for it there is none.
+    fn keep_reserve(&self, _reserve: &Path) {}
+    /// Writes and flushes content in place of such a file, which is a file of this content then: for that no room is needed. Of
+    /// a disk that has none this is an error, and so it is where the content is larger.
+    fn write_over_reserve(&self, _reserve: &Path, _content: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
     /// Begins work on this disk where it may wait without holding up others. It is done whether or not anybody waits for it.
     fn begin(&self, work: Work);
 }
@@ -117,16 +124,68 @@ impl Disk for OwnDisk {
         fs::File::open(dir)?.sync_all()
     }
 
+    fn keep_reserve(&self, reserve: &Path) {
+        // One that a cut of power left half used is smaller.
+        let whole = u64::try_from(RESERVE_BYTES).ok();
+        if fs::metadata(reserve).ok().map(|meta| meta.len()) == whole {
+            return;
+        }
+        // Its blocks are there once they are written.
+        let draft = reserve.with_extension("reserve-new");
+        let made = self.write_flushed(&draft, &vec![0; RESERVE_BYTES]);
+        if made.and_then(|()| self.rename(&draft, reserve)).is_err() {
+            drop(self.remove(&draft));
+        }
+    }
+
+    fn write_over_reserve(&self, reserve: &Path, content: &[u8]) -> io::Result<()> {
+        if content.len() > RESERVE_BYTES {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let mut file = fs::OpenOptions::new().write(true).open(reserve)?;
+        file.write_all(content)?;
+        file.set_len(u64::try_from(content.len()).unwrap_or(u64::MAX))?;
+        file.sync_all()
+    }
+
     fn begin(&self, work: Work) {
         drop(tokio::task::spawn_blocking(work));
     }
 }
 
+/// Bytes of the room that is kept beside a file: more than a target of a hundred services has.
+const RESERVE_BYTES: usize = 512 * 1024;
+
 /// Replaces a file so that after a loss of power either the old or the new content is there, whole.
 pub(crate) fn replace(disk: &dyn Disk, file: &Path, content: &[u8]) -> io::Result<()> {
     let new = file.with_extension("new");
     disk.write_flushed(&new, content)?;
-    disk.rename(&new, file)?;
+    name(disk, &new, file)
+}
+
+/// As [`replace`]; on a full disk the room is used that was kept beside the file: what fills the disk may be a service that is to
+/// be replaced.
+pub(crate) fn replace_at_need(disk: &dyn Disk, file: &Path, content: &[u8]) -> io::Result<()> {
+    let new = file.with_extension("new");
+    let reserve = file.with_extension("reserve");
+    match disk.write_flushed(&new, content) {
+        Err(full) if full.kind() == io::ErrorKind::StorageFull => {
+            drop(disk.remove(&new));
+            // What is half done by a cut of power has the reserve's name, and is not read.
+            disk.write_over_reserve(&reserve, content)
+                .map_err(|_| full)?;
+            disk.rename(&reserve, &new)?;
+        }
+        written => {
+            written?;
+            disk.keep_reserve(&reserve);
+        }
+    }
+    name(disk, &new, file)
+}
+
+fn name(disk: &dyn Disk, new: &Path, file: &Path) -> io::Result<()> {
+    disk.rename(new, file)?;
     match file.parent() {
         Some(dir) => disk.flush_dir(dir),
         None => Ok(()),

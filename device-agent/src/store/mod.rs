@@ -22,7 +22,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::model::{Confinement, Inventory, Target};
-use disk::{Claim, Disk, OwnDisk, replace};
+use disk::{Claim, Disk, OwnDisk, replace, replace_at_need};
 use format::Content;
 use session::{accepted, adopt_volumes, beside_fleet, volumes};
 
@@ -313,7 +313,7 @@ impl Store {
         } else {
             self.keep_last_good(&file).map_err(io)?;
         }
-        replace(self.disk.as_ref(), &file, &text).map_err(io)?;
+        replace_at_need(self.disk.as_ref(), &file, &text).map_err(io)?;
         self.content = content;
         self.accepted = accepted(&self.content, self.managed, None);
         Ok(self.accepted.clone())
@@ -329,7 +329,7 @@ impl Store {
             // Not every file system lets a file have two names.
             Err(_) => {
                 let content = self.disk.read(file, MAX_BYTES)?.unwrap_or_default();
-                return replace(self.disk.as_ref(), &good, &content);
+                return replace_at_need(self.disk.as_ref(), &good, &content);
             }
             Ok(()) => {}
         }
