@@ -57,6 +57,8 @@ pub(crate) struct Known<'a> {
     pub(crate) local_mode: bool,
     /// What the engine had when a local session began that has ended.
     pub(crate) ended_session: Option<&'a Inventory>,
+    /// Engine names of the volumes of a fleet's applications that have given way to local ones.
+    pub(crate) fleet_volumes: &'a BTreeSet<String>,
 }
 
 /// Reads everything, in parallel where it can.
@@ -128,6 +130,7 @@ pub(crate) async fn observe(connected: &Connected, known: Known<'_>) -> Result<W
             reasons: known.reasons.clone(),
             disk: space(connected).await,
             local_mode: known.local_mode,
+            fleet_volumes: known.fleet_volumes.clone(),
             unused_images: BTreeSet::new(),
             cannot_limit: connected.cannot_limit.clone(),
         },

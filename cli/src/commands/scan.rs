@@ -2,17 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
 
 use super::Context;
 use crate::{
-    discovery::{self, Change, Device, Ended, Places, ScanOptions, Seen},
+    discovery::{self, Change, Device, Ended, Learnt, Places, ScanOptions, Seen, Variants},
     failure::Failure,
     ui::render::scan::Renderer,
 };
-
-/// Variants that are being learnt at one time.
-const MOST_PROBES: usize = 64;
 
 /// Lists the devices in the local network as they answer
 ///
@@ -40,7 +37,12 @@ pub async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     };
     let (found, seen) = mpsc::channel(64);
     let mut renderer = Renderer::new(&context.console, args.watch);
-    let followed = follow(context, seen, &mut renderer);
+    let shown = Shown {
+        renderer: &mut renderer,
+        watch: args.watch,
+        present: BTreeMap::new(),
+    };
+    let followed = follow(context, seen, shown);
     let (ended, followed) = tokio::join!(discovery::scan(&places, options, found), followed);
     let ended: Ended = ended?;
     if let Some(aside) = &ended.set_aside {
@@ -69,65 +71,87 @@ enum Outcome {
 async fn follow(
     context: &Context,
     mut seen: mpsc::Receiver<Seen>,
-    renderer: &mut Renderer<'_>,
+    mut shown: Shown<'_, '_>,
 ) -> Result<Outcome, Failure> {
-    let mut present: BTreeMap<u32, Device> = BTreeMap::new();
-    let mut learnt: BTreeMap<u32, &'static str> = BTreeMap::new();
-    let mut probes: JoinSet<(u32, &'static str)> = JoinSet::new();
+    let mut variants = Variants::default();
     let mut over = false;
-    while !over || !probes.is_empty() {
+    loop {
         tokio::select! {
             event = seen.recv(), if !over => match event {
-                Some(event) => {
-                    take(event, &mut present, &learnt, &mut probes, renderer)?;
-                }
+                Some(event) => shown.take(event, &mut variants)?,
                 None => over = true,
             },
-            Some(answer) = probes.join_next() => {
-                if let Ok((id, variant)) = answer {
-                    learnt.insert(id, variant);
-                    if let Some(device) = present.get_mut(&id) {
-                        device.variant = Some(variant.to_owned());
-                        renderer.seen(id, Change::Updated, device)?;
-                    }
-                }
-            }
+            Some(id) = variants.answered() => shown.learnt(id, variants.learnt(id))?,
             () = context.interrupt.cancelled() => return Ok(Outcome::Interrupted),
+            else => break,
         }
     }
+    shown.conclude(&variants)?;
     Ok(Outcome::DriedUp)
 }
 
-/// Takes in an event. Devices that do not tell their variant are asked at their engine's port, without holding up anything else.
-fn take(
-    event: Seen,
-    present: &mut BTreeMap<u32, Device>,
-    learnt: &BTreeMap<u32, &'static str>,
-    probes: &mut JoinSet<(u32, &'static str)>,
-    renderer: &mut Renderer<'_>,
-) -> Result<(), Failure> {
-    let Seen {
-        id,
-        change,
-        mut device,
-    } = event;
-    let untold = device.variant.is_none();
-    if untold {
-        device.variant = learnt.get(&id).map(|variant| (*variant).to_owned());
+/// The devices as they are shown.
+struct Shown<'renderer, 'console> {
+    renderer: &'renderer mut Renderer<'console>,
+    /// What is shown can still be corrected.
+    watch: bool,
+    present: BTreeMap<u32, Device>,
+}
+
+impl Shown<'_, '_> {
+    /// Takes in an event. Devices that do not tell their variant are asked at their engine's port, without holding up anything else.
+    fn take(&mut self, event: Seen, variants: &mut Variants) -> Result<(), Failure> {
+        let Seen {
+            id,
+            change,
+            mut device,
+        } = event;
+        if change == Change::Gone {
+            self.renderer.seen(id, change, &device)?;
+            self.present.remove(&id);
+            variants.forget(id);
+            return Ok(());
+        }
+        if device.variant.is_none() {
+            let before = self.present.get(&id);
+            device.variant = before.and_then(|before| before.variant.clone());
+            variants.ask(id, &device);
+        } else {
+            variants.forget(id);
+        }
+        self.renderer.seen(id, change, &device)?;
+        self.present.insert(id, device);
+        Ok(())
     }
-    renderer.seen(id, change, &device)?;
-    match change {
-        Change::Gone => {
-            present.remove(&id);
-        }
-        Change::Found if untold && probes.len() < MOST_PROBES => {
-            let asked = device.clone();
-            probes.spawn(async move { (id, discovery::variant(&asked).await) });
-            present.insert(id, device);
-        }
-        Change::Found | Change::Updated => {
-            present.insert(id, device);
+
+    /// A port that is open at one address decides. One that is closed at the addresses known so far may be open at an address that
+    /// is still to come, and a line that was printed stays as it is: only a watch, which can correct itself, tells that at once.
+    fn learnt(&mut self, id: u32, learnt: Option<Learnt>) -> Result<(), Failure> {
+        match learnt {
+            Some(Learnt::Development) => self.tell(id, "development"),
+            Some(Learnt::NoneOpen) if self.watch => self.tell(id, "production"),
+            Some(Learnt::NoneOpen) | None => Ok(()),
         }
     }
-    Ok(())
+
+    /// No more addresses will come.
+    fn conclude(&mut self, variants: &Variants) -> Result<(), Failure> {
+        let ids: Vec<u32> = self.present.keys().copied().collect();
+        for id in ids {
+            if variants.learnt(id) == Some(Learnt::NoneOpen) {
+                self.tell(id, "production")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, id: u32, variant: &str) -> Result<(), Failure> {
+        if let Some(device) = self.present.get_mut(&id)
+            && device.variant.as_deref() != Some(variant)
+        {
+            device.variant = Some(variant.to_owned());
+            self.renderer.seen(id, Change::Updated, device)?;
+        }
+        Ok(())
+    }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::model::{ApiKeys, Asked};
-use crate::store::disk::{Disk, OwnDisk, replace_at_need};
+use crate::store::disk::{Disk, OwnDisk, replace_at_need, settle_names};
 
 /// Name in the state directory.
 const FILE: &str = "memory.json";
@@ -69,6 +69,7 @@ impl Memory {
     /// The same on another disk.
     pub(crate) fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> (Self, Option<String>) {
         let file = dir.join(FILE);
+        let is_settled = settle_names(disk.as_ref(), dir);
         let (content, fault) = match disk.read(&file, MAX_BYTES) {
             Ok(Some(text)) => match serde_json::from_slice(&text) {
                 Ok(content) => (content, None),
@@ -89,7 +90,7 @@ impl Memory {
             keys: watch::Sender::new(content.keys()),
             written_discards: discards(&content),
             content,
-            unwritten: false,
+            unwritten: !is_settled,
         };
         (memory, fault)
     }

@@ -58,6 +58,8 @@ pub struct Observed {
     pub disk: Option<Space>,
     /// Whether targets come from the local network: then images are kept.
     pub local_mode: bool,
+    /// Engine names of the volumes that the fleet's target names, in a local session: it is theirs again when that ends.
+    pub fleet_volumes: BTreeSet<String>,
     /// Images that nothing needs, by engine id or reference, which were fetched for an earlier target.
     pub unused_images: BTreeSet<String>,
 }
@@ -88,6 +90,7 @@ impl Observed {
             reasons: BTreeMap::new(),
             disk: None,
             local_mode: true,
+            fleet_volumes: BTreeSet::new(),
             unused_images: BTreeSet::new(),
         }
     }

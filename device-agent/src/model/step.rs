@@ -294,13 +294,6 @@ impl Step {
         }
     }
 
-    /// Whether a [`Step::key`] is that of a step by which a container gives way to another.
-    #[must_use]
-    pub fn is_end_of(key: &str, id: &str) -> bool {
-        let ends = ["kill ", "hand-over "];
-        ends.iter().any(|verb| key.strip_prefix(verb) == Some(id))
-    }
-
     /// The container that it stops, whether that goes for good or not, by engine id.
     #[must_use]
     pub fn stopped(&self) -> Option<&String> {

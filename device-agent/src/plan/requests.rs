@@ -148,9 +148,10 @@ fn volumes_of(observed: &Observed, target: &Target) -> BTreeSet<String> {
 }
 
 /// Volumes in scope that no application of the target names and no container uses, also those of applications that are
-/// gone.
+/// gone. Those of a fleet's applications that have given way to local ones stay.
 fn clean_volumes(asked: &Asked, scope: Scope, observed: &Observed, target: &Target) -> Asked {
-    let wanted = volumes_of(observed, target);
+    let mut wanted = volumes_of(observed, target);
+    wanted.extend(observed.fleet_volumes.iter().cloned());
     let is_used = |name: &str| observed.containers.iter().any(|c| uses(c, name));
     let mut asked = asked.clone();
     asked.number = asked.number.saturating_add(1);
@@ -223,7 +224,8 @@ pub fn settle(asked: &Asked, observed: &Observed, target: Option<&Target>) -> As
     left.start
         .retain(|id| find(id).is_some_and(|c| c.state == ContainerState::Exited));
     let wanted = target.map(|target| volumes_of(observed, target));
-    let wanted = wanted.unwrap_or_default();
+    let mut wanted = wanted.unwrap_or_default();
+    wanted.extend(observed.fleet_volumes.iter().cloned());
     left.discard.retain(|name, because| {
         // What no target named when it was asked for, and one names now, was not meant.
         let is_meant = because != NOT_IN_TARGET || !wanted.contains(name);
@@ -291,6 +293,30 @@ mod tests {
         });
         observed.containers.push(with_data("old"));
         (observed, target(&json!({"apps": {"1": app}})))
+    }
+
+    #[test]
+    fn a_clean_up_in_a_local_session_spares_the_volumes_of_the_fleet() {
+        let (mut observed, target) = with_volume();
+        observed.containers.clear();
+        for (app_id, name) in [(7, "7_files"), (8, "8_old")] {
+            let mut volume = observed.volumes[0].clone();
+            volume.name = name.to_owned();
+            volume.app_id = app_id;
+            observed.volumes.push(volume);
+        }
+        observed.fleet_volumes.insert("7_files".to_owned());
+        let request = Request {
+            app_id: 0,
+            what: Wish::CleanVolumes(Scope::Global),
+            force: false,
+        };
+        let asked = take(&Asked::default(), &request, &observed, &target).unwrap();
+        let goes: Vec<_> = asked.discard.keys().collect();
+        assert_eq!(goes, ["8_old"]);
+        // One that the fleet has come to name meanwhile was not meant either.
+        observed.fleet_volumes.insert("8_old".to_owned());
+        assert!(settle(&asked, &observed, Some(&target)).discard.is_empty());
     }
 
     fn with_data(id: &str) -> ObservedContainer {

@@ -27,7 +27,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::engine::events::Happened;
 use crate::engine::{EngineError, Link};
 use crate::memory::Memory;
-use crate::model::{Batch, Block, Ends, Failure, Millis, Plan, Step, Target};
+use crate::model::{AppClass, Batch, Block, Ends, Failure, Millis, Plan, Step, Target};
 use crate::observe::World;
 use crate::plan;
 use crate::report::{ServiceKey, Snapshot};
@@ -84,6 +84,7 @@ pub(crate) async fn run<E: Outside>(inputs: Inputs<E>, publish: watch::Sender<Ar
         failures: BTreeMap::new(),
         pinned: BTreeMap::new(),
         reasons: BTreeMap::new(),
+        ending: BTreeSet::new(),
         running_since: BTreeMap::new(),
         locks_told: LocksTold::default(),
         pulls: Pulls::default(),
@@ -120,6 +121,9 @@ struct Reconciler<E> {
     failures: BTreeMap<String, Failure>,
     pinned: BTreeMap<String, String>,
     reasons: BTreeMap<ServiceKey, String>,
+    /// Containers that were to give way to others, by engine id, until they are gone or are to stay: the engine may be late
+    /// with their end, also when it has failed and under a later target.
+    ending: BTreeSet<String>,
     /// When running containers were first seen running, in the planner's time.
     running_since: BTreeMap<String, Millis>,
     locks_told: LocksTold,
@@ -211,6 +215,7 @@ impl<E: Outside> Reconciler<E> {
                 self.locks_told.forget();
                 // What failed on the way is not needed any more.
                 self.failures.clear();
+                self.ending.clear();
                 self.note_releases(&world.observed, target, &[]);
                 self.publish(&world, Some(target), &Batch::default(), &[]);
                 self.forget_force();
@@ -260,7 +265,10 @@ impl<E: Outside> Reconciler<E> {
         self.locks_told.forget();
         self.tell_contracts(accepted.target.as_deref());
         let target = accepted.target.as_deref().filter(|target| target.force);
-        let forced: BTreeSet<u32> = target.iter().flat_map(|t| t.apps.keys().copied()).collect();
+        let apps = target.iter().flat_map(|target| target.apps.values());
+        // What the fleet has beside a local target was not sent with it.
+        let sent = apps.filter(|app| !accepted.is_local() || app.class == AppClass::Fleet);
+        let forced: BTreeSet<u32> = sent.map(|app| app.id).collect();
         let memory = &mut self.inputs.memory;
         let begun = memory.begin_generation(accepted.generation, accepted.given, forced);
         if let Err(error) = begun {
@@ -409,6 +417,9 @@ impl<E: Outside> Reconciler<E> {
         match outcome {
             Ok(()) => {
                 self.failures.remove(&step.key());
+                if let Step::Start { id, .. } = step {
+                    self.ending.remove(id);
+                }
                 let kept = match step {
                     // Nothing more of it is to be disturbed.
                     Step::ReleaseLocks { app_id } => self.inputs.memory.forget_force(*app_id),

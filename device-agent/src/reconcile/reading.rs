@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Outside, Reconciler};
 use crate::engine::EngineError;
-use crate::model::{Block, ContainerState, Observed, Step, Target};
+use crate::model::{Block, ContainerState, Observed, Target};
 use crate::observe::{Known, World};
 use crate::plan;
 use crate::report::reached;
@@ -61,6 +61,7 @@ impl<E: Outside> Reconciler<E> {
             reasons: &self.reasons,
             local_mode: accepted.is_local(),
             ended_session: accepted.ended_session.as_deref(),
+            fleet_volumes: &accepted.fleet_volumes,
         }
     }
 
@@ -132,14 +133,14 @@ impl<E: Outside> Reconciler<E> {
         // One that still runs may have a stop under way that the engine is late with.
         let exists = |id: &str| containers.iter().any(|c| c.id == id);
         self.inputs.memory.keep_stopped(exists);
+        self.ending.retain(|id| exists(id));
         // A reason was needed until the container that it is about was there.
-        let failures = &self.failures;
+        let ending = &self.ending;
         self.reasons.retain(|(app_id, service), _| {
-            // One that the engine cannot take away at once is not the new one, nor is one with whose end it is late.
-            let is_going = |id: &str| failures.keys().any(|key| Step::is_end_of(key, id));
+            // One that the engine cannot take away at once is not the new one.
             !plan::live(&world.observed).any(|c| {
                 let is_its = c.app_id == *app_id && c.service_name == *service;
-                is_its && !c.is_predecessor && !is_going(&c.id)
+                is_its && !c.is_predecessor && !ending.contains(&c.id)
             })
         });
     }

@@ -18,6 +18,7 @@ impl<E: Outside> Reconciler<E> {
             if let Step::Kill {
                 app_id,
                 service,
+                id,
                 because,
                 recreates: true,
                 ..
@@ -25,10 +26,12 @@ impl<E: Outside> Reconciler<E> {
             | Step::HandOver {
                 app_id,
                 service,
+                id,
                 because,
                 ..
             } = step
             {
+                self.ending.insert(id.clone());
                 let told = format!("Recreating service '{service}' because {because}");
                 self.inputs.tools.hub.system(told);
                 self.reasons

@@ -292,6 +292,9 @@ impl Disk for ModelDisk {
 
     fn flush_dir(&self, _: &Path) -> io::Result<()> {
         self.change(|state| {
+            if state.disk.unflushed.is_empty() {
+                return Ok(());
+            }
             if state.begin_on_disk(true)? && state.is_flushed() {
                 state.disk.flushed_names = state.disk.names.clone();
                 state.disk.unflushed.clear();

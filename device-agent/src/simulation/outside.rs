@@ -201,6 +201,7 @@ impl Outside for ModelEngine {
                 reasons: known.reasons.clone(),
                 disk,
                 local_mode: known.local_mode,
+                fleet_volumes: known.fleet_volumes.clone(),
                 ..Observed::empty(known.facts.clone())
             },
             ports: BTreeMap::new(),

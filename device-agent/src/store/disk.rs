@@ -184,6 +184,16 @@ pub(crate) fn replace_at_need(disk: &dyn Disk, file: &Path, content: &[u8]) -> i
     name(disk, &new, file)
 }
 
+/// Makes what is read from a directory from now on survive a loss of power, also what a process changed that was killed before
+/// it had flushed the names. Returns whether it does.
+pub(crate) fn settle_names(disk: &dyn Disk, dir: &Path) -> bool {
+    let flushed = disk.flush_dir(dir);
+    if let Err(error) = &flushed {
+        tracing::error!(%error, dir = %dir.display(), "the names in a directory could not be flushed");
+    }
+    flushed.is_ok()
+}
+
 fn name(disk: &dyn Disk, new: &Path, file: &Path) -> io::Result<()> {
     disk.rename(new, file)?;
     match file.parent() {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::model::{Confinement, Inventory, Target};
-use disk::{Claim, Disk, OwnDisk, replace, replace_at_need};
+use disk::{Claim, Disk, OwnDisk, replace, replace_at_need, settle_names};
 use format::Content;
 use session::{accepted, adopt_volumes, beside_fleet, volumes};
 
@@ -80,6 +80,8 @@ pub(crate) struct Accepted {
     pub(crate) mode: Mode,
     /// What the engine had when a local session began that has ended; what came since must go.
     pub(crate) ended_session: Option<Arc<Inventory>>,
+    /// Engine names of the volumes that the fleet's target names, in a local session.
+    pub(crate) fleet_volumes: Arc<BTreeSet<String>>,
     /// What was wrong with the files, until a new target was stored.
     pub(crate) fault: Option<String>,
 }
@@ -142,12 +144,18 @@ impl Store {
         let Some(claim) = disk.claim(&dir.join(LOCK)).map_err(io)? else {
             return Err(StoreError::InUse(dir.to_owned()));
         };
+        settle_names(disk.as_ref(), dir);
         let content = Content::default();
         let mut store = Self {
             dir: dir.to_owned(),
             managed: managed.unwrap_or_default(),
+            accepted: accepted(
+                &content,
+                managed.unwrap_or_default(),
+                confinement.as_ref(),
+                None,
+            ),
             confinement,
-            accepted: accepted(&content, managed.unwrap_or_default(), None),
             content,
             unreadable: false,
             volumes_before: BTreeSet::new(),
@@ -198,7 +206,12 @@ impl Store {
             self.content = content;
         }
         self.managed = managed.unwrap_or(self.content.fleet.is_some());
-        self.accepted = accepted(&self.content, self.managed, fault);
+        self.accepted = accepted(
+            &self.content,
+            self.managed,
+            self.confinement.as_ref(),
+            fault,
+        );
     }
 
     /// The present target.
@@ -300,7 +313,10 @@ impl Store {
         };
         let mut content = self.content.clone();
         change(&mut content);
-        if is_given || accepted(&content, self.managed, None).target != self.accepted.target {
+        if is_given
+            || accepted(&content, self.managed, self.confinement.as_ref(), None).target
+                != self.accepted.target
+        {
             content.generation = content.generation.saturating_add(1);
         }
         let text = format::encode(&content).map_err(io)?;
@@ -315,7 +331,7 @@ impl Store {
         }
         replace_at_need(self.disk.as_ref(), &file, &text).map_err(io)?;
         self.content = content;
-        self.accepted = accepted(&self.content, self.managed, None);
+        self.accepted = accepted(&self.content, self.managed, self.confinement.as_ref(), None);
         Ok(self.accepted.clone())
     }
 

@@ -7,12 +7,19 @@ use super::{Accepted, Mode};
 use crate::model::{AppClass, Confinement, Target, names};
 
 /// What counts of a state: pure.
-pub(super) fn accepted(content: &Content, managed: bool, fault: Option<String>) -> Accepted {
+pub(super) fn accepted(
+    content: &Content,
+    managed: bool,
+    confinement: Option<&Confinement>,
+    fault: Option<String>,
+) -> Accepted {
     let mode = if managed { content.mode } else { Mode::Local };
     let target = match mode {
         Mode::Fleet => content.fleet.clone(),
         Mode::Local => local(content, managed),
     };
+    let gives_way = managed && mode == Mode::Local;
+    let fleet = content.fleet.iter().filter(|_| gives_way);
     let is_sent = mode == Mode::Local && content.local.is_some();
     Accepted {
         generation: content.generation,
@@ -27,6 +34,11 @@ pub(super) fn accepted(content: &Content, managed: bool, fault: Option<String>) 
             .session
             .clone()
             .filter(|_| managed && mode == Mode::Fleet),
+        fleet_volumes: Arc::new(
+            fleet
+                .flat_map(|fleet| volumes(fleet, confinement))
+                .collect(),
+        ),
         fault,
     }
 }

@@ -182,13 +182,9 @@ impl State {
             let Some(told) = &volume.told else {
                 return false;
             };
-            let of = view.apps.get(&told.app_id);
             match what {
                 Wish::Purge(_) => promise.may_purge(told.app_id, &told.logical_name),
-                Wish::CleanVolumes(scope) => {
-                    scope.holds(told.app_id)
-                        && !of.is_some_and(|app| app.volumes.contains_key(&told.logical_name))
-                }
+                Wish::CleanVolumes(scope) => scope.holds(told.app_id) && !view.names(told),
                 _ => false,
             }
         });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::ContainerState;
+use crate::model::{ContainerState, ObservedVolume};
 use crate::simulation::engine::Container;
 use crate::simulation::spec::{AppSpec, LABELS, LEVEL, NetworkChoice, ServiceSpec, Spec};
 use crate::simulation::state::State;
@@ -20,10 +20,18 @@ pub(in crate::simulation) struct View {
     pub(in crate::simulation) apps: BTreeMap<u32, AppSpec>,
     /// Volumes by application that may lose their data: the word of a target is about its own applications.
     discard: BTreeMap<u32, BTreeSet<String>>,
+    /// Volumes of the fleet's target by application, in a local session.
+    held: BTreeMap<u32, BTreeSet<String>>,
 }
 
 fn known<'a>(specs: &'a [Spec], name: &str) -> &'a Spec {
     specs.iter().find(|spec| spec.name == name).unwrap()
+}
+
+fn volumes(spec: &Spec) -> BTreeMap<u32, BTreeSet<String>> {
+    let apps = spec.apps.iter().filter(|(_, app)| app.has_commit);
+    apps.map(|(id, app)| (*id, app.volumes.keys().cloned().collect()))
+        .collect()
 }
 
 impl View {
@@ -45,6 +53,8 @@ impl View {
         if is_session_without_target {
             apps.clear();
         }
+        let gives_way = fleet.as_ref().filter(|_| accepted.is_local());
+        let held = gives_way.map_or_else(BTreeMap::new, |fleet| volumes(known(specs, fleet)));
         let mut discard: BTreeMap<_, _> =
             apps.keys().map(|id| (*id, spec.discard.clone())).collect();
         if let (Some(fleet), true) = (&fleet, accepted.is_local()) {
@@ -65,7 +75,17 @@ impl View {
             is_local: accepted.is_local(),
             apps,
             discard,
+            held,
         }
+    }
+
+    /// Whether a volume is of an application that counts, or that counts again when a local session has ended.
+    pub(super) fn names(&self, volume: &ObservedVolume) -> bool {
+        let name = &volume.logical_name;
+        let of = self.apps.get(&volume.app_id);
+        let held = self.held.get(&volume.app_id);
+        of.is_some_and(|app| app.volumes.contains_key(name))
+            || held.is_some_and(|held| held.contains(name))
     }
 
     /// Whether a release is rejected.

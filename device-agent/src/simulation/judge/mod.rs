@@ -20,7 +20,6 @@ mod waits;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::generate::BLOCK;
 use super::met::Met;
 use super::outside::Reading;
 use super::spec::Spec;
@@ -349,8 +348,8 @@ impl State {
         let lately = self.sent_lately();
         let mut overridden = lately.map(|sent| {
             let spec = &self.judge.specs[sent.number];
-            // In a local session the fleet's blocks are part of the target.
-            let is_in_it = spec.apps.contains_key(&app) || app == BLOCK;
+            // What stays of the fleet's beside a local target was not sent with it.
+            let is_in_it = spec.apps.contains_key(&app);
             spec.overrides_locks || (sent.force && !sent.is_spent && is_in_it)
         });
         overridden.any(|yes| yes) || self.judge.promises.iter().any(|p| p.forces(app))

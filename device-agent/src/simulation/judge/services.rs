@@ -89,8 +89,9 @@ impl State {
     fn has_failed(&self, service: &ServiceReport, error: &str, since: Time) -> bool {
         let (app, name) = (service.app_id, &service.name);
         let has_failed = |key: &str| self.judge.deeds.has_failed(key, error, since);
-        let image = self.image_of(app, name);
-        // An image may be another one in the target that is read meanwhile.
+        // An image may be another one in the target for which the world was read meanwhile.
+        let is_of_it = self.judge.told_for == self.judge.read_for;
+        let image = self.image_of(app, name).filter(|_| is_of_it);
         ["install", "start"]
             .iter()
             .any(|verb| has_failed(&format!("{verb} {app}/{name}")))

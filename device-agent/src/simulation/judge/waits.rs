@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::model::ContainerState;
 use crate::simulation::engine::Container;
 use crate::simulation::met::Met;
+use crate::simulation::spec::NetworkChoice;
 use crate::simulation::state::{State, Time};
 
 /// The second half of what is told when there is no room.
@@ -148,6 +149,11 @@ impl State {
         let [container] = all.as_slice() else {
             return false;
         };
+        if let NetworkChoice::Of(other) = &spec.network
+            && !self.is_settled(app, other, since)
+        {
+            return false;
+        }
         let mut differences = Vec::new();
         self.compare(app, spec, container, &mut differences);
         // Its number is among its labels.

@@ -52,6 +52,27 @@ fn a_local_session_takes_over_and_gives_way_again() {
 }
 
 #[test]
+fn in_a_session_it_is_known_which_volumes_the_fleet_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = crate::model::App {
+        volumes: [("data".to_owned(), VolumeSpec::default())].into(),
+        ..app(7, AppClass::Fleet)
+    };
+    let mut fleet = target("fleet");
+    fleet.apps.insert(7, app);
+    let mut store = Store::open(dir.path(), Some(true), None).unwrap();
+    let alone = store.put_fleet(fleet).unwrap();
+    assert!(alone.fleet_volumes.is_empty());
+    store.begin_session(inventory(&[])).unwrap();
+    let local = store.put(target("local")).unwrap();
+    assert_eq!(*local.fleet_volumes, ["7_data".to_owned()].into());
+    drop(store);
+    // A device that has left its fleet keeps nothing of it.
+    let store = Store::open(dir.path(), Some(false), None).unwrap();
+    assert!(store.accepted().fleet_volumes.is_empty());
+}
+
+#[test]
 fn what_the_fleet_names_since_a_session_has_ended_is_no_leftover_of_it() {
     let with = |volumes: &[&str]| {
         let named = volumes.iter().map(|name| (*name).to_owned());
