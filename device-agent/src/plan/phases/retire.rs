@@ -4,6 +4,7 @@
 //! strategy says that it goes first.
 
 use super::remains::kill;
+use super::services::is_up;
 use crate::model::{ContainerState, ObservedContainer, Step, names};
 use crate::plan::found::{About, Found};
 use crate::plan::strategy::{self, Reason, Strategy};
@@ -119,6 +120,12 @@ fn end_hand_over(
     let Some(since) = observed.running_since.get(&successor.id) else {
         if successor.state == ContainerState::Exited && successor.exit_code == Some(0) {
             found.offer(survey, kill(predecessor, "its successor has ended"));
+        } else if successor.ever_started && !is_up(predecessor) {
+            // Nothing restarts it any more: there is nothing to go on with.
+            found.offer(
+                survey,
+                kill(predecessor, "it has ended, and its successor is there"),
+            );
         } else if successor.ever_started {
             let because = format!("{name} goes on in its old container until the new one runs");
             found.fault(about, because);
@@ -137,5 +144,72 @@ fn end_hand_over(
     } else {
         let because = format!("{name} waits for its successor to take over");
         found.wait_until(about, end, because);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::model::{ContainerState, ImageFacts, Observed, Plan, Step, Target};
+    use crate::plan::plan;
+    use crate::plan::tests::{apply, device, target};
+
+    fn wanted(level: &str) -> Target {
+        target(&json!({"apps": {"1": {
+            "name": "app", "commit": "c", "releaseId": 1,
+            "services": {"1": {
+                "serviceName": "web", "image": "web", "imageId": 1, "environment": {"LEVEL": level},
+                "labels": {"io.balena.update.strategy": "hand-over"}
+            }}
+        }}}))
+    }
+
+    fn proceed(observed: &mut Observed, target: &Target) {
+        let mut serial = 10 * u32::try_from(observed.containers.len()).unwrap();
+        while let Plan::Run(batch) = plan(observed, target, 0) {
+            for step in batch.steps() {
+                serial += 1;
+                apply(observed, step, serial);
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_container_that_has_ended_does_not_wait_for_a_successor_that_has() {
+        let mut observed = Observed::empty(device());
+        let image = ImageFacts {
+            id: "sha256:web".to_owned(),
+            command: vec!["run".to_owned()],
+            ..ImageFacts::default()
+        };
+        observed.images.insert("web:latest".to_owned(), image);
+        proceed(&mut observed, &wanted("1"));
+        proceed(&mut observed, &wanted("2"));
+        let is_old: Vec<bool> = observed
+            .containers
+            .iter()
+            .map(|c| c.is_predecessor)
+            .collect();
+        assert_eq!(is_old, [true, false]);
+        let mut ended = observed.clone();
+        ended.containers[1].state = ContainerState::Exited;
+        ended.containers[1].exit_code = Some(1);
+        let Plan::Wait { blocks, .. } = plan(&ended, &wanted("2"), 0) else {
+            panic!("the old one still runs");
+        };
+        assert!(blocks[0].because.contains("goes on in its old container"));
+        ended.containers[0].state = ContainerState::Exited;
+        let Plan::Run(batch) = plan(&ended, &wanted("2"), 0) else {
+            panic!("nothing runs");
+        };
+        let goes: Vec<&String> = batch
+            .steps()
+            .filter_map(|step| match step {
+                Step::Kill { id, .. } => Some(id),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(goes, [&ended.containers[0].id]);
     }
 }

@@ -176,7 +176,7 @@ fn is_taken(survey: &Survey<'_>, about: About<'_>, name: &str, found: &mut Found
     true
 }
 
-fn is_up(container: &ObservedContainer) -> bool {
+pub(super) fn is_up(container: &ObservedContainer) -> bool {
     matches!(
         container.state,
         ContainerState::Running | ContainerState::Restarting | ContainerState::Paused

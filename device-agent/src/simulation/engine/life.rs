@@ -9,6 +9,15 @@ use crate::simulation::state::State;
 const BACKOFF: u64 = 100;
 
 impl State {
+    /// What a lying disk has lost cannot be known again of a volume but from a container that has run with it.
+    pub(in crate::simulation) fn forget_lost_uses(&mut self) {
+        let engine = &mut self.engine;
+        for (name, volume) in &mut engine.volumes {
+            let mut all = engine.containers.values().filter(|c| c.run > 0);
+            volume.is_used = all.any(|c| named_volumes(&c.told.config).contains(name));
+        }
+    }
+
     /// A container's process begins.
     pub(super) fn run(&mut self, id: &str) {
         let Some(container) = self.engine.containers.get_mut(id) else {

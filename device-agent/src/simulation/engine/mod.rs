@@ -116,7 +116,7 @@ pub(super) struct Volume {
     pub(super) content: u64,
     /// When its creation was asked for.
     pub(super) asked_at: Time,
-    /// A container that has it has run: there may be data in it.
+    /// A container that has it has run, as can be known: there may be data in it.
     pub(super) is_used: bool,
 }
 

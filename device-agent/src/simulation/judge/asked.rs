@@ -29,7 +29,7 @@ pub(in crate::simulation) struct Promise {
     /// Set when it is confirmed.
     pub(super) number: Option<u64>,
     /// Nobody waits for its answer any more.
-    is_over: bool,
+    pub(super) is_over: bool,
     /// Locks count again.
     has_forced: bool,
 }

@@ -43,6 +43,7 @@ impl State {
         self.counts.add(Met::LyingDisk);
         self.note(|| "the disk has lost what it had said to be safe".to_owned());
         self.judge.losses.is_betrayed = true;
+        self.forget_lost_uses();
         self.judge.confirmed = None;
         for promise in &mut self.judge.promises {
             promise.is_lost();

@@ -141,6 +141,7 @@ impl State {
             is_spent: false,
             answer: Answer::Nothing,
         });
+        self.note_all_meant_of_open();
         self.judge.sent[to].len() - 1
     }
 

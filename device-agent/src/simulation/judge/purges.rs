@@ -39,6 +39,15 @@ impl State {
         self.judge.promises[index].means.extend(means);
     }
 
+    /// Another target is about to count: requests whose answer is still awaited may be taken under it.
+    pub(super) fn note_all_meant_of_open(&mut self) {
+        for index in 0..self.judge.promises.len() {
+            if !self.judge.promises[index].is_over {
+                self.note_all_meant(index);
+            }
+        }
+    }
+
     /// A purge of one service was taken: what its containers had when the world was read must go, with whatever has it too.
     pub(super) fn promise_purge(&mut self, index: usize) {
         let promise = &self.judge.promises[index];

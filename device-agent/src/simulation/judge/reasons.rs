@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{ContainerState, Step, Wish};
+use crate::model::{ContainerState, Leftover, Step, Wish};
 use crate::simulation::spec::{AppSpec, LEVEL};
 use crate::simulation::state::State;
 
@@ -87,6 +87,14 @@ impl State {
             Step::Start {
                 app_id, service, ..
             } => self.goes_for_none(*app_id, service),
+            // It goes with its session.
+            Step::RemoveLeftover(Leftover::Container(id)) => {
+                let of = self.engine.containers.get(id);
+                let of = of.map(|c| (c.told.app_id, c.told.service_name.clone()));
+                if let Some((app, service)) = of {
+                    self.goes_for_none(app, &service);
+                }
+            }
             Step::Install {
                 app_id,
                 service,
@@ -161,6 +169,14 @@ impl State {
             "its successor has taken over" => {
                 let hands_over = spec.is_some_and(|s| s.strategy == Some("hand-over"));
                 return Some(!hands_over || self.locks.is_marked(app, service));
+            }
+            "it has ended, and its successor is there" => {
+                let mut all = self.all_containers();
+                let is_succeeded = all.any(|c| {
+                    c.is_of(app, service) && !c.told.is_predecessor && c.existed(reading.since)
+                });
+                let old = self.engine.containers.get(id)?;
+                return Some(is_succeeded && old.was(ContainerState::Exited, reading.since));
             }
             "its successor has ended" => {
                 let mut all = self.all_containers();
