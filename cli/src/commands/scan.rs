@@ -75,7 +75,7 @@ async fn follow(
 ) -> Result<Outcome, Failure> {
     let mut variants = Variants::default();
     let mut over = false;
-    loop {
+    while !over || variants.are_awaited() {
         tokio::select! {
             event = seen.recv(), if !over => match event {
                 Some(event) => shown.take(event, &mut variants)?,
@@ -83,7 +83,6 @@ async fn follow(
             },
             Some(id) = variants.answered() => shown.learnt(id, variants.learnt(id))?,
             () = context.interrupt.cancelled() => return Ok(Outcome::Interrupted),
-            else => break,
         }
     }
     shown.conclude(&variants)?;

@@ -66,6 +66,12 @@ impl Variants {
         self.begin();
     }
 
+    /// Whether answers are missing.
+    #[must_use]
+    pub fn are_awaited(&self) -> bool {
+        !self.probes.is_empty()
+    }
+
     /// Waits for the next answer; the number of the device that it is about, `None` when nothing is being asked. Each takes two
     /// seconds at most. Can be cancelled without losing an answer.
     pub async fn answered(&mut self) -> Option<u32> {
