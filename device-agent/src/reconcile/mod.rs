@@ -332,7 +332,7 @@ impl<E: Outside> Reconciler<E> {
             if background.is_empty() && steps.is_empty() {
                 return;
             }
-            self.tell_reasons(&steps);
+            self.tell_reasons(&world.observed, &steps);
             // Of what follows it is not known yet whether it is done.
             let doing = background.into_iter().chain(steps.iter().cloned());
             let doing = Batch(vec![doing.collect()]);

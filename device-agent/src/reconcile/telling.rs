@@ -6,15 +6,24 @@ use std::time::Instant;
 use agent_api::os::ApplyState;
 
 use super::{Outside, Reconciler, Tools, words};
-use crate::model::{Batch, Block, Millis, Step, Target};
+use crate::model::{Batch, Block, Leftover, Millis, Observed, Step, Target};
 use crate::observe::World;
 use crate::plan;
 use crate::report::{Snapshot, Sources, snapshot, stand};
 
 impl<E: Outside> Reconciler<E> {
     /// Says why containers are made anew, before they are.
-    pub(super) fn tell_reasons(&mut self, steps: &[Step]) {
+    pub(super) fn tell_reasons(&mut self, observed: &Observed, steps: &[Step]) {
         for step in steps {
+            if let Step::Kill {
+                id,
+                recreates: false,
+                ..
+            }
+            | Step::RemoveLeftover(Leftover::Container(id)) = step
+            {
+                self.goes_for_good(observed, id);
+            }
             if let Step::Kill {
                 app_id,
                 service,
@@ -37,6 +46,16 @@ impl<E: Outside> Reconciler<E> {
                 self.reasons
                     .insert((*app_id, service.clone()), because.clone());
             }
+        }
+    }
+
+    /// What comes after a container that goes for good is new. The old one of a hand-over has its successor, or is to have it.
+    fn goes_for_good(&mut self, observed: &Observed, id: &str) {
+        let mut containers = observed.containers.iter();
+        let goes = containers.find(|c| c.id == id && !c.is_predecessor);
+        if let Some(goes) = goes {
+            let service = (goes.app_id, goes.service_name.clone());
+            self.reasons.remove(&service);
         }
     }
 

@@ -124,7 +124,7 @@ fn end_hand_over(
             // Nothing restarts it any more: there is nothing to go on with.
             found.offer(
                 survey,
-                kill(predecessor, "it has ended, and its successor is there"),
+                kill(predecessor, "it does not run, and its successor is there"),
             );
         } else if successor.ever_started {
             let because = format!("{name} goes on in its old container until the new one runs");

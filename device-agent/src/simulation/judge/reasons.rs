@@ -170,13 +170,15 @@ impl State {
                 let hands_over = spec.is_some_and(|s| s.strategy == Some("hand-over"));
                 return Some(!hands_over || self.locks.is_marked(app, service));
             }
-            "it has ended, and its successor is there" => {
+            "it does not run, and its successor is there" => {
                 let mut all = self.all_containers();
                 let is_succeeded = all.any(|c| {
                     c.is_of(app, service) && !c.told.is_predecessor && c.existed(reading.since)
                 });
                 let old = self.engine.containers.get(id)?;
-                return Some(is_succeeded && old.was(ContainerState::Exited, reading.since));
+                let states = [ContainerState::Exited, ContainerState::Created];
+                let is_idle = states.iter().any(|state| old.was(*state, reading.since));
+                return Some(is_succeeded && is_idle);
             }
             "its successor has ended" => {
                 let mut all = self.all_containers();
