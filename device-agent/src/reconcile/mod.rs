@@ -27,7 +27,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::engine::Link;
 use crate::engine::events::Happened;
 use crate::memory::Memory;
-use crate::model::{AppClass, Batch, Block, Ends, Failure, Millis, Plan, Target};
+use crate::model::{Batch, Block, Ends, Failure, Millis, Plan, Target};
 use crate::observe::World;
 use crate::plan;
 use crate::report::{ServiceKey, Snapshot};
@@ -214,6 +214,7 @@ impl<E: Outside> Reconciler<E> {
                 // What failed on the way is not needed any more.
                 self.failures.clear();
                 self.ending.clear();
+                self.reasons.clear();
                 self.note_releases(&world.observed, target, &[]);
                 self.publish(&world, Some(target), &Batch::default(), &[]);
                 self.forget_force();
@@ -262,12 +263,8 @@ impl<E: Outside> Reconciler<E> {
         self.batches = 0;
         self.locks_told.forget();
         self.tell_contracts(accepted.target.as_deref());
-        let target = accepted.target.as_deref().filter(|target| target.force);
-        let apps = target.iter().flat_map(|target| target.apps.values());
-        // What the fleet has beside a local target was not sent with it.
-        let sent = apps.filter(|app| !accepted.is_local() || app.class == AppClass::Fleet);
-        let forced: BTreeSet<u32> = sent.map(|app| app.id).collect();
         let memory = &mut self.inputs.memory;
+        let forced = accepted.forced.as_ref().clone();
         let begun = memory.begin_generation(accepted.generation, accepted.given, forced);
         if let Err(error) = begun {
             tracing::error!(%error, "what was asked for could not be kept");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use agent_api::os::ApplyState;
 
 use super::{Outside, Reconciler, Tools, words};
-use crate::model::{Batch, Block, Leftover, Millis, Observed, Step, Target};
+use crate::model::{Batch, Block, Leftover, Millis, Observed, ObservedContainer, Step, Target};
 use crate::observe::World;
 use crate::plan;
 use crate::report::{Snapshot, Sources, snapshot, stand};
@@ -49,12 +49,14 @@ impl<E: Outside> Reconciler<E> {
         }
     }
 
-    /// What comes after a container that goes for good is new. The old one of a hand-over has its successor, or is to have it.
+    /// What comes after a container that goes for good is new. The old one of a hand-over has its successor, or is to have it,
+    /// and one of two leaves the other.
     fn goes_for_good(&mut self, observed: &Observed, id: &str) {
-        let mut containers = observed.containers.iter();
-        let goes = containers.find(|c| c.id == id && !c.is_predecessor);
-        if let Some(goes) = goes {
-            let service = (goes.app_id, goes.service_name.clone());
+        let of = |c: &ObservedContainer| (c.app_id, c.service_name.clone());
+        let all = || plan::live(observed).filter(|c| !c.is_predecessor);
+        if let Some(service) = all().find(|c| c.id == id).map(of)
+            && !all().any(|c| c.id != id && of(c) == service)
+        {
             self.reasons.remove(&service);
         }
     }

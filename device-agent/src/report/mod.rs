@@ -340,16 +340,32 @@ fn service_report(
             .get(&container.id)
             .cloned()
             .unwrap_or_default(),
-        because: container
-            .because
-            .clone()
-            .or_else(|| sources.reasons.get(&key).cloned()),
+        because: container.because.clone().or_else(|| {
+            let reason = sources.reasons.get(&key)?;
+            gives_way(sources, container, word).then(|| reason.clone())
+        }),
         error: errors.get(&key).cloned().or(engine_error),
         waiting: waits(sources.blocks, container.app_id, &container.service_name)
             .or_else(|| stopped(sources, container.app_id, &container.service_name)),
         locked: is_locked(sources, container.app_id, &container.service_name),
         state: ApplyState::Unknown,
     }
+}
+
+/// Whether another container is to come for this one, by what is done or was tried: else it is not made anew.
+fn gives_way(
+    sources: &Sources<'_>,
+    container: &ObservedContainer,
+    word: Option<&'static str>,
+) -> bool {
+    let has_failed = |verb: &str| {
+        let key = format!("{verb} {}", container.id);
+        sources.failures.contains_key(&key)
+    };
+    container.is_predecessor
+        || matches!(word, Some("Stopping" | "Handing over"))
+        || has_failed("kill")
+        || has_failed("hand-over")
 }
 
 fn is_locked(sources: &Sources<'_>, app_id: u32, service: &str) -> bool {

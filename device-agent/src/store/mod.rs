@@ -80,6 +80,8 @@ pub(crate) struct Accepted {
     pub(crate) mode: Mode,
     /// What the engine had when a local session began that has ended; what came since must go.
     pub(crate) ended_session: Option<Arc<Inventory>>,
+    /// Applications whose update locks are overridden: those of the target that was sent with that word.
+    pub(crate) forced: Arc<BTreeSet<u32>>,
     /// Engine names of the volumes that the fleet's target names, in a local session.
     pub(crate) fleet_volumes: Arc<BTreeSet<String>>,
     /// What was wrong with the files, until a new target was stored.

@@ -20,6 +20,11 @@ pub(super) fn accepted(
     };
     let gives_way = managed && mode == Mode::Local;
     let fleet = content.fleet.iter().filter(|_| gives_way);
+    // What stays of the fleet's beside a local target was not sent with it.
+    let local = content.local.as_ref().filter(|_| mode == Mode::Local);
+    let sent = local.or(target.as_ref()).filter(|sent| sent.force);
+    let forced = sent.iter().flat_map(|sent| sent.apps.keys().copied());
+    let forced = Arc::new(forced.collect());
     let is_sent = mode == Mode::Local && content.local.is_some();
     Accepted {
         generation: content.generation,
@@ -34,6 +39,7 @@ pub(super) fn accepted(
             .session
             .clone()
             .filter(|_| managed && mode == Mode::Fleet),
+        forced,
         fleet_volumes: Arc::new(
             fleet
                 .flat_map(|fleet| volumes(fleet, confinement))

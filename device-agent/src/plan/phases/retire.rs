@@ -120,11 +120,14 @@ fn end_hand_over(
     let Some(since) = observed.running_since.get(&successor.id) else {
         if successor.state == ContainerState::Exited && successor.exit_code == Some(0) {
             found.offer(survey, kill(predecessor, "its successor has ended"));
-        } else if successor.ever_started && !is_up(predecessor) {
+        } else if successor.state == ContainerState::Exited
+            && successor.ever_started
+            && !is_up(predecessor)
+        {
             // Nothing restarts it any more: there is nothing to go on with.
             found.offer(
                 survey,
-                kill(predecessor, "it does not run, and its successor is there"),
+                kill(predecessor, "neither it nor its successor runs"),
             );
         } else if successor.ever_started {
             let because = format!("{name} goes on in its old container until the new one runs");
@@ -200,6 +203,9 @@ mod tests {
         };
         assert!(blocks[0].because.contains("goes on in its old container"));
         ended.containers[0].state = ContainerState::Exited;
+        let mut begins = ended.clone();
+        begins.containers[1].state = ContainerState::Restarting;
+        assert!(matches!(plan(&begins, &wanted("2"), 0), Plan::Wait { .. }));
         let Plan::Run(batch) = plan(&ended, &wanted("2"), 0) else {
             panic!("nothing runs");
         };

@@ -141,7 +141,7 @@ impl State {
             is_spent: false,
             answer: Answer::Nothing,
         });
-        self.note_all_meant_of_open();
+        self.may_mean_of(sending.number);
         self.judge.sent[to].len() - 1
     }
 

@@ -39,8 +39,22 @@ impl State {
         self.judge.promises[index].means.extend(means);
     }
 
-    /// Another target is about to count: requests whose answer is still awaited may be taken under it.
-    pub(super) fn note_all_meant_of_open(&mut self) {
+    /// A target is about to count: purges whose answer is still awaited may be taken under it.
+    pub(super) fn may_mean_of(&mut self, number: usize) {
+        let spec = &self.judge.specs[number];
+        for promise in self.judge.promises.iter_mut().filter(|p| !p.is_over) {
+            let Wish::Purge(Some(name)) = &promise.request.what else {
+                continue;
+            };
+            let app = spec.apps.get(&promise.request.app_id);
+            let service = app.and_then(|app| app.services.get(name));
+            let volume = service.and_then(|service| service.volume.clone());
+            promise.means.extend(volume);
+        }
+    }
+
+    /// A session is about to begin or to end: then any of them may count.
+    pub(super) fn may_mean_of_any(&mut self) {
         for index in 0..self.judge.promises.len() {
             if !self.judge.promises[index].is_over {
                 self.note_all_meant(index);

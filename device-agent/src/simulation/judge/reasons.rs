@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::View;
 use crate::model::{ContainerState, Leftover, Step, Wish};
+use crate::simulation::engine::Container;
 use crate::simulation::spec::{AppSpec, LEVEL};
 use crate::simulation::state::State;
 
@@ -64,8 +66,10 @@ impl State {
                 let is_predecessor = old.is_some_and(|old| old.told.is_predecessor);
                 if *recreates {
                     self.reason(*app_id, service, because);
-                } else if !is_predecessor {
+                } else if !is_predecessor && self.is_alone(*app_id, service, id) {
                     self.judge.reasons.forget(*app_id, service);
+                } else if !is_predecessor {
+                    self.goes_for_none(*app_id, service);
                 }
             }
             Step::HandOver {
@@ -112,6 +116,22 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    fn is_alone(&self, app: u32, service: &str, id: &str) -> bool {
+        let mut others = self.engine.containers.values();
+        !others.any(|c| c.is_of(app, service) && c.told.id != id && !c.told.is_predecessor)
+    }
+
+    /// All is applied: what comes later of a service that is not wanted now is new.
+    pub(super) fn reasons_are_done(&mut self, view: &View) {
+        let wanted = |app: u32, service: &str| {
+            view.apps
+                .get(&app)
+                .is_some_and(|app| app.service(service).is_some())
+        };
+        let reasons = &mut self.judge.reasons.0;
+        reasons.retain(|(app, service), _| wanted(*app, service));
     }
 
     /// A container went for no reason of the agent's.
@@ -170,15 +190,15 @@ impl State {
                 let hands_over = spec.is_some_and(|s| s.strategy == Some("hand-over"));
                 return Some(!hands_over || self.locks.is_marked(app, service));
             }
-            "it does not run, and its successor is there" => {
+            "neither it nor its successor runs" => {
+                let has_ended = |c: &Container| c.was(ContainerState::Exited, reading.since);
                 let mut all = self.all_containers();
-                let is_succeeded = all.any(|c| {
-                    c.is_of(app, service) && !c.told.is_predecessor && c.existed(reading.since)
+                let successor = all.any(|c| {
+                    c.is_of(app, service) && !c.told.is_predecessor && c.run > 0 && has_ended(c)
                 });
                 let old = self.engine.containers.get(id)?;
-                let states = [ContainerState::Exited, ContainerState::Created];
-                let is_idle = states.iter().any(|state| old.was(*state, reading.since));
-                return Some(is_succeeded && is_idle);
+                let is_idle = has_ended(old) || old.was(ContainerState::Created, reading.since);
+                return Some(successor && is_idle);
             }
             "its successor has ended" => {
                 let mut all = self.all_containers();

@@ -70,6 +70,7 @@ impl State {
                 ));
             }
             self.spend_force(&view.name);
+            self.reasons_are_done(view);
         }
     }
 

@@ -89,13 +89,24 @@ impl State {
     fn has_failed(&self, service: &ServiceReport, error: &str, since: Time) -> bool {
         let (app, name) = (service.app_id, &service.name);
         let has_failed = |key: &str| self.judge.deeds.has_failed(key, error, since);
-        // An image may be another one in the target for which the world was read meanwhile.
-        let is_of_it = self.judge.told_for == self.judge.read_for;
-        let image = self.image_of(app, name).filter(|_| is_of_it);
+        // The world may have been read for another target since.
+        let image = if self.judge.told_for == self.judge.read_for {
+            self.image_of(app, name)
+        } else {
+            self.image_told(app, name)
+        };
         ["install", "start"]
             .iter()
             .any(|verb| has_failed(&format!("{verb} {app}/{name}")))
             || image.is_none_or(|image| has_failed(&format!("pull {image}")))
+    }
+
+    /// The image of a service in the target for which was told what was told last.
+    fn image_told(&self, app: u32, service: &str) -> Option<&String> {
+        let name = self.judge.told_for.as_ref()?;
+        let spec = self.judge.specs.iter().find(|spec| spec.name == *name)?;
+        let service = spec.apps.get(&app)?.services.get(service)?;
+        Some(&service.image)
     }
 
     pub(super) fn lie_of_container(&self, told: &ContainerStatus) -> Option<String> {

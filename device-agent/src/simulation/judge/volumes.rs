@@ -38,6 +38,7 @@ impl State {
         if self.judge.deeds.is_busy() {
             self.counts.add(Met::SwitchMidWay);
         }
+        self.may_mean_of_any();
     }
 
     /// A session is about to end.

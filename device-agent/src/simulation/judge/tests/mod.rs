@@ -251,7 +251,7 @@ fn a_container_goes_for_the_reason_that_is_told() {
         "its service is to be stopped",
         "there is a newer container of this service",
         "its successor has ended",
-        "it does not run, and its successor is there",
+        "neither it nor its successor runs",
         "network back changed",
         "network back is made anew",
         "volume data is purged",
