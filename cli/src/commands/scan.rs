@@ -1,12 +1,14 @@
 //! `os scan`: the devices that answer, as they answer.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 
 use super::Context;
 use crate::{
-    discovery::{self, Change, Device, Ended, Learnt, Places, ScanOptions, Seen, Variants},
+    discovery::{
+        self, Change, Device, Ended, LONGEST_CONNECT, Learnt, Places, ScanOptions, Seen, Variants,
+    },
     failure::Failure,
     ui::render::scan::Renderer,
 };
@@ -74,18 +76,34 @@ async fn follow(
     mut shown: Shown<'_, '_>,
 ) -> Result<Outcome, Failure> {
     let mut variants = Variants::default();
-    let mut over = false;
-    while !over || variants.are_awaited() {
+    let outcome = loop {
         tokio::select! {
-            event = seen.recv(), if !over => match event {
+            event = seen.recv() => match event {
                 Some(event) => shown.take(event, &mut variants)?,
-                None => over = true,
+                None => break last_answers(context, &mut variants, &mut shown).await?,
             },
             Some(id) = variants.answered() => shown.learnt(id, variants.learnt(id))?,
+            () = context.interrupt.cancelled() => break Outcome::Interrupted,
+        }
+    };
+    shown.conclude()?;
+    Ok(outcome)
+}
+
+/// No more events will come. Whoever claims any number of addresses that do not answer does not hold up the end.
+async fn last_answers(
+    context: &Context,
+    variants: &mut Variants,
+    shown: &mut Shown<'_, '_>,
+) -> Result<Outcome, Failure> {
+    let mut too_late = pin!(sleep(LONGEST_CONNECT));
+    while variants.are_awaited() {
+        tokio::select! {
+            Some(id) = variants.answered() => shown.learnt(id, variants.learnt(id))?,
+            () = &mut too_late => break,
             () = context.interrupt.cancelled() => return Ok(Outcome::Interrupted),
         }
     }
-    shown.conclude(&variants)?;
     Ok(Outcome::DriedUp)
 }
 
@@ -133,13 +151,15 @@ impl Shown<'_, '_> {
         }
     }
 
-    /// No more addresses will come.
-    fn conclude(&mut self, variants: &Variants) -> Result<(), Failure> {
-        let ids: Vec<u32> = self.present.keys().copied().collect();
-        for id in ids {
-            if variants.learnt(id) == Some(Learnt::NoneOpen) {
-                self.tell(id, "production")?;
-            }
+    /// No more addresses will come, and no more answers: at none of them the engine's port was open.
+    fn conclude(&mut self) -> Result<(), Failure> {
+        let untold = self
+            .present
+            .iter()
+            .filter(|(_, device)| device.variant.is_none());
+        let untold: Vec<u32> = untold.map(|(id, _)| *id).collect();
+        for id in untold {
+            self.tell(id, "production")?;
         }
         Ok(())
     }

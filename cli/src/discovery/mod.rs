@@ -33,7 +33,7 @@ pub use error::DiscoveryError;
 pub use resolve::resolve;
 pub use scan::{Ended, scan};
 pub use selector::Selector;
-pub use variant::{Learnt, Variants};
+pub use variant::{LONGEST_CONNECT, Learnt, Variants};
 
 /// Where this machine keeps what it knows about devices.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::{Address, Device};
 
 /// Longer than this a device of the local network does not take to accept a connection, however busy it is. One that has
 /// the port closed says so at once.
-const CONNECT: Duration = Duration::from_secs(2);
+pub const LONGEST_CONNECT: Duration = Duration::from_secs(2);
 /// Addresses of a device that are tried, and connections that are tried at one time.
 const MOST_ADDRESSES: usize = 16;
 const MOST_PROBES: usize = 64;
@@ -56,6 +56,9 @@ impl Variants {
             unanswered: 0,
             open: false,
         });
+        // Those that it has no more make room for those that it has now.
+        let has = |address: &Address| device.addresses.contains(address);
+        asked.addresses.retain(has);
         for address in &device.addresses {
             if asked.addresses.len() < MOST_ADDRESSES && asked.addresses.insert(*address) {
                 asked.unanswered += 1;
@@ -66,10 +69,11 @@ impl Variants {
         self.begin();
     }
 
-    /// Whether answers are missing.
+    /// Whether answers are missing that would tell something.
     #[must_use]
     pub fn are_awaited(&self) -> bool {
-        !self.probes.is_empty()
+        let mut asked = self.asked.values();
+        asked.any(|asked| !asked.open && asked.unanswered > 0)
     }
 
     /// Waits for the next answer; the number of the device that it is about, `None` when nothing is being asked. Each takes two
@@ -77,13 +81,16 @@ impl Variants {
     pub async fn answered(&mut self) -> Option<u32> {
         // A probe neither panics nor is it aborted.
         let ((id, round), open) = self.probes.join_next().await?.unwrap_or_default();
-        self.begin();
         if let Some(asked) = self.asked.get_mut(&id)
             && asked.round == round
         {
             asked.unanswered = asked.unanswered.saturating_sub(1);
             asked.open |= open;
+            if asked.open {
+                self.waiting.retain(|((waiting, _), _)| *waiting != id);
+            }
         }
+        self.begin();
         Some(id)
     }
 
@@ -109,7 +116,7 @@ impl Variants {
             && let Some((key, target)) = self.waiting.pop_front()
         {
             self.probes.spawn(async move {
-                let connected = timeout(CONNECT, TcpStream::connect(target)).await;
+                let connected = timeout(LONGEST_CONNECT, TcpStream::connect(target)).await;
                 (key, matches!(connected, Ok(Ok(_))))
             });
         }

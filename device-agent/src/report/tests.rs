@@ -123,8 +123,10 @@ fn told(
 
 #[test]
 fn running_services_are_applied() {
+    let mut web = container("web", "a", 1_795_402_963_927);
+    web.because = Some("env.A changed".to_owned());
     let told = told(
-        &observed(vec![container("web", "a", 1_795_402_963_927)]),
+        &observed(vec![web]),
         Some(&target(&["web"])),
         &Batch::default(),
         None,
@@ -140,7 +142,25 @@ fn running_services_are_applied() {
     );
     assert_eq!(service.exit_code, None);
     assert_eq!(service.ports, ["0.0.0.0:80->80/tcp"]);
-    assert_eq!(service.because.as_deref(), Some("image changed"));
+    assert_eq!(service.because.as_deref(), Some("env.A changed"));
+}
+
+#[test]
+fn why_a_container_gives_way_is_told_only_while_it_does() {
+    let mut observed = observed(vec![container("web", "a", 1_795_402_963_927)]);
+    let because = |observed: &Observed| {
+        let told = told(observed, Some(&target(&["web"])), &Batch::default(), None);
+        told.report.services[0].because.clone()
+    };
+    // It was to give way, and stays.
+    assert_eq!(because(&observed), None);
+    let failure = Failure {
+        count: 1,
+        at: 0,
+        error: "the engine is not well".to_owned(),
+    };
+    observed.failures.insert("kill a".to_owned(), failure);
+    assert_eq!(because(&observed).as_deref(), Some("image changed"));
 }
 
 #[test]

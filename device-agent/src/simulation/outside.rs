@@ -181,6 +181,7 @@ impl Outside for ModelEngine {
                 ..began
             });
             state.judge.read_for = known.target.map(|target| target.name.clone());
+            state.reasons_are_read_for();
             state.note(|| "agent has read the world".to_owned());
         }
         drop(state);

@@ -118,6 +118,20 @@ impl State {
         }
     }
 
+    /// The world was read for a target. A service that it does not want may come anew later, or may be forgotten before
+    /// everything is applied.
+    pub(in crate::simulation) fn reasons_are_read_for(&mut self) {
+        let known = self.judge.reasons.0.keys();
+        let unwanted = known.filter(|(app, service)| {
+            let wanted = self.wanted(*app).flatten();
+            wanted.is_none_or(|app| app.service(service).is_none())
+        });
+        let unwanted: Vec<(u32, String)> = unwanted.cloned().collect();
+        for (app, service) in unwanted {
+            self.goes_for_none(app, &service);
+        }
+    }
+
     fn is_alone(&self, app: u32, service: &str, id: &str) -> bool {
         let mut others = self.engine.containers.values();
         !others.any(|c| c.is_of(app, service) && c.told.id != id && !c.told.is_predecessor)

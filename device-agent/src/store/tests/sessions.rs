@@ -52,6 +52,35 @@ fn a_local_session_takes_over_and_gives_way_again() {
 }
 
 #[test]
+fn locks_are_overridden_of_what_was_sent_with_that_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |name: &str, apps: &[(u32, AppClass)], force: bool| Target {
+        apps: apps
+            .iter()
+            .map(|(id, class)| (*id, app(*id, *class)))
+            .collect(),
+        force,
+        ..target(name)
+    };
+    let fleets = [(1, AppClass::Fleet), (2, AppClass::Block)];
+    let mut store = Store::open(dir.path(), Some(true), None).unwrap();
+    let forced = |accepted: &Accepted| accepted.forced.iter().copied().collect::<Vec<_>>();
+    let alone = store.put_fleet(with("fleet", &fleets, true)).unwrap();
+    assert_eq!(forced(&alone), [1, 2]);
+    // The word of the fleet counts for what stays of its target.
+    let begun = store.begin_session(inventory(&[])).unwrap();
+    assert!(forced(&begun).contains(&2));
+    let local = store
+        .put(with("local", &[(7, AppClass::Fleet)], true))
+        .unwrap();
+    assert_eq!(forced(&local), [7]);
+    let local = store
+        .put(with("local", &[(7, AppClass::Fleet)], false))
+        .unwrap();
+    assert!(forced(&local).is_empty());
+}
+
+#[test]
 fn in_a_session_it_is_known_which_volumes_the_fleet_has() {
     let dir = tempfile::tempdir().unwrap();
     let app = crate::model::App {
