@@ -1,6 +1,6 @@
 //! Which configuration counts: the one in the file, with the last good one in place of what cannot be used.
 //!
-//! In: what was found. Out: a [`Decision`]. Pure.
+//! In: what was found. Out: what is [`InForce`], for everybody who reads config.json; a [`Decision`], for whoever configures. Pure.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -38,41 +38,64 @@ pub(crate) enum Source {
 
 /// What counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Decision {
+pub(crate) struct InForce {
     pub(crate) source: Source,
     /// Why config.json itself does not count.
     pub(crate) because: Option<String>,
     pub(crate) complaints: Vec<Complaint>,
     /// All keys that count, those of others among them.
     pub(crate) keys: Map<String, Value>,
+    /// With the uuid that the device was given last, where config.json names none.
     pub(crate) config: Config,
+}
+
+/// What counts on a device, which has a uuid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) in_force: InForce,
     /// The device's; always there.
     pub(crate) uuid: String,
     /// What config.json has to hold instead, as it names no uuid.
     pub(crate) rewrite: Option<Map<String, Value>>,
 }
 
-/// Decides.
-pub(crate) fn decide(found: &Found) -> Decision {
+/// Decides between the keys in config.json, or why there are none, and those that counted last.
+pub(crate) fn in_force(
+    file: &Result<Map<String, Value>, String>,
+    last_good: Option<&Map<String, Value>>,
+) -> InForce {
     let nothing = Map::new();
-    let last_good = found.last_good.as_ref();
-    let (source, because, keys) = match (&found.file, last_good) {
+    let (source, because, keys) = match (file, last_good) {
         (Ok(keys), _) => (Source::File, None, keys.clone()),
         (Err(words), Some(keys)) => (Source::LastGood, Some(words.clone()), keys.clone()),
         (Err(words), None) => (Source::Defaults, Some(words.clone()), Map::new()),
     };
     let (_, complaints) = understand(&keys);
-    let mut keys = mended(keys, &complaints, last_good.unwrap_or(&nothing));
+    let keys = mended(keys, &complaints, last_good.unwrap_or(&nothing));
     let (mut config, _) = understand(&keys);
-    let kept = found.kept_uuid.as_deref().filter(|uuid| is_uuid(uuid));
     let of_last_good = || understand(last_good?).0.uuid;
-    let uuid = config
+    config.uuid = config.uuid.or_else(of_last_good);
+    InForce {
+        source,
+        because,
+        complaints,
+        keys,
+        config,
+    }
+}
+
+/// Decides.
+pub(crate) fn decide(found: &Found) -> Decision {
+    let mut in_force = in_force(&found.file, found.last_good.as_ref());
+    let kept = found.kept_uuid.as_deref().filter(|uuid| is_uuid(uuid));
+    let uuid = in_force
+        .config
         .uuid
         .clone()
-        .or_else(of_last_good)
         .or_else(|| kept.map(str::to_ascii_lowercase))
         .unwrap_or_else(|| found.new_uuid.clone());
-    config.uuid = Some(uuid.clone());
+    in_force.config.uuid = Some(uuid.clone());
+    let keys = &mut in_force.keys;
     if keys
         .get("uuid")
         .and_then(Value::as_str)
@@ -81,16 +104,12 @@ pub(crate) fn decide(found: &Found) -> Decision {
         keys.insert("uuid".to_owned(), Value::from(uuid.clone()));
     }
     Decision {
-        source,
-        because,
-        complaints,
         rewrite: found
             .file
             .as_ref()
             .ok()
             .and_then(|file| with_uuid(file, &uuid)),
-        keys,
-        config,
+        in_force,
         uuid,
     }
 }
@@ -184,10 +203,10 @@ mod tests {
         let good =
             json!({"uuid": UUID, "hostname": "kitchen", "developmentMode": true, "theirs": 7});
         let decision = decide(&found(Err("it is empty"), Some(good.clone())));
-        assert_eq!(decision.source, Source::LastGood);
-        assert_eq!(decision.because.as_deref(), Some("it is empty"));
-        assert_eq!(Value::Object(decision.keys), good);
-        assert!(decision.config.is_development);
+        assert_eq!(decision.in_force.source, Source::LastGood);
+        assert_eq!(decision.in_force.because.as_deref(), Some("it is empty"));
+        assert_eq!(Value::Object(decision.in_force.keys), good);
+        assert!(decision.in_force.config.is_development);
         assert_eq!(decision.rewrite, None, "it is not ours to replace");
     }
 
@@ -197,10 +216,10 @@ mod tests {
         found.kept_uuid = Some(UUID.to_ascii_uppercase());
         let decision = decide(&found);
         assert_eq!(
-            (decision.source, decision.uuid.as_str()),
+            (decision.in_force.source, decision.uuid.as_str()),
             (Source::Defaults, UUID)
         );
-        assert!(!decision.config.is_development);
+        assert!(!decision.in_force.config.is_development);
         found.kept_uuid = Some("of another kind".to_owned());
         assert_eq!(decide(&found).uuid, NEW);
     }
@@ -211,27 +230,31 @@ mod tests {
         let file = json!({"uuid": UUID, "os": {"sshKeys": "none", "fan": {"profile": "quiet"}}, "hostname": "two words"});
         let decision = decide(&found(Ok(file), Some(good)));
         assert_eq!(
-            decision.config.ssh_keys.len(),
+            decision.in_force.config.ssh_keys.len(),
             1,
             "nobody could enter any more"
         );
-        assert_eq!(decision.config.board.fan_profile.as_deref(), Some("quiet"));
-        assert_eq!(decision.config.hostname, None);
+        assert_eq!(
+            decision.in_force.config.board.fan_profile.as_deref(),
+            Some("quiet")
+        );
+        assert_eq!(decision.in_force.config.hostname, None);
         let told: Vec<&str> = decision
+            .in_force
             .complaints
             .iter()
             .map(|told| told.key.as_str())
             .collect();
         assert_eq!(told, ["hostname", "os.sshKeys"]);
         // What counted is what will be the last good one: all of it can be used.
-        assert_eq!(understand(&decision.keys).1, []);
+        assert_eq!(understand(&decision.in_force.keys).1, []);
     }
 
     #[test]
     fn an_object_that_is_none_is_taken_whole_from_the_last_good_one() {
         let good = json!({"os": {"sshKeys": [super::super::ssh_key::ED25519]}});
         let decision = decide(&found(Ok(json!({"uuid": UUID, "os": [1]})), Some(good)));
-        assert_eq!(decision.config.ssh_keys.len(), 1);
+        assert_eq!(decision.in_force.config.ssh_keys.len(), 1);
     }
 
     #[test]
@@ -308,21 +331,24 @@ mod tests {
             };
             let decision = decide(&found);
             prop_assert!(is_uuid(&decision.uuid));
-            let (again, complaints) = understand(&decision.keys);
+            let (again, complaints) = understand(&decision.in_force.keys);
             prop_assert!(complaints.iter().all(|complaint| !complaint.is_unusable), "{:?}", complaints);
-            prop_assert_eq!(&again, &decision.config);
+            prop_assert_eq!(&again, &decision.in_force.config);
             // As the last good one of a file that broke since, it asks for the same.
             let broken = Found {
                 file: Err("it is empty".to_owned()),
                 is_boot_there: true,
-                last_good: Some(decision.keys.clone()),
+                last_good: Some(decision.in_force.keys.clone()),
                 kept_uuid: None,
                 new_uuid: "e".repeat(32),
             };
-            prop_assert_eq!(decide(&broken).config, decision.config);
+            prop_assert_eq!(&decide(&broken).in_force.config, &decision.in_force.config);
+            // Beside what it became as the last good one, as whoever reads it later finds it, too.
+            let later = in_force(&found.file, Some(&decision.in_force.keys));
+            prop_assert_eq!(&later.config, &decision.in_force.config);
             // Others' keys survive.
             if let Some(theirs) = object(&file).and_then(|file| file.get("theirs").cloned()) {
-                prop_assert_eq!(decision.keys.get("theirs"), Some(&theirs));
+                prop_assert_eq!(decision.in_force.keys.get("theirs"), Some(&theirs));
                 if let Some(rewrite) = &decision.rewrite {
                     prop_assert_eq!(rewrite.get("theirs"), Some(&theirs));
                 }

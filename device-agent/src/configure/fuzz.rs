@@ -32,8 +32,8 @@ pub fn configured(file: &[u8], last_good: &[u8]) -> Configured {
         new_uuid: "0".repeat(32),
     };
     let decision = decide(&found);
-    let plan = plan(&decision.config, &decision.uuid);
-    let (_, complaints) = understand(&decision.keys);
+    let plan = plan(&decision.in_force.config, &decision.uuid);
+    let (_, complaints) = understand(&decision.in_force.keys);
     let unusable = complaints.iter().filter(|complaint| complaint.is_unusable);
     Configured {
         uuid: decision.uuid.clone(),
@@ -44,7 +44,7 @@ pub fn configured(file: &[u8], last_good: &[u8]) -> Configured {
             .flat_map(|part| part.files)
             .map(|file| (file.path, file.content))
             .collect(),
-        sentences: super::standing::sentences(&decision),
+        sentences: super::standing::sentences(&decision.in_force),
         complaints: unusable.count(),
     }
 }

@@ -29,11 +29,13 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use rustix::fs::FlockOperation;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use apply::Applied;
-pub(crate) use config::certificates;
+pub(crate) use config::{Config, certificates, understand};
 use decide::{Decision, Found};
+pub(crate) use decide::{InForce, Source};
 use files::CLOSED;
 use remembered::Remembered;
 pub(crate) use watch::watch;
@@ -119,12 +121,12 @@ async fn apply_once(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), Con
     let is_start = bytes.is_none();
     let mut remembered = Remembered::read(&bytes.unwrap_or_default());
     let connections = copy_connections(places, disk, &found, is_start);
-    decision.complaints.extend(connections.complaints);
-    for sentence in standing::sentences(&decision) {
+    decision.in_force.complaints.extend(connections.complaints);
+    for sentence in standing::sentences(&decision.in_force) {
         tracing::warn!("{sentence}");
     }
     failures.extend(connections.failures);
-    let plan = plan::plan(&decision.config, &decision.uuid);
+    let plan = plan::plan(&decision.in_force.config, &decision.uuid);
     let seen = remembered.seen(apply::as_planned(root, &plan));
     let changes = plan::changes(&plan, &seen);
     remembered.about_to(&plan);
@@ -147,7 +149,7 @@ async fn apply_once(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), Con
     remembered.done(&plan, &applied.undone, &applied.left);
     remember(root, disk, &remembered, &mut failures);
     failures.extend(applied.failures);
-    let text = standing::file(&decision, &failures);
+    let text = standing::file(&decision.in_force, &failures);
     if read(&root.join(standing::FILE), remembered::MAX_BYTES).as_ref() != Some(&text) {
         let written = files::put(disk, root, standing::FILE, 0o644, &text);
         failures.extend(written.err().map(|error| error.to_string()));
@@ -210,23 +212,46 @@ fn hold(root: &Path) -> std::io::Result<fs::File> {
     Ok(file)
 }
 
-fn find(places: &ConfigurePlaces) -> std::io::Result<Found> {
-    let file = match config_file::read(&places.config_json) {
+/// Reads what is in force of a config.json and of its last good copy, and changes nothing; and the sentences to say about it.
+/// `None` where there is neither.
+pub(crate) fn in_force(
+    config_json: &Path,
+    last_good: Option<&Path>,
+) -> Option<(InForce, Vec<String>)> {
+    let last_good = last_good.and_then(keys_of_last_good);
+    if last_good.is_none() && !config_json.exists() {
+        return None;
+    }
+    let in_force = decide::in_force(&keys(config_json), last_good.as_ref());
+    let sentences = standing::sentences(&in_force);
+    Some((in_force, sentences))
+}
+
+/// The uuid that is kept beside the last good copy.
+pub(crate) fn kept_uuid(last_good: &Path) -> Option<String> {
+    let text = read(&last_good.with_file_name(UUID), 1024)?;
+    Some(String::from_utf8(text).ok()?.trim().to_owned())
+}
+
+fn keys(config_json: &Path) -> Result<Map<String, Value>, String> {
+    match config_file::read(config_json) {
         Ok(Some(keys)) => Ok(keys),
         Ok(None) => Err("it is not there: is the boot partition mounted?".to_owned()),
         Err(broken) => Err(broken.to_string()),
-    };
-    let is_boot_there = places.config_json.exists();
-    let kept_uuid = read(&places.state_dir.join(UUID), 1024);
+    }
+}
+
+fn keys_of_last_good(last_good: &Path) -> Option<Map<String, Value>> {
+    config_file::read(last_good).ok().flatten()
+}
+
+fn find(places: &ConfigurePlaces) -> std::io::Result<Found> {
+    let last_good = places.state_dir.join(LAST_GOOD);
     Ok(Found {
-        file,
-        is_boot_there,
-        last_good: config_file::read(&places.state_dir.join(LAST_GOOD))
-            .ok()
-            .flatten(),
-        kept_uuid: kept_uuid
-            .and_then(|text| String::from_utf8(text).ok())
-            .map(|text| text.trim().to_owned()),
+        file: keys(&places.config_json),
+        is_boot_there: places.config_json.exists(),
+        last_good: keys_of_last_good(&last_good),
+        kept_uuid: kept_uuid(&last_good),
         new_uuid: host::random_hex()?,
     })
 }
@@ -249,8 +274,9 @@ fn keep(
         let line = format!("{}\n", decision.uuid);
         put(&places.state_dir.join(UUID), "the uuid", line.as_bytes());
     }
-    if decision.source == decide::Source::File && found.last_good.as_ref() != Some(&decision.keys) {
-        let text = serde_json::to_vec(&decision.keys).unwrap_or_default();
+    let in_force = &decision.in_force;
+    if in_force.source == Source::File && found.last_good.as_ref() != Some(&in_force.keys) {
+        let text = serde_json::to_vec(&in_force.keys).unwrap_or_default();
         let file = places.state_dir.join(LAST_GOOD);
         put(&file, "the last good config.json", &text);
     }

@@ -1,20 +1,20 @@
 //! What there is to say about the configuration: for people, and as a file for whoever reports it.
 //!
-//! In: a [`Decision`] and what failed. Out: `{"source":"file","because":null,"complaints":[{"key":"…","words":"…"}],"failures":["…"]}`.
+//! In: what is [`InForce`] and what failed. Out: `{"source":"file","because":null,"complaints":[{"key":"…","words":"…"}],"failures":["…"]}`.
 
 use serde_json::json;
 
-use super::decide::{Decision, Source};
+use super::decide::{InForce, Source};
 
 /// Its place, below the root.
 pub(super) const FILE: &str = "run/os/configure.json";
 
 /// Sentences about what is not as the file asks.
-pub(super) fn sentences(decision: &Decision) -> Vec<String> {
-    let because = decision
+pub(crate) fn sentences(in_force: &InForce) -> Vec<String> {
+    let because = in_force
         .because
         .iter()
-        .map(|because| match decision.source {
+        .map(|because| match in_force.source {
             Source::Defaults => {
                 format!("config.json is not used, and there was none before it: {because}")
             }
@@ -22,7 +22,7 @@ pub(super) fn sentences(decision: &Decision) -> Vec<String> {
                 format!("config.json is not used, and the last good one stands: {because}")
             }
         });
-    let complaints = decision.complaints.iter().map(|complaint| {
+    let complaints = in_force.complaints.iter().map(|complaint| {
         let end = if complaint.is_unusable {
             "; what it was before stands"
         } else {
@@ -39,15 +39,15 @@ pub(super) fn sentences(decision: &Decision) -> Vec<String> {
 }
 
 /// The file.
-pub(super) fn file(decision: &Decision, failures: &[String]) -> Vec<u8> {
-    let complaints: Vec<_> = decision
+pub(super) fn file(in_force: &InForce, failures: &[String]) -> Vec<u8> {
+    let complaints: Vec<_> = in_force
         .complaints
         .iter()
         .map(|complaint| json!({"key": complaint.key, "words": complaint.words}))
         .collect();
     let text = json!({
-        "source": decision.source,
-        "because": decision.because,
+        "source": in_force.source,
+        "because": in_force.because,
         "complaints": complaints,
         "failures": failures,
     });

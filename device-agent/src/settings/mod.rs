@@ -26,6 +26,7 @@ use config_json::ConfigJson;
 pub(crate) use identity::{is_hostname, is_uuid};
 pub(crate) use places::{health as health_places, os_config as os_config_places};
 
+use crate::configure::{self, Config};
 use crate::host;
 use crate::model::{CloudAccess, Confinement, DeviceFacts, HostFacts};
 
@@ -171,12 +172,17 @@ impl Settings {
     /// Reads config.json and the facts of the host, and lets flags win.
     pub fn load(arguments: &RunArguments) -> Result<Self, SettingsError> {
         let mut faults = Vec::new();
-        let config = ConfigJson::load(
-            &arguments.config_json,
-            &arguments.last_good_config_json,
-            &mut faults,
-        );
-        let facts = device_facts(arguments, &config)?;
+        // What this machine was last is nothing of a device that is simulated on it.
+        let last_good = match &arguments.simulated {
+            Some(_) => None,
+            None => Some(arguments.last_good_config_json.as_path()),
+        };
+        let ConfigJson {
+            config,
+            is_membership_known,
+        } = ConfigJson::load(&arguments.config_json, last_good, &mut faults);
+        let kept_uuid = last_good.and_then(configure::kept_uuid);
+        let facts = device_facts(arguments, &config, kept_uuid.as_deref())?;
         let port = facts.listen_port;
         let listen = if arguments.listen.is_empty() {
             let address = arguments
@@ -186,23 +192,20 @@ impl Settings {
         } else {
             arguments.listen.clone()
         };
-        let managed = config
-            .api_endpoint
-            .as_deref()
-            .is_some_and(|e| !e.is_empty());
+        let managed = config.cloud.api_endpoint.is_some();
         if managed {
             faults.push(
                 "config.json names a fleet, which this agent does not ask for targets: it keeps the one that it was provisioned with, and takes pushes while local mode is on".to_owned(),
             );
         }
-        let development = config.development_mode.unwrap_or(false) || facts.confinement.is_some();
+        let development = config.is_development || facts.confinement.is_some();
         Ok(Self {
             listen,
             socket: arguments.socket.clone(),
             engine: engine_sockets(arguments.engine.as_deref())?,
             state_dir: arguments.state_dir.clone(),
             initial_name: config
-                .initial_device_name
+                .initial_name
                 .unwrap_or_else(|| DEFAULT_NAME.to_owned()),
             variant: if development {
                 Variant::Development
@@ -210,7 +213,7 @@ impl Settings {
                 Variant::Production
             },
             managed,
-            is_membership_known: config.is_read,
+            is_membership_known,
             machine: facts.confinement.is_none().then(|| machine(arguments)),
             announce: arguments.announce,
             facts,
@@ -231,12 +234,12 @@ fn machine(arguments: &RunArguments) -> MachinePlaces {
 
 fn device_facts(
     arguments: &RunArguments,
-    config: &ConfigJson,
+    config: &Config,
+    kept_uuid: Option<&str>,
 ) -> Result<DeviceFacts, SettingsError> {
-    let uuid = identity::uuid(
-        arguments.uuid.as_deref().or(config.uuid.as_deref()),
-        &arguments.state_dir,
-    )?;
+    let given = arguments.uuid.as_deref().or(config.uuid.as_deref());
+    let kept = kept_uuid.filter(|uuid| is_uuid(uuid));
+    let uuid = identity::uuid(given.or(kept), &arguments.state_dir)?;
     // Only a flag can be wrong here, and is its writer's to correct: config.json was looked at when it was read.
     let hostname = match arguments.hostname.as_ref().or(config.hostname.as_ref()) {
         Some(name) if is_hostname(name) => name.clone(),
@@ -318,11 +321,12 @@ fn engine_socket(sockets: &[PathBuf]) -> String {
 }
 
 /// Each for itself: a device that has not registered yet has an address and no key.
-fn cloud_access(config: &ConfigJson) -> Option<CloudAccess> {
+fn cloud_access(config: &Config) -> Option<CloudAccess> {
+    let cloud = &config.cloud;
     let access = CloudAccess {
-        api_url: config.api_endpoint.clone(),
-        registry: config.registry_endpoint.as_deref().map(registry_host),
-        key: config.device_api_key.clone(),
+        api_url: cloud.api_endpoint.clone(),
+        registry: cloud.registry_endpoint.as_deref().map(registry_host),
+        key: cloud.device_key.clone(),
     };
     Some(access).filter(|access| *access != CloudAccess::default())
 }

@@ -104,6 +104,66 @@ fn for_a_broken_config_json_the_last_good_one_stands_in() {
 }
 
 #[test]
+fn config_json_says_to_the_agent_what_it_says_to_the_rest_of_the_system() {
+    let uuid = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let dir = tempfile::tempdir().unwrap();
+    let good = format!(
+        r#"{{"uuid":"{uuid}","hostname":"kitchen","listenPort":4000,"developmentMode":true,"apiEndpoint":"https://api.example","deviceApiKey":"hush"}}"#
+    );
+    fs_err::write(dir.path().join("last-good.json"), good).unwrap();
+    let spaced = r#"{"uuid":" AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n","hostname":" kitchen ","listenPort":" 4000 ","developmentMode":" true","apiEndpoint":" https://api.example ","deviceApiKey":"hush\n"}"#;
+    let unusable = r#"{"hostname":"two words","listenPort":"high","developmentMode":true,"apiEndpoint":7,"deviceApiKey":["hush"]}"#;
+    // Spaces around values, values that cannot be used, and no file at all.
+    for (config, is_told) in [(Some(spaced), false), (Some(unusable), true), (None, true)] {
+        if config.is_none() {
+            fs_err::remove_file(dir.path().join("config.json")).unwrap();
+        }
+        let settings = load(dir.path(), config, &[]).unwrap();
+        let facts = &settings.facts;
+        assert_eq!(facts.uuid, uuid, "{config:?}");
+        assert_eq!(facts.hostname, "kitchen", "{config:?}");
+        assert_eq!(facts.listen_port, 4000, "{config:?}");
+        assert_eq!(settings.variant, Variant::Development, "{config:?}");
+        assert!(settings.managed && settings.is_membership_known);
+        let cloud = facts.cloud.as_ref().unwrap();
+        assert_eq!(cloud.api_url.as_deref(), Some("https://api.example"));
+        assert_eq!(cloud.key.as_ref().unwrap().reveal(), "hush");
+        // That there is a fleet is one of them.
+        assert_eq!(settings.faults.len() > 1, is_told, "{:?}", settings.faults);
+    }
+    // A simulated device is another one than the machine it runs on.
+    let flags = ["--simulated=ab12cd3", "--simulated-address=127.71.0.9"];
+    let simulated = load(dir.path(), None, &flags).unwrap();
+    assert_eq!(simulated.facts.listen_port, agent_api::API_PORT);
+}
+
+#[test]
+fn a_uuid_that_is_kept_for_the_system_is_the_agents_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let uuid = "b".repeat(32);
+    fs_err::write(dir.path().join("uuid"), format!("{uuid}\n")).unwrap();
+    let settings = load(dir.path(), Some("{"), &[]).unwrap();
+    assert_eq!(settings.facts.uuid, uuid);
+    assert_eq!(settings.facts.hostname, uuid[..7]);
+}
+
+#[test]
+fn an_address_that_is_none_is_no_reason_to_leave_a_fleet() {
+    for (config, is_known) in [
+        (r#"{"apiEndpoint":7}"#, false),
+        (r#"{"apiEndpoint":"api.example"}"#, false),
+        (r#"{"apiEndpoint":""}"#, true),
+        ("{}", true),
+        ("{", false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = load(dir.path(), Some(config), &[]).unwrap();
+        assert!(!settings.managed, "{config}");
+        assert_eq!(settings.is_membership_known, is_known, "{config}");
+    }
+}
+
+#[test]
 fn facts_come_from_the_system_when_no_flag_gives_them() {
     let dir = tempfile::tempdir().unwrap();
     fs_err::write(

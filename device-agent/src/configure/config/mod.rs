@@ -1,4 +1,4 @@
-//! What config.json asks of the parts of the system: the keys of the ecosystem, typed and within bounds.
+//! What config.json asks of the parts of the system, the agent among them: the keys of the ecosystem, typed and within bounds.
 //!
 //! In: keys. Out: a [`Config`], and complaints. Pure. Keys that are not named here are others' business and stay in the file.
 
@@ -13,6 +13,7 @@ use super::reader::{Complaint, Reader};
 use super::ssh_key;
 use crate::model::Secret;
 use crate::settings::{is_hostname, is_uuid};
+use crate::target::is_device_name;
 
 /// Keys of people who may log in.
 const MAX_SSH_KEYS: usize = 256;
@@ -80,6 +81,8 @@ pub(crate) struct Board {
 pub(crate) struct Config {
     pub(crate) uuid: Option<String>,
     pub(crate) hostname: Option<String>,
+    /// Of a device that nobody has named yet.
+    pub(crate) initial_name: Option<String>,
     pub(crate) is_development: bool,
     pub(crate) ssh_keys: Vec<String>,
     pub(crate) journal: Journal,
@@ -88,7 +91,7 @@ pub(crate) struct Config {
     pub(crate) country: Option<String>,
     pub(crate) network: Network,
     pub(crate) udev_rules: BTreeMap<String, String>,
-    pub(crate) listen_port: Option<u64>,
+    pub(crate) listen_port: Option<u16>,
     /// PEM.
     pub(crate) root_certificates: Option<String>,
     pub(crate) board: Board,
@@ -104,6 +107,11 @@ pub(crate) fn understand(keys: &Map<String, Value>) -> (Config, Vec<Complaint>) 
             .text("uuid", "32 or 62 hexadecimal digits", is_uuid)
             .map(|uuid| uuid.to_ascii_lowercase()),
         hostname: from.text("hostname", "a host name", is_hostname),
+        initial_name: from.text(
+            "initialDeviceName",
+            "one line of at most 255 characters",
+            is_device_name,
+        ),
         is_development: from.switch("developmentMode").unwrap_or(false),
         ssh_keys: ssh_keys(from),
         journal: Journal {
@@ -122,7 +130,9 @@ pub(crate) fn understand(keys: &Map<String, Value>) -> (Config, Vec<Complaint>) 
             .map(|country| country.to_ascii_uppercase()),
         network: network(from),
         udev_rules: udev_rules(from),
-        listen_port: from.number("listenPort", 1, 65535),
+        listen_port: from
+            .number("listenPort", 1, 65535)
+            .and_then(|port| u16::try_from(port).ok()),
         root_certificates: root_certificates(from),
         board: board(from),
         cloud: Cloud {

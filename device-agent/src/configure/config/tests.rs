@@ -16,6 +16,7 @@ fn every_key_is_read() {
     let (config, told) = read(&json!({
         "uuid": "0123456789ABCDEF0123456789abcdef",
         "hostname": "kitchen",
+        "initialDeviceName": "The kitchen's",
         "developmentMode": true,
         "persistentLogging": "true",
         "dnsServers": "9.9.9.9 2620:fe::fe 10.0.0.1#5353",
@@ -71,6 +72,7 @@ fn what_cannot_be_used_is_told_and_asks_for_nothing() {
         (json!({"hostname": "-x"}), "hostname!"),
         (json!({"hostname": 7}), "hostname!"),
         (json!({"uuid": "0123"}), "uuid!"),
+        (json!({"initialDeviceName": 7}), "initialDeviceName!"),
         (json!({"developmentMode": "on"}), "developmentMode!"),
         (json!({"persistentLogging": 1}), "persistentLogging!"),
         (json!({"dnsServers": "one.one.one.one"}), "dnsServers!"),

@@ -48,6 +48,7 @@ pub(super) fn agent(config: &Config, uuid: &str, hostname: &str) -> Part {
     let input = json!([
         uuid,
         hostname,
+        config.initial_name,
         config.is_development,
         config.listen_port,
         config.root_certificates,
@@ -57,7 +58,7 @@ pub(super) fn agent(config: &Config, uuid: &str, hostname: &str) -> Part {
     ]);
     let mut part = part(
         "agent",
-        "uuid, hostname, developmentMode, listenPort, balenaRootCA, apiEndpoint, registryEndpoint, deviceApiKey",
+        "uuid, hostname, initialDeviceName, developmentMode, listenPort, balenaRootCA, apiEndpoint, registryEndpoint, deviceApiKey",
     );
     part.input = input.to_string().into_bytes();
     part.unit(Deed::Restart, AGENT)

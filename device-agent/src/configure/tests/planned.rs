@@ -15,7 +15,7 @@ fn planned(config: &Value) -> Plan {
         new_uuid: UUID.to_owned(),
     };
     let decision = decide(&found);
-    plan::plan(&decision.config, &decision.uuid)
+    plan::plan(&decision.in_force.config, &decision.uuid)
 }
 
 fn content(plan: &Plan, path: &str) -> Option<String> {
@@ -99,6 +99,7 @@ fn units_are_told_only_of_what_concerns_them() {
             vec![("NetworkManager.service", Reload)],
         ),
         (json!({"listenPort": 4848}), vec![agent]),
+        (json!({"initialDeviceName": "The kitchen's"}), vec![agent]),
         (json!({"registryEndpoint": "registry.example"}), vec![agent]),
         (
             json!({"os": {"fan": {"profile": "quiet"}}}),
