@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::config::{Config, understand};
+use super::config::{Config, DEVELOPMENT_MODE, SSH_KEYS, understand};
 use super::reader::Complaint;
 use crate::settings::is_uuid;
 
@@ -70,8 +70,8 @@ pub(crate) fn in_force(
         (Err(words), Some(keys)) => (Source::LastGood, Some(words.clone()), keys.clone()),
         (Err(words), None) => (Source::Defaults, Some(words.clone()), Map::new()),
     };
-    let (_, complaints) = understand(&keys);
-    let keys = mended(keys, &complaints, last_good.unwrap_or(&nothing));
+    let (_, mut complaints) = understand(&keys);
+    let keys = mended(keys, &mut complaints, last_good.unwrap_or(&nothing));
     let (mut config, _) = understand(&keys);
     let of_last_good = || understand(last_good?).0.uuid;
     config.uuid = config.uuid.or_else(of_last_good);
@@ -125,25 +125,49 @@ fn with_uuid(file: &Map<String, Value>, uuid: &str) -> Option<Map<String, Value>
     })
 }
 
-/// The keys with the last good value in place of each that cannot be used.
+/// The keys with the last good value in place of each that cannot be used, and what is so instead in the complaints.
 fn mended(
     mut keys: Map<String, Value>,
-    complaints: &[Complaint],
+    complaints: &mut [Complaint],
     last_good: &Map<String, Value>,
 ) -> Map<String, Value> {
-    for complaint in complaints.iter().filter(|complaint| complaint.is_unusable) {
-        put(
-            &mut keys,
-            &complaint.key,
-            value_at(last_good, &complaint.key),
-        );
+    for complaint in complaints
+        .iter_mut()
+        .filter(|complaint| complaint.is_unusable)
+    {
+        let (value, words) = instead(&complaint.key, value_at(last_good, &complaint.key));
+        put(&mut keys, &complaint.key, value);
+        complaint.instead = Some(words);
     }
     // The last good ones were all usable, once. Should a rule have changed since, absent is better than wrong.
     let (_, rest) = understand(&keys);
-    for complaint in rest.iter().filter(|complaint| complaint.is_unusable) {
-        put(&mut keys, &complaint.key, None);
+    for wrong in rest.iter().filter(|wrong| wrong.is_unusable) {
+        let (value, words) = instead(&wrong.key, None);
+        put(&mut keys, &wrong.key, value);
+        if let Some(told) = complaints.iter_mut().find(|told| told.key == wrong.key) {
+            told.instead = Some(words);
+        }
     }
     keys
+}
+
+/// What takes the place of a value that cannot be used, beside the one before it. Who has just tried to shut the device is not to
+/// have it open because of a slip.
+fn instead(key: &str, before: Option<Value>) -> (Option<Value>, &'static str) {
+    let before = before.filter(|value| !value.is_null());
+    let are_keys = |value: &Value| value.as_array().is_some_and(|lines| !lines.is_empty());
+    match key {
+        DEVELOPMENT_MODE => (
+            Some(Value::Bool(false)),
+            "the device is in production mode until then",
+        ),
+        SSH_KEYS if !before.as_ref().is_some_and(are_keys) => (
+            Some(Value::Bool(false)),
+            "until then SSH lets nobody in without a key",
+        ),
+        _ if before.is_some() => (before, "what it was before stands"),
+        _ => (None, "it is as if it were not there"),
+    }
 }
 
 fn value_at(keys: &Map<String, Value>, key: &str) -> Option<Value> {
@@ -279,6 +303,84 @@ mod tests {
         let upper = UUID.to_ascii_uppercase();
         let decision = decide(&found(Ok(json!({"uuid": upper})), None));
         assert_eq!((decision.uuid.as_str(), decision.rewrite), (UUID, None));
+    }
+
+    #[test]
+    fn who_asks_for_keys_and_gives_none_does_not_get_an_open_device() {
+        let opens = |in_force: &InForce| {
+            let plan = super::super::plan::plan(&in_force.config, UUID);
+            let files = plan.parts.iter().flat_map(|part| &part.files);
+            let mut options = files.filter(|file| file.path == "run/os/ssh.env");
+            let options = String::from_utf8(options.next().unwrap().content.clone()).unwrap();
+            options.contains("PermitEmptyPasswords=yes")
+        };
+        for wrong in [
+            json!(["no key"]),
+            json!(super::super::ssh_key::ED25519),
+            json!([""]),
+            json!({}),
+        ] {
+            for before in [
+                None,
+                Some(json!({"developmentMode": true})),
+                Some(json!({"developmentMode": true, "os": {"sshKeys": []}})),
+                Some(json!({"developmentMode": true, "os": {"sshKeys": null}})),
+                Some(json!({"developmentMode": true, "os": {"sshKeys": ["no key"]}})),
+            ] {
+                let file = json!({"developmentMode": true, "os": {"sshKeys": wrong}});
+                let file = Ok(keys(&file));
+                let now = in_force(&file, before.as_ref().map(keys).as_ref());
+                assert!(!opens(&now), "{wrong} after {before:?}");
+                let told = super::super::standing::sentences(&now);
+                assert!(told[0].contains("without a key"), "{told:?}");
+                // Also once that file is broken, or read again.
+                for file in [Err("it is empty".to_owned()), file] {
+                    assert!(!opens(&in_force(&file, Some(&now.keys))), "{wrong}");
+                }
+                // Taking the key away opens it again.
+                let none = Ok(keys(&json!({"developmentMode": true})));
+                assert!(opens(&in_force(&none, Some(&now.keys))));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_true_is_no_development_mode() {
+        let good = keys(&json!({"developmentMode": true, "persistentLogging": true}));
+        for (word, is_on, is_told) in [
+            (json!(true), true, false),
+            (json!(" True"), true, false),
+            (json!(false), false, false),
+            (json!("FALSE"), false, false),
+            (json!("off"), false, false),
+            (json!("no"), false, false),
+            (json!("0"), false, false),
+            (json!(0), false, false),
+            (json!(null), false, false),
+            // The reference does not open for these, either.
+            (json!("on"), false, true),
+            (json!(1), false, true),
+            (json!("ture"), false, true),
+            (json!([true]), false, true),
+        ] {
+            let file = json!({"developmentMode": word, "persistentLogging": "maybe"});
+            let now = in_force(&Ok(keys(&file)), Some(&good));
+            assert_eq!(now.config.is_development, is_on, "{word}");
+            let told = super::super::standing::sentences(&now);
+            assert_eq!(told.len(), 1 + usize::from(is_told), "{told:?}");
+            assert_eq!(told[0].contains("production mode"), is_told, "{told:?}");
+            // What opens nothing stays as it was.
+            assert!(now.config.journal.is_persistent);
+        }
+    }
+
+    #[test]
+    fn what_stands_in_for_a_value_is_told() {
+        let file = Ok(keys(&json!({"hostname": "two words", "country": 7})));
+        let good = keys(&json!({"hostname": "kitchen"}));
+        let told = super::super::standing::sentences(&in_force(&file, Some(&good)));
+        assert!(told[0].ends_with("what it was before stands"), "{told:?}");
+        assert!(told[1].ends_with("as if it were not there"), "{told:?}");
     }
 
     fn anything() -> impl Strategy<Value = Value> {

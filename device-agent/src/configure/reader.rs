@@ -13,6 +13,8 @@ pub(crate) struct Complaint {
     pub(crate) words: String,
     /// Whether nothing of it can be used.
     pub(crate) is_unusable: bool,
+    /// What is so instead, where that is decided.
+    pub(crate) instead: Option<&'static str>,
     /// Whether it is a file.
     pub(crate) is_file: bool,
 }
@@ -42,6 +44,7 @@ impl<'a> Reader<'a> {
             key: key.to_owned(),
             words,
             is_unusable,
+            instead: None,
             is_file: false,
         };
         if !self.complaints.contains(&complaint) {
@@ -97,12 +100,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A switch; its words are as good as JSON's own.
+    /// A switch; its words are as good as JSON's own. What people write for off is taken for it, and only `true` for on: what a
+    /// switch opens is not opened by a word that may have been meant otherwise.
     pub(super) fn switch(&mut self, key: &str) -> Option<bool> {
         let switch = match self.value(key)? {
             Value::Bool(switch) => Some(*switch),
-            Value::String(word) if word.trim().is_empty() => return None,
-            Value::String(word) => word.trim().parse().ok(),
+            Value::Number(number) if number.as_u64() == Some(0) => Some(false),
+            Value::String(word) => match word.trim().to_ascii_lowercase().as_str() {
+                "" => return None,
+                "true" => Some(true),
+                "false" | "off" | "no" | "0" => Some(false),
+                _ => None,
+            },
             _ => None,
         };
         if switch.is_none() {

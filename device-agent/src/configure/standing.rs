@@ -1,6 +1,6 @@
 //! What there is to say about the configuration: for people, and as a file for whoever reports it.
 //!
-//! In: what is [`InForce`] and what failed. Out: `{"source":"file","because":null,"complaints":[{"key":"…","words":"…"}],"failures":["…"]}`.
+//! In: what is [`InForce`] and what failed. Out: `{"source":"file","because":null,"complaints":[{"key":"…","words":"…","instead":null}],"failures":["…"]}`.
 
 use serde_json::json;
 
@@ -23,12 +23,9 @@ pub(crate) fn sentences(in_force: &InForce) -> Vec<String> {
             }
         });
     let complaints = in_force.complaints.iter().map(|complaint| {
-        let end = if complaint.is_unusable {
-            "; what it was before stands"
-        } else {
-            ""
-        };
         let (key, words) = (&complaint.key, &complaint.words);
+        let end = complaint.instead.map(|instead| format!("; {instead}"));
+        let end = end.unwrap_or_default();
         if complaint.is_file {
             format!("{key} is not used: {words}")
         } else {
@@ -43,7 +40,9 @@ pub(super) fn file(in_force: &InForce, failures: &[String]) -> Vec<u8> {
     let complaints: Vec<_> = in_force
         .complaints
         .iter()
-        .map(|complaint| json!({"key": complaint.key, "words": complaint.words}))
+        .map(|complaint| {
+            json!({"key": complaint.key, "words": complaint.words, "instead": complaint.instead})
+        })
         .collect();
     let text = json!({
         "source": in_force.source,

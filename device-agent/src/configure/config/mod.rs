@@ -59,6 +59,9 @@ pub(crate) struct Cloud {
     pub(crate) is_registered: bool,
 }
 
+/// The switch that opens the device.
+pub(super) const DEVELOPMENT_MODE: &str = "developmentMode";
+
 /// How much the journal may hold, in journald's own words: `32M`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Journal {
@@ -85,6 +88,8 @@ pub(crate) struct Config {
     pub(crate) initial_name: Option<String>,
     pub(crate) is_development: bool,
     pub(crate) ssh_keys: Vec<String>,
+    /// Whether SSH asks for a key though there is none here.
+    pub(crate) is_ssh_closed: bool,
     pub(crate) journal: Journal,
     pub(crate) name_servers: NameServers,
     pub(crate) time_servers: Vec<String>,
@@ -112,8 +117,9 @@ pub(crate) fn understand(keys: &Map<String, Value>) -> (Config, Vec<Complaint>) 
             "one line of at most 255 characters",
             is_device_name,
         ),
-        is_development: from.switch("developmentMode").unwrap_or(false),
+        is_development: from.switch(DEVELOPMENT_MODE).unwrap_or(false),
         ssh_keys: ssh_keys(from),
+        is_ssh_closed: from.value(SSH_KEYS) == Some(&Value::Bool(false)),
         journal: Journal {
             is_persistent: from.switch("persistentLogging").unwrap_or(false),
             in_memory: from.text("os.journal.memory", SIZE, is_size),
@@ -237,16 +243,24 @@ fn board(from: &mut Reader<'_>) -> Board {
     }
 }
 
-/// Lines that are keys. Where there is none among several, the key cannot be used; an empty list asks for none.
+/// People's keys.
+pub(super) const SSH_KEYS: &str = "os.sshKeys";
+
+/// Lines that are keys. Where there is none among several, the key cannot be used; an empty list asks for none, and `false` for
+/// nobody.
 fn ssh_keys(from: &mut Reader<'_>) -> Vec<String> {
-    let key = "os.sshKeys";
+    let key = SSH_KEYS;
     let wanted = "a list of public keys";
     let Some(value) = from.value(key) else {
         return Vec::new();
     };
-    let Value::Array(lines) = value else {
-        from.unusable(key, wanted);
-        return Vec::new();
+    let lines = match value {
+        Value::Array(lines) => lines,
+        Value::Bool(false) => return Vec::new(),
+        _ => {
+            from.unusable(key, wanted);
+            return Vec::new();
+        }
     };
     let good: Vec<String> = lines
         .iter()

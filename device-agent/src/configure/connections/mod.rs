@@ -95,6 +95,7 @@ fn find(
             key: format!("{SOURCE}/{}", shown(name)),
             words,
             is_unusable: false,
+            instead: None,
             is_file: true,
         });
     };

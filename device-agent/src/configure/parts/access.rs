@@ -1,7 +1,8 @@
 //! Who may enter: development mode, the SSH server's options and keys.
 //!
 //! In development mode root enters without a password, unless there are keys that can be used. An empty list of keys is none:
-//! it would leave a device that nobody can enter. In production mode keys are the only way.
+//! it would leave a device that nobody can enter. But who gives keys of which none can be used has asked for keys, and gets no open
+//! device. In production mode keys are the only way.
 
 use super::super::config::Config;
 use super::super::plan::{Deed, Part};
@@ -32,7 +33,7 @@ pub(super) fn development(config: &Config) -> Part {
 }
 
 pub(super) fn ssh(config: &Config) -> Part {
-    let is_open = config.is_development && config.ssh_keys.is_empty();
+    let is_open = config.is_development && config.ssh_keys.is_empty() && !config.is_ssh_closed;
     let options = if is_open { SSH_OPEN } else { SSH_KEYS_ONLY };
     let mut keys = config.ssh_keys.join("\n");
     if !keys.is_empty() {

@@ -148,7 +148,7 @@ fn who_may_enter_is_what_mode_and_keys_say() {
         ),
         (
             json!({"uuid": UUID, "developmentMode": true, "os": {"sshKeys": ["no key"]}}),
-            true,
+            false,
             false,
         ),
         (
