@@ -1,5 +1,7 @@
 //! What is killed comes back, and a full disk is told by a device that is still reached.
 
+use std::process::Command;
+
 use testkit::{LightDevice, until};
 
 use crate::beside::os;
@@ -89,4 +91,18 @@ async fn a_full_data_partition_leaves_a_device_that_says_what_fills_it() {
         .until("it is configured", "test \"$(hostname)\" = crammed")
         .await;
     device.spend();
+}
+
+#[test]
+fn a_process_that_has_a_devices_number_by_now_is_not_the_device() {
+    let mut stranger = Command::new("sleep").arg("600").spawn().expect("sleep");
+    let mut device = LightDevice::cold();
+    let file = device.partition("boot").with_file_name("pid");
+    for began in ["", " 1@before"] {
+        fs_err::write(&file, format!("{}{began}\n", stranger.id())).unwrap();
+        device.stop();
+        assert!(stranger.try_wait().unwrap().is_none(), "it was ended");
+    }
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
 }
