@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::files;
-use super::plan::{Changes, Deed, Part, Plan};
+use super::plan::{Changes, Deed, Plan};
+use super::remembered::Undone;
 use crate::daemon::chain;
 use crate::host::bus::BusError;
 use crate::host::services;
@@ -14,13 +15,10 @@ use crate::store::disk::Disk;
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(super) struct Applied<'a> {
+pub(super) struct Applied {
     /// Sentences about what failed.
     pub(super) failures: Vec<String>,
-    /// Parts whose units do not know yet.
-    pub(super) undone: BTreeSet<&'a str>,
-    /// Files that should be gone and are not.
-    pub(super) left: BTreeSet<String>,
+    pub(super) undone: Undone,
 }
 
 /// Of the files of the plan, those that are as planned.
@@ -33,21 +31,14 @@ pub(super) fn as_planned(root: &Path, plan: &Plan) -> BTreeSet<String> {
 }
 
 /// Writes and takes away.
-pub(super) fn files<'a>(
-    disk: &dyn Disk,
-    root: &Path,
-    changes: &Changes<'a>,
-    applied: &mut Applied<'a>,
-) {
+pub(super) fn files(disk: &dyn Disk, root: &Path, changes: &Changes<'_>, applied: &mut Applied) {
     for file in &changes.write {
         match files::put(disk, root, &file.path, file.mode, &file.content) {
             Ok(()) => tracing::info!("/{} is written", file.path),
             Err(error) => {
                 let failure = format!("/{} is not written: {error}", file.path);
                 applied.failures.push(failure);
-                let is_its = |part: &&&Part| part.files.iter().any(|other| other.path == file.path);
-                let part = changes.parts.iter().find(is_its);
-                applied.undone.extend(part.map(|part| part.name));
+                applied.undone.unwritten.insert(file.path.clone());
             }
         }
     }
@@ -57,14 +48,14 @@ pub(super) fn files<'a>(
             Err(error) => {
                 let failure = format!("/{path} is not taken away: {error}");
                 applied.failures.push(failure);
-                applied.left.insert(path.clone());
+                applied.undone.left.insert(path.clone());
             }
         }
     }
 }
 
 /// Gives the kernel its name, where the root is the kernel's.
-pub(super) fn hostname(root: &Path, hostname: &str, applied: &mut Applied<'_>) {
+pub(super) fn hostname(root: &Path, hostname: &str, applied: &mut Applied) {
     let present = rustix::system::uname();
     if root != Path::new("/") || present.nodename().to_bytes() == hostname.as_bytes() {
         return;
@@ -79,27 +70,27 @@ pub(super) fn hostname(root: &Path, hostname: &str, applied: &mut Applied<'_>) {
 }
 
 /// Tells the units. Without a bus nobody is there to be told, and the next call tries again.
-pub(super) async fn units<'a>(bus: &Path, changes: &Changes<'a>, applied: &mut Applied<'a>) {
-    for (wish, keys) in &changes.units {
+pub(super) async fn units(bus: &Path, changes: &Changes<'_>, applied: &mut Applied) {
+    for (wish, keys) in &changes.units(&applied.undone.unwritten) {
         let member = match wish.deed {
             Deed::Reload => "ReloadOrTryRestartUnit",
             Deed::Restart => "TryRestartUnit",
             Deed::Run => "RestartUnit",
         };
         let because = keys.join("; ");
-        let is_its = |part: &&&Part| part.units.iter().any(|other| other.unit == wish.unit);
-        let parts = changes.parts.iter().filter(is_its).map(|part| part.name);
+        let parts = changes.parts().filter(|part| keys.contains(&part.keys));
+        let untold = parts.map(|part| (part.name.to_owned(), wish.unit.to_owned()));
         match services::job(bus, member, wish.unit).await {
             Ok(true) => tracing::info!("{member} {}: {because}", wish.unit),
             Ok(false) => tracing::debug!("there is no {}", wish.unit),
             Err(error @ BusError::Absent { .. }) => {
-                tracing::warn!("{} is not told: {}", wish.unit, chain(&error));
-                applied.undone.extend(parts);
+                tracing::debug!("{} is not told: {}", wish.unit, chain(&error));
+                applied.undone.untold.extend(untold);
             }
             Err(error) => {
                 let failure = format!("{} is not told of {because}: {}", wish.unit, chain(&error));
                 applied.failures.push(failure);
-                applied.undone.extend(parts);
+                applied.undone.untold.extend(untold);
             }
         }
     }

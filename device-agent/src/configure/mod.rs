@@ -37,7 +37,7 @@ pub(crate) use config::{Config, certificates, understand};
 use decide::{Decision, Found};
 pub(crate) use decide::{InForce, Source};
 use files::CLOSED;
-use remembered::Remembered;
+use remembered::{Memory, Remembered};
 pub(crate) use watch::watch;
 
 use crate::daemon::chain;
@@ -52,6 +52,8 @@ pub(crate) const LAST_GOOD: &str = "config.json";
 const UUID: &str = "uuid";
 /// Held while one of us works, below the root.
 const LOCK: &str = "run/os/configure.lock";
+/// What is said then.
+const NO_BUS: &str = "not every unit could be told of what changed: it is tried again";
 /// Times that config.json is applied in one call, however often it is changed.
 const ROUNDS: usize = 8;
 
@@ -74,9 +76,6 @@ pub enum ConfigureError {
     /// Another one may be at work.
     #[error("could not hold {LOCK}")]
     Lock(#[source] std::io::Error),
-    /// Changes of config.json would not be seen.
-    #[error("could not watch config.json")]
-    Watch(#[source] std::io::Error),
     /// No uuid can be made.
     #[error("could not make a uuid")]
     Uuid(#[source] std::io::Error),
@@ -93,18 +92,37 @@ pub enum ConfigureError {
 /// # Errors
 /// When something could not be written, or a unit not be told. It is tried again by the next call.
 pub(crate) async fn run(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), ConfigureError> {
+    run_again(places, disk, &mut Memory::default())
+        .await
+        .map(drop)
+}
+
+/// Who knows of what was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Whoever is to.
+    All,
+    /// There was no bus to tell everybody by: it is tried again by the next call.
+    NoBus,
+}
+
+async fn run_again(
+    places: &ConfigurePlaces,
+    disk: &dyn Disk,
+    memory: &mut Memory,
+) -> Result<Told, ConfigureError> {
     let _held = hold(&places.root).map_err(ConfigureError::Lock)?;
     finish(places);
     let mut before = glance(&places.config_json);
     for _ in 1..ROUNDS {
-        let applied = apply_once(places, disk).await;
+        let applied = apply_once(places, disk, memory).await;
         let after = glance(&places.config_json);
         if before == after {
             return applied;
         }
         before = after;
     }
-    apply_once(places, disk).await
+    apply_once(places, disk, memory).await
 }
 
 fn glance(config_json: &Path) -> Option<Vec<u8>> {
@@ -112,41 +130,56 @@ fn glance(config_json: &Path) -> Option<Vec<u8>> {
     read(config_json, most)
 }
 
-async fn apply_once(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), ConfigureError> {
+async fn apply_once(
+    places: &ConfigurePlaces,
+    disk: &dyn Disk,
+    memory: &mut Memory,
+) -> Result<Told, ConfigureError> {
     let root = &places.root;
     let found = find(places).map_err(ConfigureError::Uuid)?;
     let mut decision = decide::decide(&found);
     let mut failures = keep(places, disk, &found, &decision);
-    let bytes = read(&root.join(remembered::FILE), remembered::MAX_BYTES);
-    let is_start = bytes.is_none();
-    let mut remembered = Remembered::read(&bytes.unwrap_or_default());
+    let on_disk = || read(&root.join(remembered::FILE), remembered::MAX_BYTES);
+    let recalled = memory.recall(on_disk());
+    let is_start = recalled.is_none();
+    let mut remembered = recalled.unwrap_or_default();
     let connections = copy_connections(places, disk, &found, is_start);
     decision.in_force.complaints.extend(connections.complaints);
     for sentence in standing::sentences(&decision.in_force) {
-        tracing::warn!("{sentence}");
+        if memory.is_news(&sentence) {
+            tracing::warn!("{sentence}");
+        }
     }
     failures.extend(connections.failures);
     let plan = plan::plan(&decision.in_force.config, &decision.uuid);
     let seen = remembered.seen(apply::as_planned(root, &plan));
     let changes = plan::changes(&plan, &seen);
-    remembered.about_to(&plan);
+    remembered.about_to(&plan, &changes);
     let mut applied = Applied::default();
-    if !changes.parts.is_empty() || !changes.remove.is_empty() {
+    if changes.parts().next().is_some() || !changes.remove.is_empty() {
         // Before the files: what is written is ours, even if power is cut in between.
         remember(root, disk, &remembered, &mut failures);
         apply::files(disk, root, &changes, &mut applied);
     }
     apply::hostname(root, &plan.hostname, &mut applied);
+    let mut told = Told::All;
     if let Some(bus) = &places.bus {
         apply::units(bus, &changes, &mut applied).await;
         if remembered.connections.as_ref() != Some(&connections.digest) {
             match connections::tell(bus).await {
-                Ok(()) => remembered.connections = Some(connections.digest),
+                Ok(true) => remembered.connections = Some(connections.digest),
+                Ok(false) => told = Told::NoBus,
                 Err(words) => failures.push(words),
             }
         }
     }
-    remembered.done(&plan, &applied.undone, &applied.left);
+    if !applied.undone.untold.is_empty() {
+        told = Told::NoBus;
+    }
+    if told == Told::NoBus && memory.is_news(NO_BUS) {
+        tracing::warn!("{NO_BUS}");
+    }
+    remembered.done(&plan, applied.undone);
     remember(root, disk, &remembered, &mut failures);
     failures.extend(applied.failures);
     let text = standing::file(&decision.in_force, &failures);
@@ -155,10 +188,13 @@ async fn apply_once(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), Con
         failures.extend(written.err().map(|error| error.to_string()));
     }
     for failure in &failures {
-        tracing::error!("{failure}");
+        if memory.is_news(failure) {
+            tracing::error!("{failure}");
+        }
     }
+    memory.keep(on_disk(), remembered);
     match failures.into_iter().next() {
-        None => Ok(()),
+        None => Ok(told),
         Some(first) => Err(ConfigureError::Incomplete { first }),
     }
 }

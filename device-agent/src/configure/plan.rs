@@ -92,6 +92,21 @@ pub(crate) struct Seen {
     pub(crate) known: BTreeMap<String, String>,
     /// Files that were written by us, some day.
     pub(crate) ours: BTreeSet<String>,
+    /// Files that could not be written last time. The units of their parts were told of what could.
+    pub(crate) unwritten: BTreeSet<String>,
+    /// Parts, and units that could not be told of them.
+    pub(crate) untold: BTreeSet<(String, String)>,
+}
+
+/// Why something is done about a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Why {
+    /// It is another one than its units know.
+    Changed,
+    /// These files of it could not be written last time: its units are told once one is.
+    Unwritten(Vec<String>),
+    /// All is written, and not every unit knows.
+    Untold,
 }
 
 /// What is to be done.
@@ -100,10 +115,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) write: Vec<&'a PlannedFile>,
     /// Files of ours that are not to be any more.
     pub(crate) remove: Vec<String>,
-    /// Parts that changed.
-    pub(crate) parts: Vec<&'a Part>,
-    /// Each unit once, in the order of the parts, with the reasons: keys of config.json.
-    pub(crate) units: Vec<(UnitDeed, Vec<&'static str>)>,
+    parts: Vec<(&'a Part, Why)>,
+    untold: BTreeSet<(String, String)>,
 }
 
 /// Compares.
@@ -111,25 +124,20 @@ pub(crate) fn changes<'a>(plan: &'a Plan, seen: &Seen) -> Changes<'a> {
     let is_there = |file: &PlannedFile| seen.as_planned.contains(&file.path);
     let all = || plan.parts.iter().flat_map(|part| &part.files);
     let wanted: BTreeSet<&str> = all().map(|file| file.path.as_str()).collect();
-    let parts: Vec<&Part> = plan
-        .parts
-        .iter()
-        .filter(|part| {
-            seen.known.get(part.name) != Some(&part.digest()) || !part.files.iter().all(is_there)
-        })
-        .collect();
-    let mut units: Vec<(UnitDeed, Vec<&'static str>)> = Vec::new();
-    for part in &parts {
-        for wish in &part.units {
-            match units.iter_mut().find(|(known, _)| known.unit == wish.unit) {
-                Some((known, keys)) => {
-                    known.deed = known.deed.max(wish.deed);
-                    keys.push(part.keys);
-                }
-                None => units.push((wish.clone(), vec![part.keys])),
-            }
+    let why = |part: &Part| {
+        let missing = part.files.iter().filter(|file| !is_there(file));
+        let missing: Vec<String> = missing.map(|file| file.path.clone()).collect();
+        let is_known = seen.known.get(part.name) == Some(&part.digest());
+        if !is_known || missing.iter().any(|path| !seen.unwritten.contains(path)) {
+            Some(Why::Changed)
+        } else if !missing.is_empty() {
+            Some(Why::Unwritten(missing))
+        } else {
+            let is_untold = seen.untold.iter().any(|(name, _)| name == part.name);
+            is_untold.then_some(Why::Untold)
         }
-    }
+    };
+    let parts = plan.parts.iter();
     Changes {
         write: all().filter(|file| !is_there(file)).collect(),
         remove: seen
@@ -138,7 +146,42 @@ pub(crate) fn changes<'a>(plan: &'a Plan, seen: &Seen) -> Changes<'a> {
             .filter(|path| !wanted.contains(path.as_str()))
             .cloned()
             .collect(),
-        parts,
-        units,
+        parts: parts.filter_map(|part| Some((part, why(part)?))).collect(),
+        untold: seen.untold.clone(),
+    }
+}
+
+impl<'a> Changes<'a> {
+    /// Parts about which something is done.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &'a Part> {
+        self.parts.iter().map(|(part, _)| *part)
+    }
+
+    /// Whom to tell when these files could not be written: each unit once, in the order of the parts, with the reasons: keys of
+    /// config.json.
+    pub(crate) fn units(&self, unwritten: &BTreeSet<String>) -> Vec<(UnitDeed, Vec<&'static str>)> {
+        let mut units: Vec<(UnitDeed, Vec<&'static str>)> = Vec::new();
+        for (part, why) in &self.parts {
+            let is_news = match why {
+                Why::Changed => true,
+                Why::Unwritten(files) => files.iter().any(|file| !unwritten.contains(file)),
+                Why::Untold => false,
+            };
+            let is_owed = |unit: &str| {
+                let mut owed = self.untold.iter();
+                owed.any(|(name, other)| name == part.name && other == unit)
+            };
+            let told = part.units.iter();
+            for wish in told.filter(|wish| is_news || is_owed(wish.unit)) {
+                match units.iter_mut().find(|(known, _)| known.unit == wish.unit) {
+                    Some((known, keys)) => {
+                        known.deed = known.deed.max(wish.deed);
+                        keys.push(part.keys);
+                    }
+                    None => units.push((wish.clone(), vec![part.keys])),
+                }
+            }
+        }
+        units
     }
 }

@@ -1,6 +1,7 @@
-//! Configures, and again whenever config.json changes. No change is missed: the watch stands before the first look.
+//! Configures, and again whenever config.json changes. No change is missed: the watch stands before the first look. Without a watch
+//! the device is configured all the same.
 //!
-//! In: the folder of config.json. Out: calls of [`super::run`], and word to the service manager after the first of them.
+//! In: the folder of config.json. Out: calls of [`run_again`], and word to the service manager after the first of them.
 
 use std::ffi::OsStr;
 use std::io::{Error, ErrorKind};
@@ -12,7 +13,8 @@ use std::time::Duration;
 use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
 use tokio::net::unix::pipe;
 
-use super::{ConfigureError, ConfigurePlaces, glance, run};
+use super::remembered::Memory;
+use super::{ConfigureError, ConfigurePlaces, Told, glance, run_again};
 use crate::daemon::chain;
 use crate::host::notify;
 use crate::store::disk::Disk;
@@ -23,27 +25,44 @@ const LOOK_AGAIN: Duration = Duration::from_mins(5);
 /// is not to fill the journal as well.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
-/// Configures until the end of the process.
-///
-/// # Errors
-/// When nothing can be watched. What could not be configured is told, and tried again.
+/// Configures until the end of the process. What could not be configured is told, and tried again. Where nothing can be watched,
+/// config.json is looked at from time to time.
 pub(crate) async fn watch(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(), ConfigureError> {
-    let mut watched = Watched::new(&places.config_json).map_err(ConfigureError::Watch)?;
+    watch_by(places, disk, open_watch).await
+}
+
+pub(super) async fn watch_by(
+    places: &ConfigurePlaces,
+    disk: &dyn Disk,
+    open: OpenWatch,
+) -> Result<(), ConfigureError> {
+    let mut watched = Watched {
+        file: &places.config_json,
+        open,
+        events: None,
+        said: None,
+    };
+    let mut memory = Memory::default();
     let mut delay = TRY_AGAIN;
+    let mut error_said = None;
     loop {
         watched.arm();
         let seen = glance(&places.config_json);
-        let done = run(places, disk).await;
-        if let Err(error) = &done {
-            tracing::error!("{}", chain(error));
+        let done = run_again(places, disk, &mut memory).await;
+        let error = done.as_ref().err().map(|error| chain(error));
+        if let Some(error) = error
+            .as_ref()
+            .filter(|error| Some(*error) != error_said.as_ref())
+        {
+            tracing::error!("{error}");
         }
+        error_said = error;
         notify::ready();
-        let patience = if done.is_ok() { LOOK_AGAIN } else { delay };
+        let is_done = matches!(done, Ok(Told::All));
+        let patience = if is_done { LOOK_AGAIN } else { delay };
         loop {
             let told = tokio::time::timeout(patience, watched.told()).await;
-            if let Ok(told) = told {
-                told.map_err(ConfigureError::Watch)?;
-            } else if done.is_err() {
+            if told.is_err() && !is_done {
                 delay = delay.saturating_mul(2).min(LOOK_AGAIN);
                 break;
             }
@@ -56,50 +75,82 @@ pub(crate) async fn watch(places: &ConfigurePlaces, disk: &dyn Disk) -> Result<(
     }
 }
 
+/// How a watch is begun.
+type OpenWatch = fn() -> std::io::Result<OwnedFd>;
+
+fn open_watch() -> std::io::Result<OwnedFd> {
+    let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
+    Ok(inotify::init(flags)?)
+}
+
 /// One file, by the folder that it is in: it may be replaced, taken away, and come back.
 struct Watched<'a> {
     file: &'a Path,
-    descriptor: OwnedFd,
-    events: pipe::Receiver,
+    open: OpenWatch,
+    events: Option<(OwnedFd, pipe::Receiver)>,
+    /// Why it is not watched, as it was said.
+    said: Option<String>,
 }
 
-impl<'a> Watched<'a> {
-    fn new(file: &'a Path) -> std::io::Result<Self> {
-        let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
-        let descriptor = inotify::init(flags)?;
-        // A watch is read like a pipe.
-        let events = pipe::Receiver::from_owned_fd_unchecked(descriptor.try_clone()?)?;
-        Ok(Self {
-            file,
-            descriptor,
-            events,
-        })
-    }
-
+impl Watched<'_> {
     /// Watches the folder that is there now; the same one as before stays watched once. A folder that is not there is looked for
     /// again later.
-    fn arm(&self) {
+    fn arm(&mut self) {
+        let error = self.try_arm().err().map(|error| error.to_string());
+        if let Some(error) = error
+            .as_ref()
+            .filter(|error| Some(*error) != self.said.as_ref())
+        {
+            let minutes = LOOK_AGAIN.as_secs() / 60;
+            let file = self.file.display();
+            tracing::warn!("{file} is not watched, and looked at every {minutes} minutes: {error}");
+        }
+        self.said = error;
+    }
+
+    fn try_arm(&mut self) -> std::io::Result<()> {
         let interest = WatchFlags::CLOSE_WRITE
             | WatchFlags::MOVED_TO
             | WatchFlags::MOVED_FROM
             | WatchFlags::DELETE;
-        let folder = self.file.parent().unwrap_or(Path::new("/"));
-        if let Err(error) = inotify::add_watch(&self.descriptor, folder, interest) {
-            tracing::warn!("{} is not watched: {error}", folder.display());
+        if self.events.is_none() {
+            let descriptor = (self.open)()?;
+            // A watch is read like a pipe.
+            let events = pipe::Receiver::from_owned_fd_unchecked(descriptor.try_clone()?)?;
+            self.events = Some((descriptor, events));
         }
+        let folder = self.file.parent().unwrap_or(Path::new("/"));
+        if let Some((descriptor, _)) = &self.events {
+            inotify::add_watch(descriptor, folder, interest)?;
+        }
+        Ok(())
     }
 
-    /// Waits until something was said that may be about the file.
-    async fn told(&mut self) -> std::io::Result<()> {
-        loop {
-            self.events.readable().await?;
-            let (descriptor, name) = (&self.descriptor, self.file.file_name());
-            match self.events.try_io(|| concerns(descriptor, name)) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+    /// Waits until something was said that may be about the file; without a watch nothing ever is.
+    async fn told(&mut self) {
+        if let Some((descriptor, events)) = &mut self.events {
+            match heard(descriptor, events, self.file.file_name()).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!("{} is not watched: {error}", self.file.display()),
             }
+            self.events = None;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn heard(
+    descriptor: &OwnedFd,
+    events: &mut pipe::Receiver,
+    file: Option<&OsStr>,
+) -> std::io::Result<()> {
+    loop {
+        events.readable().await?;
+        match events.try_io(|| concerns(descriptor, file)) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
     }
 }

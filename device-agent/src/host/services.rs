@@ -101,7 +101,7 @@ pub(crate) async fn is_part_of(bus: &Path, unit: &str, other: &str) -> Result<bo
 pub(crate) async fn reload_connections(bus: &Path) -> Result<(), BusError> {
     match is_active(bus, "NetworkManager.service").await {
         Ok(true) => {}
-        Ok(false) | Err(BusError::Absent { .. }) => return Ok(()),
+        Ok(false) => return Ok(()),
         Err(error) => return Err(error),
     }
     let bus = Bus::connect(bus).await?;

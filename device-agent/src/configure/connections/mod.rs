@@ -17,6 +17,7 @@ use decide::{Deeds, Found, Ours, decide, digest};
 use super::files::{self, CLOSED};
 use super::reader::Complaint;
 use crate::daemon::chain;
+use crate::host::bus::BusError;
 use crate::host::services;
 use crate::store::disk::{Disk, PERMISSIONS};
 
@@ -222,14 +223,17 @@ fn carry_out(
     failures.extend(failed);
 }
 
-/// Lets `NetworkManager` look at its connections, if it runs. One that starts later looks by itself.
-pub(super) async fn tell(bus: &Path) -> Result<(), String> {
-    services::reload_connections(bus).await.map_err(|error| {
-        format!(
+/// Lets `NetworkManager` look at its connections, if it runs. One that starts later looks by itself. Returns whether there was a bus
+/// to ask it by.
+pub(super) async fn tell(bus: &Path) -> Result<bool, String> {
+    match services::reload_connections(bus).await {
+        Ok(()) => Ok(true),
+        Err(BusError::Absent { .. }) => Ok(false),
+        Err(error) => Err(format!(
             "NetworkManager is not told of its connections: {}",
             chain(&error)
-        )
-    })
+        )),
+    }
 }
 
 fn is_hidden(name: &str) -> bool {

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::super::decide::{Found, decide};
 use super::super::plan::{self, Deed, Plan, Seen, UnitDeed};
-use super::super::remembered::Remembered;
+use super::super::remembered::{Memory, Remembered, Undone};
 use super::super::ssh_key::ED25519;
 use super::UUID;
 
@@ -27,7 +27,7 @@ fn content(plan: &Plan, path: &str) -> Option<String> {
 /// What is seen where this plan was carried out.
 fn carried_out(plan: &Plan) -> Seen {
     let mut remembered = Remembered::default();
-    remembered.done(plan, &[].into(), &[].into());
+    remembered.done(plan, Undone::default());
     let files = plan.parts.iter().flat_map(|part| &part.files);
     remembered.seen(files.map(|file| file.path.clone()).collect())
 }
@@ -37,7 +37,7 @@ fn told(before: &Value, after: &Value) -> Vec<(&'static str, Deed)> {
     let seen = carried_out(&planned(before));
     let plan = planned(after);
     let changes = plan::changes(&plan, &seen);
-    let units = changes.units.into_iter();
+    let units = changes.units(&[].into()).into_iter();
     units
         .map(|(UnitDeed { unit, deed }, _)| (unit, deed))
         .collect()
@@ -126,8 +126,8 @@ fn a_unit_is_told_once_with_all_reasons() {
     let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
     let plan = planned(&json!({"uuid": UUID, "balenaRootCA": pem, "developmentMode": true}));
     let changes = plan::changes(&plan, &seen);
-    let engine: Vec<_> = changes
-        .units
+    let units = changes.units(&[].into());
+    let engine: Vec<_> = units
         .iter()
         .filter(|(wish, _)| wish.unit == "balena.service")
         .collect();
@@ -298,4 +298,90 @@ fn servers_certificates_and_sizes_are_what_the_keys_say() {
         .find(|part| part.name == "agent")
         .map(|part| part.input.clone());
     assert!(String::from_utf8(input.unwrap()).unwrap().contains("4848"));
+}
+
+#[test]
+fn what_failed_is_told_once_and_again_when_it_is_done() {
+    let before = planned(&json!({"uuid": UUID}));
+    let after = planned(&json!({"uuid": UUID, "developmentMode": true}));
+    let files = after.parts.iter().flat_map(|part| &part.files);
+    let all: std::collections::BTreeSet<String> = files.map(|file| file.path.clone()).collect();
+    let engine = "run/os/engine.env".to_owned();
+    let mut without = all.clone();
+    without.remove(&engine);
+    let mut remembered = Remembered::default();
+    remembered.done(&before, Undone::default());
+    // The file of one part cannot be written, the unit of another not be told.
+    let failed = Undone {
+        unwritten: [engine.clone()].into(),
+        untold: [("agent".to_owned(), "os-agent.service".to_owned())].into(),
+        ..Undone::default()
+    };
+    let told = |remembered: &Remembered,
+                there: &std::collections::BTreeSet<String>,
+                unwritten: &Undone| {
+        let seen = remembered.seen(there.clone());
+        let changes = plan::changes(&after, &seen);
+        let units = changes.units(&unwritten.unwritten).into_iter();
+        units.map(|(told, _)| told.unit).collect::<Vec<_>>()
+    };
+    let everybody = [
+        "balena.service",
+        "development-features.target",
+        "os-agent.service",
+    ];
+    // What could be done is told of.
+    assert_eq!(told(&remembered, &without, &failed), everybody);
+    remembered.done(&after, failed.clone());
+    // It fails again and again, over what is kept of it: only who does not know is told.
+    let kept = Remembered::read(&serde_json::to_vec(&remembered).unwrap());
+    assert_eq!(kept, remembered);
+    assert_eq!(told(&kept, &without, &failed), ["os-agent.service"]);
+    let unwritten = Undone {
+        untold: [].into(),
+        ..failed
+    };
+    remembered.done(&after, unwritten.clone());
+    assert_eq!(told(&remembered, &without, &unwritten), [""; 0]);
+    // It is written.
+    let none = Undone::default();
+    assert_eq!(told(&remembered, &without, &none), everybody[..2]);
+    // Power is cut between that and the telling.
+    let seen = remembered.seen(without.clone());
+    remembered.about_to(&after, &plan::changes(&after, &seen));
+    assert_eq!(told(&remembered, &all, &none), everybody[..2]);
+    remembered.done(&after, none.clone());
+    assert_eq!(told(&remembered, &all, &none), [""; 0]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_no_loss_of_memory() {
+    let plan = planned(&json!({"uuid": UUID}));
+    let mut remembered = Remembered::default();
+    remembered.done(&plan, Undone::default());
+    let mut memory = Memory::default();
+    assert_eq!(memory.recall(None), None);
+    memory.keep(None, remembered.clone());
+    assert_eq!(memory.recall(None), Some(remembered.clone()));
+    // Another process did more.
+    let theirs = Remembered::default();
+    let bytes = serde_json::to_vec(&theirs).unwrap();
+    assert_eq!(memory.recall(Some(bytes.clone())), Some(theirs));
+    memory.keep(Some(bytes.clone()), remembered.clone());
+    assert_eq!(memory.recall(Some(bytes)), Some(remembered));
+}
+
+#[test]
+fn a_sentence_is_said_when_it_is_news() {
+    let mut memory = Memory::default();
+    let mut said = |sentences: &[&str]| {
+        let news = sentences.iter().filter(|sentence| memory.is_news(sentence));
+        let news: Vec<_> = news.map(|sentence| (*sentence).to_owned()).collect();
+        memory.keep(None, Remembered::default());
+        news
+    };
+    assert_eq!(said(&["a", "b", "a"]), ["a", "b"]);
+    assert_eq!(said(&["b", "a"]), [""; 0]);
+    assert_eq!(said(&["b", "c"]), ["c"]);
+    assert_eq!(said(&["a"]), ["a"], "it was good in between");
 }

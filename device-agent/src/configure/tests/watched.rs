@@ -3,7 +3,9 @@ use std::time::Duration;
 use fs_err as fs;
 use serde_json::json;
 
-use super::super::watch;
+use super::super::remembered::Memory;
+use super::super::watch::watch_by;
+use super::super::{Told, run_again, watch};
 use super::{Device, UUID};
 use crate::store::disk::OwnDisk;
 
@@ -62,4 +64,30 @@ async fn a_file_that_comes_back_is_seen() {
         until_named(&device, "second").await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn without_a_watch_the_device_is_configured_all_the_same() {
+    let device = Device::new(&json!({"uuid": UUID, "hostname": "first"}));
+    let places = device.places();
+    let none = || Err(std::io::Error::other("too many of them"));
+    tokio::select! {
+        ended = watch_by(&places, &OwnDisk, none) => panic!("the watch has an end: {ended:?}"),
+        () = until_named(&device, "first") => {}
+    }
+}
+
+#[tokio::test]
+async fn a_bus_that_is_not_there_is_tried_again() {
+    let device = Device::new(&json!({"uuid": UUID}));
+    let mut places = device.places();
+    places.bus = Some(device.path("run/dbus/system_bus_socket"));
+    let mut memory = Memory::default();
+    for _ in 0..2 {
+        let done = run_again(&places, &OwnDisk, &mut memory).await;
+        assert_eq!(done.unwrap(), Told::NoBus);
+    }
+    places.bus = None;
+    let done = run_again(&places, &OwnDisk, &mut memory).await;
+    assert_eq!(done.unwrap(), Told::All);
 }
