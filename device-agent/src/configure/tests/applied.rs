@@ -185,3 +185,19 @@ fn one_file_that_cannot_be_written_keeps_no_other_from_it_and_is_tried_again() {
     assert_eq!(device.text("run/dnsmasq.servers"), "server=8.8.8.8\n");
     assert_eq!(device.standing()["failures"], json!([]));
 }
+
+#[test]
+fn keys_that_are_nobodys_here_survive_a_rewrite_in_their_order() {
+    let text = r#"{"version":"6.1.0","deviceApiKeys":{"b.example":"1","a.example":"2"},"deviceId":7,"applicationId":"12","applicationName":"kitchens","userId":3,"username":"me","deviceType":"qemu","vpnEndpoint":"vpn.example","vpnPort":443,"deltaEndpoint":"https://delta.example","logsEndpoint":"","mixpanelToken":"t","apiTimeout":900000,"appUpdatePollInterval":"600000","bootstrapRetryDelay":30000,"installer":{"secureboot":false,"migrate":{"force":true},"target_devices":"sda"},"wifiSsid":"s","wifiKey":"k","ip":"","gateway":null,"netmask":0,"connectivity":"connman","files":{},"debug":[],"// a comment":"stays","os":{"theirs":1}}"#;
+    let device = Device::new(&json!({}));
+    device.write(text);
+    device.configure();
+    let written: Value = serde_json::from_str(&device.text("mnt/boot/config.json")).unwrap();
+    let uuid = written["uuid"].as_str().unwrap();
+    let end = format!(r#","uuid":"{uuid}"}}"#);
+    assert_eq!(
+        written.to_string(),
+        format!("{}{end}", text.strip_suffix('}').unwrap())
+    );
+    assert_eq!(device.standing()["complaints"], json!([]));
+}
