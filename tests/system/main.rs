@@ -1,6 +1,7 @@
 //! The system of `os-build/`: its tree as every builder gets it, and booted on light devices.
 
 mod access;
+mod bad_input;
 mod beside;
 mod broken;
 mod fleet;
