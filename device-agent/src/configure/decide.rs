@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::config::{Config, DEVELOPMENT_MODE, SSH_KEYS, understand};
+use super::config::{Config, DEVELOPMENT_MODE, OS, SSH_KEYS, understand};
 use super::reader::Complaint;
 use crate::settings::is_uuid;
 
@@ -156,17 +156,31 @@ fn mended(
 fn instead(key: &str, before: Option<Value>) -> (Option<Value>, &'static str) {
     let before = before.filter(|value| !value.is_null());
     let are_keys = |value: &Value| value.as_array().is_some_and(|lines| !lines.is_empty());
-    match key {
-        DEVELOPMENT_MODE => (
+    let closed = "until then SSH lets nobody in without a key";
+    match (key, before) {
+        (DEVELOPMENT_MODE, _) => (
             Some(Value::Bool(false)),
             "the device is in production mode until then",
         ),
-        SSH_KEYS if !before.as_ref().is_some_and(are_keys) => (
-            Some(Value::Bool(false)),
-            "until then SSH lets nobody in without a key",
-        ),
-        _ if before.is_some() => (before, "what it was before stands"),
-        _ => (None, "it is as if it were not there"),
+        (SSH_KEYS, before) if !before.as_ref().is_some_and(are_keys) => {
+            (Some(Value::Bool(false)), closed)
+        }
+        // There may have been people's keys in what cannot be read.
+        (OS, before)
+            if !before
+                .as_ref()
+                .and_then(|os| os.get("sshKeys"))
+                .is_some_and(are_keys) =>
+        {
+            let mut os = match before {
+                Some(Value::Object(os)) => os,
+                _ => Map::new(),
+            };
+            os.insert("sshKeys".to_owned(), Value::Bool(false));
+            (Some(Value::Object(os)), closed)
+        }
+        (_, Some(before)) => (Some(before), "what it was before stands"),
+        (_, None) => (None, "it is as if it were not there"),
     }
 }
 
@@ -305,15 +319,17 @@ mod tests {
         assert_eq!((decision.uuid.as_str(), decision.rewrite), (UUID, None));
     }
 
+    /// Whether root enters without a key.
+    fn opens(in_force: &InForce) -> bool {
+        let plan = super::super::plan::plan(&in_force.config, UUID);
+        let files = plan.parts.iter().flat_map(|part| &part.files);
+        let mut options = files.filter(|file| file.path == "run/os/ssh.env");
+        let options = String::from_utf8(options.next().unwrap().content.clone()).unwrap();
+        options.contains("PermitEmptyPasswords=yes")
+    }
+
     #[test]
     fn who_asks_for_keys_and_gives_none_does_not_get_an_open_device() {
-        let opens = |in_force: &InForce| {
-            let plan = super::super::plan::plan(&in_force.config, UUID);
-            let files = plan.parts.iter().flat_map(|part| &part.files);
-            let mut options = files.filter(|file| file.path == "run/os/ssh.env");
-            let options = String::from_utf8(options.next().unwrap().content.clone()).unwrap();
-            options.contains("PermitEmptyPasswords=yes")
-        };
         for wrong in [
             json!(["no key"]),
             json!(super::super::ssh_key::ED25519),
@@ -341,6 +357,17 @@ mod tests {
                 let none = Ok(keys(&json!({"developmentMode": true})));
                 assert!(opens(&in_force(&none, Some(&now.keys))));
             }
+        }
+    }
+
+    #[test]
+    fn an_object_that_may_have_held_keys_and_is_none_leaves_nothing_open() {
+        let file = Ok(keys(&json!({"developmentMode": true, "os": [1]})));
+        let fan = keys(&json!({"os": {"fan": {"profile": "cool"}}}));
+        for (before, profile) in [(None, None), (Some(&fan), Some("cool"))] {
+            let now = in_force(&file, before);
+            assert!(!opens(&now), "after {before:?}");
+            assert_eq!(now.config.board.fan_profile.as_deref(), profile);
         }
     }
 

@@ -243,6 +243,8 @@ fn board(from: &mut Reader<'_>) -> Board {
     }
 }
 
+/// Where people's keys are, and more.
+pub(super) const OS: &str = "os";
 /// People's keys.
 pub(super) const SSH_KEYS: &str = "os.sshKeys";
 
