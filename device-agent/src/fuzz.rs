@@ -12,7 +12,7 @@ pub use crate::{
     grow::fuzz::growing,
     health::fuzz::other_kept,
     host::proxy::fuzz::redsocks_conf,
-    logs::fuzz::{LogText, journal_lines, log_lines, own_lines},
+    logs::fuzz::{LogText, journal_lines, log_lines, own_lines, system_lines},
     os_config::fuzz::{Joined, joined},
     store::fuzz::{read_state, write_state},
 };

@@ -28,6 +28,7 @@ mod reports;
 mod requests;
 mod simulated;
 mod state_files;
+mod system_journal;
 
 #[test]
 fn every_file_is_listed() {

@@ -7,6 +7,7 @@ mod broken;
 mod fleet;
 mod keys;
 mod lists;
+mod logs;
 mod modes;
 mod network;
 mod resilience;

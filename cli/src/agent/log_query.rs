@@ -1,6 +1,6 @@
 //! What our agent is asked for when its log is read. Pure.
 
-use agent_api::cursor::Cursor;
+use agent_api::cursor::{Cursor, JournalPlace};
 use jiff::Timestamp;
 
 use super::Position;
@@ -21,10 +21,14 @@ pub struct LogQuery {
     pub stream: Option<LogSource>,
     /// Lines of the device itself: on their own, or beside those of the services that were named.
     pub system: bool,
+    /// The journal of the device's system in the place of its agent's own lines.
+    pub journal: bool,
     /// End after the past lines.
     pub once: bool,
     /// Lines that are here already: of their origins only what follows is wanted.
     pub after: Vec<Cursor>,
+    /// The last row of the journal that is here.
+    pub after_row: Option<JournalPlace>,
 }
 
 /// Where a service writes.
@@ -40,6 +44,14 @@ impl LogQuery {
     /// The same, behind what was read. Before the first line the past is wanted as it was at first.
     #[must_use]
     pub fn behind(&self, position: &Position) -> Self {
+        let query = self.behind_lines(position);
+        Self {
+            after_row: position.journal().cloned(),
+            ..query
+        }
+    }
+
+    fn behind_lines(&self, position: &Position) -> Self {
         let at = |nanos: i64| Timestamp::from_nanosecond(i128::from(nanos)).ok();
         let after = position.places();
         if after.is_empty() {
@@ -86,11 +98,21 @@ impl LogQuery {
             }
             query.push("system=true".to_owned());
         }
+        if self.journal {
+            query.push("journal=true".to_owned());
+        }
         if self.once {
             query.push("follow=false".to_owned());
         }
-        if !self.after.is_empty() {
-            let places: Vec<String> = self.after.iter().map(Cursor::to_string).collect();
+        let row = self.after_row.iter();
+        let row = row.map(|place| encode_query(place.as_str()));
+        let places: Vec<String> = self
+            .after
+            .iter()
+            .map(Cursor::to_string)
+            .chain(row)
+            .collect();
+        if !places.is_empty() {
             query.push(format!("after={}", places.join(",")));
         }
         if query.is_empty() {
@@ -152,6 +174,25 @@ mod tests {
         ] {
             assert_eq!(query.path(), path);
         }
+    }
+
+    #[test]
+    fn the_journal_is_asked_for_behind_its_last_row() {
+        let query = LogQuery {
+            system: true,
+            journal: true,
+            tail: Some(5),
+            ..LogQuery::default()
+        };
+        let mut position = Position::default();
+        position.note(&LogLine {
+            cursor: Some("s=1;i=2".to_owned()),
+            ..LogLine::system("x", 1)
+        });
+        assert_eq!(
+            query.behind(&position).path(),
+            "/os/v1/logs?tail=5&service=&system=true&journal=true&after=s%3D1%3Bi%3D2"
+        );
     }
 
     #[test]

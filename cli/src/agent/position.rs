@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use agent_api::{
-    cursor::{Cursor, MAX_PLACES, Mark, Origin},
+    cursor::{Cursor, JournalPlace, MAX_PLACES, Mark, Origin},
     log::LogLine,
 };
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub struct Position {
     newest: Option<i64>,
     /// The last line of each origin.
     last: BTreeMap<Origin, (i64, u32)>,
+    /// The last row of the system's journal, which is read apart from all origins.
+    journal: Option<JournalPlace>,
 }
 
 /// A position as it is kept in a file.
@@ -32,11 +34,18 @@ pub struct Saved {
     newest: Option<i64>,
     /// Texts of [`Cursor`].
     last: Vec<String>,
+    /// Text of [`JournalPlace`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    journal: Option<String>,
 }
 
 impl Position {
     /// Takes note of a line. Lines of agents that give them no place change nothing.
     pub fn note(&mut self, line: &LogLine) {
+        if let Some(place) = place_in_journal(line.cursor.as_deref()) {
+            self.journal = Some(place);
+            return;
+        }
         let mark = line.cursor.as_deref().and_then(|text| text.parse().ok());
         match mark {
             Some(Mark::At(cursor)) if line.timestamp.is_none() => {
@@ -97,6 +106,12 @@ impl Position {
             .collect()
     }
 
+    /// The last row of the system's journal.
+    #[must_use]
+    pub fn journal(&self) -> Option<&JournalPlace> {
+        self.journal.as_ref()
+    }
+
     /// From when on origins are to be told of which nothing was seen. Past lines come in the order of their times, so that
     /// behind the newest one everything is missing where reading broke off among them.
     #[must_use]
@@ -114,6 +129,7 @@ impl Position {
             begun: self.begun,
             newest: self.newest,
             last: self.places().iter().map(Cursor::to_string).collect(),
+            journal: self.journal.as_ref().map(JournalPlace::to_string),
         }
     }
 
@@ -122,6 +138,7 @@ impl Position {
     pub fn restore(saved: &Saved) -> Self {
         let mut position = Self {
             begun: saved.begun,
+            journal: place_in_journal(saved.journal.as_deref()),
             ..Self::default()
         };
         for cursor in saved.last.iter().filter_map(|text| text.parse().ok()) {
@@ -130,6 +147,10 @@ impl Position {
         position.newest = position.newest.max(saved.newest);
         position
     }
+}
+
+fn place_in_journal(text: Option<&str>) -> Option<JournalPlace> {
+    text?.parse().ok()
 }
 
 #[cfg(test)]
@@ -198,6 +219,19 @@ mod tests {
         assert_eq!(position.since(), Some(40));
         position.note(&line("3567abcdef01o.140.1"));
         assert_eq!(position.since(), Some(100));
+    }
+
+    #[test]
+    fn the_journal_has_a_place_beside_all_others() {
+        let mut position = Position::default();
+        position.note(&greeting("r00000001.100.7"));
+        position.note(&line("s=1;i=1"));
+        position.note(&line("s=1;i=2"));
+        assert_eq!(position.journal().unwrap().as_str(), "s=1;i=2");
+        assert_eq!((position.since(), places(&position).len()), (Some(100), 0));
+        let text = serde_json::to_string(&position.save()).unwrap();
+        let restored = Position::restore(&serde_json::from_str(&text).unwrap());
+        assert_eq!(restored.journal(), position.journal());
     }
 
     #[test]

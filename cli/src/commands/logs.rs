@@ -24,6 +24,8 @@ use crate::{
     ui::render::{log_filter::Filter, logs::LogView},
 };
 
+/// What an agent promises that tells its system's journal.
+const JOURNAL: &str = "system-journal";
 /// Past lines that an agent is asked for that cannot look for a time: as many as it gives at most.
 const OF_OLDER_AGENTS: u32 = 10_000;
 /// A cursor file is written this long after a line at the latest.
@@ -46,7 +48,8 @@ pub struct Args {
     /// Of services only this stream
     #[arg(long, value_name = "STREAM")]
     stream: Option<Stream>,
-    /// Lines of the device itself: only these, or beside those of --service
+    /// Lines of the device itself: only these, or beside those of --service. Of a device with a system of its own, the system's whole
+    /// journal; else what its agent says
     #[arg(long, short = 'S')]
     system: bool,
     /// Begin with the last N lines that the device kept
@@ -102,8 +105,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             Stream::Stderr => LogSource::Stderr,
         }),
         system: args.system,
+        journal: args.system && reached.kind.can(JOURNAL),
         once: args.no_follow,
         after: Vec::new(),
+        after_row: None,
     };
     if limits(context, &reached.kind, &mut query) && args.no_follow {
         return Ok(());
@@ -164,6 +169,11 @@ fn cursor_file(
 
 /// Says what the device cannot do, and asks for what comes nearest. Returns whether it has no past lines at all.
 fn limits(context: &Context, kind: &DeviceKind, query: &mut LogQuery) -> bool {
+    if query.system && !query.journal {
+        context.console.warn(
+            "this device does not give the journal of its system: only what its agent says is shown",
+        );
+    }
     let timed = query.since.is_some() || query.until.is_some();
     match kind {
         DeviceKind::Reference { .. } => {

@@ -8,6 +8,8 @@
 //! | `3567abcdef01.gone` | behind everything of a container that is no more: its places may be forgotten |
 //!
 //! Times are nanoseconds since the Unix epoch. Lines of one origin are in the order of (time, count).
+//!
+//! Rows of the system's journal have the journal's own places ([`JournalPlace`]): `s=6d2c…;i=4c2;b=…;m=…;t=…;x=…`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +20,8 @@ pub const MAX_PLACES: usize = 1000;
 const SHORT_ID: usize = 12;
 /// The longest text of one place.
 const LONGEST: usize = 48;
+/// The longest text of a place in the journal: three ids of 32 digits, three numbers of 16.
+const LONGEST_OF_JOURNAL: usize = 200;
 
 /// What lines come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +58,18 @@ pub enum Mark {
     At(Cursor),
     /// Nothing more comes of this container.
     Gone(u64),
+}
+
+/// A place in the journal of a device's system, as the journal itself writes it. Only where it came from can say what it means.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JournalPlace(String);
+
+impl JournalPlace {
+    /// The journal's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A text that is no place.
@@ -145,6 +161,30 @@ impl FromStr for Cursor {
     }
 }
 
+impl FromStr for JournalPlace {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let is_field = |field: &str| {
+            field.split_once('=').is_some_and(|(name, value)| {
+                matches!(name, "s" | "i" | "b" | "m" | "t" | "x")
+                    && !value.is_empty()
+                    && value.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+        };
+        if text.len() > LONGEST_OF_JOURNAL || !text.split(';').all(is_field) {
+            return Err(InvalidCursor);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for JournalPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl FromStr for Mark {
     type Err = InvalidCursor;
 
@@ -223,6 +263,25 @@ mod tests {
             assert_eq!(text.parse::<Mark>(), Err(InvalidCursor), "{text}");
         }
         assert_eq!("x.gone".parse::<Mark>(), Err(InvalidCursor));
+    }
+
+    #[test]
+    fn places_in_the_journal_are_told_from_others_and_bounded() {
+        let text = "s=6d2c0e0a5a0f4f0c9a3a9f6f3a1e4d11;i=4c2;b=0123456789abcdef0123456789abcdef;m=1f;t=64f0;x=ab";
+        assert_eq!(text.parse::<JournalPlace>().unwrap().to_string(), text);
+        for none in [
+            "",
+            "s=",
+            "s=1;",
+            "s=1,i=2",
+            "s=1;--follow=1",
+            "s=1;i=g",
+            "3567abcdef01o.5.2",
+            &format!("s={}", "1".repeat(200)),
+        ] {
+            assert_eq!(none.parse::<JournalPlace>(), Err(InvalidCursor), "{none}");
+        }
+        assert_eq!(text.parse::<Mark>(), Err(InvalidCursor));
     }
 
     #[test]

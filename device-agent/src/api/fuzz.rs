@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agent_api::cursor::Cursor;
+use agent_api::cursor::{Cursor, JournalPlace};
 use axum::extract::Query;
 use axum::http::Uri;
 use axum::http::uri::InvalidUri;
@@ -39,6 +39,10 @@ pub struct LogWish {
     pub after: Vec<Cursor>,
     /// End after the past lines.
     pub once: bool,
+    /// The system's journal in the place of the agent's own lines.
+    pub journal: bool,
+    /// The last row of the journal that the client has.
+    pub after_row: Option<JournalPlace>,
 }
 
 /// What the agent makes of what follows the question mark, or its words about it.
@@ -47,13 +51,19 @@ pub fn log_query(query: &str) -> Result<LogWish, String> {
         .parse()
         .map_err(|error: InvalidUri| error.to_string())?;
     let Query(pairs) = Query::try_from_uri(&uri).map_err(|refused| refused.body_text())?;
+    let LogQuery {
+        asked,
+        journal,
+        after: after_row,
+        ..
+    } = LogQuery::from_pairs(pairs)?;
     let Asked {
         wanted,
         since,
         tail,
         after,
         once,
-    } = LogQuery::from_pairs(pairs)?.asked;
+    } = asked;
     let Wanted {
         services,
         system,
@@ -69,6 +79,8 @@ pub fn log_query(query: &str) -> Result<LogWish, String> {
         tail,
         after,
         once,
+        journal,
+        after_row,
     })
 }
 

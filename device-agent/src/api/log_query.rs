@@ -1,6 +1,6 @@
 //! The query of `GET /os/v1/logs` → what is asked for. Pure, and bounded whatever stands in it.
 
-use agent_api::cursor::MAX_PLACES;
+use agent_api::cursor::{JournalPlace, MAX_PLACES};
 use jiff::Timestamp;
 
 use crate::logs::{Asked, MAX_TAIL};
@@ -15,11 +15,21 @@ const QUOTED: usize = 64;
 pub(super) struct LogQuery {
     /// Which lines.
     pub(super) asked: Asked,
+    /// The system's journal in the place of the agent's own lines, which stand in it.
+    pub(super) journal: bool,
+    /// The last row of the journal that the client has.
+    pub(super) after: Option<JournalPlace>,
     /// What is said about a wish that is not granted.
     pub(super) capped: Option<String>,
 }
 
 impl LogQuery {
+    /// Whether services' lines can be wanted: one without a name there is none.
+    pub(super) fn names_a_service(&self) -> bool {
+        let services = &self.asked.wanted.services;
+        services.is_empty() || services.iter().any(|name| !name.is_empty())
+    }
+
     /// Unknown keys are ignored, so that newer clients are understood.
     pub(super) fn from_pairs(pairs: Vec<(String, String)>) -> Result<Self, String> {
         let mut query = Self::default();
@@ -47,6 +57,10 @@ impl LogQuery {
                         if asked.after.len() == MAX_PLACES {
                             return Err(format!("after: there are more than {MAX_PLACES} places"));
                         }
+                        if let Ok(place) = place.parse() {
+                            query.after = Some(place);
+                            continue;
+                        }
                         let place = place
                             .parse()
                             .map_err(|error| format!("after: `{}` is {error}", quoted(place)))?;
@@ -54,6 +68,7 @@ impl LogQuery {
                     }
                 }
                 "follow" => asked.once = !truth("follow", &value)?,
+                "journal" => query.journal = truth("journal", &value)?,
                 "system" => system = Some(truth("system", &value)?),
                 _ => {}
             }
@@ -135,7 +150,7 @@ mod tests {
 
     #[test]
     fn log_queries_name_services_and_bound_the_tail() {
-        let LogQuery { asked, capped } = query(&[
+        let LogQuery { asked, capped, .. } = query(&[
             ("tail", "99999999"),
             ("service", "a"),
             ("service", "b"),
@@ -196,6 +211,23 @@ mod tests {
             let error = at(value).unwrap_err();
             assert!(error.starts_with("since: `"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_journal_has_a_place_of_its_own() {
+        let read = query(&[
+            ("service", ""),
+            ("system", "true"),
+            ("journal", "true"),
+            ("after", "r9f3a01bc.7.1,s=1;i=2"),
+        ])
+        .unwrap();
+        assert!(read.journal && !read.names_a_service());
+        assert_eq!(read.after.unwrap().as_str(), "s=1;i=2");
+        assert_eq!(read.asked.after.len(), 1);
+        assert!(query(&[("service", "a")]).unwrap().names_a_service());
+        assert!(query(&[]).unwrap().names_a_service());
+        assert!(query(&[("journal", "maybe")]).is_err());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! In: the query. Out: a greeting at once, then lines. Which lines, and in which order, is the business of [`crate::logs`]. When the
 //! agent ends first, our own answer breaks off, so that what was told does not look like everything that was asked for.
 
+use std::sync::Arc;
+
 use agent_api::log::LogLine;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
@@ -10,14 +12,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::{Stream, stream};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::journal::MAX_READERS;
 use super::log_query::LogQuery;
 use super::serve::asked_to_end;
 use super::stream::{append, ndjson, streamed};
 use super::{Agent, Shared, os};
 use crate::host::now_nanos;
-use crate::logs::{Asked, Delivery, Replay, Wanted};
+use crate::logs::{Asked, Beside, Delivery, Replay, SystemLog, SystemWish, Wanted};
 
 /// Lines that wait are sent together, up to about this many bytes.
 const CHUNK: usize = 32 * 1024;
@@ -48,14 +51,58 @@ impl Dialect {
     }
 }
 
-/// The agent has ended before the answer had.
+/// The answer has ended before everything was told.
 #[derive(Debug, Error)]
-#[error("the agent ends")]
-struct CutOff;
+enum CutOff {
+    /// With the agent.
+    #[error("the agent ends")]
+    AgentEnds,
+    /// With what reads the journal; its words.
+    #[error("{0}")]
+    Journal(String),
+}
+
+/// Where an answer's lines come from.
+#[derive(Debug)]
+enum Feed {
+    /// The services, and the agent itself.
+    Services(Box<Replay>),
+    /// The system's journal, with or without services. The place is one among those who read it.
+    Journal {
+        beside: Box<Beside>,
+        _place: OwnedSemaphorePermit,
+    },
+}
+
+impl Feed {
+    async fn next(&mut self) -> Option<Delivery> {
+        match self {
+            Self::Services(replay) => replay.next().await,
+            Self::Journal { beside, .. } => beside.next().await,
+        }
+    }
+
+    fn ready(&mut self) -> Option<Delivery> {
+        match self {
+            Self::Services(replay) => replay.ready(),
+            Self::Journal { beside, .. } => beside.ready(),
+        }
+    }
+
+    /// Why it ended before its end.
+    fn failed(&self) -> Option<CutOff> {
+        match self {
+            Self::Services(_) => None,
+            Self::Journal { beside, .. } => beside
+                .failed()
+                .map(|error| CutOff::Journal(error.to_string())),
+        }
+    }
+}
 
 struct Answer {
     first: Vec<u8>,
-    replay: Replay,
+    feed: Feed,
     dialect: Dialect,
     shutdown: watch::Receiver<bool>,
     is_over: bool,
@@ -72,18 +119,24 @@ fn lines(answer: Answer) -> impl Stream<Item = Result<Bytes, CutOff>> + Send {
             return Some((Ok(Bytes::from(first)), answer));
         }
         let mut next = tokio::select! {
-            delivery = answer.replay.next() => Some(delivery?),
+            delivery = answer.feed.next() => delivery,
             () = asked_to_end(&mut answer.shutdown) => {
                 answer.is_over = true;
                 let cut_off = answer.dialect == Dialect::Ours;
-                return cut_off.then_some((Err(CutOff), answer));
+                return cut_off.then_some((Err(CutOff::AgentEnds), answer));
             }
         };
+        if next.is_none() {
+            answer.is_over = true;
+            let failed = answer.feed.failed()?;
+            tracing::warn!("the system's journal is told no further: {failed}");
+            return Some((Err(failed), answer));
+        }
         let mut text = Vec::new();
         while let Some(delivery) = next {
             answer.dialect.append(&delivery, &mut text);
             next = if text.len() < CHUNK {
-                answer.replay.ready()
+                answer.feed.ready()
             } else {
                 None
             };
@@ -92,14 +145,17 @@ fn lines(answer: Answer) -> impl Stream<Item = Result<Bytes, CutOff>> + Send {
     })
 }
 
-fn answer(agent: &Agent, asked: Asked, dialect: Dialect) -> Answer {
-    // Listening comes first: what is written after the greeting's time is in the answer.
-    let replay = Replay::new(
+fn replay(agent: &Agent, asked: Asked) -> Replay {
+    Replay::new(
         &agent.logs,
         agent.link.clone(),
         agent.settings.facts.confinement.clone(),
         asked,
-    );
+    )
+}
+
+/// Listening has come first: what is written after the greeting's time is in the answer.
+fn answer(agent: &Agent, feed: Feed, dialect: Dialect) -> Answer {
     let greeting = match dialect {
         Dialect::Reference => LogLine::greeting(),
         Dialect::Ours => agent.logs.greeting(),
@@ -108,7 +164,7 @@ fn answer(agent: &Agent, asked: Asked, dialect: Dialect) -> Answer {
     append(&greeting, &mut first);
     Answer {
         first,
-        replay,
+        feed,
         dialect,
         shutdown: agent.shutdown.clone(),
         is_over: false,
@@ -121,7 +177,8 @@ pub(super) async fn local_logs(State(agent): Shared) -> Response {
         wanted: Wanted::everything(),
         ..Asked::default()
     };
-    streamed(lines(answer(&agent, asked, Dialect::Reference)))
+    let feed = Feed::Services(Box::new(replay(&agent, asked)));
+    streamed(lines(answer(&agent, feed, Dialect::Reference)))
 }
 
 /// `GET /os/v1/logs`
@@ -129,16 +186,63 @@ pub(super) async fn logs(
     State(agent): Shared,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
-    let LogQuery { asked, capped } = match LogQuery::from_pairs(pairs) {
+    let query = match LogQuery::from_pairs(pairs) {
         Ok(query) => query,
         Err(message) => return os::problem(StatusCode::BAD_REQUEST, "invalid-query", message),
     };
-    let mut answer = answer(&agent, asked, Dialect::Ours);
-    if let Some(message) = capped {
-        let notice = LogLine::notice(message, now_nanos() / 1_000_000);
+    let mut notices: Vec<String> = query.capped.iter().cloned().collect();
+    let journal = match open_journal(&agent, &query).await {
+        Ok(journal) => journal,
+        Err(words) => {
+            notices.push(format!(
+                "the system's journal is not told, only what its agent says: {words}"
+            ));
+            None
+        }
+    };
+    let names_a_service = query.names_a_service();
+    let mut asked = query.asked;
+    asked.wanted.system &= journal.is_none();
+    let feed = if let Some((journal, place)) = journal {
+        let services = names_a_service.then(|| replay(&agent, asked));
+        Feed::Journal {
+            beside: Box::new(Beside::new(services, journal)),
+            _place: place,
+        }
+    } else {
+        Feed::Services(Box::new(replay(&agent, asked)))
+    };
+    let mut answer = answer(&agent, feed, Dialect::Ours);
+    for notice in notices {
+        let notice = LogLine::notice(notice, now_nanos() / 1_000_000);
         append(&notice, &mut answer.first);
     }
     ndjson(lines(answer))
+}
+
+/// The system's journal, where it is asked for; words about one that cannot be read.
+async fn open_journal(
+    agent: &Agent,
+    query: &LogQuery,
+) -> Result<Option<(SystemLog, OwnedSemaphorePermit)>, String> {
+    let asked = &query.asked;
+    if !query.journal || !asked.wanted.system {
+        return Ok(None);
+    }
+    let root = agent.journal_root().ok_or("this device keeps none")?;
+    let place = Arc::clone(&agent.journals).try_acquire_owned();
+    let place = place.map_err(|_| format!("{MAX_READERS} others read it already"))?;
+    let wish = SystemWish {
+        root: root.to_owned(),
+        after: query.after.clone(),
+        since: asked.since,
+        tail: asked.tail,
+        until: asked.wanted.until,
+        once: asked.once,
+    };
+    let journal = SystemLog::open(wish).await;
+    let journal = journal.map_err(|error| error.to_string())?;
+    Ok(Some((journal, place)))
 }
 
 #[cfg(test)]

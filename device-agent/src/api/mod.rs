@@ -35,6 +35,7 @@ mod stream;
 mod tests;
 mod value;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use agent_api::os::{Disk, EngineInfo, Room};
@@ -45,7 +46,7 @@ use axum::routing::{get, post};
 use tokio::sync::{Semaphore, watch};
 
 use crate::engine::{Connected, Link};
-use crate::host::led::Led;
+use crate::host::{self, led::Led};
 use crate::logs::Hub;
 use crate::model::{ApiKeys, Inventory, Refused};
 use crate::reconcile::Caller;
@@ -119,6 +120,13 @@ impl Agent {
             Link::Up(connected) => crate::observe::room(connected),
             Link::Connecting | Link::Down(_) => None,
         }
+    }
+
+    /// The root of the system whose journal may be told; `None` where there is none.
+    fn journal_root(&self) -> Option<&Path> {
+        let machine = self.settings.machine.as_ref()?;
+        let root = machine.root.as_path();
+        host::journal::is_kept(root).then_some(root)
     }
 
     fn engine(&self) -> Option<EngineInfo> {

@@ -26,6 +26,9 @@ const CAPABILITIES: [&str; 11] = [
     "purge-service",
 ];
 
+/// That of a device whose system has a journal.
+const SYSTEM_JOURNAL: &str = "system-journal";
+
 /// An error of `/os/v1`.
 pub(super) fn problem(status: StatusCode, code: &str, message: impl Into<String>) -> Response {
     json(
@@ -59,7 +62,11 @@ pub(super) async fn info(State(agent): Shared) -> Response {
         }),
         local_mode: agent.store.accepted().is_local(),
         room: agent.room(),
-        capabilities: CAPABILITIES.iter().map(|&word| word.to_owned()).collect(),
+        capabilities: CAPABILITIES
+            .into_iter()
+            .chain(agent.journal_root().map(|_| SYSTEM_JOURNAL))
+            .map(str::to_owned)
+            .collect(),
     };
     json(StatusCode::OK, &info)
 }

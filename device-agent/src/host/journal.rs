@@ -20,6 +20,20 @@ const CHUNK: usize = 32 * 1024;
 /// So much is kept of what the program complains of.
 const MAX_WORDS: u64 = 255;
 
+/// Whether the system with this root has a journal of its own, in memory or on its disk.
+pub(crate) fn is_kept(host_root: &Path) -> bool {
+    let Ok(machine) = fs_err::read_to_string(host_root.join("etc/machine-id")) else {
+        return false;
+    };
+    let machine = machine.trim();
+    let is_id = machine.len() == 32 && machine.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let folders = ["run/log/journal", "var/log/journal"];
+    is_id
+        && folders
+            .iter()
+            .any(|folder| host_root.join(folder).join(machine).is_dir())
+}
+
 /// Which entries are wanted, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct JournalQuery {
@@ -190,6 +204,23 @@ mod tests {
             arguments.join(" "),
             "--no-pager --root=/mnt/root --all --follow --lines=2 --unit=--flush --identifier=abc --since=-1h --output=--rotate"
         );
+    }
+
+    #[test]
+    fn a_journal_is_known_by_the_machines_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let id = "5eee5eee5eee5eee5eee5eee5eee5eee";
+        let folder = |path: &str| fs_err::create_dir_all(root.path().join(path)).unwrap();
+        folder("etc");
+        folder("run/log/journal");
+        folder("var/log/journal/another");
+        for (text, kept) in [("", false), (id, false), ("../log", false)] {
+            fs_err::write(root.path().join("etc/machine-id"), text).unwrap();
+            assert_eq!(is_kept(root.path()), kept, "{text}");
+        }
+        folder(&format!("var/log/journal/{id}"));
+        fs_err::write(root.path().join("etc/machine-id"), format!("{id}\n")).unwrap();
+        assert!(is_kept(root.path()));
     }
 
     #[tokio::test]

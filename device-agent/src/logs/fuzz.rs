@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use agent_api::log::LogLine;
+
 use super::journal::Rows;
 use super::kept::Kept;
 use super::lines::{Decoder, Text};
 use super::places::Places;
+use super::splitter::Splitter;
+use super::system_row;
 
 /// A line that was put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,22 @@ pub fn journal_lines(rows: &[u8]) -> Vec<Result<(String, String, LogText), Strin
             Err(error) => Some(Err(error.to_string())),
         })
         .collect()
+}
+
+/// Rows of the system's journal, each with its line if it has one, or with what is wrong with it.
+#[must_use]
+pub fn system_lines(rows: &[u8]) -> Vec<Result<Option<LogLine>, String>> {
+    let mut lines = Vec::new();
+    let mut splitter = Splitter::default();
+    splitter.feed(rows, |row| {
+        lines.push(match row {
+            Some(row) => system_row::read(row)
+                .map(|row| row.line)
+                .map_err(|error| error.to_string()),
+            None => Err("a row of the journal is too long".to_owned()),
+        });
+    });
+    lines
 }
 
 /// The agent's own lines that a former run has left in a file. The file is written anew.

@@ -32,6 +32,9 @@ pub(super) enum RowError {
     /// It has no time.
     #[error("a row of the journal has no time")]
     NoTime,
+    /// It has no place.
+    #[error("a row of the journal has no place")]
+    NoPlace,
 }
 
 /// A line, and whose it is.

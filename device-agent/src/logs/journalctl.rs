@@ -18,6 +18,7 @@ use super::containers::JOURNAL_DRIVER;
 use super::journal::{MAX_ROW, Rows};
 use super::places::Counter;
 use super::source::Source;
+use super::splitter::Splitter;
 use crate::engine::{Connected, QUICK};
 use crate::model::Confinement;
 
@@ -30,17 +31,20 @@ const MAX_LIST: u64 = 4 * 1024 * 1024;
 /// Containers that are asked for; more do not fit a command line.
 const MAX_CONTAINERS: usize = 500;
 /// Bytes that are read at a time.
-const PIECE: usize = 32 * 1024;
+pub(super) const PIECE: usize = 32 * 1024;
 
 /// Why the journal could not be read.
 #[derive(Debug, Error)]
-pub(super) enum JournalError {
+pub(crate) enum JournalError {
     /// The program could not be run.
     #[error("`journalctl` could not be run: {0}")]
     Program(#[from] std::io::Error),
     /// The program said nothing for too long.
     #[error("`journalctl` did not answer within {} s", LIMIT.as_secs())]
     Hanging,
+    /// The program ended although there was more to come.
+    #[error("`journalctl` ended")]
+    Ended,
     /// The program failed.
     #[error("`journalctl` failed ({0})")]
     Failed(ExitStatus),
@@ -52,9 +56,7 @@ pub(super) struct Journal {
     confinement: Option<Confinement>,
     output: ChildStdout,
     child: Child,
-    partial: Vec<u8>,
-    /// The row under way is too long to be kept.
-    skipping: bool,
+    splitter: Splitter,
     rows: Rows,
     /// The containers that are gone and have rows.
     gone: BTreeSet<u64>,
@@ -114,8 +116,7 @@ impl Journal {
             confinement: confinement.cloned(),
             output,
             child,
-            partial: Vec::new(),
-            skipping: false,
+            splitter: Splitter::default(),
             rows: Rows::default(),
             gone: gone.iter().map(|id| short_id(id)).collect(),
             left_out: gone.len() - read.len(),
@@ -151,36 +152,24 @@ impl Journal {
         if count == 0 {
             return succeeded(&mut self.child).await.map(|()| false);
         }
-        let mut rest = piece.as_slice();
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            self.keep(rest.get(..end).unwrap_or_default());
-            rest = rest.get(end + 1..).unwrap_or_default();
-            let line = self.row();
+        let mut splitter = std::mem::take(&mut self.splitter);
+        splitter.feed(&piece, |row| {
+            let line = self.row(row);
             self.read.0 += 1;
             self.read.1 += usize::from(line.is_some());
             lines.extend(line);
-        }
-        self.keep(rest);
+        });
+        self.splitter = splitter;
         Ok(true)
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        self.skipping |= self.partial.len() + bytes.len() > MAX_ROW;
-        if self.skipping {
-            self.partial.clear();
-        } else {
-            self.partial.extend_from_slice(bytes);
-        }
-    }
-
-    /// The line that the row that has come to its end completes.
-    fn row(&mut self) -> Option<Arc<Line>> {
-        let row = std::mem::take(&mut self.partial);
-        if std::mem::take(&mut self.skipping) {
+    /// The line that the row completes.
+    fn row(&mut self, row: Option<&[u8]>) -> Option<Arc<Line>> {
+        let Some(row) = row else {
             tracing::warn!("a row of the journal is longer than {MAX_ROW} bytes");
             return None;
-        }
-        let line = match self.rows.take(&row) {
+        };
+        let line = match self.rows.take(row) {
             Ok(line) => line?,
             Err(error) => {
                 tracing::warn!("{error}");
@@ -228,7 +217,7 @@ fn first_of<'a>(gone: &'a [String], named: &BTreeSet<u64>, most: usize) -> Vec<&
 }
 
 /// Waits for a child that has told everything.
-async fn succeeded(child: &mut Child) -> Result<(), JournalError> {
+pub(super) async fn succeeded(child: &mut Child) -> Result<(), JournalError> {
     let status = within(child.wait()).await?;
     if status.success() {
         Ok(())
@@ -237,13 +226,13 @@ async fn succeeded(child: &mut Child) -> Result<(), JournalError> {
     }
 }
 
-fn journalctl() -> Command {
+pub(super) fn journalctl() -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["--no-pager", "--quiet"]);
     command
 }
 
-fn start(command: &mut Command) -> Result<(Child, ChildStdout), JournalError> {
+pub(super) fn start(command: &mut Command) -> Result<(Child, ChildStdout), JournalError> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -257,7 +246,9 @@ fn start(command: &mut Command) -> Result<(Child, ChildStdout), JournalError> {
     Ok((child, output))
 }
 
-async fn within<T>(read: impl Future<Output = std::io::Result<T>>) -> Result<T, JournalError> {
+pub(super) async fn within<T>(
+    read: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, JournalError> {
     match tokio::time::timeout(LIMIT, read).await {
         Ok(done) => Ok(done?),
         Err(_) => Err(JournalError::Hanging),

@@ -1,12 +1,14 @@
 //! Log lines: from containers and from the agent itself, to every client that listens.
 //!
-//! In: the engine's log streams, which are read only while somebody listens; the journal, for containers that are gone; system lines.
+//! In: the engine's log streams, which are read only while somebody listens; the journal, for containers that are gone and for the
+//! system; the agent's own lines.
 //! Out: a [`Replay`] per client, first the past it asked for, then a bounded queue of its own. A client that stalls loses its own
 //! lines and costs the others nothing. Every line has a place, so that a client that comes back misses and repeats none. Must not
 //! know HTTP.
 
 mod assembler;
 mod attempts;
+mod beside;
 mod containers;
 mod departed;
 mod following;
@@ -30,6 +32,9 @@ mod reading;
 mod replay;
 mod silence;
 mod source;
+mod splitter;
+mod system;
+mod system_row;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -47,12 +52,14 @@ use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::host::{now_nanos, random_hex};
+pub(crate) use beside::Beside;
 use kept::Kept;
 pub(crate) use lifecycle::narrate;
 pub(crate) use line::Line;
 use queue::{Queue, Taken};
 pub(crate) use reader::run;
 pub(crate) use replay::{Delivery, Replay};
+pub(crate) use system::{SystemLog, SystemWish};
 use turns::Turns;
 pub(crate) use wanted::{Asked, Wanted};
 

@@ -36,6 +36,7 @@ pub const ALL: &[Target] = &[
     ("fleet_config", agent::fleet_config),
     ("interpolate", project::interpolate),
     ("journal_rows", logs::journal_rows),
+    ("system_rows", logs::system_rows),
     ("log_query", logs::log_query),
     ("log_stream", logs::log_stream),
     ("mdns_answer", discovery::mdns_answer),

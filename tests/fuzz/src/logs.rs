@@ -1,7 +1,7 @@
 //! Logs: what the engine and the journal tell of containers, and what clients ask for.
 
-use agent_api::cursor::{Cursor, MAX_PLACES};
-use os_agent::fuzz::{self, LogWish, journal_lines, log_lines};
+use agent_api::cursor::{Cursor, JournalPlace, MAX_PLACES};
+use os_agent::fuzz::{self, LogWish, journal_lines, log_lines, system_lines};
 use os_cli::transport::encode_query;
 
 use super::text::line_ends;
@@ -51,6 +51,26 @@ pub(crate) fn journal_rows(input: &[u8]) {
     assert_eq!(lines, journal_lines(&mixed));
 }
 
+/// Rows of the system's journal, one a line.
+pub(crate) fn system_rows(input: &[u8]) {
+    /// As of a log stream.
+    const LONGEST: usize = 64 * 1024 * 3 + 64;
+    for row in system_lines(input) {
+        match row {
+            Ok(Some(line)) => {
+                assert!(line.message.len() <= LONGEST && line.timestamp.is_some_and(|ms| ms >= 0));
+                assert!(line.program.is_some_and(|name| name.chars().count() <= 128));
+                let place = line.cursor.expect("a place");
+                assert!(place.parse::<JournalPlace>().is_ok(), "{place}");
+            }
+            Ok(None) => {}
+            Err(reason) => {
+                assert!(reason.starts_with("a row of the journal") && reason.len() < 500);
+            }
+        }
+    }
+}
+
 /// What follows the question mark of a request for log lines.
 pub(crate) fn log_query(input: &[u8]) {
     /// Of the address of a request.
@@ -93,5 +113,8 @@ fn query(wish: &LogWish) -> String {
             .iter()
             .map(|place: &Cursor| format!("after={place}")),
     );
+    parts.push(format!("journal={}", wish.journal));
+    let row = wish.after_row.iter();
+    parts.extend(row.map(|place| format!("after={}", encode_query(place.as_str()))));
     parts.join("&")
 }

@@ -152,16 +152,22 @@ impl<'a> LogView<'a> {
             let json = serde_json::to_string(line).map_err(io::Error::other)?;
             self.gathered.push_str(&json);
             self.gathered.push('\n');
+        } else if line.program.is_some() {
+            // What is written to the journal may be of several lines.
+            for part in line.message.split('\n') {
+                self.text(line, part, 0);
+            }
         } else {
-            self.text(line, dropped);
+            self.text(line, &line.message, dropped);
         }
         self.reached.note(line);
         Ok(())
     }
 
-    fn text(&mut self, line: &LogLine, dropped: usize) {
+    fn text(&mut self, line: &LogLine, message: &str, dropped: usize) {
         let colour = self.console.stdout_colour();
-        let name = line.service_name.as_deref().unwrap_or("device");
+        let name = line.service_name.as_deref().or(line.program.as_deref());
+        let name = name.unwrap_or("device");
         let shown = neutralise(name);
         let columns = shown.width();
         self.width = self.width.max(columns.min(WIDEST_NAME));
@@ -185,8 +191,8 @@ impl<'a> LogView<'a> {
         }
         text.push(' ');
         match line.is_system {
-            Some(true) => text.push_str(&foreign::line(&short_ids(&line.message), colour)),
-            Some(false) | None => text.push_str(&foreign::line(&line.message, colour)),
+            Some(true) => text.push_str(&foreign::line(&short_ids(message), colour)),
+            Some(false) | None => text.push_str(&foreign::line(message, colour)),
         }
         if dropped > 0 {
             let cut = format!(" (cut off: {dropped} more bytes)");

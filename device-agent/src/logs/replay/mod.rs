@@ -39,6 +39,15 @@ pub(crate) enum Delivery {
     Notice(LogLine),
 }
 
+/// What [`Replay::step`] has come to.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Something to be told.
+    Told(Delivery),
+    /// Nothing yet.
+    On,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Replay {
@@ -128,28 +137,38 @@ impl Replay {
     /// What comes next; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
         loop {
-            if let Some(ready) = self.ready() {
-                return Some(ready);
-            }
-            match &self.phase {
-                Phase::Opening => self.open().await,
-                Phase::Past(_) => {
-                    if let Some(delivery) = self.next_of_past().await {
-                        return Some(delivery);
-                    }
-                }
-                Phase::Live => {
-                    let Some(taken) = self.live().await else {
-                        self.look_for_the_rest();
-                        continue;
-                    };
-                    if let Some(delivery) = self.live_line(taken) {
-                        return Some(delivery);
-                    }
-                }
-                Phase::Over => return None,
+            if let Step::Told(delivery) = self.step().await? {
+                return Some(delivery);
             }
         }
+    }
+
+    /// What comes next, or a step on the way there; `None` at the end.
+    pub(super) async fn step(&mut self) -> Option<Step> {
+        if let Some(ready) = self.ready() {
+            return Some(Step::Told(ready));
+        }
+        let delivery = match &self.phase {
+            Phase::Opening => {
+                self.open().await;
+                None
+            }
+            Phase::Past(_) => self.next_of_past().await,
+            Phase::Live => {
+                let Some(taken) = self.live().await else {
+                    self.look_for_the_rest();
+                    return Some(Step::On);
+                };
+                self.live_line(taken)
+            }
+            Phase::Over => return None,
+        };
+        Some(delivery.map_or(Step::On, Step::Told))
+    }
+
+    /// Whether the past is being told.
+    pub(super) fn is_past(&self) -> bool {
+        matches!(self.phase, Phase::Opening | Phase::Past(_))
     }
 
     /// What comes next, if it is there without waiting.
