@@ -4,7 +4,6 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use serde_json::json;
 use testkit::LightDevice;
 use testkit::programs::built;
 use testkit::until::PATIENCE;
@@ -78,17 +77,6 @@ async fn the_systems_journal_is_followed_from_beside_the_device() {
     // Units of the system, not the agent alone.
     assert!(device.lets_in(&[]));
     following.find("sshd");
-
-    // A journal that moves to the disk is followed there.
-    device.configure(|config| config["persistentLogging"] = json!(true));
-    device
-        .until(
-            "the journal is on the disk",
-            "ls /mnt/data/var/log/journal/*/system.journal",
-        )
-        .await;
-    device.sh("logger -t probe moved");
-    following.find("moved");
 }
 
 #[tokio::test]

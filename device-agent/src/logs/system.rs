@@ -3,7 +3,8 @@
 //! In: a place, a time or a number of lines. Out: lines, as fast as the client takes them: what it does not take waits in the
 //! journal. The child that goes on with what comes does not say when the past is over, so the past is read by one of its own that ends.
 //! Whatever is read next begins behind the last row, by the journal's own place of it. A stream that stays silent is asked for anew
-//! ([`super::silence`]); that finds a journal, too, that has moved to the disk.
+//! ([`super::silence`]). Not told by a stream that is open: rows that come while the journal moves to the disk (persistentLogging), whose
+//! places the journal puts before those of rows that were told.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
