@@ -15,6 +15,46 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// What today's SSH servers take: DSA they do not, and a key with which nobody may log in is none.
+const KINDS: [&str; 7] = [
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+/// Options of sshd(8) without a value.
+const FLAGS: [&str; 15] = [
+    "agent-forwarding",
+    "cert-authority",
+    "no-agent-forwarding",
+    "no-port-forwarding",
+    "no-pty",
+    "no-touch-required",
+    "no-user-rc",
+    "no-x11-forwarding",
+    "port-forwarding",
+    "pty",
+    "restrict",
+    "touch-required",
+    "user-rc",
+    "verify-required",
+    "x11-forwarding",
+];
+/// Options of sshd(8) with a value in quotes.
+const VALUED: [&str; 8] = [
+    "command",
+    "environment",
+    "expiry-time",
+    "from",
+    "permitlisten",
+    "permitopen",
+    "principals",
+    "tunnel",
+];
+
 /// Whether this is a public key.
 pub(super) fn is_one(line: &str) -> bool {
     if line.len() > MAX_LINE
@@ -23,8 +63,34 @@ pub(super) fn is_one(line: &str) -> bool {
     {
         return false;
     }
-    let first = word(line);
-    is_key(line) || is_key(line.get(first..).unwrap_or_default().trim_start())
+    let (first, rest) = line.split_at(unquoted(line, &[' ', '\t']));
+    is_key(line) || (are_options(first) && is_key(rest.trim_start()))
+}
+
+/// Whether these are options that the SSH server knows: with any other it takes no notice of the key. What stands before a key
+/// may also be the host of a line of `known_hosts`.
+fn are_options(mut text: &str) -> bool {
+    loop {
+        let (option, rest) = text.split_at(unquoted(text, &[',']));
+        if !is_option(option) {
+            return false;
+        }
+        match rest.strip_prefix(',') {
+            Some(next) => text = next,
+            None => return true,
+        }
+    }
+}
+
+fn is_option(text: &str) -> bool {
+    let is_among = |names: &[&str], name: &str| names.contains(&name.to_ascii_lowercase().as_str());
+    match text.split_once('=') {
+        None => is_among(&FLAGS, text),
+        Some((name, value)) => {
+            let is_quoted = value.len() >= 2 && value.starts_with('"') && value.ends_with('"');
+            is_quoted && is_among(&VALUED, name)
+        }
+    }
 }
 
 /// Whether a text begins with a type and the key of this type.
@@ -33,6 +99,9 @@ fn is_key(text: &str) -> bool {
     let (Some(kind), Some(blob)) = (words.next(), words.next()) else {
         return false;
     };
+    if !KINDS.contains(&kind) {
+        return false;
+    }
     // A key begins with the name of its type, and with the length of this name in four bytes.
     let Ok(blob) = LENIENT.decode(blob) else {
         return false;
@@ -45,14 +114,14 @@ fn is_key(text: &str) -> bool {
         && rest.starts_with(kind.as_bytes())
 }
 
-/// Bytes up to the first white space that is not within quotes.
-fn word(line: &str) -> usize {
+/// Bytes up to the first of these characters that is not within quotes.
+fn unquoted(line: &str, ends: &[char]) -> usize {
     let mut is_quoted = false;
     let mut is_escaped = false;
     for (at, c) in line.char_indices() {
         match c {
             '"' if !is_escaped => is_quoted = !is_quoted,
-            ' ' | '\t' if !is_quoted => return at,
+            _ if !is_quoted && ends.contains(&c) => return at,
             _ => {}
         }
         is_escaped = c == '\\' && !is_escaped;
@@ -75,7 +144,7 @@ mod tests {
             ED25519.to_owned(),
             format!("{ED25519} me@home, and more"),
             format!("no-pty,from=\"10.0.0.0/8,*.lan\" {ED25519}"),
-            format!("command=\"echo \\\"a b\\\"\",no-pty {ED25519} me"),
+            format!("command=\"echo \\\"a, b\\\"\",No-PTY {ED25519} me"),
         ] {
             assert!(is_one(&good), "{good}");
         }
@@ -86,6 +155,12 @@ mod tests {
             format!("ssh-rsa {blob}"),
             format!("# {ED25519}"),
             format!("command=\"a {ED25519}"),
+            format!("command=a {ED25519}"),
+            format!("no-pty, {ED25519}"),
+            format!("device.local {ED25519}"),
+            format!("@cert-authority * {ED25519}"),
+            format!("|1|aG9zdA==|aG9zdA== {ED25519}"),
+            "ssh-dss AAAAB3NzaC1kc3MAAAABAA==".to_owned(),
             format!("{ED25519}\nssh-rsa AAAA"),
             "-----BEGIN OPENSSH PRIVATE KEY-----".to_owned(),
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5".to_owned(),

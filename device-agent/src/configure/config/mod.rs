@@ -199,7 +199,10 @@ fn is_server(text: &str) -> bool {
 /// An address, with `#PORT` behind it where it is not 53.
 fn is_name_server(text: &str) -> bool {
     let (address, port) = text.split_once('#').unwrap_or((text, "53"));
-    address.parse::<IpAddr>().is_ok() && port.parse::<u16>().is_ok_and(|port| port != 0)
+    // As dnsmasq reads it: digits, and no sign before them.
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit())
+        && port.parse::<u16>().is_ok_and(|port| port != 0);
+    address.parse::<IpAddr>().is_ok() && is_port
 }
 
 fn name_servers(from: &mut Reader<'_>) -> NameServers {

@@ -76,6 +76,7 @@ fn what_cannot_be_used_is_told_and_asks_for_nothing() {
         (json!({"developmentMode": "on"}), "developmentMode!"),
         (json!({"persistentLogging": 1}), "persistentLogging!"),
         (json!({"dnsServers": "one.one.one.one"}), "dnsServers!"),
+        (json!({"dnsServers": "1.1.1.1#+53"}), "dnsServers!"),
         (json!({"dnsServers": ["8.8.8.8"]}), "dnsServers!"),
         (json!({"dnsServers": "10.0.0.1#0"}), "dnsServers!"),
         (json!({"ntpServers": "a;b -x $(reboot)"}), "ntpServers!"),
