@@ -3,7 +3,7 @@
 //! In: what was found. Out: what is [`InForce`], for everybody who reads config.json; a [`Decision`], for whoever configures. Pure.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::config::{Config, DEVELOPMENT_MODE, OS, SSH_KEYS, understand};
 use super::reader::Complaint;
@@ -135,14 +135,15 @@ fn mended(
         .iter_mut()
         .filter(|complaint| complaint.is_unusable)
     {
-        let (value, words) = instead(&complaint.key, value_at(last_good, &complaint.key));
+        let before = value_at(last_good, &complaint.key);
+        let (value, words) = instead(&complaint.key, value_at(&keys, &complaint.key), before);
         put(&mut keys, &complaint.key, value);
         complaint.instead = Some(words);
     }
     // The last good ones were all usable, once. Should a rule have changed since, absent is better than wrong.
     let (_, rest) = understand(&keys);
     for wrong in rest.iter().filter(|wrong| wrong.is_unusable) {
-        let (value, words) = instead(&wrong.key, None);
+        let (value, words) = instead(&wrong.key, value_at(&keys, &wrong.key), None);
         put(&mut keys, &wrong.key, value);
         if let Some(told) = complaints.iter_mut().find(|told| told.key == wrong.key) {
             told.instead = Some(words);
@@ -153,44 +154,46 @@ fn mended(
 
 /// What takes the place of a value that cannot be used, beside the one before it. Who has just tried to shut the device is not to
 /// have it open because of a slip.
-fn instead(key: &str, before: Option<Value>) -> (Option<Value>, &'static str) {
+fn instead(
+    key: &str,
+    now: Option<&Value>,
+    before: Option<&Value>,
+) -> (Option<Value>, &'static str) {
     let before = before.filter(|value| !value.is_null());
-    let are_keys = |value: &Value| value.as_array().is_some_and(|lines| !lines.is_empty());
+    let has_keys = |value: Option<&Value>| {
+        let lines = value.and_then(Value::as_array);
+        lines.is_some_and(|lines| !lines.is_empty())
+    };
     let closed = "until then SSH lets nobody in without a key";
-    match (key, before) {
-        (DEVELOPMENT_MODE, _) => (
+    // What some programs write for an object without anything in it.
+    let is_empty = now == Some(&json!([]));
+    match key {
+        DEVELOPMENT_MODE => (
             Some(Value::Bool(false)),
             "the device is in production mode until then",
         ),
-        (SSH_KEYS, before) if !before.as_ref().is_some_and(are_keys) => {
-            (Some(Value::Bool(false)), closed)
-        }
+        SSH_KEYS if !has_keys(before) => (Some(Value::Bool(false)), closed),
         // There may have been people's keys in what cannot be read.
-        (OS, before)
-            if !before
-                .as_ref()
-                .and_then(|os| os.get("sshKeys"))
-                .is_some_and(are_keys) =>
-        {
-            let mut os = match before {
-                Some(Value::Object(os)) => os,
-                _ => Map::new(),
-            };
+        OS if !is_empty && !has_keys(before.and_then(|os| os.get("sshKeys"))) => {
+            let mut os = before
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default();
             os.insert("sshKeys".to_owned(), Value::Bool(false));
             (Some(Value::Object(os)), closed)
         }
-        (_, Some(before)) => (Some(before), "what it was before stands"),
-        (_, None) => (None, "it is as if it were not there"),
+        _ if before.is_some() => (before.cloned(), "what it was before stands"),
+        _ => (None, "it is as if it were not there"),
     }
 }
 
-fn value_at(keys: &Map<String, Value>, key: &str) -> Option<Value> {
+fn value_at<'a>(keys: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     let mut names = key.split('.');
     let mut value = keys.get(names.next()?)?;
     for name in names {
         value = value.get(name)?;
     }
-    Some(value.clone())
+    Some(value)
 }
 
 fn put(keys: &mut Map<String, Value>, key: &str, value: Option<Value>) {
@@ -215,7 +218,6 @@ fn put(keys: &mut Map<String, Value>, key: &str, value: Option<Value>) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
 
     use super::*;
 
@@ -369,6 +371,8 @@ mod tests {
             assert!(!opens(&now), "after {before:?}");
             assert_eq!(now.config.board.fan_profile.as_deref(), profile);
         }
+        let empty = Ok(keys(&json!({"developmentMode": true, "os": []})));
+        assert!(opens(&in_force(&empty, None)), "nobody meant to shut it");
     }
 
     #[test]
