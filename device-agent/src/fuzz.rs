@@ -8,7 +8,7 @@ use crate::memory::Memory;
 pub use crate::{
     announce::fuzz::{Heard, Responder},
     api::fuzz::{LogWish, OtherBody, log_query, other_body, target_body},
-    configure::fuzz::{Configured, configured, connection},
+    configure::fuzz::{Configured, configured, connection, dispatcher_script},
     grow::fuzz::growing,
     health::fuzz::other_kept,
     host::proxy::fuzz::redsocks_conf,

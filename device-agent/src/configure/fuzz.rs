@@ -1,7 +1,7 @@
 //! Doors for the fuzz targets over config.json and the connections of the boot partition.
 
 use super::config::understand;
-use super::connections::keyfile;
+use super::connections::{keyfile, script};
 use super::decide::{Found, decide};
 use super::plan::plan;
 use crate::settings::config_file;
@@ -55,5 +55,14 @@ pub fn configured(file: &[u8], last_good: &[u8]) -> Configured {
 /// Words for people.
 pub fn connection(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let text = keyfile::read(bytes).map_err(|no| no.to_string())?;
+    Ok(text.to_vec())
+}
+
+/// A dispatcher script as it would be copied, or why not.
+///
+/// # Errors
+/// Words for people.
+pub fn dispatcher_script(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let text = script::read(bytes).map_err(|no| no.to_string())?;
     Ok(text.to_vec())
 }

@@ -1,11 +1,19 @@
 //! What the device's program reads of its system: connections, partition tables, what boot loaders are told.
 
-use os_agent::fuzz::{connection, growing, other_kept};
+use os_agent::fuzz::{connection, dispatcher_script, growing, other_kept};
 
 use super::text::assert_harmless;
 
-/// A connection of the boot partition: what is copied is what was written, and what is refused is told without any of it.
+/// A connection or a dispatcher script of the boot partition: what is copied is what was written, and what is refused is told
+/// without any of it.
 pub(crate) fn connection_file(input: &[u8]) {
+    match dispatcher_script(input) {
+        Ok(text) => assert!(
+            input.ends_with(&text) && text.starts_with(b"#!"),
+            "another text"
+        ),
+        Err(words) => assert_harmless(&words),
+    }
     match connection(input) {
         Ok(text) => {
             assert!(input.ends_with(&text), "another text");

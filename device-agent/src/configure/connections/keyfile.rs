@@ -5,10 +5,8 @@
 
 use thiserror::Error;
 
-/// Bytes of a file: certificates may be in it.
-pub(crate) const MAX_BYTES: usize = 256 * 1024;
-/// What some editors put before a text; `NetworkManager` takes it for a line that is none.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+use super::{BYTE_ORDER_MARK, MAX_BYTES};
+
 /// What makes a file a connection.
 const SECTION: &str = "connection";
 

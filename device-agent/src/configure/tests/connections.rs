@@ -197,3 +197,36 @@ fn without_a_boot_partition_no_connection_is_gone() {
     start(&device);
     assert_eq!(held(&device), as_held(&[("home", WIFI)]));
 }
+
+#[test]
+fn dispatcher_scripts_are_copied_so_that_they_can_be_run_and_go_with_their_files() {
+    let device = device(&[("home", WIFI)]);
+    let folder = device.path("mnt/boot/dispatcher.d");
+    fs::create_dir_all(&folder).unwrap();
+    let script = "#!/bin/sh\nlogger \"$2\"\n";
+    fs::write(folder.join("90-tell"), script).unwrap();
+    fs::write(folder.join("91-windows"), "#!/bin/sh\r\ntrue\r\n").unwrap();
+    device.configure();
+    let place = device.path("etc/NetworkManager/dispatcher.d");
+    let held = || {
+        let entries = fs::read_dir(&place).unwrap();
+        let held = entries.map(|entry| {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            (entry.file_name().into_string().unwrap(), mode)
+        });
+        held.collect::<Vec<_>>()
+    };
+    assert_eq!(held(), [("90-tell".to_owned(), 0o755)]);
+    let complaints = device.standing()["complaints"].to_string();
+    assert!(
+        complaints.contains("dispatcher.d/91-windows"),
+        "{complaints}"
+    );
+    assert!(complaints.contains("CR LF"), "{complaints}");
+    fs::write(place.join("own"), script).unwrap();
+    fs::remove_file(folder.join("90-tell")).unwrap();
+    device.configure();
+    let names: Vec<String> = held().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["own"]);
+}
