@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::Value;
 use testkit::agent::Settings;
 use testkit::http::Lines;
-use testkit::{Agent, Engine, Journal, Namespace, until};
+use testkit::{Agent, Endpoint, Engine, Journal, Namespace, Target, until};
 
 const ALONE: &str = "/os/v1/logs?service=&system=true&journal=true";
 
@@ -177,4 +177,76 @@ async fn a_device_without_a_journal_tells_what_its_agent_says() {
     let words =
         "the system's journal is not told, only what its agent says: this device keeps none";
     assert_eq!(notice["message"], words);
+}
+
+/// Reads an answer to its end: times, who says what, and the last place of each origin.
+async fn whole(api: &Endpoint<'_>, path: &str) -> (Vec<i64>, Vec<String>, String) {
+    let (mut times, mut told) = (Vec::new(), Vec::new());
+    let mut places = std::collections::BTreeMap::new();
+    let mut lines = api.lines(path).await;
+    while let Some(line) = lines.next().await {
+        let line: Value = serde_json::from_slice(&line).expect("JSON");
+        let Some(time) = line["timestamp"].as_i64() else {
+            continue;
+        };
+        assert!(line["isNotice"].is_null(), "{line}");
+        let who = line["serviceName"].as_str().or(line["program"].as_str());
+        let place = line["cursor"].as_str().expect("a place");
+        let origin = match place.rsplitn(3, '.').last() {
+            Some(origin) if !place.contains('=') => origin,
+            _ => "the journal",
+        };
+        places.insert(
+            origin.to_owned(),
+            place.replace('=', "%3D").replace(';', "%3B"),
+        );
+        times.push(time);
+        if let Some(who @ ("one" | "probe")) = who {
+            let message = line["message"].as_str().expect("a message");
+            told.push(format!("{who}: {message}"));
+        }
+    }
+    let places: Vec<String> = places.into_values().collect();
+    (times, told, places.join(","))
+}
+
+#[tokio::test]
+async fn services_and_the_journal_are_told_by_time_and_go_on_each_in_its_place() {
+    const BOTH: &str = "/os/v1/logs?service=one&system=true&journal=true&follow=false";
+    let device = Device::start().await;
+    let api = device.agent.endpoint();
+    let script =
+        "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; sleep 0.05; done; sleep 1000000 & wait";
+    let target = Target::of(&[("one", script)]).text();
+    assert_eq!(api.post("/v2/local/target-state", target).await.status, 200);
+    until("the service writes", async || {
+        let (_, told, _) = whole(&api, &format!("{BOTH}&since=0")).await;
+        told.contains(&"one: 1".to_owned()).then_some(())
+    })
+    .await;
+    device.write("probe", "among them");
+    until("both are there", async || {
+        let (_, told, _) = whole(&api, &format!("{BOTH}&since=0")).await;
+        let wanted = ["one: 40", "probe: among them"].map(str::to_owned);
+        wanted.iter().all(|line| told.contains(line)).then_some(())
+    })
+    .await;
+    let (times, told, places) = whole(&api, &format!("{BOTH}&since=0")).await;
+    assert!(times.is_sorted(), "{times:?}");
+    let of_service: Vec<String> = (1..=40).map(|number| format!("one: {number}")).collect();
+    let found: Vec<String> = told
+        .iter()
+        .filter(|line| line.starts_with("one"))
+        .cloned()
+        .collect();
+    assert_eq!(found, of_service);
+    let among = told.iter().position(|line| line == "probe: among them");
+    assert!(among.is_some_and(|at| at + 1 < told.len()), "{told:?}");
+    device.write("probe", "behind");
+    until("only what is new is told", async || {
+        let (_, told, _) = whole(&api, &format!("{BOTH}&after={places}")).await;
+        assert!(told.len() <= 1, "{told:?}");
+        (told == ["probe: behind"]).then_some(())
+    })
+    .await;
 }

@@ -38,7 +38,7 @@ impl Following {
         Self { program, lines }
     }
 
-    /// Reads until there is a line with this text, and returns it. A text that it fails at is not to come before.
+    /// Reads until there is a line with this text, and returns it.
     fn find(&self, text: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(PATIENCE);
@@ -71,9 +71,13 @@ async fn the_systems_journal_is_followed_from_beside_the_device() {
         line.contains(" probe") && line.ends_with("! live \\u{1b}[2Jone"),
         "{line}"
     );
-    device.sh("printf 'first\\nsecond\\n' | systemd-cat -t probe");
-    following.find("| first");
-    following.find("| second");
+    // One row of two lines.
+    device.sh(
+        "printf 'SYSLOG_IDENTIFIER=probe\\nMESSAGE=first\\nMESSAGE=second\\n' | logger --journald",
+    );
+    following.find(" probe");
+    assert!(following.find("first").ends_with("| first"));
+    assert!(following.find("second").ends_with("| second"));
     // Units of the system, not the agent alone.
     assert!(device.lets_in(&[]));
     following.find("sshd");
@@ -115,13 +119,63 @@ async fn the_past_of_the_system_is_told_by_number_and_time_and_as_json() {
         .expect("the last row");
     let row: serde_json::Value = serde_json::from_str(row).expect("JSON");
     assert_eq!(row["program"], "probe", "{row}");
-    // Going on where it was, nothing comes twice.
+    // Going on where it was, nothing comes twice, and what the journal has given up meanwhile is said.
     let file = home.path().join("cursor");
     let file = file.to_str().expect("UTF-8");
-    let first = past(&["--cursor-file", file]);
+    let first = past(&["--cursor-file", file, "--since", "10m"]);
+    assert!(first.contains("| row 20"), "{first}");
     device.sh("logger -t probe behind; journalctl --sync");
     let second = past(&["--cursor-file", file]);
-    assert!(second.contains("| behind"), "{first}\n----\n{second}");
-    assert!(!second.contains("| row "), "{second}");
+    assert!(second.contains("| behind"), "{second}");
+    assert!(
+        !second.contains("| row ") && !second.contains("are gone"),
+        "{second}"
+    );
+    device.sh("for number in $(seq 5); do logger -t probe lost; done; journalctl --sync --rotate --vacuum-files=1; logger -t probe kept; journalctl --sync");
+    let third = past(&["--cursor-file", file]);
+    assert!(
+        third.contains("of the system's journal are gone"),
+        "{third}"
+    );
+    assert!(
+        third.contains("| kept") && !third.contains("| lost"),
+        "{third}"
+    );
     assert_eq!(past(&["--until", "1970-01-02T00:00:00Z"]), "");
+}
+
+#[tokio::test]
+async fn what_went_with_a_start_of_the_device_is_said() {
+    let mut device = LightDevice::development();
+    device.spend();
+    let home = tempfile::tempdir().expect("a home");
+    let file = home.path().join("cursor");
+    let file = file.to_str().expect("UTF-8").to_owned();
+    let address = device.address().to_string();
+    let told = |device: &LightDevice, more: &[&str]| {
+        let all = [
+            "logs",
+            &address,
+            "--system",
+            "--no-follow",
+            "--cursor-file",
+            &file,
+        ];
+        let output = beside::os(device, home.path(), &[&all, more].concat());
+        output.success();
+        output.stdout
+    };
+    told(&device, &["--since", "10m"]);
+    device.stop();
+    device.start_again();
+    device
+        .until("the agent answers", "curl -sf http://127.0.0.1:48484/ping")
+        .await;
+    let after = told(&device, &[]);
+    assert!(after.contains("started anew is gone"), "{after}");
+    // From its first row on.
+    assert!(
+        after.contains(" kernel") || after.contains(" systemd"),
+        "{after}"
+    );
 }

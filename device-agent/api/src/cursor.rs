@@ -20,7 +20,7 @@ pub const MAX_PLACES: usize = 1000;
 const SHORT_ID: usize = 12;
 /// The longest text of one place.
 const LONGEST: usize = 48;
-/// The longest text of a place in the journal: three ids of 32 digits, three numbers of 16.
+/// The longest text of a place in the journal: two ids of 32 digits, four numbers of at most 16.
 const LONGEST_OF_JOURNAL: usize = 200;
 
 /// What lines come from.
@@ -69,6 +69,24 @@ impl JournalPlace {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The boot in which the row was written: 32 hexadecimal digits.
+    #[must_use]
+    pub fn boot(&self) -> Option<&str> {
+        self.field("b")
+    }
+
+    /// The sequence of the row, and its number in it. The rows of a sequence follow each other without a gap.
+    #[must_use]
+    pub fn number(&self) -> Option<(&str, u64)> {
+        let number = u64::from_str_radix(self.field("i")?, 16).ok()?;
+        Some((self.field("s")?, number))
+    }
+
+    fn field(&self, wanted: &str) -> Option<&str> {
+        let mut fields = self.0.split(';').filter_map(|field| field.split_once('='));
+        fields.find_map(|(name, value)| (name == wanted).then_some(value))
     }
 }
 
@@ -268,7 +286,15 @@ mod tests {
     #[test]
     fn places_in_the_journal_are_told_from_others_and_bounded() {
         let text = "s=6d2c0e0a5a0f4f0c9a3a9f6f3a1e4d11;i=4c2;b=0123456789abcdef0123456789abcdef;m=1f;t=64f0;x=ab";
-        assert_eq!(text.parse::<JournalPlace>().unwrap().to_string(), text);
+        let place: JournalPlace = text.parse().unwrap();
+        assert_eq!(place.to_string(), text);
+        assert_eq!(place.boot(), Some("0123456789abcdef0123456789abcdef"));
+        assert_eq!(
+            place.number(),
+            Some(("6d2c0e0a5a0f4f0c9a3a9f6f3a1e4d11", 0x4c2))
+        );
+        let short: JournalPlace = "s=1;i=11111111111111111".parse().unwrap();
+        assert_eq!((short.boot(), short.number()), (None, None));
         for none in [
             "",
             "s=",

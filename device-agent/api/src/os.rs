@@ -21,10 +21,11 @@
 //! | `service=NAME`, repeatable | no other services; `service=` without a name: no service at all |
 //! | `stream=stdout`, `stream=stderr` | of services, no other stream |
 //! | `system=true`, `system=false` | whether the agent's own lines are wanted; unless given: yes, but not beside `service` or `stream` |
+//! | `journal=true` | where `system` is wanted, the journal of the device's system in the place of the agent's own lines, which stand in it too. Devices that can name `system-journal` among their capabilities |
 //! | `since=TIME` | past lines come first, from this time on |
 //! | `tail=N` | of the past lines only the last N, at most 100,000 |
 //! | `until=TIME` | no line after this time; the answer ends then |
-//! | `after=PLACE,…`, repeatable | past lines come first: of each origin that is named those behind its place, of others those from `since` on (unless given: none). `tail` counts no more. At most 1000 places |
+//! | `after=PLACE,…`, repeatable | past lines come first: of each origin that is named those behind its place, of others those from `since` on (unless given: none). `tail` counts no more. At most 1000 places. Of the journal the place of its last row |
 //! | `follow=false` | the answer ends after the past lines |
 //!
 //! A service that has `BALENA_LOGS_LEVEL` in its environment, as `none`, `err` or `error`, is heard in full only by who names it by
@@ -43,7 +44,8 @@
 //! 64 KiB ends with `[... N bytes cut]`. Places follow the device's clock: where it is set back while nobody listens, lines are missing
 //! that bear times which were told before, and that is said.
 //!
-//! An answer that ends before its last chunk was cut off: by the connection, or by the agent's end. Only a few clients are told the past at
+//! An answer that ends before its last chunk was cut off: by the connection, by the agent's end, or
+//! because the system's journal cannot be read any more. Only a few clients are told the past at
 //! a time; one that does not read gives way to the next, and goes on when it reads again.
 //!
 //! `force` overrides the update locks of services. `discardVolumes` lists the volumes, by their names in the project, whose data

@@ -54,7 +54,7 @@ pub fn log_query(query: &str) -> Result<LogWish, String> {
     let LogQuery {
         asked,
         journal,
-        after: after_row,
+        after_row,
         ..
     } = LogQuery::from_pairs(pairs)?;
     let Asked {

@@ -18,7 +18,7 @@ pub(super) struct LogQuery {
     /// The system's journal in the place of the agent's own lines, which stand in it.
     pub(super) journal: bool,
     /// The last row of the journal that the client has.
-    pub(super) after: Option<JournalPlace>,
+    pub(super) after_row: Option<JournalPlace>,
     /// What is said about a wish that is not granted.
     pub(super) capped: Option<String>,
 }
@@ -58,7 +58,7 @@ impl LogQuery {
                             return Err(format!("after: there are more than {MAX_PLACES} places"));
                         }
                         if let Ok(place) = place.parse() {
-                            query.after = Some(place);
+                            query.after_row = Some(place);
                             continue;
                         }
                         let place = place
@@ -223,7 +223,7 @@ mod tests {
         ])
         .unwrap();
         assert!(read.journal && !read.names_a_service());
-        assert_eq!(read.after.unwrap().as_str(), "s=1;i=2");
+        assert_eq!(read.after_row.unwrap().as_str(), "s=1;i=2");
         assert_eq!(read.asked.after.len(), 1);
         assert!(query(&[("service", "a")]).unwrap().names_a_service());
         assert!(query(&[]).unwrap().names_a_service());

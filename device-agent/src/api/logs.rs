@@ -1,6 +1,6 @@
 //! Log streams: `GET /v2/local/logs` as the reference answers it, and `GET /os/v1/logs` with a past and with places.
 //!
-//! In: the query. Out: a greeting at once, then lines. Which lines, and in which order, is the business of [`crate::logs`]. When the
+//! In: the query. Out: a greeting, then lines. Which lines, and in which order, is the business of [`crate::logs`]. When the
 //! agent ends first, our own answer breaks off, so that what was told does not look like everything that was asked for.
 
 use std::sync::Arc;
@@ -234,7 +234,7 @@ async fn open_journal(
     let place = place.map_err(|_| format!("{MAX_READERS} others read it already"))?;
     let wish = SystemWish {
         root: root.to_owned(),
-        after: query.after.clone(),
+        after: query.after_row.clone(),
         since: asked.since,
         tail: asked.tail,
         until: asked.wanted.until,

@@ -112,7 +112,7 @@ async fn run_again(
     memory: &mut Memory,
 ) -> Result<Told, ConfigureError> {
     let _held = hold(&places.root).map_err(ConfigureError::Lock)?;
-    finish(places);
+    finish(places, memory);
     let mut before = glance(&places.config_json);
     for _ in 1..ROUNDS {
         let applied = apply_once(places, disk, memory).await;
@@ -176,6 +176,10 @@ async fn apply_once(
     if !applied.undone.untold.is_empty() {
         told = Told::NoBus;
     }
+    if places.bus.is_none() {
+        // Whoever is owed word by others is owed it still.
+        applied.undone.untold.clone_from(&seen.untold);
+    }
     if told == Told::NoBus && memory.is_news(NO_BUS) {
         tracing::warn!("{NO_BUS}");
     }
@@ -221,14 +225,19 @@ fn copy_connections(
 }
 
 /// Completes joining or leaving a fleet, where a cut of power interrupted it. In an image nothing was.
-fn finish(places: &ConfigurePlaces) {
+fn finish(places: &ConfigurePlaces, memory: &mut Memory) {
     if places.root != Path::new("/") {
         return;
     }
     match os_config::finish_unless_busy(&places.state_dir) {
         Ok(true) => tracing::warn!("an interrupted change of the fleet is completed"),
         Ok(false) => {}
-        Err(error) => tracing::error!("{}", chain(&error)),
+        Err(error) => {
+            let words = chain(&error);
+            if memory.is_news(&words) {
+                tracing::error!("{words}");
+            }
+        }
     }
 }
 

@@ -4,27 +4,23 @@
 //! with only such lines is one that nobody can enter.
 
 use base64::Engine as _;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::STANDARD;
 
 /// Bytes of a line; the SSH server's own bound is a little more.
 const MAX_LINE: usize = 8 * 1024;
-/// Some programs leave out what only fills up.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// What today's SSH servers take: DSA they do not, and a key with which nobody may log in is none.
-const KINDS: [&str; 7] = [
-    "ssh-ed25519",
-    "ssh-rsa",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
+/// What today's SSH servers take, and the fields of its key behind the name. DSA they do not take, and a key with which nobody may log
+/// in is none. RFC 4253, 5656 and 8709, and OpenSSH's PROTOCOL.u2f.
+const KINDS: [(&str, usize); 7] = [
+    ("ssh-ed25519", 1),
+    ("ssh-rsa", 2),
+    ("ecdsa-sha2-nistp256", 2),
+    ("ecdsa-sha2-nistp384", 2),
+    ("ecdsa-sha2-nistp521", 2),
+    ("sk-ssh-ed25519@openssh.com", 2),
+    ("sk-ecdsa-sha2-nistp256@openssh.com", 3),
 ];
+/// Bytes of the first field of an Ed25519 key.
+const ED25519_LENGTH: usize = 32;
 /// Options of sshd(8) without a value.
 const FLAGS: [&str; 15] = [
     "agent-forwarding",
@@ -93,25 +89,43 @@ fn is_option(text: &str) -> bool {
     }
 }
 
-/// Whether a text begins with a type and the key of this type.
+/// Whether a text begins with a type and a whole key of this type.
 fn is_key(text: &str) -> bool {
     let mut words = text.split_ascii_whitespace();
     let (Some(kind), Some(blob)) = (words.next(), words.next()) else {
         return false;
     };
-    if !KINDS.contains(&kind) {
+    let Some((_, count)) = KINDS.iter().find(|(name, _)| *name == kind) else {
         return false;
+    };
+    let blob = STANDARD.decode(blob).unwrap_or_default();
+    let Some(fields) = fields(&blob) else {
+        return false;
+    };
+    let Some((name, fields)) = fields.split_first() else {
+        return false;
+    };
+    let is_ed25519 = kind.ends_with("ed25519") || kind.ends_with("ed25519@openssh.com");
+    *name == kind.as_bytes()
+        && fields.len() == *count
+        && fields.iter().all(|field| !field.is_empty())
+        && (!is_ed25519
+            || fields
+                .first()
+                .is_some_and(|key| key.len() == ED25519_LENGTH))
+}
+
+/// The fields of a key, each behind its length in four bytes; `None` where one is cut off.
+fn fields(mut blob: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut fields = Vec::new();
+    while !blob.is_empty() {
+        let (length, rest) = blob.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (field, rest) = rest.split_at_checked(length)?;
+        fields.push(field);
+        blob = rest;
     }
-    // A key begins with the name of its type, and with the length of this name in four bytes.
-    let Ok(blob) = LENIENT.decode(blob) else {
-        return false;
-    };
-    let Some((length, rest)) = blob.split_first_chunk::<4>() else {
-        return false;
-    };
-    u32::from_be_bytes(*length) == u32::try_from(kind.len()).unwrap_or(u32::MAX)
-        && rest.len() > kind.len()
-        && rest.starts_with(kind.as_bytes())
+    Some(fields)
 }
 
 /// Bytes up to the first of these characters that is not within quotes.
@@ -136,6 +150,42 @@ pub(super) const ED25519: &str =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A line with a key of these fields.
+    fn line(kind: &str, fields: &[usize]) -> String {
+        let of = |field: &[u8]| {
+            let length = u32::try_from(field.len()).unwrap().to_be_bytes();
+            [length.as_slice(), field].concat()
+        };
+        let mut blob = of(kind.as_bytes());
+        for length in fields {
+            blob.extend(of(&vec![7; *length]));
+        }
+        format!("{kind} {}", STANDARD.encode(blob))
+    }
+
+    #[test]
+    fn a_key_is_whole() {
+        for (kind, lengths) in [
+            ("ssh-ed25519", [32].as_slice()),
+            ("ssh-rsa", &[3, 513]),
+            ("ecdsa-sha2-nistp384", &[8, 97]),
+            ("sk-ssh-ed25519@openssh.com", &[32, 4]),
+            ("sk-ecdsa-sha2-nistp256@openssh.com", &[8, 65, 4]),
+        ] {
+            let whole = line(kind, lengths);
+            assert!(is_one(&whole), "{whole}");
+            let unfilled = whole.trim_end_matches('=');
+            assert!(unfilled == whole || !is_one(unfilled), "{unfilled}");
+            assert!(!is_one(&whole[..whole.len() - 4]), "half-copied: {whole}");
+            let less = &lengths[..lengths.len() - 1];
+            assert!(!is_one(&line(kind, less)), "{kind}: {less:?}");
+            let more = [lengths, &[1]].concat();
+            assert!(!is_one(&line(kind, &more)), "{kind}: {more:?}");
+        }
+        assert!(!is_one(&line("ssh-ed25519", &[31])));
+        assert!(!is_one(&line("ssh-rsa", &[3, 0])));
+    }
 
     #[test]
     fn keys_are_told_from_other_lines() {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
 use tokio::net::unix::pipe;
+use tokio::time::Instant;
 
 use super::remembered::Memory;
 use super::{ConfigureError, ConfigurePlaces, Told, glance, run_again};
@@ -59,12 +60,16 @@ pub(super) async fn watch_by(
         error_said = error;
         notify::ready();
         let is_done = matches!(done, Ok(Told::All));
-        let patience = if is_done { LOOK_AGAIN } else { delay };
+        // However often somebody touches the folder meanwhile.
+        let mut again = Instant::now() + if is_done { LOOK_AGAIN } else { delay };
         loop {
-            let told = tokio::time::timeout(patience, watched.told()).await;
-            if told.is_err() && !is_done {
-                delay = delay.saturating_mul(2).min(LOOK_AGAIN);
-                break;
+            let told = tokio::time::timeout_at(again, watched.told()).await;
+            if told.is_err() {
+                if !is_done {
+                    delay = delay.saturating_mul(2).min(LOOK_AGAIN);
+                    break;
+                }
+                again = Instant::now() + LOOK_AGAIN;
             }
             watched.arm();
             if glance(&places.config_json) != seen {

@@ -125,8 +125,7 @@ impl Beside {
         let Some((step, is_past)) = step else {
             return side.end();
         };
-        // A notice tells that something is missing or waited for: the journal does not wait with it.
-        side.is_past &= is_past && !matches!(&step, Step::Told(Delivery::Notice(_)));
+        side.is_past = is_past;
         if let Step::Told(delivery) = step {
             side.head = Some(delivery);
         }

@@ -1,4 +1,5 @@
-//! The system's journal for one client: the past that it asked for, then what comes. No row is left out and none told twice.
+//! The system's journal for one client: the past that it asked for, then what comes. No row is told twice, and where the journal has
+//! given rows up that the client has not been told, that is said.
 //!
 //! In: a place, a time or a number of lines. Out: lines, as fast as the client takes them: what it does not take waits in the
 //! journal. The child that goes on with what comes does not say when the past is over, so the past is read by one of its own that ends.
@@ -6,7 +7,7 @@
 //! ([`super::silence`]). Not told by a stream that is open: rows that come while the journal moves to the disk (persistentLogging), whose
 //! places the journal puts before those of rows that were told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub(crate) struct SystemLog {
     wish: SystemWish,
     /// The last row that was read; without one, what comes from `begun` on is new.
     last: Option<JournalPlace>,
+    /// What was said of rows behind it that cannot be read: whoever reads them again does not say it again.
+    said: BTreeSet<String>,
     begun: i64,
     lines: VecDeque<LogLine>,
     phase: Phase,
@@ -83,6 +86,8 @@ enum Begin<'a> {
     At(&'a JournalPlace),
     /// Nanoseconds since the Unix epoch.
     Since(i64),
+    /// With the first row of this boot.
+    In(&'a str),
 }
 
 /// How far.
@@ -107,6 +112,7 @@ impl SystemLog {
     pub(crate) async fn open(wish: SystemWish) -> Result<Self, JournalError> {
         let mut log = Self {
             last: wish.after.clone(),
+            said: BTreeSet::new(),
             begun: now_nanos(),
             lines: VecDeque::new(),
             phase: Phase::Over,
@@ -116,7 +122,14 @@ impl SystemLog {
         let all_of_until = log.wish.until.filter(|_| log.wish.tail.is_none());
         let since = log.wish.since.or(all_of_until.map(|_| 0));
         let mut past = None;
-        if let Some(place) = &log.last {
+        if let Some(boot) = log.last.as_ref().and_then(JournalPlace::boot)
+            && !log.knows(boot).await?
+        {
+            // The journal would look for the place by its time, and the clock of a device may have begun anew.
+            log.last = None;
+            log.notice("the journal from before the device was started anew is gone: what follows is from then on");
+            past = Some(log.read(Begin::Since(0), Way::Forward)?);
+        } else if let Some(place) = &log.last {
             past = Some(log.read(Begin::Behind(place), Way::Forward)?);
         } else if let Some(since) = since.filter(|_| log.wish.tail.is_none()) {
             past = Some(log.read(Begin::Since(since), Way::Forward)?);
@@ -134,6 +147,14 @@ impl SystemLog {
         // What the program does not like is known with the first rows, or with its end.
         log.step().await?;
         Ok(log)
+    }
+
+    /// Whether the journal holds a row of this boot.
+    async fn knows(&self, boot: &str) -> Result<bool, JournalError> {
+        let mut reading = self.read(Begin::In(boot), Way::Backward)?;
+        let mut is_there = false;
+        while !is_there && reading.more(|_| is_there = true).await? {}
+        Ok(is_there)
     }
 
     /// Reads from the end back until there are as many lines as are wanted of the past; the place of the first of them. What comes
@@ -201,7 +222,7 @@ impl SystemLog {
             },
             Phase::Looking(reading, found) => {
                 let goes_on = reading.more(keep).await?;
-                *found |= !rows.is_empty();
+                *found |= rows.iter().any(Result::is_ok);
                 let found = *found;
                 if goes_on {
                     None
@@ -227,17 +248,32 @@ impl SystemLog {
         for row in rows {
             match row {
                 Ok(row) => {
+                    let count = self
+                        .last
+                        .as_ref()
+                        .map_or(0, |last| between(last, &row.place));
+                    if count > 0 {
+                        let rows = if count == 1 { "row" } else { "rows" };
+                        self.notice(format!("{count} {rows} of the system's journal are gone"));
+                    }
                     let is_wanted = self.wants(&row);
                     self.last = Some(row.place);
+                    self.said.clear();
                     self.lines.extend(row.line.filter(|_| is_wanted));
                 }
                 Err(words) => {
-                    tracing::warn!("{words}");
-                    let now = now_nanos() / 1_000_000;
-                    self.lines.push_back(LogLine::notice(words, now));
+                    if self.said.insert(words.clone()) {
+                        tracing::warn!("{words}");
+                        self.notice(words);
+                    }
                 }
             }
         }
+    }
+
+    fn notice(&mut self, words: impl Into<String>) {
+        let now = now_nanos() / 1_000_000;
+        self.lines.push_back(LogLine::notice(words.into(), now));
     }
 
     fn wants(&self, row: &SystemRow) -> bool {
@@ -320,6 +356,16 @@ impl Reading {
     }
 }
 
+/// Rows that the journal has had between two and has no more. Of rows of different sequences that is not known. Pure.
+fn between(one: &JournalPlace, next: &JournalPlace) -> u64 {
+    match (one.number(), next.number()) {
+        (Some((sequence, one)), Some((other, next))) if sequence == other => {
+            next.saturating_sub(one.saturating_add(1))
+        }
+        _ => 0,
+    }
+}
+
 /// What the program is asked for. Pure.
 fn arguments(root: &Path, begin: Begin<'_>, way: Way) -> Vec<String> {
     let mut arguments = vec![
@@ -331,6 +377,7 @@ fn arguments(root: &Path, begin: Begin<'_>, way: Way) -> Vec<String> {
             Begin::At(place) => format!("--cursor={place}"),
             // By whole seconds: what is too early is left out.
             Begin::Since(nanos) => format!("--since=@{}", nanos / 1_000_000_000),
+            Begin::In(boot) => format!("_BOOT_ID={boot}"),
         },
     ];
     match way {
@@ -348,6 +395,22 @@ fn arguments(root: &Path, begin: Begin<'_>, way: Way) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_that_are_gone_are_counted_within_a_sequence() {
+        for (one, next, gone) in [
+            ("s=1;i=a", "s=1;i=b", 0),
+            ("s=1;i=a", "s=1;i=10", 5),
+            // The journal has moved, and counts anew.
+            ("s=1;i=a", "s=2;i=10", 0),
+            ("s=1;i=a", "s=1;i=2", 0),
+            ("s=1", "s=1;i=2", 0),
+            ("s=1;i=ffffffffffffffff", "s=1;i=1", 0),
+        ] {
+            let place = |text: &str| text.parse().unwrap();
+            assert_eq!(between(&place(one), &place(next)), gone, "{one} {next}");
+        }
+    }
 
     #[test]
     fn the_program_is_asked_for_what_begins_at_a_place_or_at_a_time() {
@@ -368,6 +431,11 @@ mod tests {
                 Begin::Since(7_900_000_000),
                 Way::Backward,
                 "--since=@7 --reverse --root=/r",
+            ),
+            (
+                Begin::In("0af"),
+                Way::Backward,
+                "_BOOT_ID=0af --reverse --root=/r",
             ),
         ] {
             let arguments = arguments(Path::new("/r"), begin, way);

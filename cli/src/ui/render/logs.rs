@@ -191,8 +191,11 @@ impl<'a> LogView<'a> {
         }
         text.push(' ');
         match line.is_system {
-            Some(true) => text.push_str(&foreign::line(&short_ids(message), colour)),
-            Some(false) | None => text.push_str(&foreign::line(message, colour)),
+            // The agent tells whole ids of what it does.
+            Some(true) if line.program.is_none() => {
+                text.push_str(&foreign::line(&short_ids(message), colour));
+            }
+            Some(_) | None => text.push_str(&foreign::line(message, colour)),
         }
         if dropped > 0 {
             let cut = format!(" (cut off: {dropped} more bytes)");

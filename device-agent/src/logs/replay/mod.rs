@@ -166,9 +166,13 @@ impl Replay {
         Some(delivery.map_or(Step::On, Step::Told))
     }
 
-    /// Whether the past is being told.
+    /// Whether the past is being told. One that cannot be read yet is not waited for.
     pub(super) fn is_past(&self) -> bool {
-        matches!(self.phase, Phase::Opening | Phase::Past(_))
+        match self.phase {
+            Phase::Opening => self.trouble.is_none(),
+            Phase::Past(_) => true,
+            Phase::Live | Phase::Over => false,
+        }
     }
 
     /// What comes next, if it is there without waiting.
