@@ -84,6 +84,16 @@ impl JournalPlace {
         Some((self.field("s")?, number))
     }
 
+    /// Whether another place is that of the same row, also where the journal has moved it and counts anew.
+    #[must_use]
+    pub fn is_same_row(&self, other: &Self) -> bool {
+        let same = |names: &[&str]| {
+            let mut names = names.iter();
+            names.all(|name| self.field(name).is_some() && self.field(name) == other.field(name))
+        };
+        same(&["s", "i"]) || same(&["b", "m", "t", "x"])
+    }
+
     fn field(&self, wanted: &str) -> Option<&str> {
         let mut fields = self.0.split(';').filter_map(|field| field.split_once('='));
         fields.find_map(|(name, value)| (name == wanted).then_some(value))
@@ -295,6 +305,14 @@ mod tests {
         );
         let short: JournalPlace = "s=1;i=11111111111111111".parse().unwrap();
         assert_eq!((short.boot(), short.number()), (None, None));
+        let moved: JournalPlace = text.replace("s=6d2c", "s=0000").parse().unwrap();
+        let next: JournalPlace = text
+            .replace("i=4c2", "i=4c3")
+            .replace("t=64f0", "t=64f1")
+            .parse()
+            .unwrap();
+        assert!(place.is_same_row(&place) && place.is_same_row(&moved));
+        assert!(!place.is_same_row(&next) && !short.is_same_row(&place));
         for none in [
             "",
             "s=",

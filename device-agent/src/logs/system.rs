@@ -23,6 +23,9 @@ use super::splitter::Splitter;
 use super::system_row::{self, FIELDS, SystemRow};
 use crate::host::now_nanos;
 
+/// What is said where the row that the client has and the next one have nothing to do with each other.
+const BEGUN_ANEW: &str =
+    "the system's journal has begun anew: what it held of the time before is gone";
 /// How long rows are waited for behind the last time that was asked for, in nanoseconds.
 const SETTLING: i64 = 500_000_000;
 
@@ -58,6 +61,8 @@ pub(crate) struct SystemLog {
     wish: SystemWish,
     /// The last row that was read; without one, what comes from `begun` on is new.
     last: Option<JournalPlace>,
+    /// The row that the client has and that is read once more, to see that nothing between it and the next one is gone.
+    joint: Option<JournalPlace>,
     /// What was said of rows behind it that cannot be read: whoever reads them again does not say it again.
     said: BTreeSet<String>,
     begun: i64,
@@ -112,6 +117,7 @@ impl SystemLog {
     pub(crate) async fn open(wish: SystemWish) -> Result<Self, JournalError> {
         let mut log = Self {
             last: wish.after.clone(),
+            joint: None,
             said: BTreeSet::new(),
             begun: now_nanos(),
             lines: VecDeque::new(),
@@ -127,10 +133,11 @@ impl SystemLog {
         {
             // The journal would look for the place by its time, and the clock of a device may have begun anew.
             log.last = None;
-            log.notice("the journal from before the device was started anew is gone: what follows is from then on");
+            log.notice(BEGUN_ANEW);
             past = Some(log.read(Begin::Since(0), Way::Forward)?);
         } else if let Some(place) = &log.last {
-            past = Some(log.read(Begin::Behind(place), Way::Forward)?);
+            past = Some(log.read(Begin::At(place), Way::Forward)?);
+            log.joint = log.last.clone();
         } else if let Some(since) = since.filter(|_| log.wish.tail.is_none()) {
             past = Some(log.read(Begin::Since(since), Way::Forward)?);
         } else {
@@ -248,13 +255,24 @@ impl SystemLog {
         for row in rows {
             match row {
                 Ok(row) => {
-                    let count = self
-                        .last
+                    let joint = self.joint.take();
+                    if joint
                         .as_ref()
-                        .map_or(0, |last| between(last, &row.place));
-                    if count > 0 {
-                        let rows = if count == 1 { "row" } else { "rows" };
-                        self.notice(format!("{count} {rows} of the system's journal are gone"));
+                        .is_some_and(|joint| joint.is_same_row(&row.place))
+                    {
+                        self.last = Some(row.place);
+                        continue;
+                    }
+                    let last = self.last.as_ref();
+                    match last.and_then(|last| between(last, &row.place)) {
+                        Some(0) => {}
+                        Some(1) => self.notice("1 row of the system's journal is gone"),
+                        Some(count) => {
+                            self.notice(format!("{count} rows of the system's journal are gone"));
+                        }
+                        None if joint.is_some() => self.notice(BEGUN_ANEW),
+                        // Read one behind the other: there is nothing between them.
+                        None => {}
                     }
                     let is_wanted = self.wants(&row);
                     self.last = Some(row.place);
@@ -357,13 +375,9 @@ impl Reading {
 }
 
 /// Rows that the journal has had between two and has no more. Of rows of different sequences that is not known. Pure.
-fn between(one: &JournalPlace, next: &JournalPlace) -> u64 {
-    match (one.number(), next.number()) {
-        (Some((sequence, one)), Some((other, next))) if sequence == other => {
-            next.saturating_sub(one.saturating_add(1))
-        }
-        _ => 0,
-    }
+fn between(one: &JournalPlace, next: &JournalPlace) -> Option<u64> {
+    let ((sequence, one), (other, next)) = (one.number()?, next.number()?);
+    (sequence == other && one < next).then(|| next - one - 1)
 }
 
 /// What the program is asked for. Pure.
@@ -399,13 +413,13 @@ mod tests {
     #[test]
     fn rows_that_are_gone_are_counted_within_a_sequence() {
         for (one, next, gone) in [
-            ("s=1;i=a", "s=1;i=b", 0),
-            ("s=1;i=a", "s=1;i=10", 5),
+            ("s=1;i=a", "s=1;i=b", Some(0)),
+            ("s=1;i=a", "s=1;i=10", Some(5)),
             // The journal has moved, and counts anew.
-            ("s=1;i=a", "s=2;i=10", 0),
-            ("s=1;i=a", "s=1;i=2", 0),
-            ("s=1", "s=1;i=2", 0),
-            ("s=1;i=ffffffffffffffff", "s=1;i=1", 0),
+            ("s=1;i=a", "s=2;i=10", None),
+            ("s=1;i=a", "s=1;i=2", None),
+            ("s=1", "s=1;i=2", None),
+            ("s=1;i=1", "s=1;i=ffffffffffffffff", Some(u64::MAX - 2)),
         ] {
             let place = |text: &str| text.parse().unwrap();
             assert_eq!(between(&place(one), &place(next)), gone, "{one} {next}");
