@@ -2,6 +2,7 @@
 //!
 //! Run by `tests/peer/run`, which installs the client and names it in `PEER_NODE` and `PEER_CLIENT`.
 
+use testkit::agent::Settings;
 use testkit::{Device, Endpoint, Lan, Workstation, until, workstation::Running};
 
 const ADDRESS: &str = "10.88.7.1";
@@ -20,8 +21,8 @@ const RUN: &str = "trap 'exit 0' TERM INT\n\
 /// A device, a workstation in its network, and on it the project of the recordings.
 async fn desk() -> (Lan, Device, Workstation) {
     let lan = Lan::new();
-    let device =
-        Device::start_with(Some(&lan), |settings| settings.announce = "all".to_owned()).await;
+    let announced = |settings: &mut Settings| "all".clone_into(&mut settings.announce);
+    let device = Device::start_with(Some(&lan), announced).await;
     let workstation = Workstation::new(Some(&lan));
     let busybox = fs_err::read("/bin/busybox").expect("busybox-static");
     let busybox = workstation.write("project/busybox", busybox);
@@ -41,6 +42,10 @@ fn client(workstation: &Workstation, arguments: &[&str]) -> Running {
     workstation.start_program(&command)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the client is, only the environment tells"
+)]
 fn env(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run tests/peer/run"))
 }
