@@ -53,6 +53,19 @@ pub(crate) type Work = Box<dyn FnOnce() + Send>;
 /// Something that is held until it is dropped.
 pub(crate) type Claim = Box<dyn Any + Send + Sync>;
 
+/// A file that is held. A program that is being started has it open, too, until it runs: closing it alone would not be enough.
+#[derive(Debug)]
+struct Held(fs::File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Err(error) = rustix::fs::flock(&self.0, FlockOperation::Unlock) {
+            // Then it is free when the last of them has closed it.
+            tracing::debug!(%error, "a claim is not let go");
+        }
+    }
+}
+
 /// The machine's own disk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OwnDisk;
@@ -65,7 +78,7 @@ impl Disk for OwnDisk {
     fn claim(&self, file: &Path) -> io::Result<Option<Claim>> {
         let file = fs::File::create(file)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => Ok(Some(Box::new(Held(file)))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -199,5 +212,23 @@ fn name(disk: &dyn Disk, new: &Path, file: &Path) -> io::Result<()> {
     match file.parent() {
         Some(dir) => disk.flush_dir(dir),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_let_go_can_be_claimed_although_a_program_that_begins_has_it_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("lock");
+        let held = Held(fs::File::create(&file).unwrap());
+        rustix::fs::flock(&held.0, FlockOperation::NonBlockingLockExclusive).unwrap();
+        // As a process has it between its beginning and its program.
+        let _inherited = held.0.try_clone().unwrap();
+        assert!(OwnDisk.claim(&file).unwrap().is_none(), "it is held");
+        drop(held);
+        assert!(OwnDisk.claim(&file).unwrap().is_some(), "it was let go");
     }
 }
