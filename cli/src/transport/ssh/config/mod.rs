@@ -243,7 +243,7 @@ pub fn expanded(
         .transpose()?;
     let identity_agent = agent(&tokens, settings.identity_agent.as_deref())?;
     let proxy = match settings.proxy {
-        None | Some(WrittenProxy::Direct) => Proxy::Direct,
+        None | Some(WrittenProxy::NoJump | WrittenProxy::NoCommand) => Proxy::Direct,
         Some(WrittenProxy::Jump(hops)) => Proxy::Jump(hops),
         Some(WrittenProxy::Command(line)) => {
             for text in [subject.host.as_str(), &host_name, &user] {
@@ -266,7 +266,11 @@ pub fn expanded(
             .filter(|time| !time.is_zero()),
         server_alive_count_max: settings.server_alive_count_max.unwrap_or(3),
         strict_host_key_checking: settings.strict_host_key_checking,
-        forward_agent: settings.forward_agent.unwrap_or(ForwardAgent::No),
+        forward_agent: match (settings.forward_agent, settings.forward_agent_socket) {
+            (None | Some(false), _) => ForwardAgent::No,
+            (Some(true), None) => ForwardAgent::Yes,
+            (Some(true), Some(socket)) => ForwardAgent::Socket(socket),
+        },
         ciphers: settings.ciphers,
         kex_algorithms: settings.kex_algorithms,
         macs: settings.macs,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::values::{self, Algorithms, ForwardAgent, Hop, StrictChecking};
+use super::values::{self, Algorithms, Hop, StrictChecking};
 
 /// Files that may be named for one host; OpenSSH takes as many.
 const MOST_FILES: usize = 100;
@@ -27,7 +27,9 @@ pub struct Settings {
     pub server_alive_interval: Option<Option<Duration>>,
     pub server_alive_count_max: Option<u32>,
     pub strict_host_key_checking: Option<StrictChecking>,
-    pub forward_agent: Option<ForwardAgent>,
+    pub forward_agent: Option<bool>,
+    /// A socket in the place of `yes`. As for OpenSSH, a `no` before it stays.
+    pub forward_agent_socket: Option<String>,
     pub ciphers: Option<Algorithms>,
     pub kex_algorithms: Option<Algorithms>,
     pub macs: Option<Algorithms>,
@@ -35,11 +37,13 @@ pub struct Settings {
     pub pubkey_accepted_algorithms: Option<Algorithms>,
 }
 
-/// `ProxyJump` or `ProxyCommand`, whichever came first.
+/// `ProxyJump` or `ProxyCommand`, whichever came first; only `ProxyJump none` leaves it to a `ProxyCommand` that follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WrittenProxy {
-    /// `none`.
-    Direct,
+    /// `ProxyJump none`.
+    NoJump,
+    /// `ProxyCommand none`.
+    NoCommand,
     /// Hops, the first one first.
     Jump(Vec<Hop>),
     /// A command line for a shell, with tokens.
@@ -73,7 +77,11 @@ impl Settings {
             "identitiesonly" => first(&mut self.identities_only, values::boolean(one()?)?),
             "identityagent" => first(&mut self.identity_agent, one()?.to_owned()),
             "proxyjump" => first(&mut self.proxy, jump(one()?)?),
-            "proxycommand" => first(&mut self.proxy, command(raw)?),
+            "proxycommand" => {
+                let command = command(raw)?;
+                self.proxy.take_if(|before| *before == WrittenProxy::NoJump);
+                first(&mut self.proxy, command);
+            }
             "hostkeyalias" => first(&mut self.host_key_alias, one()?.to_owned()),
             "userknownhostsfile" => first(&mut self.user_known_hosts_files, several(words)?),
             "connecttimeout" => first(&mut self.connect_timeout, values::time(one()?)?),
@@ -85,7 +93,13 @@ impl Settings {
                 &mut self.strict_host_key_checking,
                 values::strict_checking(one()?)?,
             ),
-            "forwardagent" => first(&mut self.forward_agent, values::forward_agent(one()?)),
+            "forwardagent" => {
+                let may = values::boolean(one()?);
+                if may.is_err() {
+                    first(&mut self.forward_agent_socket, one()?.to_owned());
+                }
+                first(&mut self.forward_agent, may.unwrap_or(true));
+            }
             "ciphers" => first(&mut self.ciphers, values::algorithms(one()?)?),
             "kexalgorithms" => first(&mut self.kex_algorithms, values::algorithms(one()?)?),
             "macs" => first(&mut self.macs, values::algorithms(one()?)?),
@@ -142,7 +156,7 @@ fn another(files: &mut Vec<String>, file: &str) -> Result<(), &'static str> {
 
 fn jump(text: &str) -> Result<WrittenProxy, &'static str> {
     if text.eq_ignore_ascii_case("none") {
-        return Ok(WrittenProxy::Direct);
+        return Ok(WrittenProxy::NoJump);
     }
     values::jump(text).map(WrittenProxy::Jump)
 }
@@ -150,7 +164,7 @@ fn jump(text: &str) -> Result<WrittenProxy, &'static str> {
 fn command(raw: &str) -> Result<WrittenProxy, &'static str> {
     match raw.trim_end() {
         "" => Err("the value is missing"),
-        none if none.eq_ignore_ascii_case("none") => Ok(WrittenProxy::Direct),
+        none if none.eq_ignore_ascii_case("none") => Ok(WrittenProxy::NoCommand),
         command => Ok(WrittenProxy::Command(command.to_owned())),
     }
 }

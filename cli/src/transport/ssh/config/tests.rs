@@ -101,8 +101,14 @@ fn tokens_and_variables_that_mean_nothing_are_named() {
 fn the_first_proxy_wins_of_either_kind() {
     let config = host("a", "ProxyCommand nc '%h' %p # %n\nProxyJump b");
     assert_eq!(config.proxy, Proxy::Command("nc 'a' 22 # a".to_owned()));
+    for text in [
+        "ProxyJump none\nProxyJump b",
+        "ProxyCommand none\nProxyJump b\nProxyCommand nc",
+    ] {
+        assert_eq!(host("a", text).proxy, Proxy::Direct, "{text}");
+    }
     let config = host("a", "ProxyJump none\nProxyCommand nc");
-    assert_eq!(config.proxy, Proxy::Direct);
+    assert_eq!(config.proxy, Proxy::Command("nc".to_owned()));
     let Proxy::Jump(hops) = host("a", "ProxyJump b,c@d:5\nProxyCommand nc").proxy else {
         panic!("hops");
     };
@@ -120,6 +126,24 @@ fn a_name_that_a_shell_would_run_is_not_put_into_a_command() {
             "{name}: {error}"
         );
     }
+}
+
+#[test]
+fn an_agent_that_is_not_to_be_forwarded_stays_where_it_is() {
+    let forward = |text| host("a", text).forward_agent;
+    assert_eq!(forward(""), ForwardAgent::No);
+    assert_eq!(
+        forward("ForwardAgent no\nForwardAgent /s\nForwardAgent yes"),
+        ForwardAgent::No
+    );
+    assert_eq!(
+        forward("ForwardAgent yes\nForwardAgent no"),
+        ForwardAgent::Yes
+    );
+    assert_eq!(
+        forward("ForwardAgent /s"),
+        ForwardAgent::Socket("/s".to_owned())
+    );
 }
 
 #[test]

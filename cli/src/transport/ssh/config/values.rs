@@ -127,14 +127,6 @@ pub(super) fn strict_checking(text: &str) -> Result<StrictChecking, &'static str
     }
 }
 
-pub(super) fn forward_agent(text: &str) -> ForwardAgent {
-    match boolean(text) {
-        Ok(true) => ForwardAgent::Yes,
-        Ok(false) => ForwardAgent::No,
-        Err(_) => ForwardAgent::Socket(text.to_owned()),
-    }
-}
-
 pub(super) fn algorithms(text: &str) -> Result<Algorithms, &'static str> {
     let prefixes = [
         ('+', Combine::Append),
