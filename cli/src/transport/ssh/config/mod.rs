@@ -129,11 +129,13 @@ impl fmt::Display for Notice {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, what } = self;
         write!(out, "{} line {line}: ", path.display())?;
+        // The words are the file's.
         match what {
-            Untaken::Option(name) => write!(out, "{name} is not used here"),
+            Untaken::Option(name) => write!(out, "{} is not used here", name.escape_debug()),
             Untaken::Criterion(name) => write!(
                 out,
-                "the block is passed over, `Match {name}` is not used here"
+                "the block is passed over, `Match {}` is not used here",
+                name.escape_debug()
             ),
         }
     }

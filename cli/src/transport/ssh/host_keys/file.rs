@@ -121,7 +121,7 @@ impl KnownHosts {
     }
 
     /// Lines that hold keys of exactly this host and of no other, from 1.
-    pub(super) fn lines_of(&self, host: &HostName) -> Vec<usize> {
+    fn lines_of(&self, host: &HostName) -> Vec<usize> {
         let own = |entry: &&Entry| match &entry.hosts {
             Hosts::Plain(patterns) => patterns.eq_ignore_ascii_case(host.as_str()),
             Hosts::Hashed { .. } => entry.means(host),
@@ -129,6 +129,35 @@ impl KnownHosts {
         let entries = self.entries.iter().filter(|entry| !entry.is_revoked);
         entries.filter(own).map(|entry| entry.line).collect()
     }
+}
+
+/// The text of a file with one more key, unless the host is not new; and what it says of the key then.
+#[must_use]
+pub fn with(text: &str, host: &HostName, key: &HostKey) -> (Option<String>, Verdict) {
+    match KnownHosts::parse(text).judge(host, key) {
+        Verdict::New => {
+            let whole = text.is_empty() || text.ends_with('\n');
+            let end = if whole { "" } else { "\n" };
+            let text = format!("{text}{end}{} {key}\n", host.as_str());
+            (Some(text), Verdict::Known)
+        }
+        verdict => (None, verdict),
+    }
+}
+
+/// The text of a file without the lines of a host, where it has any; and the keys that are gone.
+#[must_use]
+pub fn without(text: &str, host: &HostName) -> (Option<String>, Vec<Pinned>) {
+    let known = KnownHosts::parse(text);
+    let lines = known.lines_of(host);
+    if lines.is_empty() {
+        return (None, Vec::new());
+    }
+    let mut removed = known.pinned(host);
+    removed.retain(|pinned| lines.contains(&pinned.line));
+    let kept = text.split_inclusive('\n').enumerate();
+    let kept = kept.filter(|(index, _)| !lines.contains(&(index + 1)));
+    (Some(kept.map(|(_, line)| line).collect()), removed)
 }
 
 impl Entry {

@@ -8,7 +8,7 @@ mod file;
 mod key;
 mod store;
 
-pub use file::{KnownHosts, Pinned, Verdict};
+pub use file::{KnownHosts, Pinned, Verdict, with, without};
 pub use key::{HostKey, InvalidKey};
 pub use store::{Store, StoreError};
 

@@ -9,7 +9,10 @@ use std::{
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use rustix::fs::{FlockOperation, flock};
 
-use super::{HostKey, HostName, KnownHosts, Pinned, Verdict, file::LARGEST};
+use super::{
+    HostKey, HostName, KnownHosts, Pinned, Verdict,
+    file::{LARGEST, with, without},
+};
 
 /// Nobody else reads or writes the file.
 const MODE: u32 = 0o600;
@@ -77,23 +80,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be changed. The verdict that stands in the way otherwise: nothing was kept then.
     pub fn pin(&self, host: &HostName, key: &HostKey) -> Result<Verdict, StoreError> {
-        self.change(|text| {
-            let verdict = KnownHosts::parse(text).judge(host, key);
-            let changed = (verdict == Verdict::New).then(|| {
-                let end = if text.is_empty() || text.ends_with('\n') {
-                    ""
-                } else {
-                    "\n"
-                };
-                format!("{text}{end}{} {key}\n", host.as_str())
-            });
-            let verdict = if changed.is_some() {
-                Verdict::Known
-            } else {
-                verdict
-            };
-            (changed, verdict)
-        })
+        self.change(|text| with(text, host, key))
     }
 
     /// Removes the keys of a host, and says which they were. Other lines stay as they are.
@@ -104,23 +91,7 @@ impl Store {
         if self.read()?.identity.is_none() {
             return Ok(Vec::new());
         }
-        self.change(|text| {
-            let known = KnownHosts::parse(text);
-            let lines = known.lines_of(host);
-            if lines.is_empty() {
-                return (None, Vec::new());
-            }
-            let kept = text.split_inclusive('\n').enumerate();
-            let kept = kept.filter(|(index, _)| !lines.contains(&(index + 1)));
-            let removed = known
-                .pinned(host)
-                .into_iter()
-                .filter(|pinned| lines.contains(&pinned.line));
-            (
-                Some(kept.map(|(_, line)| line).collect()),
-                removed.collect(),
-            )
-        })
+        self.change(|text| without(text, host))
     }
 
     /// Replaces the file by what `decide` makes of it, if it makes anything of it.
