@@ -2,4 +2,9 @@
 
 pub mod config;
 pub mod host_keys;
+mod names;
 mod pattern;
+mod private_file;
+
+pub use names::{InvalidNames, Named, Names};
+pub use private_file::{PrivateFile, PrivateFileError};

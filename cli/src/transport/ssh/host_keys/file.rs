@@ -3,10 +3,8 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{HostKey, HostName};
-use crate::transport::ssh::pattern;
+use crate::transport::ssh::{pattern, private_file::LARGEST};
 
-/// Bytes of the largest file that is taken.
-pub(super) const LARGEST: usize = 4 << 20;
 /// Bytes of the longest line that is looked at.
 const LONGEST: usize = 32 * 1024;
 /// Lines that say something; further ones would make a search long.

@@ -10,7 +10,7 @@ mod store;
 
 pub use file::{KnownHosts, Pinned, Verdict, with, without};
 pub use key::{HostKey, InvalidKey};
-pub use store::{Store, StoreError};
+pub use store::Store;
 
 /// Port that OpenSSH does not write behind a name.
 const USUAL_PORT: u16 = 22;
