@@ -170,6 +170,18 @@ impl Paths {
         self.state.join("secrets")
     }
 
+    /// Folder of host keys (`known_hosts`) and of the names that `ssh` knows devices by (`names`).
+    #[must_use]
+    pub fn ssh(&self) -> PathBuf {
+        self.state.join("ssh")
+    }
+
+    /// File that `os ssh-config` writes for OpenSSH.
+    #[must_use]
+    pub fn ssh_include(&self) -> PathBuf {
+        self.config.join("ssh_config")
+    }
+
     /// `path` relative to `current_dir`.
     #[must_use]
     pub fn absolute(current_dir: &Path, path: &Path) -> PathBuf {

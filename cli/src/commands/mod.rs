@@ -20,6 +20,11 @@ pub mod restart;
 pub mod scan;
 mod seen_services;
 pub mod simulate;
+pub mod ssh_config;
+mod ssh_device;
+pub mod ssh_forget;
+pub mod ssh_name;
+pub mod ssh_proxy;
 pub mod start;
 pub mod stop;
 mod way;
@@ -89,6 +94,12 @@ enum Verb {
     Purge(purge::Args),
     Info(info::Args),
     Local(local::Args),
+    SshConfig(ssh_config::Args),
+    SshForget(ssh_forget::Args),
+    #[command(hide = true)]
+    SshName(ssh_name::Args),
+    #[command(hide = true)]
+    SshProxy(ssh_proxy::Args),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -183,6 +194,10 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Info(args) => info::run(context, args).await,
         Verb::Local(args) => local::run(context, args).await,
         Verb::Scan(args) => scan::run(context, &args).await,
+        Verb::SshConfig(args) => ssh_config::run(context, &args),
+        Verb::SshForget(args) => ssh_forget::run(context, &args),
+        Verb::SshName(args) => ssh_name::run(context, args).await,
+        Verb::SshProxy(args) => ssh_proxy::run(context, args).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),

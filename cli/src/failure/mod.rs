@@ -16,6 +16,7 @@
 mod deploy;
 mod device;
 mod simulate;
+mod ssh_files;
 
 use std::{error::Error, io, process::ExitCode};
 

@@ -66,6 +66,17 @@ pub(super) async fn connect(
     }
 }
 
+/// Connects to one of several addresses, best first; says which one answered. `peer` is the device, for words.
+///
+/// # Errors
+/// [`TransportError`] of the first address when none answers.
+pub async fn dial(
+    peer: &str,
+    addresses: &[SocketAddr],
+) -> Result<(TcpStream, SocketAddr), TransportError> {
+    race(peer, addresses).await
+}
+
 async fn unix(peer: &str, path: &Path) -> Result<Socket, TransportError> {
     match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
         Ok(Ok(stream)) => Ok(Either::Right(stream)),

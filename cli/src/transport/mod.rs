@@ -5,14 +5,17 @@
 //! `Authorization` header is added to any. Every wait is bounded, except for the next piece of a stream, where dead peers are
 //! found by TCP keep-alive.
 
+mod bridge;
 mod connect;
 mod error;
 mod escape;
 mod http;
 mod line_stream;
 mod lines;
+pub mod ssh;
 
-pub use connect::Endpoint;
+pub use bridge::{BridgeError, bridge};
+pub use connect::{Endpoint, dial};
 pub use error::TransportError;
 pub use escape::{encode_path, encode_query};
 pub use http::{Answer, Body, Http, Limits, Stream, empty, full};

@@ -14,3 +14,5 @@ mod remarks;
 pub mod scan;
 pub mod simulate;
 pub mod simulate_system;
+pub mod ssh_config;
+pub mod ssh_forget;

@@ -1,0 +1,88 @@
+//! `os ssh-forget`: host keys that do not count any more.
+
+use std::collections::BTreeSet;
+
+use super::ssh_device::{Kept, label, named};
+use crate::{
+    commands::Context,
+    discovery::{Places, Selector, remembered::Remembered, selector::Target, simulated},
+    failure::{Failure, Kind},
+    transport::ssh::{Names, host_keys::HostName},
+    ui::render,
+};
+
+/// Removes the host keys that are kept of a device
+///
+/// After a reflash a device has a new key, and is refused until the old one is removed. The next connection shows the new key and asks.
+/// If nobody has made the device anew, somebody else may be answering in its place: do not remove the key then.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name, name.local, name.os, uuid or its beginning; or address:port of a host that is no device
+    device: String,
+}
+
+/// Removes.
+pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    let paths = &context.environment.paths;
+    let kept = Kept::below(&paths.ssh());
+    let mut forgotten = Vec::new();
+    for host in meant(context, &kept, &args.device)? {
+        for pinned in kept.keys.forget(&host)? {
+            forgotten.push((host.clone(), pinned.key));
+        }
+        if Names::parse(&kept.names.text()?)
+            .iter()
+            .any(|(_, named)| named.device == host)
+        {
+            let known = kept.keys.load()?;
+            kept.names.change(|text| {
+                let mut names = Names::parse(text);
+                names.forget(&host);
+                (Some(names.text(&known)), ())
+            })?;
+        }
+    }
+    if forgotten.is_empty() {
+        let message = format!("no host key of `{}` is kept", args.device);
+        return Err(Failure::new(Kind::Device, message).hint(format!(
+            "the keys that are kept, by uuid: {}",
+            kept.keys.path().display()
+        )));
+    }
+    render::ssh_forget::forgotten(&context.console, &args.device, &forgotten)?;
+    Ok(())
+}
+
+/// All under which keys of it may be kept. Nobody in the network is asked: the device need not be there.
+fn meant(context: &Context, kept: &Kept, typed: &str) -> Result<BTreeSet<HostName>, Failure> {
+    let selector = Selector::parse(label(typed))?;
+    let mut hosts = BTreeSet::new();
+    let label = match &selector.target {
+        Target::Label(label) => label,
+        Target::Ip { ip, .. } => {
+            let port = selector.port.unwrap_or(agent_api::SSH_PORT);
+            hosts.extend(HostName::host(&ip.to_string(), port));
+            return Ok(hosts);
+        }
+    };
+    hosts.extend(HostName::device(label));
+    let begins = |device: &HostName| {
+        selector
+            .uuid_prefix()
+            .is_some_and(|prefix| device.as_str().starts_with(prefix))
+    };
+    for (name, named) in Names::parse(&kept.names.text()?).iter() {
+        if self::label(name).eq_ignore_ascii_case(label) || begins(&named.device) {
+            hosts.insert(named.device.clone());
+        }
+    }
+    let places = Places::below(&context.environment.paths.state);
+    let seen = Remembered::peek(&places.remembered);
+    let (records, _) = simulated::load(&places.simulated).unwrap_or_default();
+    let simulated = records.iter().map(|record| &record.device);
+    let known = seen.devices().iter().chain(simulated);
+    for device in known.filter(|device| selector.matches(device)) {
+        hosts.extend(named(device).map(|named| named.device));
+    }
+    Ok(hosts)
+}
