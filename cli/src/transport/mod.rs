@@ -11,6 +11,7 @@ mod escape;
 mod http;
 mod line_stream;
 mod lines;
+pub mod ssh;
 
 pub use connect::Endpoint;
 pub use error::TransportError;

@@ -1,0 +1,32 @@
+//! SSH: one connection that carries programs, streams and forwards.
+//!
+//! In: where and who ([`SshTarget`]), and two questions that a person may have to answer ([`Asks`]). Out: [`Ssh`], over which programs are
+//! run ([`Process`]), sockets of the other side are reached ([`SshStream`]), and sockets there listen for us ([`Forwarded`]).
+//!
+//! No host key is accepted here: who asked for the connection decides about it. Nothing of what a server sends opens a channel to this
+//! machine, except for forwards that were asked for. Passwords are never sent.
+//!
+//! A program or stream of which nothing is read holds up the others of its connection once 100 messages of it wait: the window of a
+//! channel is 2 MiB, and so is, with some slack, what a channel holds in memory.
+
+mod algorithms;
+mod authenticate;
+mod connect;
+mod error;
+mod handler;
+mod host_key;
+mod process;
+mod session;
+mod stream;
+mod target;
+
+pub use algorithms::Algorithms;
+pub use authenticate::Passphrase;
+pub use connect::{Asks, HostKeyAsk, PassphraseAsk};
+pub use error::SshError;
+pub use handler::{ForwardSource, Forwarded};
+pub use host_key::{HostKey, HostKeyDecision, HostKeyRefusal};
+pub use process::{Exit, Input, Output, Piece, Process, Pty, Size};
+pub use session::Ssh;
+pub use stream::SshStream;
+pub use target::{Place, SshTarget};
