@@ -1,6 +1,7 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
 mod completions;
+mod ssh_config;
 mod surface;
 
 #[test]

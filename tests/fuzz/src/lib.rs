@@ -11,6 +11,7 @@ mod host;
 mod logs;
 mod output;
 mod project;
+mod ssh;
 mod system;
 mod target;
 mod text;
@@ -36,6 +37,7 @@ pub const ALL: &[Target] = &[
     ("fleet_config", agent::fleet_config),
     ("interpolate", project::interpolate),
     ("journal_rows", logs::journal_rows),
+    ("known_hosts", ssh::known_hosts),
     ("log_query", logs::log_query),
     ("log_stream", logs::log_stream),
     ("mdns_answer", discovery::mdns_answer),
@@ -45,6 +47,7 @@ pub const ALL: &[Target] = &[
     ("redsocks_conf", host::redsocks_conf),
     ("request_body", host::request_body),
     ("selector", discovery::selector),
+    ("ssh_config", ssh::ssh_config),
     ("state_file", agent::state_file),
     ("system_rows", logs::system_rows),
     ("target_body", target::target_body),

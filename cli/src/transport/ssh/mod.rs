@@ -11,10 +11,13 @@
 
 mod algorithms;
 mod authenticate;
+pub mod config;
 mod connect;
 mod error;
 mod handler;
 mod host_key;
+pub mod host_keys;
+mod pattern;
 mod process;
 mod session;
 mod stream;
