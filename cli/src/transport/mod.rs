@@ -16,6 +16,6 @@ pub mod ssh;
 pub use connect::Endpoint;
 pub use error::TransportError;
 pub use escape::{encode_path, encode_query};
-pub use http::{Answer, Body, Http, Limits, Stream, empty, full};
+pub use http::{Answer, Body, Http, Limits, Stream, Upgraded, empty, full};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};

@@ -50,8 +50,8 @@ impl Algorithms {
         self == Self::WithOld
     }
 
-    /// The lists that a server is offered, best first.
-    pub(super) fn offered(self) -> Preferred {
+    /// The lists that a server is offered, best first; kinds of keys by which it is known before all others.
+    pub(super) fn offered(self, known: &[String]) -> Preferred {
         let mut kex = vec![
             kex::MLKEM768X25519_SHA256,
             kex::CURVE25519,
@@ -92,6 +92,7 @@ impl Algorithms {
             ]);
         }
         kex.extend(EXTENSIONS);
+        key.sort_by_key(|kind| !known.iter().any(|known| *known == kind_of_key(kind)));
         Preferred {
             kex: Cow::Owned(kex),
             key: Cow::Owned(key),
@@ -100,6 +101,14 @@ impl Algorithms {
             mac: Cow::Owned(macs),
             compression: Cow::Borrowed(&[compression::NONE]),
         }
+    }
+}
+
+/// Keys of RSA are of one kind, whatever is signed with them.
+fn kind_of_key(algorithm: &Algorithm) -> String {
+    match algorithm {
+        Algorithm::Rsa { .. } => "ssh-rsa".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -118,7 +127,7 @@ mod tests {
             parts.iter().any(|part| name.contains(part)) || name.ends_with("hmac-sha2-256")
         };
         let old = |algorithms: Algorithms| {
-            let offered = algorithms.offered();
+            let offered = algorithms.offered(&[]);
             let keys: Vec<String> = offered.key.iter().map(ToString::to_string).collect();
             let mut all = names(&offered.kex);
             all.extend(names(&offered.cipher));
@@ -131,9 +140,19 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_of_key_that_is_known_is_asked_for_first() {
+        let first = |known: &str| {
+            let offered = Algorithms::Modern.offered(&[known.to_owned()]);
+            offered.key[0].to_string()
+        };
+        assert_eq!(first("ssh-rsa"), "rsa-sha2-512");
+        assert_eq!(first("ssh-dss"), "ssh-ed25519");
+    }
+
+    #[test]
     fn strict_key_exchange_is_always_asked_for() {
         for algorithms in [Algorithms::Modern, Algorithms::WithOld] {
-            let offered = algorithms.offered();
+            let offered = algorithms.offered(&[]);
             assert!(names(&offered.kex).contains(&"kex-strict-c-v00@openssh.com"));
             assert_eq!(names(&offered.kex)[0], "mlkem768x25519-sha256");
         }

@@ -176,7 +176,7 @@ async fn through(
 fn config(target: &SshTarget) -> client::Config {
     client::Config {
         client_id: SshId::Standard(concat!("SSH-2.0-os_", env!("CARGO_PKG_VERSION")).into()),
-        preferred: target.algorithms.offered(),
+        preferred: target.algorithms.offered(&target.known_key_kinds),
         window_size: WINDOW,
         keepalive_interval: Some(KEEP_ALIVE),
         keepalive_max: UNANSWERED,
@@ -217,7 +217,7 @@ async fn shake_hands(
         Err(Question { key, answer }) => {
             let decide = &asks.host_key;
             if let HostKeyDecision::Refuse(why) = decide(target.name.clone(), key.clone()).await {
-                return Err(refused(peer, key, why));
+                return Err(refused(peer, &key, why));
             }
             // Who does not wait for the answer has ended, and says so below.
             let _is_heard = answer.send(true).is_ok();
@@ -234,11 +234,11 @@ async fn shake_hands(
     })
 }
 
-fn refused(peer: &str, key: HostKey, why: HostKeyRefusal) -> SshError {
+fn refused(peer: &str, key: &HostKey, why: HostKeyRefusal) -> SshError {
     SshError::HostKey {
         peer: peer.to_owned(),
-        algorithm: key.algorithm,
-        fingerprint: key.fingerprint,
+        algorithm: key.algorithm().to_owned(),
+        fingerprint: key.fingerprint(),
         why,
     }
 }

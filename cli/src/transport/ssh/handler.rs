@@ -13,7 +13,7 @@ use russh::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{SshStream, host_key::HostKey};
+use super::{HostKey, SshStream};
 
 /// How many forwarded connections may wait to be taken; more are refused.
 pub(super) const WAITING: usize = 64;
@@ -88,11 +88,12 @@ impl Handler for Client {
         if let Some(accepted) = &self.accepted {
             return Ok(accepted.key_data() == key.key_data());
         }
-        let (answer, decided) = oneshot::channel();
-        let question = Question {
-            key: HostKey::of(key),
-            answer,
+        let blob = key.to_bytes().map_err(russh::Error::from)?;
+        let Ok(shown) = HostKey::from_blob(&blob) else {
+            return Ok(false);
         };
+        let (answer, decided) = oneshot::channel();
+        let question = Question { key: shown, answer };
         if self.questions.send(question).await.is_err() {
             return Ok(false);
         }

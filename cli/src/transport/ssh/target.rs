@@ -21,6 +21,8 @@ pub struct SshTarget {
     pub agent: Option<PathBuf>,
     /// How old its algorithms may be.
     pub algorithms: Algorithms,
+    /// Kinds of the keys by which it is known, as in `ssh-ed25519`: it is asked for one of these first.
+    pub known_key_kinds: Vec<String>,
     /// The server through which it is reached.
     pub jump: Option<Box<SshTarget>>,
 }
@@ -46,6 +48,7 @@ impl SshTarget {
             identities_only: false,
             agent: None,
             algorithms: Algorithms::default(),
+            known_key_kinds: Vec::new(),
             jump: None,
         }
     }
