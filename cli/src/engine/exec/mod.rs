@@ -236,7 +236,7 @@ impl ExecOutput {
         loop {
             if let Some(frames) = &mut self.frames {
                 let next = frames
-                    .next()
+                    .piece()
                     .map_err(|error| self.bad(&error.to_string()))?;
                 if next.is_some() {
                     return Ok(next);

@@ -14,3 +14,4 @@ mod remarks;
 pub mod scan;
 pub mod simulate;
 pub mod simulate_system;
+pub mod ssh;
