@@ -27,6 +27,12 @@ pub const OSCLI_DEVICE: &str = "OSCLI_DEVICE";
 /// A key of a device's API, for a device of a fleet that is not in local mode.
 pub const OSCLI_API_KEY: &str = "OSCLI_API_KEY";
 
+/// `1` lets SSH servers have algorithms that are not safe any more.
+pub const OSCLI_SSH_OLD: &str = "OSCLI_SSH_OLD";
+
+/// Socket of the agent that holds a person's SSH keys.
+pub const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
+
 /// Set by the completion scripts, to the name of the shell: the line that is being typed follows.
 pub const OSCLI_COMPLETE: &str = "OSCLI_COMPLETE";
 
@@ -162,6 +168,12 @@ impl Paths {
     #[must_use]
     pub fn locks(&self) -> PathBuf {
         self.state.join("locks")
+    }
+
+    /// File of the keys by which devices are known.
+    #[must_use]
+    pub fn known_hosts(&self) -> PathBuf {
+        self.state.join("known_hosts")
     }
 
     /// Folder that keeps track of build secrets on devices.

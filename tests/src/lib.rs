@@ -16,6 +16,7 @@
 //! | [`workstation`] | [`Workstation`]: a machine with a home, on which `os` runs, with or without a terminal |
 //! | [`http`] | requests to the letter, over TCP and unix sockets |
 //! | [`proxy`] | a connection to the engine that can be cut, stalled and made to lie, request by request |
+//! | [`sshd`] | [`Sshd`]: OpenSSH's server, at the port of devices |
 //! | [`target`] | target states in a few words |
 //! | [`recorder`] | a port that keeps everything that clients send |
 //! | [`reference`] | [`ReferenceDevice`]: a device that has only what the reference has |
@@ -45,6 +46,7 @@ pub mod reference;
 pub mod registry;
 pub mod source_list;
 mod spare;
+pub mod sshd;
 pub mod target;
 pub mod tier;
 pub mod until;
@@ -65,6 +67,7 @@ pub use process::Process;
 pub use recorder::Recorder;
 pub use reference::ReferenceDevice;
 pub use registry::Registry;
+pub use sshd::Sshd;
 pub use target::Target;
 pub use until::until;
 pub use workstation::Workstation;

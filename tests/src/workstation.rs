@@ -127,6 +127,14 @@ impl Workstation {
 
     /// Starts `os` in the home directory with a terminal of 80 columns; what it shows is its standard output.
     pub fn start_in_terminal(&self, arguments: &[&str]) -> Running {
+        let os = built("os");
+        let mut program = vec![os.to_str().expect("a path")];
+        program.extend(arguments);
+        self.start_program_in_terminal(&program)
+    }
+
+    /// Starts another program in the home directory, with such a terminal.
+    pub fn start_program_in_terminal(&self, program: &[&str]) -> Running {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&controller).expect("a terminal");
         unlockpt(&controller).expect("a terminal");
@@ -155,8 +163,7 @@ impl Workstation {
         // A session of its own, so that Ctrl-C reaches it as in a shell.
         let child = self
             .command(&["setsid", "--ctty", "--wait"])
-            .arg(built("os"))
-            .args(arguments)
+            .args(program)
             .stdin(line())
             .stdout(line())
             .stderr(line())
@@ -252,6 +259,18 @@ impl Running {
             .expect("a terminal")
             .write_all(keys.as_bytes())
             .expect("the terminal");
+    }
+
+    /// Gives its terminal another size.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = rustix::termios::Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let terminal = self.terminal.as_ref().expect("a terminal");
+        rustix::termios::tcsetwinsize(terminal, size).expect("the terminal's size");
     }
 
     /// Waits for its end. Panics when it does not end.

@@ -5,7 +5,7 @@ use std::future::pending;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Kind;
+use crate::{failure::Kind, ui::terminal};
 
 /// Cancels `token` at the first of them, and ends the process at the second: the person insists.
 #[expect(
@@ -25,6 +25,7 @@ pub(super) async fn watch(token: CancellationToken) {
             () = hung_up(hangup.as_mut()) => {}
         }
         if token.is_cancelled() {
+            terminal::restore();
             std::process::exit(Kind::Interrupted.exit_code().into());
         }
         token.cancel();

@@ -4,7 +4,10 @@
 
 mod act;
 pub mod completions;
+mod container;
 mod cursor_file;
+mod enter;
+pub mod exec;
 mod identify;
 pub mod info;
 mod interrupts;
@@ -16,10 +19,12 @@ pub mod ps;
 pub mod purge;
 pub mod push;
 mod reach;
+mod remote;
 pub mod restart;
 pub mod scan;
 mod seen_services;
 pub mod simulate;
+pub mod ssh;
 pub mod ssh_config;
 mod ssh_device;
 pub mod ssh_forget;
@@ -27,6 +32,7 @@ pub mod ssh_name;
 pub mod ssh_proxy;
 pub mod start;
 pub mod stop;
+mod trust;
 mod way;
 
 use std::{io, process::ExitCode};
@@ -50,8 +56,8 @@ use crate::{
     infer_subcommands = false
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted.\n\n\
-        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_AGENT, the os-agent of simulated devices; \
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted; `os ssh` and `os exec`: that of what they ran, 255 when they could not run it.\n\n\
+        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_AGENT, the os-agent of simulated devices; \
         DOCKER_HOST, their engine; NO_COLOR and CLICOLOR_FORCE, colours; XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, \
         XDG_RUNTIME_DIR, where files are kept."
 )]
@@ -94,6 +100,8 @@ enum Verb {
     Purge(purge::Args),
     Info(info::Args),
     Local(local::Args),
+    Ssh(ssh::Args),
+    Exec(exec::Args),
     SshConfig(ssh_config::Args),
     SshForget(ssh_forget::Args),
     #[command(hide = true)]
@@ -141,7 +149,7 @@ pub fn main(environment: Environment) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             context.console.failure(&failure);
-            failure.kind().into()
+            failure.exit_code().into()
         }
     }
 }
@@ -193,6 +201,8 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Purge(args) => purge::run(context, args).await,
         Verb::Info(args) => info::run(context, args).await,
         Verb::Local(args) => local::run(context, args).await,
+        Verb::Ssh(args) => ssh::run(context, args).await,
+        Verb::Exec(args) => exec::run(context, args).await,
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args),
         Verb::SshForget(args) => ssh_forget::run(context, &args),

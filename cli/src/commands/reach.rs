@@ -82,8 +82,7 @@ impl Reached {
 /// Finds the device that was named, else the one of the environment, else the only one there is, and asks it what it is.
 pub(super) async fn reach(context: &Context, typed: Option<&str>) -> Result<Reached, Failure> {
     by(context, async {
-        let named = typed.or_else(|| context.environment.variable(OSCLI_DEVICE));
-        match named {
+        match named(context, typed) {
             Some(name) => identify::named(&places(context), name, None).await,
             None => Ok(identify::identify(only(context).await?, None).await?),
         }
@@ -125,6 +124,11 @@ pub(super) async fn reach_agent(
     .await
 }
 
+/// The name that was typed, else that of the environment.
+pub(super) fn named<'a>(context: &'a Context, typed: Option<&'a str>) -> Option<&'a str> {
+    typed.or_else(|| context.environment.variable(OSCLI_DEVICE))
+}
+
 async fn by(
     context: &Context,
     work: impl Future<Output = Result<Reached, Failure>>,
@@ -139,7 +143,7 @@ async fn by(
     }
 }
 
-async fn only(context: &Context) -> Result<Device, Failure> {
+pub(super) async fn only(context: &Context) -> Result<Device, Failure> {
     context.console.detail("looking for devices");
     let mut devices = discovery::only_device(&places(context)).await?;
     match devices.len() {
@@ -226,6 +230,6 @@ fn remember(context: &Context, reached: &Reached) {
     }
 }
 
-fn places(context: &Context) -> Places {
+pub(super) fn places(context: &Context) -> Places {
     Places::below(&context.environment.paths.state)
 }

@@ -11,6 +11,7 @@
 mod build;
 mod client;
 mod error;
+pub mod exec;
 mod files;
 mod image;
 mod make;

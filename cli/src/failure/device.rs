@@ -4,6 +4,7 @@ use super::{Failure, Kind};
 use crate::{
     agent::AgentError,
     discovery::{DiscoveryError, selector::InvalidSelector},
+    engine::EngineError,
     transport::TransportError,
 };
 
@@ -41,6 +42,16 @@ impl From<DiscoveryError> for Failure {
                 failure.hint("is this machine in a network?")
             }
         }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let kind = match &error {
+            EngineError::Status { .. } => Kind::Deploy,
+            _ => Kind::Device,
+        };
+        Self::from_error(kind, &error)
     }
 }
 

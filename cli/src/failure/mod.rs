@@ -12,15 +12,21 @@
 //! | 5 | a build failed |
 //! | 6 | the device refused what it was asked for, or could not bring it up |
 //! | 130 | interrupted |
+//!
+//! `os ssh` and `os exec` end with the exit code of the program that they ran, and with 255 when they could not run it.
 
 mod deploy;
 mod device;
 mod simulate;
+mod ssh;
 mod ssh_files;
 
 use std::{error::Error, io, process::ExitCode};
 
 use crate::templates;
+
+/// Exit code of a command that could not run what ends with codes of its own, as `ssh` has it.
+const APART: u8 = 255;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
@@ -29,6 +35,7 @@ pub struct Failure {
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
+    exit_code: Option<u8>,
 }
 
 /// Kind of a failure; decides the exit code.
@@ -50,6 +57,8 @@ pub enum Kind {
     Interrupted,
     /// The reader of our output went away; nothing is said.
     BrokenPipe,
+    /// A program on a device ended with an exit code, and has said itself what there is to say.
+    Ended(u8),
 }
 
 impl Failure {
@@ -60,6 +69,7 @@ impl Failure {
             message: message.into(),
             causes: Vec::new(),
             hints: Vec::new(),
+            exit_code: None,
         }
     }
 
@@ -76,6 +86,7 @@ impl Failure {
             message: error.to_string(),
             causes,
             hints: Vec::new(),
+            exit_code: None,
         }
     }
 
@@ -90,6 +101,24 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Gives it the exit code that tells it from what a program on a device ended with. An interruption keeps its own.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        if !matches!(
+            self.kind,
+            Kind::Interrupted | Kind::Ended(_) | Kind::BrokenPipe
+        ) {
+            self.exit_code = Some(APART);
+        }
+        self
+    }
+
+    /// The exit code that it is worth.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code.unwrap_or_else(|| self.kind.exit_code())
     }
 
     /// Its kind.
@@ -123,6 +152,7 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::BrokenPipe => 0,
+            Self::Ended(code) => code,
             Self::Other => 1,
             Self::Usage => 2,
             Self::Project => 3,
@@ -138,6 +168,7 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Self::BrokenPipe => "broken-pipe",
+            Self::Ended(_) => "ended",
             Self::Other => "failed",
             Self::Usage => "usage",
             Self::Project => "project",

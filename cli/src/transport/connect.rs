@@ -15,7 +15,10 @@ use tokio::{
 };
 use tokio_util::either::Either;
 
-use super::TransportError;
+use super::{
+    TransportError,
+    ssh::{Ssh, SshStream},
+};
 
 /// How long one address may take to answer.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,7 +30,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub(super) const OPERATION: &str = "a connection attempt";
 
 /// An open connection.
-pub(super) type Socket = Either<TcpStream, UnixStream>;
+pub(super) type Socket = Either<TcpStream, Either<UnixStream, SshStream>>;
 
 /// Where a device answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +39,20 @@ pub enum Endpoint {
     Tcp(Vec<SocketAddr>),
     /// A socket of this machine.
     Unix(PathBuf),
+    /// A unix socket of the other side of a connection.
+    Ssh {
+        /// The connection.
+        connection: Ssh,
+        /// The socket's path there.
+        socket: String,
+    },
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Ssh { connection, socket } => write!(f, "{socket} of {}", connection.peer()),
             Self::Tcp(addresses) => {
                 for (index, address) in addresses.iter().enumerate() {
                     let separator = if index == 0 { "" } else { ", " };
@@ -60,6 +71,11 @@ pub(super) async fn connect(
 ) -> Result<(Socket, Option<SocketAddr>), TransportError> {
     match endpoint {
         Endpoint::Unix(path) => unix(peer, path).await.map(|socket| (socket, None)),
+        Endpoint::Ssh { connection, socket } => {
+            let stream = connection.unix(socket).await;
+            let stream = stream.map_err(|error| failed(peer, io::Error::other(error)))?;
+            Ok((Either::Right(Either::Right(stream)), None))
+        }
         Endpoint::Tcp(addresses) => race(peer, addresses)
             .await
             .map(|(stream, address)| (Either::Left(stream), Some(address))),
@@ -79,7 +95,7 @@ pub async fn dial(
 
 async fn unix(peer: &str, path: &Path) -> Result<Socket, TransportError> {
     match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
-        Ok(Ok(stream)) => Ok(Either::Right(stream)),
+        Ok(Ok(stream)) => Ok(Either::Right(Either::Left(stream))),
         Ok(Err(source)) => Err(failed(peer, source)),
         Err(_) => Err(timed_out(peer)),
     }

@@ -18,6 +18,6 @@ pub use bridge::{BridgeError, bridge};
 pub use connect::{Endpoint, dial};
 pub use error::TransportError;
 pub use escape::{encode_path, encode_query};
-pub use http::{Answer, Body, Http, Limits, Stream, empty, full};
+pub use http::{Answer, Body, Http, Limits, Stream, Upgraded, empty, full};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};

@@ -164,7 +164,7 @@ impl Console {
 
     /// The end of a command that failed.
     pub fn failure(&self, failure: &Failure) {
-        if failure.kind() == Kind::BrokenPipe {
+        if matches!(failure.kind(), Kind::BrokenPipe | Kind::Ended(_)) {
             return;
         }
         if self.json {

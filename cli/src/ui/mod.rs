@@ -4,5 +4,6 @@ mod console;
 pub mod render;
 pub mod style;
 pub mod table;
+pub mod terminal;
 
 pub use console::{Console, Level};

@@ -21,8 +21,10 @@ use tokio::{task::JoinSet, time::timeout};
 use super::{Endpoint, TransportError, connect};
 
 mod stream;
+mod upgrade;
 
 pub use stream::Stream;
+pub use upgrade::Upgraded;
 
 /// The body of a request.
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -274,7 +276,7 @@ impl Http {
         let mut driver = JoinSet::new();
         driver.spawn(async move {
             // How the connection ended is told to the request that used it.
-            drop(connection.await);
+            drop(connection.with_upgrades().await);
         });
         Ok(Link {
             sender,

@@ -1,10 +1,40 @@
-//! What SSH needs to know before a connection is made: the person's OpenSSH configuration, and whose host key is whose.
+//! SSH: one connection that carries programs, streams and forwards.
+//!
+//! In: where and who ([`SshTarget`]), and two questions that a person may have to answer ([`Asks`]). Out: [`Ssh`], over which programs are
+//! run ([`Process`]), sockets of the other side are reached ([`SshStream`]), and sockets there listen for us ([`Forwarded`]).
+//!
+//! No host key is accepted here: who asked for the connection decides about it. Nothing of what a server sends opens a channel to this
+//! machine, except for forwards that were asked for. Passwords are never sent.
+//!
+//! A program or stream of which nothing is read holds up the others of its connection once 100 messages of it wait: the window of a
+//! channel is 2 MiB, and so is, with some slack, what a channel holds in memory.
 
+mod algorithms;
+mod authenticate;
 pub mod config;
+mod connect;
+mod decision;
+mod error;
+mod handler;
 pub mod host_keys;
 mod names;
 mod pattern;
 mod private_file;
+mod process;
+mod session;
+mod stream;
+mod target;
 
+pub use algorithms::Algorithms;
+pub use authenticate::Passphrase;
+pub use connect::{Asks, HostKeyAsk, PassphraseAsk};
+pub use decision::{HostKeyDecision, HostKeyRefusal};
+pub use error::SshError;
+pub use handler::{ForwardSource, Forwarded};
+pub use host_keys::HostKey;
 pub use names::{InvalidNames, Named, Names};
 pub use private_file::{PrivateFile, PrivateFileError};
+pub use process::{Exit, Input, Output, Piece, Process, Pty, Size};
+pub use session::Ssh;
+pub use stream::SshStream;
+pub use target::{Place, SshTarget};

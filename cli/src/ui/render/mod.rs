@@ -14,5 +14,6 @@ mod remarks;
 pub mod scan;
 pub mod simulate;
 pub mod simulate_system;
+pub mod ssh;
 pub mod ssh_config;
 pub mod ssh_forget;

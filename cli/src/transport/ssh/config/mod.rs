@@ -56,7 +56,11 @@ pub struct HostConfig {
     /// Name or address to connect to.
     pub host_name: String,
     pub port: u16,
+    /// Whether the port is what a file says, not the usual one.
+    pub is_port_written: bool,
     pub user: String,
+    /// Whether the user is what a file says, not the person's own name.
+    pub is_user_written: bool,
     /// Keys, in order; empty when none is named, so that the usual ones are tried.
     pub identity_files: Vec<PathBuf>,
     pub certificate_files: Vec<PathBuf>,
@@ -212,6 +216,7 @@ pub fn expanded(
     settings: Settings,
     notices: Vec<Notice>,
 ) -> Result<HostConfig, ConfigError> {
+    let (is_port_written, is_user_written) = (settings.port.is_some(), settings.user.is_some());
     let port = settings.port.unwrap_or(PORT);
     let user = settings.user.unwrap_or_else(|| subject.local_user.clone());
     let mut tokens = Tokens {
@@ -282,7 +287,9 @@ pub fn expanded(
         host_key_alias: settings.host_key_alias,
         host_name,
         port,
+        is_port_written,
         user,
+        is_user_written,
     })
 }
 

@@ -1,0 +1,246 @@
+//! From a device to an SSH connection to it.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::ValueHint;
+use tokio::time::timeout;
+
+use super::{Context, identify, reach, trust::Trust};
+use crate::{
+    agent,
+    discovery::{self, Device, Memory, Origin, Selector, selector::Target},
+    env::{OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
+    failure::{Failure, Kind},
+    transport::ssh::{
+        Algorithms, Place, Ssh, SshTarget,
+        config::{self, HostConfig, IdentityAgent, Proxy, Subject},
+        host_keys::{HostName, InvalidHostName},
+    },
+};
+
+/// Keys that are tried when none is named, as `ssh` has them.
+const USUAL: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
+/// How many servers a connection may go through.
+const MOST_JUMPS: usize = 8;
+/// How long a device may take to say which one it is before it is entered.
+const NAMING: Duration = Duration::from_secs(2);
+
+/// How a device is entered.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "SSH")]
+pub(super) struct Entry {
+    /// Port of the device's SSH server, instead of the one that it announces
+    #[arg(long, short, value_name = "PORT")]
+    pub(super) port: Option<u16>,
+    /// File with a private key, or with its public half if an agent has it; may be repeated. No other keys are tried then
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) identity: Vec<PathBuf>,
+    /// Trust a device that is not known yet, without a question. One whose key has changed is refused all the same
+    #[arg(long)]
+    pub(super) accept_host_key: bool,
+}
+
+/// The device that was named, else the only one. A remembered address counts only if the device can prove there that it is the one.
+pub(super) async fn find(context: &Context, typed: Option<&str>) -> Result<Device, Failure> {
+    let Some(name) = reach::named(context, typed) else {
+        return reach::only(context).await;
+    };
+    let places = reach::places(context);
+    let selector =
+        Selector::parse(name).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    let device = discovery::resolve(&places, &selector, Memory::Use).await?;
+    if matches!(selector.target, Target::Ip { .. })
+        || matches!(device.origin, Origin::Simulated { .. })
+    {
+        return Ok(device);
+    }
+    let trust = Trust::new(context, false);
+    let is_known = host_name(&device).is_ok_and(|host| !trust.kinds(&host).is_empty());
+    if device.uuid.is_some() && is_known {
+        return Ok(device);
+    }
+    Ok(discovery::resolve(&places, &selector, Memory::Ignore).await?)
+}
+
+/// Connects to a device. `account` is that on the device.
+pub(super) async fn enter(
+    context: &Context,
+    device: Device,
+    entry: &Entry,
+    account: Option<&str>,
+) -> Result<Ssh, Failure> {
+    let device = named(context, device).await;
+    let mut trust = Trust::new(context, entry.accept_host_key);
+    let target = of_device(context, &device, entry, account, &mut trust)?;
+    let asks = trust.asks();
+    let connected = tokio::select! {
+        connected = Ssh::connect(&target, &asks) => connected,
+        () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
+    };
+    if context.interrupt.is_cancelled() {
+        return Err(Failure::interrupted());
+    }
+    connected.map_err(Failure::from)
+}
+
+/// With its uuid, if it tells it. It may say what it likes: the key that belongs to the uuid is what counts.
+async fn named(context: &Context, mut device: Device) -> Device {
+    if device.uuid.is_some() {
+        return device;
+    }
+    let asked = timeout(NAMING, identify::identify(device.clone(), None)).await;
+    if let Ok(Ok(reached)) = asked {
+        if let agent::Kind::Ours(info) = reached.kind {
+            device.uuid = Some(info.uuid);
+        }
+    } else {
+        let name = &device.name;
+        let text = format!("{name} does not say which device it is: it is known by its address");
+        context.console.detail(&text);
+    }
+    device
+}
+
+/// What a device is called among known hosts.
+fn host_name(device: &Device) -> Result<HostName, InvalidHostName> {
+    match (&device.uuid, device.addresses.first()) {
+        (Some(uuid), _) => HostName::device(uuid),
+        (None, Some(address)) => HostName::host(&address.ip.to_string(), device.ssh_port),
+        (None, None) => HostName::host(&device.name, device.ssh_port),
+    }
+}
+
+fn of_device(
+    context: &Context,
+    device: &Device,
+    entry: &Entry,
+    account: Option<&str>,
+    trust: &mut Trust,
+) -> Result<SshTarget, Failure> {
+    let config = configuration(context, &device.name)?;
+    let written = config.is_port_written.then_some(config.port);
+    let port = entry.port.or(written).unwrap_or(device.ssh_port);
+    let addresses = device
+        .addresses
+        .iter()
+        .map(|address| address.with_port(port));
+    let place = if config.host_name.eq_ignore_ascii_case(&device.name) {
+        Place::Addresses(addresses.collect())
+    } else {
+        Place::Host(config.host_name.clone(), port)
+    };
+    let mut target = SshTarget::new(&device.name, place);
+    match account {
+        Some(account) => account.clone_into(&mut target.user),
+        None if config.is_user_written => target.user.clone_from(&config.user),
+        None => {}
+    }
+    let mut device = device.clone();
+    device.ssh_port = port;
+    let host = host_name(&device).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    target.known_key_kinds = trust.kinds(&host);
+    trust.hosts.insert(target.name.clone(), host);
+    keys(context, &config, &mut target);
+    if !entry.identity.is_empty() {
+        let here = &context.environment.current_dir;
+        target.identity_files = entry
+            .identity
+            .iter()
+            .map(|path| Paths::absolute(here, path))
+            .collect();
+        target.identities_only = true;
+    }
+    target.jump = jump(context, &config, trust, MOST_JUMPS)?;
+    Ok(target)
+}
+
+/// The server that a configuration puts before a host.
+fn jump(
+    context: &Context,
+    config: &HostConfig,
+    trust: &mut Trust,
+    most: usize,
+) -> Result<Option<Box<SshTarget>>, Failure> {
+    let hops = match &config.proxy {
+        Proxy::Direct => return Ok(None),
+        Proxy::Command(_) => {
+            context
+                .console
+                .warn("the ProxyCommand of the SSH configuration is not used");
+            return Ok(None);
+        }
+        Proxy::Jump(hops) => hops,
+    };
+    let mut before = None;
+    for hop in hops {
+        let Some(rest) = most.checked_sub(1) else {
+            return Err(Failure::new(
+                Kind::Usage,
+                "the ProxyJump of the SSH configuration goes round in circles",
+            ));
+        };
+        let config = configuration(context, &hop.host)?;
+        let port = hop.port.unwrap_or(config.port);
+        let name = format!("{} port {port}", config.host_name);
+        let mut target = SshTarget::new(&name, Place::Host(config.host_name.clone(), port));
+        target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
+        let known = config.host_key_alias.as_ref().unwrap_or(&config.host_name);
+        let host = HostName::host(known, port)
+            .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+        target.known_key_kinds = trust.kinds(&host);
+        trust.hosts.insert(name, host);
+        keys(context, &config, &mut target);
+        target.jump = match before.take() {
+            Some(before) => Some(before),
+            None => jump(context, &config, trust, rest)?,
+        };
+        before = Some(Box::new(target));
+    }
+    Ok(before)
+}
+
+/// The keys that are tried, and how old the server may be.
+fn keys(context: &Context, config: &HostConfig, target: &mut SshTarget) {
+    let environment = &context.environment;
+    target.identity_files.clone_from(&config.identity_files);
+    if target.identity_files.is_empty() {
+        let folder = home(context).join(".ssh");
+        let usual = USUAL.iter().map(|name| folder.join(name));
+        target.identity_files = usual.filter(|path| path.exists()).collect();
+    }
+    target.identities_only = config.identities_only;
+    target.agent = match &config.identity_agent {
+        IdentityAgent::Environment => environment.variable(SSH_AUTH_SOCK).map(PathBuf::from),
+        IdentityAgent::None => None,
+        IdentityAgent::Socket(path) => Some(path.clone()),
+    };
+    if environment.variable(OSCLI_SSH_OLD) == Some("1") {
+        target.algorithms = Algorithms::WithOld;
+    }
+}
+
+fn home(context: &Context) -> PathBuf {
+    let home = context.environment.variable("HOME");
+    home.map_or_else(|| Path::new("/").to_owned(), PathBuf::from)
+}
+
+fn configuration(context: &Context, host: &str) -> Result<HostConfig, Failure> {
+    let environment = &context.environment;
+    let user = environment.variable("USER").unwrap_or("root");
+    let config = config::load(&Subject {
+        host: host.to_owned(),
+        user: None,
+        port: None,
+        local_user: user.to_owned(),
+        local_uid: rustix::process::getuid().as_raw(),
+        home: home(context),
+        variables: environment.variables.clone(),
+    })?;
+    for notice in &config.notices {
+        context.console.detail(&notice.to_string());
+    }
+    Ok(config)
+}

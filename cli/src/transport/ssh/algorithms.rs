@@ -1,0 +1,160 @@
+//! Which algorithms are offered to a server.
+//!
+//! Always with strict key exchange, which a man in the middle cannot cut the beginning of (CVE-2023-48795).
+
+use std::borrow::Cow;
+
+use russh::{
+    Preferred, cipher, compression, kex,
+    keys::{Algorithm, EcdsaCurve, HashAlg},
+    mac,
+};
+
+/// How old a server may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithms {
+    /// What `ssh-audit` has nothing to say about.
+    #[default]
+    Modern,
+    /// Also what is only good enough for an old server: keys on NIST's curves, SHA-1, AES in CBC mode, groups of 2048 bits.
+    WithOld,
+}
+
+const ED25519: Algorithm = Algorithm::Ed25519;
+const RSA_512: Algorithm = Algorithm::Rsa {
+    hash: Some(HashAlg::Sha512),
+};
+const RSA_256: Algorithm = Algorithm::Rsa {
+    hash: Some(HashAlg::Sha256),
+};
+const RSA_SHA1: Algorithm = Algorithm::Rsa { hash: None };
+const P256: Algorithm = Algorithm::Ecdsa {
+    curve: EcdsaCurve::NistP256,
+};
+const P384: Algorithm = Algorithm::Ecdsa {
+    curve: EcdsaCurve::NistP384,
+};
+const P521: Algorithm = Algorithm::Ecdsa {
+    curve: EcdsaCurve::NistP521,
+};
+
+/// Not algorithms, but what a client says among them.
+const EXTENSIONS: [kex::Name; 2] = [
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+];
+
+impl Algorithms {
+    /// Whether signatures with SHA-1 may be made.
+    pub(super) fn allow_sha1(self) -> bool {
+        self == Self::WithOld
+    }
+
+    /// The lists that a server is offered, best first; kinds of keys by which it is known before all others.
+    pub(super) fn offered(self, known: &[String]) -> Preferred {
+        let mut kex = vec![
+            kex::MLKEM768X25519_SHA256,
+            kex::CURVE25519,
+            kex::CURVE25519_PRE_RFC_8731,
+            kex::DH_G16_SHA512,
+            kex::DH_G18_SHA512,
+        ];
+        let mut key = vec![ED25519, RSA_512, RSA_256];
+        let mut ciphers = vec![
+            cipher::CHACHA20_POLY1305,
+            cipher::AES_256_GCM,
+            cipher::AES_128_GCM,
+            cipher::AES_256_CTR,
+            cipher::AES_192_CTR,
+            cipher::AES_128_CTR,
+        ];
+        let mut macs = vec![mac::HMAC_SHA512_ETM, mac::HMAC_SHA256_ETM];
+        if self == Self::WithOld {
+            kex.extend([
+                kex::DH_GEX_SHA256,
+                kex::ECDH_SHA2_NISTP256,
+                kex::ECDH_SHA2_NISTP384,
+                kex::ECDH_SHA2_NISTP521,
+                kex::DH_G14_SHA256,
+                kex::DH_G14_SHA1,
+            ]);
+            key.extend([P256, P384, P521, RSA_SHA1]);
+            ciphers.extend([
+                cipher::AES_256_CBC,
+                cipher::AES_192_CBC,
+                cipher::AES_128_CBC,
+            ]);
+            macs.extend([
+                mac::HMAC_SHA512,
+                mac::HMAC_SHA256,
+                mac::HMAC_SHA1_ETM,
+                mac::HMAC_SHA1,
+            ]);
+        }
+        kex.extend(EXTENSIONS);
+        key.sort_by_key(|kind| !known.iter().any(|known| *known == kind_of_key(kind)));
+        Preferred {
+            kex: Cow::Owned(kex),
+            key: Cow::Owned(key),
+            host_key_certificates: Cow::Borrowed(&[]),
+            cipher: Cow::Owned(ciphers),
+            mac: Cow::Owned(macs),
+            compression: Cow::Borrowed(&[compression::NONE]),
+        }
+    }
+}
+
+/// Keys of RSA are of one kind, whatever is signed with them.
+fn kind_of_key(algorithm: &Algorithm) -> String {
+    match algorithm {
+        Algorithm::Rsa { .. } => "ssh-rsa".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names<T: AsRef<str>>(list: &[T]) -> Vec<&str> {
+        list.iter().map(AsRef::as_ref).collect()
+    }
+
+    #[test]
+    fn nothing_old_is_offered_unless_it_was_allowed() {
+        let is_old = |name: &&str| {
+            let parts = ["sha1", "cbc", "nistp", "group14", "exchange", "ssh-rsa"];
+            parts.iter().any(|part| name.contains(part)) || name.ends_with("hmac-sha2-256")
+        };
+        let old = |algorithms: Algorithms| {
+            let offered = algorithms.offered(&[]);
+            let keys: Vec<String> = offered.key.iter().map(ToString::to_string).collect();
+            let mut all = names(&offered.kex);
+            all.extend(names(&offered.cipher));
+            all.extend(names(&offered.mac));
+            all.extend(keys.iter().map(String::as_str));
+            all.into_iter().filter(is_old).count()
+        };
+        assert_eq!(old(Algorithms::Modern), 0);
+        assert!(old(Algorithms::WithOld) > 10);
+    }
+
+    #[test]
+    fn the_kind_of_key_that_is_known_is_asked_for_first() {
+        let first = |known: &str| {
+            let offered = Algorithms::Modern.offered(&[known.to_owned()]);
+            offered.key[0].to_string()
+        };
+        assert_eq!(first("ssh-rsa"), "rsa-sha2-512");
+        assert_eq!(first("ssh-dss"), "ssh-ed25519");
+    }
+
+    #[test]
+    fn strict_key_exchange_is_always_asked_for() {
+        for algorithms in [Algorithms::Modern, Algorithms::WithOld] {
+            let offered = algorithms.offered(&[]);
+            assert!(names(&offered.kex).contains(&"kex-strict-c-v00@openssh.com"));
+            assert_eq!(names(&offered.kex)[0], "mlkem768x25519-sha256");
+        }
+    }
+}

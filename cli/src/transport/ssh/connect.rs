@@ -1,0 +1,276 @@
+//! From addresses to a connection on which we have been let in.
+
+use std::{
+    collections::HashSet,
+    error::Error,
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex as Lock},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use russh::{
+    SshId,
+    client::{self, Handle},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::lookup_host,
+    sync::{Mutex, mpsc, watch},
+    time::timeout,
+};
+
+use super::{
+    HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Place, Ssh, SshError, SshTarget,
+    authenticate,
+    handler::{Client, Ended, Question, WAITING},
+    session::Shared,
+};
+use crate::transport::{Endpoint, connect as sockets};
+
+/// How long the exchange of keys may take, without the time that a person takes to decide: an old board computes for seconds.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// When nothing is heard for as long, the server is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// So many questions without an answer are the end.
+const UNANSWERED: usize = 3;
+/// What the other side may send of a channel before we have taken it, in bytes.
+const WINDOW: u32 = 2 << 20;
+
+/// Decides about a server's key; the name is that of [`SshTarget::name`]. May wait for a person.
+pub type HostKeyAsk =
+    Arc<dyn Fn(String, HostKey) -> BoxFuture<'static, HostKeyDecision> + Send + Sync>;
+
+/// The passphrase of the key in a file; `None` when nobody gives one. The flag says that the one before was wrong.
+pub type PassphraseAsk =
+    Arc<dyn Fn(PathBuf, bool) -> BoxFuture<'static, Option<Passphrase>> + Send + Sync>;
+
+/// What a person may have to decide.
+#[derive(Clone)]
+pub struct Asks {
+    /// Whether a server is the one that is meant.
+    pub host_key: HostKeyAsk,
+    /// What opens a key.
+    pub passphrase: PassphraseAsk,
+}
+
+impl fmt::Debug for Asks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asks").finish_non_exhaustive()
+    }
+}
+
+/// What a connection leaves in our hands.
+struct Opened {
+    handle: Handle<Client>,
+    ended: Ended,
+    places: super::handler::Places,
+    forwarded: mpsc::Receiver<super::Forwarded>,
+}
+
+pub(super) fn connect<'a>(
+    target: &'a SshTarget,
+    asks: &'a Asks,
+) -> BoxFuture<'a, Result<Ssh, SshError>> {
+    Box::pin(async move {
+        let jump = match &target.jump {
+            Some(jump) => Some(connect(jump, asks).await?),
+            None => None,
+        };
+        let (mut opened, peer, address) = match &jump {
+            Some(jump) => through(jump, target, asks).await?,
+            None => directly(target, asks).await?,
+        };
+        let entered = authenticate::authenticate(&mut opened.handle, &peer, target, asks).await;
+        entered.map_err(|error| explained(error, &opened.ended))?;
+        Ok(Ssh::new(Shared {
+            handle: opened.handle,
+            peer,
+            address,
+            ended: opened.ended,
+            places: opened.places,
+            forwarded: Mutex::new(opened.forwarded),
+            _jump: jump,
+        }))
+    })
+}
+
+/// The library says only that it is over; why has been heard elsewhere.
+fn explained(error: SshError, ended: &Ended) -> SshError {
+    let reason = ended.borrow().clone();
+    match (error, reason) {
+        (
+            SshError::Gone {
+                peer, operation, ..
+            },
+            Some(reason),
+        ) => SshError::Gone {
+            peer,
+            operation,
+            source: reason.into(),
+        },
+        (error, _) => error,
+    }
+}
+
+async fn directly(
+    target: &SshTarget,
+    asks: &Asks,
+) -> Result<(Opened, String, Option<SocketAddr>), SshError> {
+    let addresses = match &target.place {
+        Place::Addresses(addresses) => addresses.clone(),
+        Place::Host(host, port) => {
+            let found = lookup_host((host.as_str(), *port)).await;
+            let found = found.map_err(|source| SshError::Name {
+                host: host.clone(),
+                source,
+            })?;
+            found.collect()
+        }
+    };
+    let endpoint = Endpoint::Tcp(addresses);
+    let peer = format!("{} ({endpoint})", target.name);
+    let (socket, address) = sockets::connect(&peer, &endpoint).await?;
+    let peer = address.map_or(peer, |address| format!("{} ({address})", target.name));
+    let opened = shake_hands(socket, &peer, target, asks).await?;
+    Ok((opened, peer, address))
+}
+
+async fn through(
+    jump: &Ssh,
+    target: &SshTarget,
+    asks: &Asks,
+) -> Result<(Opened, String, Option<SocketAddr>), SshError> {
+    let places = match &target.place {
+        Place::Host(host, port) => vec![(host.clone(), *port)],
+        Place::Addresses(addresses) => {
+            let addresses = addresses.iter();
+            addresses
+                .map(|address| (address.ip().to_string(), address.port()))
+                .collect()
+        }
+    };
+    let mut last = None;
+    for (host, port) in places {
+        match jump.tcp(&host, port).await {
+            Ok(stream) => {
+                let peer = format!(
+                    "{} ({host} port {port}, through {})",
+                    target.name,
+                    jump.peer()
+                );
+                let opened = shake_hands(stream, &peer, target, asks).await?;
+                return Ok((opened, peer, None));
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| SshError::Name {
+        host: target.name.clone(),
+        source: std::io::Error::other("no address is known"),
+    }))
+}
+
+fn config(target: &SshTarget) -> client::Config {
+    client::Config {
+        client_id: SshId::Standard(concat!("SSH-2.0-os_", env!("CARGO_PKG_VERSION")).into()),
+        preferred: target.algorithms.offered(&target.known_key_kinds),
+        window_size: WINDOW,
+        keepalive_interval: Some(KEEP_ALIVE),
+        keepalive_max: UNANSWERED,
+        nodelay: true,
+        ..client::Config::default()
+    }
+}
+
+/// Exchanges keys. The server has proven that it has its key before that is put before anybody.
+async fn shake_hands(
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: &str,
+    target: &SshTarget,
+    asks: &Asks,
+) -> Result<Opened, SshError> {
+    let (questions, mut asked) = mpsc::channel::<Question>(1);
+    let (forwarding, forwarded) = mpsc::channel(WAITING);
+    let (ending, ended) = watch::channel(None);
+    let places = Arc::new(Lock::new(HashSet::new()));
+    let client = Client {
+        questions,
+        accepted: None,
+        places: Arc::clone(&places),
+        forwarded: forwarding,
+        ended: ending,
+    };
+    let connecting = client::connect_stream(Arc::new(config(target)), socket, client);
+    tokio::pin!(connecting);
+    let first = timeout(HANDSHAKE, async {
+        tokio::select! {
+            biased;
+            Some(question) = asked.recv() => Err(question),
+            handle = &mut connecting => Ok(handle),
+        }
+    });
+    let handle = match first.await.map_err(|_| late(peer))? {
+        Ok(handle) => handle,
+        Err(Question { key, answer }) => {
+            let decide = &asks.host_key;
+            if let HostKeyDecision::Refuse(why) = decide(target.name.clone(), key.clone()).await {
+                return Err(refused(peer, &key, why));
+            }
+            // Who does not wait for the answer has ended, and says so below.
+            let _is_heard = answer.send(true).is_ok();
+            timeout(HANDSHAKE, connecting)
+                .await
+                .map_err(|_| late(peer))?
+        }
+    };
+    Ok(Opened {
+        handle: handle.map_err(|error| failed(peer, error))?,
+        ended,
+        places,
+        forwarded,
+    })
+}
+
+fn refused(peer: &str, key: &HostKey, why: HostKeyRefusal) -> SshError {
+    SshError::HostKey {
+        peer: peer.to_owned(),
+        algorithm: key.algorithm().to_owned(),
+        fingerprint: key.fingerprint(),
+        why,
+    }
+}
+
+fn late(peer: &str) -> SshError {
+    SshError::Handshake {
+        peer: peer.to_owned(),
+        source: format!("it took longer than {} s", HANDSHAKE.as_secs()).into(),
+    }
+}
+
+fn failed(peer: &str, error: russh::Error) -> SshError {
+    let peer = peer.to_owned();
+    match error {
+        russh::Error::NoCommonAlgo { kind, theirs, .. } => SshError::Old {
+            peer,
+            kind: kind_of(&kind).to_owned(),
+            theirs,
+        },
+        error => {
+            let source: Box<dyn Error + Send + Sync> = Box::new(error);
+            SshError::Handshake { peer, source }
+        }
+    }
+}
+
+fn kind_of(kind: &russh::AlgorithmKind) -> &'static str {
+    match kind {
+        russh::AlgorithmKind::Kex => "key exchange",
+        russh::AlgorithmKind::Key => "kind of key",
+        russh::AlgorithmKind::Cipher => "cipher",
+        russh::AlgorithmKind::Compression => "compression",
+        russh::AlgorithmKind::Mac => "check sum",
+    }
+}

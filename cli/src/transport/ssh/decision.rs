@@ -1,0 +1,48 @@
+//! What was decided about the key by which a server proves who it is.
+
+use std::fmt;
+
+/// Whether the server is the one that is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostKeyDecision {
+    /// It is.
+    Accept,
+    /// It is not, or nobody knows.
+    Refuse(HostKeyRefusal),
+}
+
+/// Why a key was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostKeyRefusal {
+    /// The key is new, and there is nobody to be asked.
+    Unknown,
+    /// The key is new, and a person does not trust it.
+    Declined,
+    /// Other keys are known.
+    Changed {
+        /// Their kinds and fingerprints, and where they stand.
+        known: String,
+    },
+    /// Nobody may use it any more.
+    Revoked {
+        /// Where that is said.
+        place: String,
+    },
+    /// What is known cannot be read or written.
+    Unreadable {
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl fmt::Display for HostKeyRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("it is not known yet"),
+            Self::Declined => f.write_str("it was not trusted"),
+            Self::Changed { known } => write!(f, "another one is known, {known}"),
+            Self::Revoked { place } => write!(f, "it was revoked, in {place}"),
+            Self::Unreadable { problem } => f.write_str(problem),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! A program on the other side: what it reads, what it writes, how it ends.
+
+use bytes::Bytes;
+use russh::{
+    Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty as Mode, Sig, client::Msg,
+};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+use super::{
+    SshError,
+    handler::Ended,
+    stream::{Closing, lost},
+};
+
+/// What a program writes besides its standard output is marked with this (RFC 4254, 5.2).
+const STDERR: u32 = 1;
+
+/// A terminal that is made for a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pty {
+    /// Kind of the terminal, as in `TERM`.
+    pub term: String,
+    /// Its size at the beginning.
+    pub size: Size,
+}
+
+/// Size of a terminal in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// How many stand in a line.
+    pub columns: u16,
+    /// How many lines there are.
+    pub rows: u16,
+}
+
+/// A program that runs. Dropping it closes its streams.
+#[derive(Debug)]
+pub struct Process {
+    /// What it reads.
+    pub input: Input,
+    /// What it writes.
+    pub output: Output,
+}
+
+/// The side that a program reads.
+#[derive(Debug)]
+pub struct Input {
+    half: Closing,
+    about: About,
+}
+
+/// The side that a program writes.
+#[derive(Debug)]
+pub struct Output {
+    half: ChannelReadHalf,
+    exit: Option<Exit>,
+    about: About,
+}
+
+/// What errors say.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) peer: String,
+    pub(super) operation: String,
+    pub(super) ended: Ended,
+}
+
+/// A piece of what a program writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Of its standard output.
+    Stdout(Bytes),
+    /// Of its standard error.
+    Stderr(Bytes),
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself.
+    Code(u32),
+    /// By a signal.
+    Signal {
+        /// Its name without `SIG`.
+        name: String,
+        /// What the server says about it.
+        message: String,
+    },
+    /// The server does not say.
+    Unknown,
+}
+
+/// What is started.
+#[derive(Debug, Clone)]
+pub(super) enum Start {
+    Shell,
+    Command(Vec<u8>),
+}
+
+impl About {
+    fn gone(&self) -> SshError {
+        SshError::Gone {
+            peer: self.peer.clone(),
+            operation: self.operation.clone(),
+            source: Box::new(lost(&self.ended)),
+        }
+    }
+
+    fn refused(&self, reason: &str) -> SshError {
+        SshError::Refused {
+            peer: self.peer.clone(),
+            operation: self.operation.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+impl Process {
+    /// Starts it on a channel that was opened for it.
+    pub(super) async fn start(
+        channel: Channel<Msg>,
+        start: Start,
+        pty: Option<&Pty>,
+        about: About,
+    ) -> Result<Self, SshError> {
+        let (mut read, write) = channel.split();
+        let mut wanted = 1;
+        if let Some(pty) = pty {
+            let (columns, rows) = (pty.size.columns.into(), pty.size.rows.into());
+            let modes = [(Mode::IUTF8, 1)];
+            let asked = write.request_pty(true, &pty.term, columns, rows, 0, 0, &modes);
+            asked.await.map_err(|_| about.gone())?;
+            wanted = 2;
+        }
+        let asked = match start {
+            Start::Shell => write.request_shell(true).await,
+            Start::Command(command) => write.exec(true, command).await,
+        };
+        asked.map_err(|_| about.gone())?;
+        let half = Closing(Some(write));
+        let mut exit = None;
+        while wanted > 0 {
+            match read.wait().await {
+                Some(ChannelMsg::Success) => wanted -= 1,
+                Some(ChannelMsg::Failure) if wanted == 2 => {
+                    return Err(about.refused("it makes no terminals"));
+                }
+                Some(ChannelMsg::Failure) => return Err(about.refused("it starts no programs")),
+                Some(ChannelMsg::ExitStatus { exit_status }) => {
+                    exit = Some(Exit::Code(exit_status));
+                }
+                Some(ChannelMsg::Close) => return Err(about.refused("it closed the channel")),
+                Some(_) => {}
+                None => return Err(about.gone()),
+            }
+        }
+        Ok(Self {
+            input: Input {
+                half,
+                about: about.clone(),
+            },
+            output: Output {
+                half: read,
+                exit,
+                about,
+            },
+        })
+    }
+}
+
+impl Input {
+    /// Where its standard input is written to; shutting it down is the input's end.
+    pub fn writer(&self) -> Result<impl AsyncWrite + Send + Unpin + 'static, SshError> {
+        Ok(self.half()?.make_writer())
+    }
+
+    /// Writes all of it to the program's standard input.
+    pub async fn write(&self, bytes: &[u8]) -> Result<(), SshError> {
+        let mut writer = self.writer()?;
+        let written = writer.write_all(bytes).await;
+        written.map_err(|_| self.about.gone())
+    }
+
+    /// Ends the program's standard input.
+    pub async fn end(&self) -> Result<(), SshError> {
+        self.half()?.eof().await.map_err(|_| self.about.gone())
+    }
+
+    /// Tells it the new size of its terminal.
+    pub async fn resize(&self, size: Size) -> Result<(), SshError> {
+        let (columns, rows) = (size.columns.into(), size.rows.into());
+        let told = self.half()?.window_change(columns, rows, 0, 0).await;
+        told.map_err(|_| self.about.gone())
+    }
+
+    /// Sends it a signal, named without `SIG`. Servers may ignore it.
+    pub async fn signal(&self, name: &str) -> Result<(), SshError> {
+        let signal = match name {
+            "INT" => Sig::INT,
+            "TERM" => Sig::TERM,
+            "HUP" => Sig::HUP,
+            "KILL" => Sig::KILL,
+            "QUIT" => Sig::QUIT,
+            other => Sig::Custom(other.to_owned()),
+        };
+        let sent = self.half()?.signal(signal).await;
+        sent.map_err(|_| self.about.gone())
+    }
+
+    fn half(&self) -> Result<&ChannelWriteHalf<Msg>, SshError> {
+        self.half.0.as_ref().ok_or_else(|| self.about.gone())
+    }
+}
+
+impl Output {
+    /// The next piece of what it writes; `None` when nothing more will come. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// [`SshError::Gone`] when the connection is lost before the program's end is known.
+    pub async fn next(&mut self) -> Result<Option<Piece>, SshError> {
+        loop {
+            match self.half.wait().await {
+                Some(ChannelMsg::Data { data }) => return Ok(Some(Piece::Stdout(data))),
+                Some(ChannelMsg::ExtendedData { data, ext: STDERR }) => {
+                    return Ok(Some(Piece::Stderr(data)));
+                }
+                Some(ChannelMsg::ExitStatus { exit_status }) => {
+                    self.exit = Some(Exit::Code(exit_status));
+                }
+                Some(ChannelMsg::ExitSignal {
+                    signal_name,
+                    error_message,
+                    ..
+                }) => {
+                    self.exit = Some(Exit::Signal {
+                        name: name_of(&signal_name),
+                        message: error_message,
+                    });
+                }
+                Some(ChannelMsg::Close) => return Ok(None),
+                Some(_) => {}
+                None if self.exit.is_some() => return Ok(None),
+                None => return Err(self.about.gone()),
+            }
+        }
+    }
+
+    /// How it ended, once nothing more comes.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.exit.clone().unwrap_or(Exit::Unknown)
+    }
+}
+
+fn name_of(signal: &Sig) -> String {
+    match signal {
+        Sig::Custom(name) => name.clone(),
+        known => format!("{known:?}"),
+    }
+}
+
+impl Exit {
+    /// The exit code of a command that ends as the program did: its own, or 128 and the signal's number, as shells have it. What no
+    /// exit code can hold, and what is not known, is 255.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        let number = |name: &str| {
+            let known = [
+                ("HUP", 1),
+                ("INT", 2),
+                ("QUIT", 3),
+                ("ILL", 4),
+                ("TRAP", 5),
+                ("ABRT", 6),
+                ("BUS", 7),
+                ("FPE", 8),
+                ("KILL", 9),
+                ("USR1", 10),
+                ("SEGV", 11),
+                ("USR2", 12),
+                ("PIPE", 13),
+                ("ALRM", 14),
+                ("TERM", 15),
+            ];
+            known
+                .iter()
+                .find(|(other, _)| *other == name)
+                .map(|(_, number)| *number)
+        };
+        match self {
+            Self::Code(code) => u8::try_from(*code).unwrap_or(u8::MAX),
+            Self::Signal { name, .. } => number(name).map_or(u8::MAX, |number: u8| 128 + number),
+            Self::Unknown => u8::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_program_ended_becomes_our_exit_code() {
+        let signal = |name: &str| Exit::Signal {
+            name: name.to_owned(),
+            message: String::new(),
+        };
+        assert_eq!(Exit::Code(0).code(), 0);
+        assert_eq!(Exit::Code(42).code(), 42);
+        assert_eq!(Exit::Code(70_000).code(), 255);
+        assert_eq!(signal("KILL").code(), 137);
+        assert_eq!(signal("TERM").code(), 143);
+        assert_eq!(signal("odd@example.org").code(), 255);
+        assert_eq!(Exit::Unknown.code(), 255);
+    }
+
+    #[test]
+    fn signals_have_the_names_of_the_protocol() {
+        assert_eq!(name_of(&Sig::KILL), "KILL");
+        assert_eq!(name_of(&Sig::Custom("TRAP".to_owned())), "TRAP");
+    }
+}

@@ -1,0 +1,50 @@
+//! What `os ssh` and `os exec` ask and say; the rest is said by the program that they run.
+
+use std::{io, path::Path};
+
+use dialoguer::{Confirm, Password, theme::ColorfulTheme};
+
+use crate::ui::{Console, style::neutralise};
+
+/// A key that is not known yet.
+pub fn new_key(console: &Console, device: &str, algorithm: &str, fingerprint: &str) {
+    console.say(&format!(
+        "{} shows a key that is not known yet: {} {}",
+        neutralise(device),
+        neutralise(algorithm),
+        neutralise(fingerprint)
+    ));
+}
+
+/// A key that is known from now on.
+pub fn key_accepted(console: &Console, device: &str, fingerprint: &str, file: &Path) {
+    let device = neutralise(device);
+    console.say(&format!(
+        "{device} is known by {fingerprint} from now on (in {})",
+        file.display()
+    ));
+}
+
+/// Asks whether a key is the device's. Blocks.
+pub fn trusts(device: &str) -> dialoguer::Result<Option<bool>> {
+    Confirm::with_theme(&ColorfulTheme::default())
+        .with_prompt(format!("Is it the key of {}?", neutralise(device)))
+        .default(false)
+        .interact_opt()
+}
+
+/// Asks for what opens a key. Blocks.
+pub fn passphrase(file: &Path, again: bool) -> io::Result<String> {
+    let file = neutralise(&file.display().to_string()).into_owned();
+    let prompt = if again {
+        format!("That was wrong. Passphrase of {file}")
+    } else {
+        format!("Passphrase of {file}")
+    };
+    let theme = ColorfulTheme::default();
+    let asked = Password::with_theme(&theme)
+        .with_prompt(prompt)
+        .allow_empty_password(true)
+        .interact();
+    asked.map_err(|dialoguer::Error::IO(error)| error)
+}
