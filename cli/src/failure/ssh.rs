@@ -3,7 +3,7 @@
 use super::{Failure, Kind};
 use crate::transport::{
     TransportError,
-    ssh::{HostKeyRefusal, SshError, config::ConfigError},
+    ssh::{HostKeyRefusal, SshError},
 };
 
 impl From<SshError> for Failure {
@@ -37,12 +37,5 @@ fn refused(failure: Failure, why: &HostKeyRefusal) -> Failure {
             .hint("somebody may sit between you and the device; nothing was sent to it")
             .hint("after the device was flashed anew: remove that line of the file, and compare the new fingerprint with the device's"),
         HostKeyRefusal::Revoked { .. } | HostKeyRefusal::Unreadable { .. } => failure,
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::from_error(Kind::Usage, &error)
-            .hint("`ssh -G HOST` shows what ssh makes of its configuration")
     }
 }
