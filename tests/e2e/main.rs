@@ -16,6 +16,7 @@ mod reference_device;
 mod secrets;
 mod simulate;
 mod simulated;
+mod ssh_config;
 mod templates;
 mod unusual_files;
 mod verbs;
