@@ -81,9 +81,15 @@ async fn ssh_is_told_of_devices_and_the_rest_of_its_configuration_stays() {
     json.success();
     assert!(json.stdout.contains("\"installed\":false"), "{json}");
     let help = workstation.os(&["--help"]).await.stdout;
-    assert!(help.contains("ssh-config") && help.contains("ssh-forget"), "{help}");
+    assert!(
+        help.contains("ssh-config") && help.contains("ssh-forget"),
+        "{help}"
+    );
     // What only `ssh` runs is nothing for people.
-    assert!(!help.contains("ssh-name") && !help.contains("ssh-proxy"), "{help}");
+    assert!(
+        !help.contains("ssh-name") && !help.contains("ssh-proxy"),
+        "{help}"
+    );
     let nothing = workstation.os(&["ssh-forget", "kitchen"]).await;
     assert_eq!(nothing.code, 4, "{nothing}");
 }
