@@ -59,6 +59,42 @@ async fn no_color_is_heeded_in_a_terminal() {
 }
 
 #[tokio::test]
+async fn ssh_is_told_of_devices_and_the_rest_of_its_configuration_stays() {
+    let workstation = Workstation::new(None);
+    let own = "# mine\nHost a\n  User b";
+    let config = workstation.write(".ssh/config", own);
+    let printed = workstation.os(&["ssh-config"]).await;
+    printed.success();
+    let include = workstation.home().join(".config/os/ssh_config");
+    let line = format!("Include \"{}\"\n", include.display());
+    assert_eq!(printed.stdout, line);
+    assert!(printed.stderr.contains("--install"), "{printed}");
+    assert_eq!(fs_err::read_to_string(&config).unwrap(), own);
+    for _ in 0..2 {
+        let installed = workstation.os(&["ssh-config", "--install"]).await;
+        installed.success();
+        assert_eq!(installed.stdout, "");
+        let text = fs_err::read_to_string(&config).unwrap();
+        assert_eq!(text, format!("{line}{own}"));
+    }
+    let json = workstation.os(&["ssh-config", "--json"]).await;
+    json.success();
+    assert!(json.stdout.contains("\"installed\":false"), "{json}");
+    let help = workstation.os(&["--help"]).await.stdout;
+    assert!(
+        help.contains("ssh-config") && help.contains("ssh-forget"),
+        "{help}"
+    );
+    // What only `ssh` runs is nothing for people.
+    assert!(
+        !help.contains("ssh-name") && !help.contains("ssh-proxy"),
+        "{help}"
+    );
+    let nothing = workstation.os(&["ssh-forget", "kitchen"]).await;
+    assert_eq!(nothing.code, 4, "{nothing}");
+}
+
+#[tokio::test]
 async fn asking_for_help_leaves_no_file_behind() {
     let workstation = Workstation::new(None);
     workstation.os(&["--help"]).await.success();

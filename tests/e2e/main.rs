@@ -17,6 +17,7 @@ mod secrets;
 mod simulate;
 mod simulated;
 mod ssh;
+mod ssh_config;
 mod templates;
 mod unusual_files;
 mod verbs;

@@ -48,7 +48,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     tokio::select! {
         ended = work => ended,
-        () = context.interrupt.cancelled() => Err(Failure::interrupted()),
+        // So `ssh` ends it when it has what it wanted; there is nothing to be said.
+        () = context.interrupt.cancelled() => Ok(()),
     }
 }
 

@@ -8,6 +8,9 @@ use std::{
 
 use tokio::task::spawn_blocking;
 
+/// Bytes of one piece: what a pipe holds.
+const BUFFER: usize = 64 * 1024;
+
 /// A direction broke before its end.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection broke while it was carried {direction}")]
@@ -20,7 +23,7 @@ pub struct BridgeError {
 }
 
 /// Carries bytes both ways until the other side has said everything. The end of `input` is passed on as the end of one direction; the
-/// other goes on. The system moves the bytes without their passing through this process where it can (`splice`).
+/// other goes on.
 ///
 /// # Errors
 /// [`BridgeError`] when a direction breaks. The reader of `output` going away is an end like any other.
@@ -43,11 +46,11 @@ pub async fn bridge(stream: TcpStream, input: File, output: File) -> Result<(), 
 }
 
 fn send(mut from: File, mut to: TcpStream) -> io::Result<()> {
-    match io::copy(&mut from, &mut to) {
+    match carry(&mut from, &mut to) {
         // The other side wants no more; what it still says is carried to its end.
         Err(error) if is_gone(&error) => Ok(()),
         Err(error) => Err(error),
-        Ok(_) => match to.shutdown(Shutdown::Write) {
+        Ok(()) => match to.shutdown(Shutdown::Write) {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error),
             _ => Ok(()),
         },
@@ -55,10 +58,24 @@ fn send(mut from: File, mut to: TcpStream) -> io::Result<()> {
 }
 
 fn receive(mut from: TcpStream, mut to: File) -> io::Result<()> {
-    match io::copy(&mut from, &mut to) {
+    match carry(&mut from, &mut to) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(error),
-        Ok(_) => to.flush(),
+        Ok(()) => to.flush(),
+    }
+}
+
+/// Each piece at once. `io::copy` lets the system move the bytes here, which holds back what is said from a pipe to a socket until more
+/// follows.
+fn carry(from: &mut impl io::Read, to: &mut impl io::Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => to.write_all(buffer.get(..count).unwrap_or_default())?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -118,6 +135,23 @@ mod tests {
         work.await.unwrap();
         assert!(device.join().unwrap() == bytes);
         assert!(person.join().unwrap() == answer);
+    }
+
+    #[tokio::test]
+    async fn what_is_said_arrives_while_both_go_on() {
+        let (mut writer, mut reader, mut other, work) = bridged();
+        let talk = std::thread::spawn(move || {
+            let mut heard = [0; 4];
+            for _ in 0..100 {
+                writer.write_all(b"ping").unwrap();
+                other.read_exact(&mut heard).unwrap();
+                other.write_all(b"pong").unwrap();
+                reader.read_exact(&mut heard).unwrap();
+            }
+            heard
+        });
+        work.await.unwrap();
+        assert_eq!(talk.join().unwrap(), *b"pong");
     }
 
     #[tokio::test]
