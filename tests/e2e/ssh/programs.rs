@@ -89,7 +89,9 @@ async fn the_terminal_is_put_back_after_a_signal_and_a_hang_up() {
     running.shows("ended with 130").await;
     running.press("echo re''vived\r");
     running.shows("revived").await;
-    pair.workstation.machine.run("pkill", &["-TERM", "-x", "os"]);
+    pair.workstation
+        .machine
+        .run("pkill", &["-TERM", "-x", "os"]);
     running.shows("then with 130").await;
     running.output().await.success();
     let modes = |name: &str| fs_err::read_to_string(pair.at(name)).expect("modes");
