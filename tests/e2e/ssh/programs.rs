@@ -62,8 +62,10 @@ async fn a_shell_has_a_terminal_of_our_size_and_ours_is_put_back() {
     })
     .await;
     // Neither ends the program here, as long as it is the other side that has the keys.
-    running.press("sleep 100\r");
+    running.press("(trap 'echo wo\"\"ken; exit' INT; echo slee\"\"ping; sleep 100)\r");
+    running.shows("sleeping").await;
     running.press("\x03");
+    running.shows("woken").await;
     running.press("echo still''here; exit 7\r");
     running.shows("stillhere").await;
     running.shows("ended with 7").await;
