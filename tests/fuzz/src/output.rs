@@ -10,7 +10,10 @@ use agent_api::{
 };
 use os_cli::{
     agent::{LogItem, Position, Version},
-    engine::{BuildEvent, Output},
+    engine::{
+        BuildEvent, Output,
+        exec::{Channel, Frames},
+    },
     fuzz::{error_words, log_item, shown_message},
     transport::{Line, Lines},
     ui::{style, table},
@@ -181,4 +184,36 @@ fn without_colours(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// How large the pieces are in which it comes; then what an engine sends of a program without a terminal.
+pub(crate) fn program_output(input: &[u8]) {
+    let Some((size, stream)) = input.split_first() else {
+        return;
+    };
+    let cut = taken_apart(stream, usize::from(*size).max(1));
+    assert_eq!(
+        cut,
+        taken_apart(stream, stream.len().max(1)),
+        "it depends on how it comes"
+    );
+    assert!(cut.0.len() + cut.1.len() <= stream.len());
+}
+
+/// Both outputs, and whether the stream could end here; `None` of what is no such stream.
+fn taken_apart(stream: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, Option<bool>) {
+    let mut frames = Frames::default();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    for piece in stream.chunks(size) {
+        frames.push(piece);
+        loop {
+            match frames.piece() {
+                Ok(Some((Channel::Stdout, bytes))) => stdout.extend_from_slice(&bytes),
+                Ok(Some((Channel::Stderr, bytes))) => stderr.extend_from_slice(&bytes),
+                Ok(None) => break,
+                Err(_) => return (stdout, stderr, None),
+            }
+        }
+    }
+    (stdout, stderr, Some(frames.is_whole()))
 }

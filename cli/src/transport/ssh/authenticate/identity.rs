@@ -94,6 +94,16 @@ fn parse(text: &str, beside: Option<PublicKey>) -> Result<(Option<PublicKey>, Se
         };
         return Ok((Some(public), secret));
     }
+    let old = text.lines().find(|line| line.starts_with("DEK-Info:"));
+    if old.is_some_and(|line| !line.contains("AES-128-CBC")) {
+        return Err(
+            "locked in a way that is not read here: ssh-keygen -p -f FILE writes it anew"
+                .to_owned(),
+        );
+    }
+    if old.is_some() || text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        return Ok((beside, Secret::Locked(text.to_owned())));
+    }
     match decode_secret_key(text, None) {
         Ok(key) => {
             let public = key.public_key().clone();
