@@ -35,7 +35,7 @@ fn refused(failure: Failure, why: &HostKeyRefusal) -> Failure {
         HostKeyRefusal::Declined => failure.hint("nothing was sent to it"),
         HostKeyRefusal::Changed { .. } => failure
             .hint("somebody may sit between you and the device; nothing was sent to it")
-            .hint("after the device was flashed anew: remove that line of the file, and compare the new fingerprint with the device's"),
+            .hint("after the device was flashed anew: `os ssh-forget DEVICE`, and compare the new fingerprint with the device's"),
         HostKeyRefusal::Revoked { .. } | HostKeyRefusal::Unreadable { .. } => failure,
     }
 }
