@@ -170,12 +170,6 @@ impl Paths {
         self.state.join("locks")
     }
 
-    /// File of the keys by which devices are known.
-    #[must_use]
-    pub fn known_hosts(&self) -> PathBuf {
-        self.state.join("known_hosts")
-    }
-
     /// Folder that keeps track of build secrets on devices.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {

@@ -1,8 +1,12 @@
 //! The container of a service, and what can be run in it.
 
-use super::{Context, enter, enter::Entry, reach};
+use super::{
+    Context, enter,
+    enter::{Entry, Meant},
+    reach,
+};
 use crate::{
-    discovery::{Device, Origin, simulated},
+    discovery::{Origin, simulated},
     engine::{
         Engine,
         exec::{Container, Exec, ExecRequest},
@@ -55,20 +59,20 @@ enum Missing {
 /// Finds the container of a service: in the engine of this machine for a simulated device, else in the device's, over SSH.
 pub(super) async fn find(
     context: &Context,
-    device: Device,
+    meant: Meant,
     entry: &Entry,
     account: Option<&str>,
     service: &str,
 ) -> Result<Found, Failure> {
-    let name = device.name.clone();
-    let uuid = device.uuid.clone();
-    let (engine, connection) = match &device.origin {
+    let name = meant.device.name.clone();
+    let uuid = meant.device.uuid.clone();
+    let (engine, connection) = match &meant.device.origin {
         Origin::Simulated { engine_socket, .. } => {
             let endpoint = Endpoint::Unix(engine_socket.clone());
             (Engine::new(&name, endpoint), None)
         }
         Origin::Network | Origin::Given => {
-            let connection = enter::enter(context, device, entry, account).await?;
+            let connection = enter::enter(context, meant, entry, account).await?;
             let socket = socket(&connection).await?;
             let endpoint = Endpoint::Ssh {
                 connection: connection.clone(),

@@ -8,14 +8,18 @@ use std::{
 use clap::ValueHint;
 use tokio::time::timeout;
 
-use super::{Context, identify, reach, trust::Trust};
+use super::{
+    Context, identify, reach,
+    ssh_device::{self, Kept},
+    trust::Trust,
+};
 use crate::{
     agent,
-    discovery::{self, Device, Memory, Origin, Selector, selector::Target},
+    discovery::{self, Device, Memory, Selector, selector::Target},
     env::{OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
     failure::{Failure, Kind},
     transport::ssh::{
-        Algorithms, Place, Ssh, SshTarget,
+        Algorithms, Named, Place, Ssh, SshTarget,
         config::{self, HostConfig, IdentityAgent, Proxy, Subject},
         host_keys::{HostName, InvalidHostName},
     },
@@ -43,36 +47,67 @@ pub(super) struct Entry {
     pub(super) accept_host_key: bool,
 }
 
-/// The device that was named, else the only one. A remembered address counts only if the device can prove there that it is the one.
-pub(super) async fn find(context: &Context, typed: Option<&str>) -> Result<Device, Failure> {
-    let Some(name) = reach::named(context, typed) else {
-        return reach::only(context).await;
-    };
-    let places = reach::places(context);
-    let selector =
-        Selector::parse(name).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-    let device = discovery::resolve(&places, &selector, Memory::Use).await?;
-    if matches!(selector.target, Target::Ip { .. })
-        || matches!(device.origin, Origin::Simulated { .. })
-    {
-        return Ok(device);
-    }
-    let trust = Trust::new(context, false);
-    let is_known = host_name(&device).is_ok_and(|host| !trust.kinds(&host).is_empty());
-    if device.uuid.is_some() && is_known {
-        return Ok(device);
-    }
-    Ok(discovery::resolve(&places, &selector, Memory::Ignore).await?)
+/// A device, and what it was called by.
+#[derive(Debug)]
+pub(super) struct Meant {
+    pub(super) device: Device,
+    typed: Option<String>,
 }
 
-/// Connects to a device. `account` is that on the device.
+/// The device that was named, else the only one.
+pub(super) async fn find(context: &Context, typed: Option<&str>) -> Result<Meant, Failure> {
+    let typed = reach::named(context, typed);
+    let device = match typed {
+        Some(name) => called(context, name).await?,
+        None => reach::only(context).await?,
+    };
+    let typed = typed.map(str::to_owned);
+    Ok(Meant { device, typed })
+}
+
+/// The device of a name or an address, which stays with the one whose key is kept for it: whoever answers may say what it likes.
+async fn called(context: &Context, name: &str) -> Result<Device, Failure> {
+    let selector =
+        Selector::parse(name).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    let kept = Kept::below(&context.environment.paths.ssh());
+    let bound = kept.bound(name)?;
+    if !matches!(selector.target, Target::Ip { .. }) {
+        return match bound {
+            Some(bound) => {
+                let uuid = bound.device.as_str();
+                let selector = Selector::parse(uuid)
+                    .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+                let mut device = ssh_device::find(context, &selector).await?;
+                device.uuid = Some(uuid.to_owned());
+                Ok(device)
+            }
+            None => ssh_device::find(context, &selector).await,
+        };
+    }
+    let device = discovery::resolve(&reach::places(context), &selector, Memory::Use).await?;
+    let mut answering = named(context, device.clone()).await;
+    let known = kept.keys.load()?;
+    let is_known =
+        |device: &Device| host_name(device).is_ok_and(|host| !known.pinned(&host).is_empty());
+    // One of which a key is kept has to show it; addresses move between devices.
+    if !is_known(&answering) {
+        if let Some(bound) = bound {
+            answering.uuid = Some(bound.device.as_str().to_owned());
+        } else if is_known(&device) {
+            return Ok(device);
+        }
+    }
+    Ok(answering)
+}
+
+/// Connects to a device, which its name means from then on. `account` is that on the device.
 pub(super) async fn enter(
     context: &Context,
-    device: Device,
+    meant: Meant,
     entry: &Entry,
     account: Option<&str>,
 ) -> Result<Ssh, Failure> {
-    let device = named(context, device).await;
+    let device = named(context, meant.device).await;
     let mut trust = Trust::new(context, entry.accept_host_key);
     let target = of_device(context, &device, entry, account, &mut trust)?;
     let asks = trust.asks();
@@ -83,7 +118,16 @@ pub(super) async fn enter(
     if context.interrupt.is_cancelled() {
         return Err(Failure::interrupted());
     }
-    connected.map_err(Failure::from)
+    let connected = connected?;
+    if let (Some(typed), Some(uuid)) = (meant.typed, &device.uuid) {
+        let named = Named {
+            device: HostName::device(uuid)
+                .map_err(|error| Failure::from_error(Kind::Usage, &error))?,
+            port: device.ssh_port,
+        };
+        Kept::below(&context.environment.paths.ssh()).bind(&typed, &named)?;
+    }
+    Ok(connected)
 }
 
 /// With its uuid, if it tells it. It may say what it likes: the key that belongs to the uuid is what counts.

@@ -1,13 +1,14 @@
 //! A program on a device while it runs here, so to speak: our input is its input, its outputs are ours, and as it ends we end.
 
-use std::{io, os::fd::AsFd as _};
+use std::{io, os::fd::AsFd as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::JoinSet,
+    time::timeout,
 };
 
 use super::Context;
@@ -18,6 +19,8 @@ use crate::{
     ui::terminal::{self, Raw},
 };
 
+/// How long a program that is told to end is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Bytes that are read at once.
 const PIECE: usize = 32 << 10;
 
@@ -124,7 +127,7 @@ pub(super) async fn run(
     } else {
         None
     };
-    let mut resizes = signal(SignalKind::window_change())?;
+    let mut of_window = signal(SignalKind::window_change())?;
     let (hang_up, mut end) = oneshot::channel();
     let stdin = std::fs::File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let stdin = tokio::fs::File::from_std(stdin);
@@ -132,6 +135,15 @@ pub(super) async fn run(
     let escapes = has_terminal.then(|| Escapes::new(hang_up));
     copying.spawn(copy_input(stdin, reads, escapes));
     let mut has_begun = false;
+    // Beside the output: a request over a connection whose output waits to be read would wait for that.
+    let tells = Arc::new(tells);
+    let (resized, mut sizes) = watch::channel(());
+    let told = Arc::clone(&tells);
+    copying.spawn(async move {
+        while sizes.changed().await.is_ok() {
+            told.resized().await;
+        }
+    });
     loop {
         tokio::select! {
             piece = writes.next() => match piece? {
@@ -139,8 +151,8 @@ pub(super) async fn run(
                 Some((Channel::Stderr, bytes)) => terminal::write_stderr(&bytes)?,
                 None => break,
             },
-            _ = resizes.recv(), if has_terminal => {
-                tells.resized().await;
+            _ = of_window.recv(), if has_terminal => {
+                resized.send_replace(());
                 continue;
             }
             Ok(()) = &mut end, if has_terminal => {
@@ -149,13 +161,16 @@ pub(super) async fn run(
             }
             () = context.interrupt.cancelled() => {
                 tells.interrupted().await;
+                // It goes out while this waits for what comes of it.
+                let rest = async { while let Ok(Some(_)) = writes.next().await {} };
+                let _ended = timeout(LAST_WORDS, rest).await;
                 return Err(Failure::interrupted());
             }
         }
         if has_terminal && !has_begun {
             // An engine forgets a size that it is told before the program has started.
             has_begun = true;
-            tells.resized().await;
+            resized.send_replace(());
         }
     }
     drop(raw);

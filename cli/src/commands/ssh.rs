@@ -4,11 +4,11 @@ use std::{ffi::OsString, io, os::unix::ffi::OsStringExt as _};
 
 use super::{
     Context, container,
-    enter::{self, Entry},
+    enter::{self, Entry, Meant},
     remote::{self, Remote},
 };
 use crate::{
-    discovery::{Device, Origin},
+    discovery::Origin,
     failure::{Failure, Kind},
     transport::ssh::{Pty, Size},
     ui::terminal,
@@ -46,7 +46,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 
 async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
     let (account, name) = divided(args.device.as_deref());
-    let device = enter::find(context, name).await?;
+    let meant = enter::find(context, name).await?;
     let terminal = context.environment.terminal;
     let has_terminal = terminal.stdin && terminal.stdout && (args.tty || args.command.is_empty());
     if args.tty && !has_terminal {
@@ -56,7 +56,7 @@ async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
         ));
     }
     let remote = if let Some(service) = &args.service {
-        let found = container::find(context, device, &args.entry, account, service).await?;
+        let found = container::find(context, meant, &args.entry, account, service).await?;
         let command = match args.command.as_slice() {
             [] => vec![found.shell().await?.to_owned()],
             [line] => vec![
@@ -71,18 +71,19 @@ async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
         Remote::Container(Box::new(exec))
     } else {
         let account = args.user.as_deref().or(account);
-        on_device(context, device, account, &args, has_terminal).await?
+        on_device(context, meant, account, &args, has_terminal).await?
     };
     remote::run(context, remote, has_terminal).await
 }
 
 async fn on_device(
     context: &Context,
-    device: Device,
+    meant: Meant,
     account: Option<&str>,
     args: &Args,
     has_terminal: bool,
 ) -> Result<Remote, Failure> {
+    let device = &meant.device;
     if let Origin::Simulated { .. } = device.origin {
         let failure = Failure::new(
             Kind::Usage,
@@ -95,7 +96,7 @@ async fn on_device(
             .hint(format!("os ssh {} SERVICE", device.name))
             .hint("`os simulate --system` starts a device with a system"));
     }
-    let ssh = enter::enter(context, device, &args.entry, account).await?;
+    let ssh = enter::enter(context, meant, &args.entry, account).await?;
     let (columns, rows) = terminal::size().unwrap_or((80, 24));
     let pty = has_terminal.then(|| Pty {
         term: term(context),

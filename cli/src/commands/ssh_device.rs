@@ -8,8 +8,8 @@ use crate::{
     discovery::{self, Device, DiscoveryError, Memory, Places, Selector},
     failure::Failure,
     transport::ssh::{
-        Named, PrivateFile,
-        host_keys::{HostName, InvalidHostName, Store},
+        Named, Names, PrivateFile,
+        host_keys::{HostName, InvalidHostName, KnownHosts, Store},
     },
 };
 
@@ -30,11 +30,43 @@ impl Kept {
             keys: Store::new(folder.join("known_hosts")),
         }
     }
+
+    /// The device that a name means already, if a key of it is kept: another one does not become it by taking the name.
+    pub(super) fn bound(&self, typed: &str) -> Result<Option<Named>, Failure> {
+        let names = Names::parse(&self.names.text()?);
+        Ok(bound(&names, &self.keys.load()?, &full(typed)).cloned())
+    }
+
+    /// Lets a name mean a device whose key is kept, unless it means another one.
+    pub(super) fn bind(&self, typed: &str, now: &Named) -> Result<(), Failure> {
+        let known = self.keys.load()?;
+        let name = full(typed);
+        self.names.change(|text| {
+            let mut names = Names::parse(text);
+            let is_free = bound(&names, &known, &name).is_none();
+            // What is no name for `ssh` is found anew every time.
+            let is_set = is_free && names.set(&name, now.clone()).is_ok();
+            let after = names.text(&known);
+            ((is_set && after != text).then_some(after), ())
+        })?;
+        Ok(())
+    }
 }
 
 /// The device's part of a name as `ssh` was given it.
 pub(super) fn label(name: &str) -> &str {
     name.strip_suffix(SUFFIX).unwrap_or(name)
+}
+
+/// What `ssh` is given for it.
+fn full(typed: &str) -> String {
+    format!("{}{SUFFIX}", label(typed))
+}
+
+/// What the name means already: the device of it whose key is kept.
+pub(super) fn bound<'a>(names: &'a Names, known: &KnownHosts, name: &str) -> Option<&'a Named> {
+    let meant = names.get(name)?;
+    (!known.pinned(&meant.device).is_empty()).then_some(meant)
 }
 
 /// Under which name a device's host key is kept, and where its SSH server listens.

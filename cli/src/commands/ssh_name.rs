@@ -4,12 +4,12 @@
 
 use std::path::PathBuf;
 
-use super::ssh_device::{Kept, find, label, named};
+use super::ssh_device::{Kept, bound, find, label, named};
 use crate::{
     commands::Context,
     discovery::Selector,
     failure::{Failure, Kind},
-    transport::ssh::{Named, Names, host_keys::KnownHosts},
+    transport::ssh::Names,
 };
 
 /// Writes down which device a name means
@@ -37,26 +37,17 @@ async fn write(context: &Context, args: Args) -> Result<(), Failure> {
     let kept = Kept::below(&args.folder);
     let known = kept.keys.load()?;
     let before = Names::parse(&kept.names.text()?);
-    let bound = bound(&before, &known, &args.name).cloned();
-    let now = match bound {
+    let now = match bound(&before, &known, &args.name).cloned() {
         Some(named) => named,
         None => named(&find(context, &Selector::parse(label(&args.name))?).await?)?,
     };
     kept.names.change(|text| {
         let mut names = Names::parse(text);
         // Another `ssh` may have found another device of this name meanwhile, and its key may be kept by now.
-        let now = self::bound(&names, &known, &args.name)
-            .unwrap_or(&now)
-            .clone();
+        let now = bound(&names, &known, &args.name).unwrap_or(&now).clone();
         let set = names.set(&args.name, now);
         let after = names.text(&known);
         ((set.is_ok() && after != text).then_some(after), set)
     })??;
     Ok(())
-}
-
-/// What the name means already: the device of it whose key is kept. Another one does not become it by taking the name.
-fn bound<'a>(names: &'a Names, known: &KnownHosts, name: &str) -> Option<&'a Named> {
-    let meant = names.get(name)?;
-    (!known.pinned(&meant.device).is_empty()).then_some(meant)
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use super::ssh_device::Kept;
 use crate::{
     commands::Context,
     transport::ssh::{
@@ -29,7 +30,7 @@ pub(super) struct Trust {
 impl Trust {
     pub(super) fn new(context: &Context, accepts: bool) -> Self {
         Self {
-            store: Store::new(context.environment.paths.known_hosts()),
+            store: Kept::below(&context.environment.paths.ssh()).keys,
             hosts: BTreeMap::new(),
             accepts,
             console: context.console.clone(),

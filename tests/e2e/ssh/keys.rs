@@ -107,7 +107,10 @@ async fn a_certificate_opens_where_its_key_alone_does_not() {
     pair.server = testkit::Sshd::start(&pair.workstation.machine, &trusted).await;
     assert_eq!(pair.ssh(&WHO).await.code, APART);
     let at = pair.path("key.pub");
-    let known = pair.workstation.home().join(".local/state/os/known_hosts");
+    let known = pair
+        .workstation
+        .home()
+        .join(".local/state/os/ssh/known_hosts");
     assert!(known.exists(), "the server is known");
     let authority = pair.path("ca");
     pair.workstation.machine.run(

@@ -10,7 +10,7 @@ const IP: &str = "10.88.7.1";
 #[tokio::test]
 async fn programs_run_in_services_byte_by_byte() {
     let lan = Lan::new();
-    let device = Device::start_with(Some(&lan), |_| ()).await;
+    let mut device = Device::start_with(Some(&lan), |_| ()).await;
     let machine = &device.machine;
     let mut workstation = Workstation::new(Some(&lan));
     compose(&workstation, "project");
@@ -78,10 +78,45 @@ async fn programs_run_in_services_byte_by_byte() {
     assert!(matches!(output.code, 126 | 127), "{output}");
 
     // Pinned to the device, not to its address.
-    let known = fs_err::read_to_string(workstation.home().join(".local/state/os/known_hosts"))
+    let known = fs_err::read_to_string(workstation.home().join(".local/state/os/ssh/known_hosts"))
         .expect("known hosts");
     assert!(
         known.starts_with("5eee5eee5eee5eee5eee5eee5eee5eee "),
         "{known}"
     );
+
+    server.process.terminate().await;
+    who_takes_its_place_is_refused(&mut device, &workstation, &key).await;
+}
+
+/// Whoever takes the device's place and says nothing is no new device: not even where new ones are trusted.
+async fn who_takes_its_place_is_refused(
+    device: &mut Device,
+    workstation: &Workstation,
+    key: &std::path::Path,
+) {
+    device.agent.kill().await;
+    let other = Sshd::start(&device.machine, "").await;
+    other.authorize(&key.with_extension("pub"));
+    let enter = [
+        "ssh",
+        IP,
+        "-i",
+        "key",
+        "--accept-host-key",
+        "--",
+        "echo entered",
+    ];
+    let output = workstation.os(&enter).await;
+    assert_eq!(output.code, APART, "{output}");
+    assert!(output.stderr.contains("another one is known"), "{output}");
+    assert!(output.stderr.contains("os ssh-forget"), "{output}");
+    assert!(
+        !other.process.log().contains("Accepted"),
+        "nothing was shown to it"
+    );
+    let forget = ["ssh-forget", "5eee5eee5eee5eee5eee5eee5eee5eee"];
+    workstation.os(&forget).await.success();
+    let output = workstation.os(&enter).await;
+    assert_eq!(output.stdout, "entered\n", "{output}");
 }
