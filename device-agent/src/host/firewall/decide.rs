@@ -98,6 +98,8 @@ pub(super) enum Packets {
     Icmp,
     /// Answers of a server that gives addresses (DHCP of the sixth version): they come from another address than the one that was asked.
     Dhcpv6,
+    /// All that would begin a TCP connection.
+    AnyTcp,
     /// All.
     Any,
 }
@@ -106,7 +108,7 @@ pub(super) enum Packets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accept,
-    /// And say so.
+    /// And say so: by TCP as a port does at which nobody listens, since of the kernel's other word only a few are sent in a second.
     Reject,
     /// Leave it to the rules of others.
     Return,
@@ -139,6 +141,7 @@ pub(super) fn rules(situation: &Situation) -> Vec<Rule> {
     if is_shut {
         // Not the reference's: it would cost the device its address.
         rules.push(accept(Packets::Dhcpv6));
+        rules.push(Rule(Packets::AnyTcp, Verdict::Reject));
     }
     let rest = if is_shut {
         Verdict::Reject

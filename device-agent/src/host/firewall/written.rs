@@ -58,6 +58,7 @@ pub(super) fn restore(rules: &[Rule], family: Family, before: &Ours) -> String {
     lines.extend(rules.iter().filter_map(|Rule(packets, verdict)| {
         let verdict = match verdict {
             Verdict::Accept => "ACCEPT",
+            Verdict::Reject if is_tcp(*packets) => "REJECT --reject-with tcp-reset",
             Verdict::Reject => "REJECT",
             Verdict::Return => "RETURN",
         };
@@ -93,8 +94,13 @@ fn xtables(packets: Packets, family: Family) -> Option<String> {
         Packets::Icmp => format!("-p {protocol} "),
         Packets::Dhcpv6 if family == Family::V4 => return None,
         Packets::Dhcpv6 => "-s fe80::/10 -p udp -m udp --sport 547 --dport 546 ".to_owned(),
+        Packets::AnyTcp => "-p tcp ".to_owned(),
         Packets::Any => String::new(),
     })
+}
+
+fn is_tcp(packets: Packets) -> bool {
+    matches!(packets, Packets::Tcp(..) | Packets::AnyTcp)
 }
 
 /// Input of `nft -f -`: a table of ours, made anew. All of it happens, or nothing.
@@ -111,6 +117,7 @@ pub(super) fn ruleset(rules: &[Rule], family: Family) -> String {
     lines.extend(rules.iter().filter_map(|Rule(packets, verdict)| {
         let verdict = match verdict {
             Verdict::Accept => "accept",
+            Verdict::Reject if is_tcp(*packets) => "reject with tcp reset",
             Verdict::Reject => "reject",
             Verdict::Return => "return",
         };
@@ -143,6 +150,7 @@ fn nft(packets: Packets, family: Family) -> Option<String> {
         Packets::Icmp => format!("meta l4proto {protocol} "),
         Packets::Dhcpv6 if family == Family::V4 => return None,
         Packets::Dhcpv6 => "ip6 saddr fe80::/10 udp sport 547 udp dport 546 ".to_owned(),
+        Packets::AnyTcp => "meta l4proto tcp ".to_owned(),
         Packets::Any => String::new(),
     })
 }
