@@ -21,7 +21,7 @@ fn device_of_a_fleet() -> LightDevice {
     }));
     device.spend();
     device.sh(&format!(
-        "systemd-run --quiet --unit=probe --socket-property=ListenStream={OTHER} --socket-property=Accept=yes cat"
+        "systemd-run --quiet --unit=probe systemd-socket-activate --accept --inetd --listen={OTHER} cat"
     ));
     device
 }
@@ -55,8 +55,14 @@ async fn becomes(device: &LightDevice, what: &str, open: &[u16]) {
         looked_at.iter().all(fits).then_some(())
     })
     .await;
-    for is_v6 in [false, true] {
-        assert_eq!(device.open_ports(is_v6), open, "{what}, v6: {is_v6}");
+    assert_eq!(device.open_ports(false), open, "{what}");
+    // Of what is refused by the sixth version only a few are told in a second: no scan of all ports would end.
+    for port in MANAGEMENT.into_iter().chain(looked_at) {
+        assert_eq!(
+            device.accepts_v6(port),
+            open.contains(&port),
+            "{what}, v6: {port}"
+        );
     }
 }
 
@@ -72,16 +78,16 @@ async fn each_mode_opens_and_shuts_what_the_reference_does() {
     // Containers ask from the agent's network, and from no other.
     device.sh("docker network inspect supervisor0 >/dev/null 2>&1 || docker network create --subnet 10.114.104.0/25 \
                --gateway 10.114.104.1 --opt com.docker.network.bridge.name=supervisor0 supervisor0");
-    let ping = |network: &str| {
+    let reaches = |network: &str| {
         device.holds(&format!(
-            "docker run --rm --network {network} os-test/busybox busybox wget -q -T 5 -O - http://10.114.104.1:48484/ping"
+            "docker run --rm --network {network} os-test/busybox busybox nc -w 5 10.114.104.1 48484 </dev/null"
         ))
     };
-    assert!(ping("supervisor0") && !ping("bridge"));
+    assert!(reaches("supervisor0") && !reaches("bridge"));
 
     set(&device, fleet, "on", None);
     becomes(&device, "on", &MANAGEMENT).await;
-    assert!(ping("supervisor0"));
+    assert!(reaches("supervisor0"));
     let server = NameServer::start(&device, 0);
     device.configure(|config| config["dnsServers"] = json!(format!("10.77.0.1#{}", server.port())));
     device

@@ -108,7 +108,7 @@ pub(super) enum Packets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accept,
-    /// And say so: by TCP as a port does at which nobody listens, since of the kernel's other word only a few are sent in a second.
+    /// And say so.
     Reject,
     /// Leave it to the rules of others.
     Return,

@@ -133,7 +133,7 @@ fn ip6tables_is_told_of_a_shut_device() {
     -A BALENA-FIREWALL -m addrtype --src-type LOCAL -j ACCEPT
     -A BALENA-FIREWALL -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
     -A BALENA-FIREWALL -p tcp -m tcp --dport 48484 -j ACCEPT
-    -A BALENA-FIREWALL -p tcp -m tcp --dport 48484 -j REJECT --reject-with tcp-reset
+    -A BALENA-FIREWALL -p tcp -m tcp --dport 48484 -j REJECT
     -A BALENA-FIREWALL -p tcp -m tcp --dport 22222 -j ACCEPT
     -A BALENA-FIREWALL -p tcp -m tcp --dport 2375 -j ACCEPT
     -A BALENA-FIREWALL -m addrtype --dst-type MULTICAST -j ACCEPT
@@ -141,7 +141,7 @@ fn ip6tables_is_told_of_a_shut_device() {
     -A BALENA-FIREWALL -i balena0 -p udp -m udp --dport 53 -j ACCEPT
     -A BALENA-FIREWALL -i br+ -p udp -m udp --dport 53 -j ACCEPT
     -A BALENA-FIREWALL -s fe80::/10 -p udp -m udp --sport 547 --dport 546 -j ACCEPT
-    -A BALENA-FIREWALL -p tcp -j REJECT --reject-with tcp-reset
+    -A BALENA-FIREWALL -p tcp -j REJECT
     -A BALENA-FIREWALL -j REJECT
     -I INPUT 1 -j BALENA-FIREWALL
     COMMIT
@@ -163,7 +163,7 @@ fn nft_is_told_the_same() {
     add rule ip6 os-agent BALENA-FIREWALL iifname "docker0" tcp dport 48484 accept
     add rule ip6 os-agent BALENA-FIREWALL iifname "lo" tcp dport 48484 accept
     add rule ip6 os-agent BALENA-FIREWALL iifname "supervisor0" tcp dport 48484 accept
-    add rule ip6 os-agent BALENA-FIREWALL tcp dport 48484 reject with tcp reset
+    add rule ip6 os-agent BALENA-FIREWALL tcp dport 48484 reject
     add rule ip6 os-agent BALENA-FIREWALL tcp dport 22222 accept
     add rule ip6 os-agent BALENA-FIREWALL tcp dport 2375 accept
     add rule ip6 os-agent BALENA-FIREWALL ip6 daddr ff00::/8 accept
@@ -171,7 +171,7 @@ fn nft_is_told_the_same() {
     add rule ip6 os-agent BALENA-FIREWALL iifname "balena0" udp dport 53 accept
     add rule ip6 os-agent BALENA-FIREWALL iifname "br*" udp dport 53 accept
     add rule ip6 os-agent BALENA-FIREWALL ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
-    add rule ip6 os-agent BALENA-FIREWALL meta l4proto tcp reject with tcp reset
+    add rule ip6 os-agent BALENA-FIREWALL meta l4proto tcp reject
     add rule ip6 os-agent BALENA-FIREWALL reject
     add chain ip6 os-agent input { type filter hook input priority 0; policy accept; }
     add rule ip6 os-agent input jump BALENA-FIREWALL

@@ -58,7 +58,7 @@ pub(super) fn restore(rules: &[Rule], family: Family, before: &Ours) -> String {
     lines.extend(rules.iter().filter_map(|Rule(packets, verdict)| {
         let verdict = match verdict {
             Verdict::Accept => "ACCEPT",
-            Verdict::Reject if is_tcp(*packets) => "REJECT --reject-with tcp-reset",
+            Verdict::Reject if is_reset(*packets, family) => "REJECT --reject-with tcp-reset",
             Verdict::Reject => "REJECT",
             Verdict::Return => "RETURN",
         };
@@ -99,8 +99,10 @@ fn xtables(packets: Packets, family: Family) -> Option<String> {
     })
 }
 
-fn is_tcp(packets: Packets) -> bool {
-    matches!(packets, Packets::Tcp(..) | Packets::AnyTcp)
+/// Whether a connection is refused as by a port at which nobody listens: of the kernel's other word only a few are sent in a second. In
+/// the sixth version it loses the way back to a link-local address, from which devices are reached as a rule.
+fn is_reset(packets: Packets, family: Family) -> bool {
+    family == Family::V4 && matches!(packets, Packets::Tcp(..) | Packets::AnyTcp)
 }
 
 /// Input of `nft -f -`: a table of ours, made anew. All of it happens, or nothing.
@@ -117,7 +119,7 @@ pub(super) fn ruleset(rules: &[Rule], family: Family) -> String {
     lines.extend(rules.iter().filter_map(|Rule(packets, verdict)| {
         let verdict = match verdict {
             Verdict::Accept => "accept",
-            Verdict::Reject if is_tcp(*packets) => "reject with tcp reset",
+            Verdict::Reject if is_reset(*packets, family) => "reject with tcp reset",
             Verdict::Reject => "reject",
             Verdict::Return => "return",
         };
