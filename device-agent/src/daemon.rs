@@ -281,6 +281,11 @@ fn announcement(settings: &Settings) -> announce::Config {
         .to_owned(),
         api_port: facts.listen_port,
         ssh_port: facts.confinement.is_none().then_some(SSH_PORT),
+        ssh_fingerprint: None,
+        host_root: settings
+            .machine
+            .as_ref()
+            .map(|machine| machine.root.clone()),
         scope: match settings.announce {
             AnnounceScope::All => announce::Scope::All,
             AnnounceScope::Loopback => announce::Scope::Loopback(loopback(settings)),

@@ -82,6 +82,7 @@ pub(super) struct Text {
     pub(super) os_version: Option<String>,
     pub(super) agent_version: Option<String>,
     pub(super) variant: Option<String>,
+    pub(super) ssh_fingerprint: Option<String>,
     pub(super) api_port: Option<u16>,
 }
 
@@ -268,10 +269,20 @@ fn text(txt: &TXT<'_>) -> Text {
         agent_version: get("agent"),
         variant: get("variant")
             .filter(|value| matches!(value.as_str(), "development" | "production")),
+        ssh_fingerprint: get("sshfp").filter(|value| is_fingerprint(value)),
         api_port: get("api")
             .and_then(|value| value.parse().ok())
             .filter(|port| *port != 0),
     }
+}
+
+/// As `ssh-keygen -l` shows a key.
+fn is_fingerprint(value: &str) -> bool {
+    let digest = value.strip_prefix("SHA256:");
+    digest.is_some_and(|digest| {
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        digest.len() == 43 && digest.bytes().all(is_base64)
+    })
 }
 
 /// A text without what could move a cursor or reorder a line.

@@ -10,6 +10,7 @@ pub(crate) mod led;
 pub(crate) mod notify;
 pub(crate) mod proxy;
 pub(crate) mod services;
+pub(crate) mod ssh_keys;
 pub(crate) mod target_config;
 
 use std::io::{self, Read};
