@@ -14,6 +14,7 @@ mod network;
 mod resilience;
 mod root;
 mod simulate;
+mod ssh;
 mod tree;
 
 #[test]
