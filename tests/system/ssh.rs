@@ -46,7 +46,7 @@ fn offer(device: &LightDevice) -> String {
 #[tokio::test]
 async fn only_modern_algorithms_are_offered() {
     let device = LightDevice::development();
-    let effective = device.sh("sshd -T -f /etc/ssh/sshd_config_readonly");
+    let effective = device.sh("mkdir -p /run/sshd; sshd -T -f /etc/ssh/sshd_config_readonly");
     let list = |name: &str| -> Vec<String> {
         let value = setting(&effective, name);
         value.split(',').map(str::to_owned).collect()
@@ -106,6 +106,11 @@ impl Drop for Forwarding {
     }
 }
 
+/// A port beside the devices that is this device's.
+fn port(device: &LightDevice) -> u16 {
+    40_000 + u16::from(device.address().octets()[3])
+}
+
 /// Debian's `ssh` with ways to sockets and a port of the device.
 fn forward(device: &LightDevice, home: &Path, options: &[&str]) -> Forwarding {
     let mut ssh = device.beside("ssh", home);
@@ -132,7 +137,8 @@ fn forward(device: &LightDevice, home: &Path, options: &[&str]) -> Forwarding {
         ssh.arg("-L")
             .arg(format!("{}/{here}:{there}", home.display()));
     }
-    ssh.args(["-L", "127.0.0.1:48999:127.0.0.1:48484"]);
+    ssh.arg("-L")
+        .arg(format!("{}:127.0.0.1:48484", port(device)));
     ssh.args(options).arg(format!("root@{}", device.address()));
     let child = ssh.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
     Forwarding(child.expect("ssh"))
@@ -156,7 +162,10 @@ async fn answers(device: &LightDevice, home: &Path) -> Value {
         assert_eq!(ask(engine, "/_ping").stdout, "OK", "{engine}");
     }
     let mut curl = device.beside("curl", home);
-    let ping = device.output(curl.args(["--silent", "http://127.0.0.1:48999/ping"]));
+    let ping = device.output(curl.args([
+        "--silent",
+        &format!("http://127.0.0.1:{}/ping", port(device)),
+    ]));
     assert_eq!(ping.stdout, "OK");
     let info = ask("agent", "/os/v1/info");
     assert_eq!(info.code, 0, "root needs no key: {info}");
