@@ -249,6 +249,6 @@ async fn they_are_reached_with_a_key_where_nothing_else_is() {
     );
     assert_eq!(
         as_nobody(&format!("--unix-socket {socket} http://device/os/v1/key")),
-        "404 0"
+        "401 0"
     );
 }
