@@ -295,3 +295,31 @@ fn value_shown(value: &[u8]) -> Option<String> {
         .collect();
     (!text.is_empty()).then_some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_fingerprint_is_taken_for_one() {
+        let digest = "3PLZHcVYf1nYzcgS0aIz1/+OoBxTyL1sDbCMcjz4nNs";
+        let told = |value: &str| {
+            let mut txt = TXT::new();
+            txt.add_attribute("sshfp", Some(value.as_bytes())).unwrap();
+            text(&txt).ssh_fingerprint
+        };
+        let good = format!("SHA256:{digest}");
+        assert_eq!(told(&good), Some(good.clone()));
+        for bad in [
+            String::new(),
+            digest.to_owned(),
+            format!("MD5:{digest}"),
+            format!("sha256:{digest}"),
+            format!("{good}A"),
+            format!("SHA256:{}", &digest[1..]),
+            good.replace('/', " "),
+        ] {
+            assert_eq!(told(&bad), None, "{bad}");
+        }
+    }
+}
