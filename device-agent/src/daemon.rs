@@ -8,6 +8,7 @@
 //! | `logs::run`, `logs::narrate` | events, the engine's log streams | lines in the [`Hub`] |
 //! | `api` servers | requests | accepted targets |
 //! | `power::restart_when_wanted` | snapshots | the machine's restart |
+//! | `host::firewall::keep` | accepted target, link | rules in the kernel |
 //! | `announce::run` | queries by mDNS | announcements |
 //! | `host::notify::watchdog` | – | signs of life for the service manager |
 
@@ -99,7 +100,7 @@ async fn run(mut settings: Settings) -> Result<(), DaemonError> {
 
     let mut tasks = JoinSet::new();
     tasks.spawn(host::notify::watchdog());
-    tell_host(&mut tasks, &settings, &targets);
+    tell_host(&mut tasks, &settings, &targets, &link);
     keep_logs(&mut tasks, &settings, &hub, &link, &happened);
     let held = locks::Held::default();
     let reconciling = reconcile::run(
@@ -193,12 +194,21 @@ fn open_store(settings: &mut Settings) -> Result<Store, StoreError> {
     Ok(store)
 }
 
-/// A simulated device has no host that would want to know.
-fn tell_host(tasks: &mut JoinSet<()>, settings: &Settings, targets: &watch::Receiver<Accepted>) {
-    let file = host::target_config::place(settings.facts.services_dir.as_ref());
-    if let Some(file) = file.filter(|_| settings.machine.is_some()) {
+/// A simulated device has no host that would want to know, and whose network would be its own.
+fn tell_host(
+    tasks: &mut JoinSet<()>,
+    settings: &Settings,
+    targets: &watch::Receiver<Accepted>,
+    link: &watch::Receiver<Link>,
+) {
+    if settings.machine.is_none() {
+        return;
+    }
+    if let Some(file) = host::target_config::place(settings.facts.services_dir.as_ref()) {
         tasks.spawn(host::target_config::keep(file, targets.clone()));
     }
+    let listen = settings.listen.clone();
+    tasks.spawn(host::firewall::keep(listen, targets.clone(), link.clone()));
 }
 
 fn say_what_runs(settings: &Settings) {
@@ -271,6 +281,11 @@ fn announcement(settings: &Settings) -> announce::Config {
         .to_owned(),
         api_port: facts.listen_port,
         ssh_port: facts.confinement.is_none().then_some(SSH_PORT),
+        ssh_fingerprint: None,
+        host_root: settings
+            .machine
+            .as_ref()
+            .map(|machine| machine.root.clone()),
         scope: match settings.announce {
             AnnounceScope::All => announce::Scope::All,
             AnnounceScope::Loopback => announce::Scope::Loopback(loopback(settings)),

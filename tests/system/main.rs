@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod beside;
 mod broken;
+mod firewall;
 mod fleet;
 mod keys;
 mod lists;
@@ -13,6 +14,7 @@ mod network;
 mod resilience;
 mod root;
 mod simulate;
+mod ssh;
 mod tree;
 
 #[test]

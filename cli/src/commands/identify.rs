@@ -105,6 +105,7 @@ pub(super) async fn at_socket(socket: PathBuf, key: Option<ApiKey>) -> Result<Re
             os_version: None,
             agent_version: None,
             variant: None,
+            ssh_fingerprint: None,
             origin: Origin::Given,
         },
         agent,

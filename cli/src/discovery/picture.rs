@@ -319,6 +319,7 @@ fn device(group: &[&Node<'_>]) -> Option<Device> {
         os_version: told(|text| &text.os_version),
         agent_version: told(|text| &text.agent_version),
         variant: told(|text| &text.variant),
+        ssh_fingerprint: told(|text| &text.ssh_fingerprint),
         origin: Origin::Network,
     })
 }

@@ -226,6 +226,7 @@ fn given(ip: IpAddr, scope: Option<&str>) -> Result<Device, DiscoveryError> {
         os_version: None,
         agent_version: None,
         variant: None,
+        ssh_fingerprint: None,
         origin: Origin::Given,
     })
 }

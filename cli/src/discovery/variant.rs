@@ -146,6 +146,7 @@ mod tests {
             os_version: None,
             agent_version: None,
             variant: None,
+            ssh_fingerprint: None,
             origin: Origin::Network,
         }
     }

@@ -82,6 +82,7 @@ pub(super) struct Text {
     pub(super) os_version: Option<String>,
     pub(super) agent_version: Option<String>,
     pub(super) variant: Option<String>,
+    pub(super) ssh_fingerprint: Option<String>,
     pub(super) api_port: Option<u16>,
 }
 
@@ -268,10 +269,20 @@ fn text(txt: &TXT<'_>) -> Text {
         agent_version: get("agent"),
         variant: get("variant")
             .filter(|value| matches!(value.as_str(), "development" | "production")),
+        ssh_fingerprint: get("sshfp").filter(|value| is_fingerprint(value)),
         api_port: get("api")
             .and_then(|value| value.parse().ok())
             .filter(|port| *port != 0),
     }
+}
+
+/// As `ssh-keygen -l` shows a key.
+fn is_fingerprint(value: &str) -> bool {
+    let digest = value.strip_prefix("SHA256:");
+    digest.is_some_and(|digest| {
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        digest.len() == 43 && digest.bytes().all(is_base64)
+    })
 }
 
 /// A text without what could move a cursor or reorder a line.
@@ -283,4 +294,32 @@ fn value_shown(value: &[u8]) -> Option<String> {
         .take(LONGEST_TEXT)
         .collect();
     (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_fingerprint_is_taken_for_one() {
+        let digest = "3PLZHcVYf1nYzcgS0aIz1/+OoBxTyL1sDbCMcjz4nNs";
+        let told = |value: &str| {
+            let mut txt = TXT::new();
+            txt.add_attribute("sshfp", Some(value.as_bytes())).unwrap();
+            text(&txt).ssh_fingerprint
+        };
+        let good = format!("SHA256:{digest}");
+        assert_eq!(told(&good), Some(good.clone()));
+        for bad in [
+            String::new(),
+            digest.to_owned(),
+            format!("MD5:{digest}"),
+            format!("sha256:{digest}"),
+            format!("{good}A"),
+            format!("SHA256:{}", &digest[1..]),
+            good.replace('/', " "),
+        ] {
+            assert_eq!(told(&bad), None, "{bad}");
+        }
+    }
 }

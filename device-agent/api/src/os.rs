@@ -99,6 +99,19 @@ pub struct Info {
     /// Room on the engine's disk, where that can be told without asking the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Room>,
+    /// By what the device's SSH server is known, the key that clients ask for first before others; empty where the agent finds no keys. Who asks
+    /// by an unauthenticated way may notice by it that a key is another one than before, and may not trust a key for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_host_keys: Vec<SshHostKey>,
+}
+
+/// A host key of the device's SSH server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshHostKey {
+    /// Its kind, `ssh-ed25519` for example.
+    pub algorithm: String,
+    /// `SHA256:` and 43 characters of base64, as `ssh-keygen -l` shows it.
+    pub fingerprint: String,
 }
 
 /// Room on a file system, in bytes.

@@ -162,6 +162,8 @@ mod tests {
             variant: "development".into(),
             api_port: 48484,
             ssh_port: Some(22222),
+            ssh_fingerprint: Some("SHA256:APpVPH9KF5ufgbwwLiXZXeOJFIwQxtkJv6vmEITHnrc".into()),
+            host_root: None,
             scope: Scope::All,
             avahi_services_dir: folder.to_owned(),
         }
@@ -182,6 +184,7 @@ mod tests {
             "<txt-record>dt=a&lt;b&amp;c</txt-record>",
             "<subtype>_resin-device._sub._ssh._tcp</subtype>",
             "<port>22222</port>",
+            "<txt-record>sshfp=SHA256:APpVPH9KF5ufgbwwLiXZXeOJFIwQxtkJv6vmEITHnrc</txt-record>",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }

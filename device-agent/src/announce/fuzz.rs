@@ -40,6 +40,8 @@ impl Responder {
             variant: "development".to_owned(),
             api_port: agent_api::API_PORT,
             ssh_port: None,
+            ssh_fingerprint: None,
+            host_root: None,
             scope: Scope::All,
             avahi_services_dir: PathBuf::new(),
         };

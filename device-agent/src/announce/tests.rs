@@ -33,6 +33,8 @@ fn config() -> Config {
         variant: "development".into(),
         api_port: 48484,
         ssh_port: Some(22222),
+        ssh_fingerprint: Some("SHA256:APpVPH9KF5ufgbwwLiXZXeOJFIwQxtkJv6vmEITHnrc".into()),
+        host_root: None,
         scope: Scope::All,
         avahi_services_dir: "/etc/avahi/services".into(),
     }
@@ -115,6 +117,10 @@ fn our_service_tells_what_the_device_is_in_one_packet() {
         ("variant", "development"),
         ("api", "48484"),
         ("arch", "aarch64"),
+        (
+            "sshfp",
+            "SHA256:APpVPH9KF5ufgbwwLiXZXeOJFIwQxtkJv6vmEITHnrc",
+        ),
     ] {
         assert_eq!(
             told.get(key).cloned().flatten().as_deref(),

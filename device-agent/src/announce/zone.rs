@@ -206,8 +206,10 @@ fn labelled(text: &str) -> String {
 }
 
 /// The keys of our TXT record with their values.
-pub(super) fn txt_pairs(config: &Config) -> [(&'static str, String); 7] {
-    [
+pub(super) fn txt_pairs(config: &Config) -> Vec<(&'static str, String)> {
+    let key = config.ssh_fingerprint.as_deref();
+    let key = key.map(|key| ("sshfp", bounded(key)));
+    let pairs = [
         ("uuid", bounded(&config.uuid)),
         ("dt", bounded(&config.device_type)),
         ("os", bounded(&config.os_version)),
@@ -215,7 +217,8 @@ pub(super) fn txt_pairs(config: &Config) -> [(&'static str, String); 7] {
         ("variant", bounded(&config.variant)),
         ("api", config.api_port.to_string()),
         ("arch", bounded(&config.arch)),
-    ]
+    ];
+    pairs.into_iter().chain(key).collect()
 }
 
 fn bounded(value: &str) -> String {

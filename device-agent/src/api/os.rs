@@ -10,6 +10,7 @@ use axum::response::Response;
 use super::Shared;
 use super::body::{CROWDED, TOO_LARGE, Unreadable, json};
 use super::local::{self, Refused};
+use crate::host::ssh_keys::host_keys;
 
 /// What clients may rely on.
 const CAPABILITIES: [&str; 11] = [
@@ -43,6 +44,7 @@ pub(super) fn problem(status: StatusCode, code: &str, message: impl Into<String>
 /// `GET /os/v1/info`
 pub(super) async fn info(State(agent): Shared) -> Response {
     let facts = &agent.settings.facts;
+    let machine = agent.settings.machine.as_ref();
     let info = Info {
         uuid: facts.uuid.clone(),
         name: agent.name(),
@@ -62,6 +64,7 @@ pub(super) async fn info(State(agent): Shared) -> Response {
         }),
         local_mode: agent.store.accepted().is_local(),
         room: agent.room(),
+        ssh_host_keys: machine.map_or_else(Vec::new, |machine| host_keys(&machine.root)),
         capabilities: CAPABILITIES
             .into_iter()
             .chain(agent.journal_root().map(|_| SYSTEM_JOURNAL))

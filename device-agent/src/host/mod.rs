@@ -1,14 +1,16 @@
-//! The machine under the agent: what it says about itself, its service manager, its power, journal, LED and proxy.
+//! The machine under the agent: what it says about itself, its service manager, its power, journal, LED, proxy and firewall.
 //!
 //! In: files of the system, the kernel, the system bus. Out: facts and effects. Must not: decide anything about services.
 
 mod addresses;
 pub(crate) mod bus;
+pub(crate) mod firewall;
 pub(crate) mod journal;
 pub(crate) mod led;
 pub(crate) mod notify;
 pub(crate) mod proxy;
 pub(crate) mod services;
+pub(crate) mod ssh_keys;
 pub(crate) mod target_config;
 
 use std::io::{self, Read};

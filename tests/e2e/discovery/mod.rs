@@ -73,6 +73,8 @@ fn config(hostname: &str, uuid: &str, scope: Scope) -> announce::Config {
         variant: "development".into(),
         api_port: 48484,
         ssh_port: (scope == Scope::All).then_some(22222),
+        ssh_fingerprint: None,
+        host_root: None,
         scope,
         avahi_services_dir: "/nonexistent".into(),
     }

@@ -163,6 +163,7 @@ pub(crate) fn selector(input: &[u8]) {
         os_version: None,
         agent_version: None,
         variant: None,
+        ssh_fingerprint: None,
         origin: Origin::Given,
     };
     match &selector.target {

@@ -140,6 +140,7 @@ fn remembered(folder: &TempDir, bytes: &[u8]) {
         os_version: None,
         agent_version: None,
         variant: None,
+        ssh_fingerprint: None,
         origin: Origin::Given,
     };
     known.learn(&new);

@@ -257,6 +257,13 @@ impl LightDevice {
         inside(|| TcpStream::connect_timeout(&to, CONNECTING).is_ok())
     }
 
+    /// Whether it accepts a TCP connection by its link-local address.
+    pub fn accepts_v6(&self, port: u16) -> bool {
+        let mut to = self.link_local();
+        to.set_port(port);
+        inside(|| TcpStream::connect_timeout(&to, CONNECTING).is_ok())
+    }
+
     /// Calls `work` on a thread in the devices' network: sockets made there stay there.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         inside(work)

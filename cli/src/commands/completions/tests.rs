@@ -21,6 +21,7 @@ fn device(name: &str, origin: Origin) -> Device {
         os_version: None,
         agent_version: None,
         variant: None,
+        ssh_fingerprint: None,
         origin,
     }
 }

@@ -16,6 +16,7 @@ fn device(name: &str, uuid: Option<&str>, ip: &str) -> Device {
         os_version: None,
         agent_version: None,
         variant: None,
+        ssh_fingerprint: None,
         origin: Origin::Network,
     }
 }

@@ -178,6 +178,7 @@ impl Identity {
             os_version: Some(os_version()),
             agent_version: None,
             variant: Some("development".to_owned()),
+            ssh_fingerprint: None,
             origin: Origin::Simulated {
                 agent_socket: self.folder(folder).socket(),
                 engine_socket: self.engine_socket.clone(),
