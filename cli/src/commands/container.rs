@@ -6,6 +6,7 @@ use super::{
     reach,
 };
 use crate::{
+    copy,
     discovery::{Origin, simulated},
     engine::{
         Engine,
@@ -181,6 +182,22 @@ fn explained(missing: Missing, device: &str, service: &str) -> Failure {
 }
 
 impl Found {
+    /// Its files. They are moved to their places by its shell, where it has one.
+    pub(super) async fn files(&self, are_written: bool) -> Result<copy::Container, Failure> {
+        let mut shell = None;
+        if are_written {
+            for path in SHELLS {
+                if self.engine.has_file(&self.id, path).await? {
+                    shell = Some(path);
+                    break;
+                }
+            }
+        }
+        let name = format!("{} of {}", self.service, self.device);
+        let (engine, id) = (self.engine.clone(), self.id.clone());
+        Ok(copy::Container::new(engine, id, name, shell))
+    }
+
     /// The shell of the container.
     ///
     /// # Errors

@@ -184,6 +184,7 @@ impl Http {
             .map_err(|outcome| outcome.into_error(&self.peer(), &operation))?;
         Ok(Stream {
             status: response.status(),
+            headers: response.headers().clone(),
             body: response.into_body(),
             peer: self.peer(),
             operation,
@@ -226,6 +227,7 @@ impl Http {
         };
         let mut stream = Stream {
             status: response.status(),
+            headers: response.headers().clone(),
             body: response.into_body(),
             peer: self.peer(),
             operation,

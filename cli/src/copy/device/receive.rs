@@ -1,0 +1,257 @@
+//! Files that arrive, on their way to the disk.
+
+use std::{collections::HashMap, io, sync::Arc};
+
+use crate::copy::{
+    CopyError,
+    archive::{ArchiveEntry, ArchiveReader, EntryKind},
+    event::{Event, Events, left, tell},
+    here::Root,
+    item::{Beneath, InvalidName, Item, Kind, MODE},
+    pipe::Source,
+    plan::{Plan, Step, decide},
+};
+
+/// How many entries an engine's archive may have.
+const MOST: usize = 1_000_000;
+
+/// Where what arrives goes.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) root: Arc<Root>,
+    /// What is before each name there.
+    pub(super) at: Beneath,
+    pub(super) device: String,
+    pub(super) events: Events,
+}
+
+impl Arrival {
+    fn here(&self, path: &Beneath) -> impl FnOnce(io::Error) -> CopyError + use<> {
+        CopyError::here(self.root.shown(path))
+    }
+
+    fn content(&self, source: io::Error) -> CopyError {
+        let device = self.device.clone();
+        CopyError::Content { device, source }
+    }
+
+    /// Makes folders and links, sets modes, tells what is left out.
+    pub(super) fn prepare(&self, items: &[Item], plan: &Plan) -> Result<(), CopyError> {
+        for (item, step) in plan.of(items) {
+            let at = self.at.join(&item.path);
+            let done = match (step, &item.kind) {
+                (Step::Make, _) => self.root.make(&at),
+                (Step::Send, Kind::Link(target)) => self.root.link(&at, target).inspect(|()| {
+                    tell(&self.events, Event::Done { size: 0 });
+                }),
+                (Step::Mode, _) => self.root.set_mode(&at, item.mode),
+                (Step::Refuse(why), _) => {
+                    left(
+                        &self.events,
+                        self.root.shown(&at).as_os_str().as_encoded_bytes(),
+                        why,
+                    );
+                    Ok(())
+                }
+                (Step::Send | Step::Resume(_) | Step::Same, _) => Ok(()),
+            };
+            done.map_err(self.here(&at))?;
+        }
+        Ok(())
+    }
+
+    /// Folders get their modes and times when nothing more is put into them; deepest first.
+    pub(super) fn dress(&self, items: &[Item], plan: &Plan) -> Result<(), CopyError> {
+        let all: Vec<_> = plan.of(items).collect();
+        for (item, step) in all.into_iter().rev() {
+            let at = self.at.join(&item.path);
+            let is_folder = item.kind == Kind::Folder && matches!(step, Step::Make | Step::Same);
+            if is_folder && !at.is_root() {
+                self.root.dress(&at, item).map_err(self.here(&at))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One file's content, to its end.
+    pub(super) fn file(
+        &self,
+        item: &Item,
+        from: Option<u64>,
+        source: Source,
+    ) -> Result<(), CopyError> {
+        let at = self.at.join(&item.path);
+        let mut part = self.root.begin(&at, item, from).map_err(self.here(&at))?;
+        let moved = |bytes| tell(&self.events, Event::Moved(bytes));
+        part.fill(source, item.size(), moved)
+            .map_err(|error| self.of_content(&at, error))?;
+        part.finish(item).map_err(self.here(&at))?;
+        let size = item.size();
+        tell(&self.events, Event::Done { size });
+        Ok(())
+    }
+
+    fn of_content(&self, at: &Beneath, error: io::Error) -> CopyError {
+        match error.kind() {
+            io::ErrorKind::InvalidData
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionAborted => self.content(error),
+            _ => self.here(at)(error),
+        }
+    }
+
+    /// An archive of files that were asked for by these names. What is not in it as it was said to be comes back.
+    pub(super) fn asked(
+        &self,
+        asked: &HashMap<Vec<u8>, Item>,
+        source: Source,
+    ) -> Result<Vec<Item>, CopyError> {
+        let mut reader = ArchiveReader::new(source);
+        let mut missing = asked.clone();
+        while let Some(entry) = reader.entry().map_err(|error| self.content(error))? {
+            let name = Beneath::parse(&entry.path)
+                .map_err(|error| self.content(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+            let Some(item) = missing.get(name.bytes()) else {
+                let shown = String::from_utf8_lossy(name.bytes()).into_owned();
+                let text = format!("it sends {shown:?}, which it was not asked for");
+                return Err(self.content(io::Error::new(io::ErrorKind::InvalidData, text)));
+            };
+            if entry.kind != EntryKind::File || entry.size != item.size() {
+                continue;
+            }
+            self.file_of(item, &mut reader)?;
+            missing.remove(name.bytes());
+        }
+        reader.drain().map_err(|error| self.content(error))?;
+        let mut missing: Vec<Item> = missing.into_values().collect();
+        missing.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(missing)
+    }
+}
+
+impl Arrival {
+    /// Whether a file is there already.
+    pub(super) fn is_there(&self, item: &Item) -> Result<bool, CopyError> {
+        let at = self.at.join(&item.path);
+        let found = self.root.look(&at).map_err(self.here(&at))?;
+        Ok(decide(item, found, None) == Step::Same)
+    }
+
+    /// An engine's archive of one path: everything in it is below one name, that of the path.
+    pub(super) fn archive(&self, source: Source, is_folder: bool) -> Result<(), CopyError> {
+        let mut reader = ArchiveReader::new(source);
+        let mut folders = Vec::new();
+        let mut refused: Option<Beneath> = None;
+        let mut count = 0_usize;
+        while let Some(entry) = reader.entry().map_err(|error| self.content(error))? {
+            let invalid =
+                |problem: String| self.content(io::Error::new(io::ErrorKind::InvalidData, problem));
+            count += 1;
+            if count > MOST {
+                return Err(invalid(format!("it has more than {MOST} files")));
+            }
+            let item = item_of(&entry).map_err(|error| invalid(error.to_string()))?;
+            if refused
+                .as_ref()
+                .is_some_and(|folder| item.path.is_in(folder))
+            {
+                continue;
+            }
+            let at = self.at.join(&item.path);
+            let found = self.root.look(&at).map_err(self.here(&at))?;
+            if entry.kind == EntryKind::HardLink {
+                let from =
+                    below_first(&entry.target).map_err(|error| invalid(error.to_string()))?;
+                self.hard_link(&item, &self.at.join(&from))?;
+                continue;
+            }
+            let step = decide(&item, found, None);
+            if let (Step::Refuse(_), Kind::Folder) = (step, &item.kind) {
+                refused = Some(item.path.clone());
+            }
+            if item.kind == Kind::Folder && matches!(step, Step::Make | Step::Same) {
+                folders.push(item.clone());
+            }
+            if let (Kind::File(_), Step::Send) = (&item.kind, step) {
+                self.file_of(&item, &mut reader)?;
+            } else {
+                let one = Plan {
+                    steps: vec![(0, step)],
+                };
+                self.prepare(std::slice::from_ref(&item), &one)?;
+                if matches!((step, &item.kind), (Step::Same | Step::Mode, Kind::File(_))) {
+                    let event = Event::Planned {
+                        bytes: None,
+                        files: 0,
+                        same: 1,
+                    };
+                    tell(&self.events, event);
+                }
+            }
+        }
+        reader.drain().map_err(|error| self.content(error))?;
+        if is_folder && folders.is_empty() && refused.is_none() {
+            let error = io::Error::new(io::ErrorKind::InvalidData, "it is not that of a folder");
+            return Err(self.content(error));
+        }
+        let steps = (0..folders.len())
+            .map(|index| (index, Step::Same))
+            .collect();
+        self.dress(&folders, &Plan { steps })
+    }
+
+    fn file_of(&self, item: &Item, content: impl io::Read) -> Result<(), CopyError> {
+        let at = self.at.join(&item.path);
+        let mut part = self.root.begin(&at, item, None).map_err(self.here(&at))?;
+        let moved = |bytes| tell(&self.events, Event::Moved(bytes));
+        part.fill(content, item.size(), moved)
+            .map_err(|error| self.of_content(&at, error))?;
+        part.finish(item).map_err(self.here(&at))?;
+        let size = item.size();
+        tell(&self.events, Event::Done { size });
+        Ok(())
+    }
+
+    /// Another name of a file that has arrived: the same content once more.
+    fn hard_link(&self, item: &Item, from: &Beneath) -> Result<(), CopyError> {
+        let opened = self.root.again(from).and_then(|file| {
+            let about = file.metadata()?;
+            if about.is_file() {
+                Ok((file, about))
+            } else {
+                Err(io::Error::other("it is no file"))
+            }
+        });
+        let (file, about) = opened.map_err(self.here(from))?;
+        let item = Item {
+            kind: Kind::File(about.len()),
+            ..item.clone()
+        };
+        self.file_of(&item, file)
+    }
+}
+
+/// Names of an archive begin with that of the path that was asked for.
+fn below_first(path: &[u8]) -> Result<Beneath, InvalidName> {
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    Beneath::parse(path)?;
+    let slash = path.iter().position(|byte| *byte == b'/');
+    let rest = slash.and_then(|slash| path.get(slash + 1..));
+    Beneath::parse(rest.unwrap_or_default())
+}
+
+fn item_of(entry: &ArchiveEntry) -> Result<Item, InvalidName> {
+    let kind = match entry.kind {
+        EntryKind::File | EntryKind::HardLink => Kind::File(entry.size),
+        EntryKind::Folder => Kind::Folder,
+        EntryKind::Link => Kind::Link(entry.target.clone()),
+        EntryKind::Special => Kind::Special,
+    };
+    Ok(Item {
+        path: below_first(&entry.path)?,
+        kind,
+        mode: entry.mode & MODE,
+        mtime: entry.mtime,
+    })
+}

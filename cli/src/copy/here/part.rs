@@ -1,0 +1,145 @@
+//! A file until it is whole.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek as _, SeekFrom, Write as _},
+    os::fd::OwnedFd,
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{AtFlags, Mode, OFlags, fchmod, futimens, openat, renameat, statat, unlinkat},
+    io::Errno,
+};
+
+use super::root::times;
+use crate::copy::{
+    item::{Item, part_name},
+    plan::LARGE,
+};
+
+/// Bytes that are read at once.
+const PIECE: usize = 256 << 10;
+
+/// A file that is being written under another name.
+#[derive(Debug)]
+pub(in crate::copy) struct Part {
+    folder: Arc<OwnedFd>,
+    file: File,
+    /// What it is called until then.
+    unfinished: Vec<u8>,
+    name: Vec<u8>,
+    written: u64,
+}
+
+impl Part {
+    /// Opens it: empty, or to go on at a byte.
+    pub(super) fn open(
+        folder: Arc<OwnedFd>,
+        name: &[u8],
+        item: &Item,
+        from: Option<u64>,
+    ) -> io::Result<Self> {
+        let part = part_name(name, item.size(), item.mtime);
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = if let Some(from) = from {
+            let mut file: File = openat(&folder, part.as_slice(), flags, mode)?.into();
+            file.set_len(from)?;
+            file.seek(SeekFrom::Start(from))?;
+            file
+        } else {
+            match unlinkat(&folder, part.as_slice(), AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let flags = flags | OFlags::CREATE | OFlags::EXCL;
+            openat(&folder, part.as_slice(), flags, mode)?.into()
+        };
+        Ok(Self {
+            folder,
+            file,
+            unfinished: part,
+            name: name.to_vec(),
+            written: from.unwrap_or(0),
+        })
+    }
+
+    /// Hash of what there is.
+    pub(in crate::copy) fn hash(&mut self) -> io::Result<String> {
+        self.file.seek(SeekFrom::Start(0))?;
+        let hash = hash_of(&mut self.file, self.written)?;
+        self.file.seek(SeekFrom::Start(self.written))?;
+        Ok(hash)
+    }
+
+    /// Takes a content to its end, and tells how much of it there is after each piece.
+    ///
+    /// # Errors
+    /// Where there is more of it than the item has, or less, too.
+    pub(in crate::copy) fn fill(
+        &mut self,
+        mut from: impl Read,
+        size: u64,
+        mut moved: impl FnMut(u64),
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let count = from.read(&mut buffer)?;
+            let bytes = buffer.get(..count).unwrap_or_default();
+            let more = u64::try_from(count).unwrap_or(u64::MAX);
+            self.written = self.written.saturating_add(more);
+            if self.written > size {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it has more bytes than it was said to have",
+                ));
+            }
+            if count == 0 && self.written < size {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it has fewer bytes than it was said to have",
+                ));
+            }
+            if count == 0 {
+                return Ok(());
+            }
+            self.file.write_all(bytes)?;
+            moved(more);
+        }
+    }
+
+    /// Gives it its mode, its time and its name. What it replaces is not gone before it is on the disk.
+    pub(in crate::copy) fn finish(self, item: &Item) -> io::Result<()> {
+        fchmod(&self.file, Mode::from_raw_mode(item.mode))?;
+        futimens(&self.file, &times(item.mtime))?;
+        let name = self.name.as_slice();
+        let replaces = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        if replaces || self.written >= LARGE {
+            self.file.sync_data()?;
+        }
+        Ok(renameat(
+            &self.folder,
+            self.unfinished.as_slice(),
+            &self.folder,
+            name,
+        )?)
+    }
+}
+
+/// SHA-256 of the first bytes, in hexadecimal.
+pub(in crate::copy) fn hash_of(from: impl Read, count: u64) -> io::Result<String> {
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut from = from.take(count);
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(buffer.get(..read).unwrap_or_default());
+    }
+    let digest = hash.finish();
+    let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    Ok(hex.collect::<Vec<_>>().concat())
+}

@@ -1,0 +1,252 @@
+//! Many small files in one archive, with the script that moves each to its place once all of them have arrived.
+//!
+//! The archive goes to a folder beside the target, so that moving is renaming.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Write},
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    event::{Event, Events, left, tell},
+    item::{Beneath, Item, Kind, MODE},
+    script::Script,
+};
+
+/// The script's name in the archive; folders have numbers.
+pub(super) const SCRIPT: &str = "move";
+
+/// What is sent together.
+#[derive(Debug, Clone)]
+pub(super) struct Batch {
+    /// Where it is on this machine.
+    pub(super) source: PathBuf,
+    /// The folder of the other side that it goes to, and what is before each name there.
+    pub(super) base: Vec<u8>,
+    pub(super) root: Beneath,
+    /// Folders that are made first.
+    pub(super) folders: Vec<Beneath>,
+    pub(super) items: Vec<Item>,
+    /// What is before each name in the archive.
+    pub(super) prefix: Vec<u8>,
+}
+
+/// What of a batch has been packed.
+pub(super) type Packed = Vec<Item>;
+
+impl Batch {
+    fn at(&self, path: &Beneath) -> Vec<u8> {
+        let at = self.root.join(path);
+        match (self.base.as_slice(), at.is_root()) {
+            (base, true) => base.to_vec(),
+            (b"/", false) => [b"/", at.bytes()].concat(),
+            (base, false) => [base, b"/", at.bytes()].concat(),
+        }
+    }
+
+    /// Writes the archive. What cannot be read is told, and left out.
+    pub(super) fn pack(&self, into: impl Write, events: &Events) -> io::Result<Packed> {
+        let mut archive = tar::Builder::new(into);
+        let mut numbers = BTreeMap::<Beneath, Vec<Vec<u8>>>::new();
+        let mut packed = Vec::new();
+        let mut order = BTreeMap::<Beneath, usize>::new();
+        for item in &self.items {
+            let at = self.root.join(&item.path);
+            let (folder, name) = at.divided();
+            let name = name.to_vec();
+            let next = order.len();
+            let number = *order.entry(folder.clone()).or_insert(next);
+            let at = [
+                self.prefix.as_slice(),
+                format!("{number}/").as_bytes(),
+                &name,
+            ]
+            .concat();
+            if self.append(&mut archive, &at, item, events)? {
+                numbers.entry(folder).or_default().push(name);
+                packed.push(item.clone());
+            }
+        }
+        let script = self.script(&order, &numbers);
+        let mut header = header(tar::EntryType::Regular, 0o700, 0);
+        header.set_size(u64::try_from(script.len()).unwrap_or(0));
+        let at = [self.prefix.as_slice(), SCRIPT.as_bytes()].concat();
+        archive.append_data(&mut header, path_of(&at), script.as_slice())?;
+        archive.into_inner()?.flush()?;
+        Ok(packed)
+    }
+
+    /// Without the script: what is in it is at its place already. Folders get their modes with it.
+    pub(super) fn pack_in_place(&self, into: impl Write, events: &Events) -> io::Result<Packed> {
+        let mut archive = tar::Builder::new(into);
+        let mut packed = Vec::new();
+        for item in &self.items {
+            let at = self.root.join(&item.path);
+            if at.is_root() {
+                continue;
+            }
+            if self.append(&mut archive, at.bytes(), item, events)? {
+                packed.push(item.clone());
+            }
+        }
+        archive.into_inner()?.flush()?;
+        Ok(packed)
+    }
+
+    fn append<W: Write>(
+        &self,
+        archive: &mut tar::Builder<W>,
+        at: &[u8],
+        item: &Item,
+        events: &Events,
+    ) -> io::Result<bool> {
+        let at = path_of(at);
+        match &item.kind {
+            Kind::Folder => {
+                let mut header = header(tar::EntryType::Directory, item.mode, item.mtime);
+                archive.append_data(&mut header, at, io::empty())?;
+                Ok(true)
+            }
+            Kind::Link(target) => {
+                let mut header = header(tar::EntryType::Symlink, 0o777, item.mtime);
+                archive.append_link(&mut header, at, path_of(target))?;
+                Ok(true)
+            }
+            Kind::Special => Ok(false),
+            Kind::File(_) => self.append_file(archive, at, item, events),
+        }
+    }
+
+    fn append_file<W: Write>(
+        &self,
+        archive: &mut tar::Builder<W>,
+        at: &Path,
+        item: &Item,
+        events: &Events,
+    ) -> io::Result<bool> {
+        let here = self.source.join(item.path.path());
+        let shown = here.as_os_str().as_bytes();
+        let opened = open(&here).and_then(|file| {
+            let about = file.metadata()?;
+            Ok((file, about))
+        });
+        let (file, about) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                left(events, shown, error.to_string());
+                return Ok(false);
+            }
+        };
+        // As it is now, which the next copy will find.
+        let mut header = header(tar::EntryType::Regular, about.mode() & MODE, about.mtime());
+        header.set_size(about.len());
+        let mut exact = Exact {
+            file: &file,
+            left: about.len(),
+            is_short: false,
+            events,
+        };
+        archive.append_data(&mut header, at, &mut exact)?;
+        let after = file.metadata()?;
+        let is_changed = exact.is_short
+            || after.len() != about.len()
+            || (after.mtime(), after.mtime_nsec()) != (about.mtime(), about.mtime_nsec());
+        if is_changed {
+            left(events, shown, "it was changed while it was copied");
+        }
+        Ok(!is_changed)
+    }
+
+    fn script(
+        &self,
+        order: &BTreeMap<Beneath, usize>,
+        names: &BTreeMap<Beneath, Vec<Vec<u8>>>,
+    ) -> Vec<u8> {
+        let mut script = Script::new();
+        script.text("e=0\n");
+        let folders = self.folders.iter().map(|folder| self.at(folder));
+        script.each("mkdir -p", folders, " || e=1");
+        if !names.is_empty() {
+            script.text("sync -f . 2>/dev/null || sync\n");
+        }
+        for (folder, names) in names {
+            let Some(number) = order.get(folder) else {
+                continue;
+            };
+            let above = [self.base.as_slice(), b"/", folder.bytes(), b"/"].concat();
+            let names = names
+                .iter()
+                .map(|name| [format!("{number}/").as_bytes(), name].concat());
+            script
+                .set("d", &above)
+                .each("mv -f", names, " \"$d\" || e=1");
+        }
+        script.text("exit $e\n");
+        script.done()
+    }
+}
+
+fn header(kind: tar::EntryType, mode: u32, mtime: i64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_mtime(u64::try_from(mtime).unwrap_or(0));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    header
+}
+
+fn path_of(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// Opens a file, and nothing that is none any more: a pipe would be waited for.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file: File = openat(CWD, path, flags, Mode::empty())?.into();
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no file any more"))
+    }
+}
+
+/// As many bytes of a file as its header says, whatever becomes of it.
+struct Exact<'a> {
+    file: &'a File,
+    left: u64,
+    is_short: bool,
+    events: &'a Events,
+}
+
+impl Read for Exact<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let most = most.min(into.len());
+        let into = into.get_mut(..most).unwrap_or_default();
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let count = if self.is_short {
+            0
+        } else {
+            self.file.read(into)?
+        };
+        let count = if count == 0 {
+            self.is_short = true;
+            into.fill(0);
+            into.len()
+        } else {
+            count
+        };
+        let moved = u64::try_from(count).unwrap_or(0);
+        self.left = self.left.saturating_sub(moved);
+        tell(self.events, Event::Moved(moved));
+        Ok(count)
+    }
+}
