@@ -208,14 +208,6 @@ async fn large(
         })
         .map_err(CopyError::here(path))
     });
-    let size = match job
-        .items
-        .iter()
-        .find(|other| there.root.join(&other.path) == at)
-    {
-        Some(item) => item.size(),
-        None => 0,
-    };
     let (read, ran) = tokio::join!(reading, shell.fill(&script, pieces));
     let ran = ran?;
     match read {
