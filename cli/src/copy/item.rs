@@ -1,6 +1,10 @@
 //! What is copied: names that lead nowhere else, and what they are.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 /// Bytes of a path, as the kernel bounds it.
 const LONGEST: usize = 4096;
@@ -82,6 +86,15 @@ impl Beneath {
     #[must_use]
     pub fn path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.0))
+    }
+
+    /// Where it is on this machine, below a path that may be that of a file.
+    pub(super) fn below(&self, path: &Path) -> PathBuf {
+        if self.is_root() {
+            path.to_owned()
+        } else {
+            path.join(self.path())
+        }
     }
 
     /// Whether it is the folder itself.

@@ -3,7 +3,7 @@
 //! The archive goes to a folder beside the target, so that moving is renaming.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::{self, Read, Write},
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
@@ -30,6 +30,8 @@ pub(super) struct Batch {
     /// Folders that are made first.
     pub(super) folders: Vec<Beneath>,
     pub(super) items: Vec<Item>,
+    /// Those in whose place there is something: it is not gone before the new one is on the disk.
+    pub(super) replaced: HashSet<Beneath>,
     /// What is before each name in the archive.
     pub(super) prefix: Vec<u8>,
 }
@@ -52,6 +54,7 @@ impl Batch {
         let mut archive = tar::Builder::new(into);
         let mut numbers = BTreeMap::<Beneath, Vec<Vec<u8>>>::new();
         let mut packed = Vec::new();
+        let mut synced = Vec::new();
         let mut order = BTreeMap::<Beneath, usize>::new();
         for item in &self.items {
             let at = self.root.join(&item.path);
@@ -66,11 +69,14 @@ impl Batch {
             ]
             .concat();
             if self.append(&mut archive, &at, item, events)? {
+                if self.replaced.contains(&item.path) {
+                    synced.push([format!("./{number}/").as_bytes(), &name].concat());
+                }
                 numbers.entry(folder).or_default().push(name);
                 packed.push(item.clone());
             }
         }
-        let script = self.script(&order, &numbers);
+        let script = self.script(&order, &numbers, synced);
         let mut header = header(tar::EntryType::Regular, 0o700, 0);
         header.set_size(u64::try_from(script.len()).unwrap_or(0));
         let at = [self.prefix.as_slice(), SCRIPT.as_bytes()].concat();
@@ -127,7 +133,7 @@ impl Batch {
         item: &Item,
         events: &Events,
     ) -> io::Result<bool> {
-        let here = self.source.join(item.path.path());
+        let here = item.path.below(&self.source);
         let shown = here.as_os_str().as_bytes();
         let opened = open(&here).and_then(|file| {
             let about = file.metadata()?;
@@ -164,14 +170,13 @@ impl Batch {
         &self,
         order: &BTreeMap<Beneath, usize>,
         names: &BTreeMap<Beneath, Vec<Vec<u8>>>,
+        synced: Vec<Vec<u8>>,
     ) -> Vec<u8> {
         let mut script = Script::new();
         script.text("e=0\n");
         let folders = self.folders.iter().map(|folder| self.at(folder));
         script.each("mkdir -p", folders, " || e=1");
-        if !names.is_empty() {
-            script.text("sync -f . 2>/dev/null || sync\n");
-        }
+        script.each("sync", synced, " 2>/dev/null || sync");
         for (folder, names) in names {
             let Some(number) = order.get(folder) else {
                 continue;

@@ -186,7 +186,7 @@ impl Container {
         tell_plan(job.events, &plan, &job.items);
         for (item, step) in plan.of(&job.items) {
             if let Step::Refuse(why) = step {
-                let at = job.source.join(item.path.path());
+                let at = item.path.below(job.source);
                 left(job.events, at.as_os_str().as_bytes(), why);
             }
         }
@@ -271,6 +271,8 @@ impl Container {
                 base: base.to_vec(),
                 root: root.clone(),
                 folders: std::mem::take(&mut folders),
+                // A container's files are as safe as its engine makes them.
+                replaced: std::collections::HashSet::new(),
                 items: group.into_iter().cloned().collect(),
                 prefix: [stage.strip_prefix(b"./").unwrap_or(&stage), b"/"].concat(),
             };

@@ -40,7 +40,7 @@ pub(super) async fn upload(shell: &Shell, job: Upload<'_>) -> Result<(), CopyErr
     tell_plan(job.events, &plan, &job.items);
     for (item, step) in plan.of(&job.items) {
         if let Step::Refuse(why) = step {
-            let at = job.source.join(item.path.path());
+            let at = item.path.below(job.source);
             left(job.events, at.as_os_str().as_bytes(), why);
         }
     }
@@ -127,12 +127,22 @@ async fn batches(
         batches.push(Vec::new());
     }
     let stage = stage(&there.root);
+    let is_there = |item: &&Item| {
+        let found = there.found.get(&there.root.join(&item.path).dotted());
+        found.is_some() && item.size() > 0
+    };
     for items in batches {
         let batch = Batch {
             source: job.source.to_owned(),
             base: there.base.clone(),
             root: there.root.clone(),
             folders: std::mem::take(&mut folders),
+            replaced: items
+                .iter()
+                .copied()
+                .filter(is_there)
+                .map(|item| item.path.clone())
+                .collect(),
             items: items.into_iter().cloned().collect(),
             prefix: Vec::new(),
         };
@@ -173,7 +183,7 @@ async fn large(
     let at = there.root.join(&item.path);
     let (folder, name) = at.divided();
     let part = script::part_of(&there.root, item).unwrap_or_default();
-    let here = job.source.join(item.path.path());
+    let here = item.path.below(job.source);
     let mut begin = 0;
     if let Some(from) = from
         && is_beginning(shell, there, &part, &here, from).await?

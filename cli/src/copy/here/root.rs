@@ -47,7 +47,7 @@ impl Root {
 
     /// What errors call something in it.
     pub(in crate::copy) fn shown(&self, path: &Beneath) -> PathBuf {
-        self.path.join(path.path())
+        path.below(&self.path)
     }
 
     fn folder(&self, path: &Beneath) -> io::Result<Arc<OwnedFd>> {
