@@ -1,0 +1,88 @@
+//! `os cp` to and from a device's own files.
+
+use testkit::until;
+
+use super::{HERE, Pair};
+
+const CP: &str = "\"$OS\" cp --quiet --accept-host-key -i key";
+
+#[tokio::test]
+async fn a_folder_comes_back_as_it_was() {
+    let pair = Pair::new("").await;
+    let script = format!(
+        "set -e; mkdir -p src/d/e src/empty there back; echo hi >src/a; : >src/zero; printf x >'src/sp ace'; printf y >$'src/nl\\nx'
+         printf z >$'src/d/\\xff\\xfe'; head -c 9000000 /dev/urandom >src/big; truncate -s 5000000 src/d/sparse
+         ln -s ../a src/d/link; ln -s /nowhere src/dangling; ln src/a src/hard; chmod 600 src/a; chmod 500 src/d/e; touch -d @1000000000 src/a src/d
+         {CP} src {HERE}:$PWD/there; {CP} {HERE}:$PWD/there/src back
+         rsync -rlpn --itemize-changes --checksum --delete src/ there/src/; rsync -rlpn --itemize-changes --checksum --delete src/ back/src/
+         stat -c '%Y %a' there/src/a back/src/a there/src/d back/src/d; {CP} --json src {HERE}:$PWD/there; find . -name '*os-part*'"
+    );
+    let output = pair.sh(&script).await;
+    output.success();
+    let (times, summary) = output.stdout.split_once('{').expect("a summary");
+    assert_eq!(
+        times,
+        "1000000000 600\n1000000000 600\n1000000000 755\n1000000000 755\n"
+    );
+    assert!(summary.contains("\"bytes\":0,\"same\":8"), "{output}");
+}
+
+#[tokio::test]
+async fn a_copy_that_is_cut_goes_on_and_a_part_that_lies_does_not() {
+    let pair = Pair::new("").await;
+    let make = "head -c 60000000 /dev/urandom >big; mkdir there";
+    pair.sh(make).await.success();
+    let there = format!("{HERE}:{}", pair.path("there"));
+    let part = || {
+        let names = fs_err::read_dir(pair.at("there")).expect("a folder");
+        names.flatten().map(|name| name.path()).find(|path| {
+            path.extension().is_some_and(|end| end == "os-part")
+                && path.metadata().is_ok_and(|about| about.len() > 1_000_000)
+        })
+    };
+    let copy = ["cp", "--accept-host-key", "-i", "key", "big", &there];
+    let running = pair.workstation.start(&copy);
+    until("a part is there", async || part()).await;
+    // The processes of the connection, and not the server that they came from.
+    let kill = format!("pkill -KILL -P {}", "$(pgrep -o sshd)");
+    pair.workstation.machine.run("sh", &["-c", &kill]);
+    let output = running.output().await;
+    output.success();
+    assert!(output.stderr.contains("goes on after"), "{output}");
+    pair.sh("cmp big there/big && [ $(ls -A there | wc -l) = 1 ] && rm there/big")
+        .await
+        .success();
+
+    let running = pair.workstation.start(&copy);
+    let part = until("a part is there", async || part()).await;
+    pair.workstation.machine.run("pkill", &["-INT", "-x", "os"]);
+    assert_eq!(running.output().await.code, 130);
+    let mut file = fs_err::OpenOptions::new()
+        .write(true)
+        .open(&part)
+        .expect("the part");
+    std::io::Write::write_all(&mut file, b"EVIL").expect("another content");
+    let output = pair.workstation.os(&copy).await;
+    output.success();
+    assert!(!output.stderr.contains("goes on after"), "{output}");
+    pair.sh("cmp big there/big").await.success();
+}
+
+#[tokio::test]
+async fn what_cannot_be_copied_is_named_and_the_rest_is_there() {
+    let pair = Pair::new("").await;
+    let script = format!(
+        "mkdir src there; mkfifo src/pipe; echo hi >src/a; {CP} src {HERE}:$PWD/there; echo $?; cat there/src/a
+         echo streamed | {CP} - {HERE}:$PWD/there/s; {CP} {HERE}:$PWD/there/s -; ln -s /etc there/src/l; mkdir src/l; echo x >src/l/evil
+         {CP} src {HERE}:$PWD/there; echo $?; ls /etc/evil; {CP} nothing {HERE}:/; echo $?"
+    );
+    let output = pair.sh(&script).await;
+    assert_eq!(output.stdout, "1\nhi\nstreamed\n1\n1\n", "{output}");
+    for part in [
+        "src/pipe is not copied",
+        "src/l is not copied: a link",
+        "no nothing on this machine",
+    ] {
+        assert!(output.stderr.contains(part), "{part}: {output}");
+    }
+}
