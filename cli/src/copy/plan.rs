@@ -187,6 +187,10 @@ mod tests {
         }
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands where nothing may be found"
+    )]
     fn found(kind: FoundKind, size: u64, mtime: i64) -> Option<Found> {
         Some(Found {
             kind,
