@@ -91,8 +91,7 @@ impl Script {
 pub(super) fn list(path: &[u8]) -> Vec<u8> {
     // A file that goes away between both leaves a line out: then each is asked for by itself.
     const ALL: &str = r#"printf "%s\0" "$@"; printf "\0"
-s=$(stat -c "%f %s %Y" -- "$@" 2>/dev/null)
-if [ "$(printf "%s\n" "$s" | wc -l)" -eq $# ]; then printf "%s\n" "$s"
+if s=$(stat -c "%f %s %Y" -- "$@" 2>/dev/null); then printf "%s\n" "$s"
 else for p do stat -c "%f %s %Y" -- "$p" 2>/dev/null || echo -; done; fi"#;
     const LINKS: &str = r#"for p do printf "%s\0" "$p"; readlink -n -- "$p"; printf "\0"; done"#;
     let mut script = Script::new();
