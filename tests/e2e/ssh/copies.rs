@@ -1,6 +1,6 @@
 //! `os cp` to and from a device's own files.
 
-use testkit::until;
+use testkit::{Sshd, Workstation, programs::built, until};
 
 use super::{HERE, Pair};
 
@@ -84,5 +84,49 @@ async fn what_cannot_be_copied_is_named_and_the_rest_is_there() {
         "no nothing on this machine",
     ] {
         assert!(output.stderr.contains(part), "{part}: {output}");
+    }
+}
+
+/// What a device's programs answer that was broken into: whatever `answer` writes where `find` or `tar` is asked for.
+const LIES: &str = r#"#!/bin/sh
+case $SSH_ORIGINAL_COMMAND in
+*"find . "*) [ -f ~/list ] && exec cat ~/list ;;
+*"tar -cf"*) exec cat ~/tar ;;
+esac
+exec sh -c "$SSH_ORIGINAL_COMMAND"
+"#;
+
+#[tokio::test]
+async fn a_device_that_was_broken_into_writes_nowhere_else() {
+    let mut workstation = Workstation::new(None);
+    workstation.set("OS", built("os").to_str().expect("a path"));
+    let home = workstation.home().display().to_string();
+    workstation.write("lies", LIES.replace('~', &home));
+    let server = Sshd::start(&workstation.machine, &format!("ForceCommand sh {home}/lies")).await;
+    let pair = Pair::of(workstation, server);
+    pair.sh("mkdir src outside && echo x >src/x").await.success();
+
+    // Names that it lists, and then what it sends for one that is asked for.
+    let list = |name: &str| format!("d\\n/srv\\n.\\0{name}\\0\\00041ed 4096 9\\n81a4 2 9\\n\\0");
+    let link = format!(
+        "d\\n/srv\\n.\\0./l\\0./l/x\\0\\00041ed 1 9\\na1ff 1 9\\n81a4 2 9\\n\\0./l\\0{home}/outside\\0"
+    );
+    let tar = |options: &str| format!("tar -C src -cPf tar --transform '{options}' x");
+    for (listed, sent, problem) in [
+        (list("./../evil"), "", "leads out of the folder"),
+        (list("/evil"), "", "leads out of the folder"),
+        (list("./x"), &*tar("s,x,../evil,"), "leads out of the folder"),
+        (list("./x"), &tar("s,x,/evil,"), "leads out of the folder"),
+        (list("./x"), &tar(&format!("s,x,{home}/outside/x,")), "leads out"),
+        (list("./x"), &tar("s,x,other,"), "was not asked for"),
+        (link, &tar("s,x,l/x,"), "l/x"),
+    ] {
+        let script = format!(
+            "{sent}\nrm -rf into && mkdir into && printf '{listed}' >list && {CP} {HERE}:/srv into; echo $?\n
+             ls outside; ls -d evil /evil; find into -type f"
+        );
+        let output = pair.sh(&script).await;
+        assert_eq!(output.stdout, "1\n", "{listed} {sent}: {output}");
+        assert!(output.stderr.contains(problem), "{problem}: {output}");
     }
 }

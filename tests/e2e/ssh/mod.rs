@@ -3,6 +3,7 @@
 mod copies;
 mod keys;
 mod programs;
+mod service_files;
 mod services;
 mod trust;
 
@@ -25,6 +26,11 @@ impl Pair {
         let mut workstation = Workstation::new(None);
         workstation.set("OS", built("os").to_str().expect("a path"));
         let server = Sshd::start(&workstation.machine, settings).await;
+        Self::of(workstation, server)
+    }
+
+    /// With a server that is there already.
+    fn of(workstation: Workstation, server: Sshd) -> Self {
         let pair = Self {
             workstation,
             server,
