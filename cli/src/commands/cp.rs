@@ -43,7 +43,7 @@ const IN_VAIN: usize = 4;
 pub struct Args {
     /// What is copied, and at last where to; one side is a device
     #[arg(required = true, num_args = 2.., value_name = "PATH")]
-    paths: Vec<OsString>,
+    copied: Vec<OsString>,
     /// Folders are always copied with what is in them; for those who are used to scp
     #[arg(short, long, hide = true)]
     recursive: bool,
@@ -62,7 +62,7 @@ enum Job {
 
 /// Copies it.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let job = job(&args.paths)?;
+    let job = job(&args.copied)?;
     let (events, mut told) = mpsc::unbounded_channel();
     let mut copying = Copying::new(&context.console);
     let moved = Cell::new(0);
@@ -213,6 +213,7 @@ async fn again(context: &Context, job: &Job, entry: &Entry) -> Result<Way, Failu
         match connect(context, job, entry).await {
             Err(failure)
                 if matches!(failure.kind(), Kind::Device | Kind::Deploy)
+                    && !failure.lasts()
                     && Instant::now() < until =>
             {
                 context.console.detail(failure.message());

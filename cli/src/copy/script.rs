@@ -86,6 +86,17 @@ impl Script {
     }
 }
 
+/// A script as an engine takes one, which is text: names of other bytes are written in digits.
+pub(super) fn as_text(script: Vec<u8>) -> String {
+    String::from_utf8(script).unwrap_or_else(|error| {
+        let digits = error.as_bytes().iter().map(|&byte| match byte {
+            b'\'' | b'\\' | 0x80.. => format!("\\0{byte:03o}"),
+            byte => char::from(byte).to_string(),
+        });
+        format!("eval \"$(printf %b '{}')\"", digits.collect::<String>())
+    })
+}
+
 /// Lists what is copied from a device: `d`, `f` or `n` in a line, where it really is in the next one, then as [`listing`](super::listing)
 /// reads it.
 pub(super) fn list(path: &[u8]) -> Vec<u8> {
@@ -226,6 +237,16 @@ mod tests {
         let mut script = Script::new();
         script.each("ls", [b"a".to_vec(), b"$(b)".to_vec()], " || e=1");
         assert!(script.done().ends_with(b"\nls 'a' '$(b)' || e=1\n"));
+    }
+
+    #[test]
+    fn a_script_of_any_bytes_is_one_of_text() {
+        assert_eq!(as_text(b"echo 'a'".to_vec()), "echo 'a'");
+        let text = as_text(b"printf '%s\\n' '\xff\\ $x'\n".to_vec());
+        let ran = std::process::Command::new("sh")
+            .args(["-c", &text])
+            .output();
+        assert_eq!(ran.unwrap().stdout, b"\xff\\ $x\n", "{text}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use hyper::{
 use serde::Deserialize;
 
 use super::{Engine, EngineError, client::words, upload};
-use crate::transport::{Answer, Limits, Stream, empty, encode_path, encode_query};
+use crate::transport::{Answer, Limits, Stream, empty, encode_path, encode_query_bytes};
 
 /// How long an engine may take until an archive begins: a slow disk is read for it.
 const BEGIN: Duration = Duration::from_mins(1);
@@ -60,8 +60,8 @@ pub fn archive_stat(header: &[u8]) -> Option<ArchiveStat> {
     })
 }
 
-fn url(container: &str, path: &str) -> String {
-    let (container, path) = (encode_path(container), encode_query(path));
+fn url(container: &str, path: &[u8]) -> String {
+    let (container, path) = (encode_path(container), encode_query_bytes(path));
     format!("/containers/{container}/archive?path={path}")
 }
 
@@ -70,7 +70,7 @@ impl Engine {
     pub async fn archive_stat(
         &self,
         container: &str,
-        path: &str,
+        path: &[u8],
     ) -> Result<Option<ArchiveStat>, EngineError> {
         const WHAT: &str = "HEAD /containers/…/archive";
         let request = self.request(Method::HEAD, &url(container, path), empty())?;
@@ -92,7 +92,7 @@ impl Engine {
     }
 
     /// The archive of a path of a container, from its beginning.
-    pub async fn archive(&self, container: &str, path: &str) -> Result<Stream, EngineError> {
+    pub async fn archive(&self, container: &str, path: &[u8]) -> Result<Stream, EngineError> {
         let request = self.request(Method::GET, &url(container, path), empty())?;
         let mut stream = self.http().open(request, Some(BEGIN)).await?;
         if stream.status.is_success() {
@@ -112,7 +112,7 @@ impl Engine {
     pub async fn put_archive<W>(
         &self,
         container: &str,
-        path: &str,
+        path: &[u8],
         write: W,
     ) -> Result<(), EngineError>
     where

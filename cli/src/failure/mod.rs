@@ -37,6 +37,7 @@ pub struct Failure {
     causes: Vec<String>,
     hints: Vec<String>,
     exit_code: Option<u8>,
+    lasts: bool,
 }
 
 /// Kind of a failure; decides the exit code.
@@ -71,6 +72,7 @@ impl Failure {
             causes: Vec::new(),
             hints: Vec::new(),
             exit_code: None,
+            lasts: false,
         }
     }
 
@@ -88,6 +90,7 @@ impl Failure {
             causes,
             hints: Vec::new(),
             exit_code: None,
+            lasts: false,
         }
     }
 
@@ -114,6 +117,19 @@ impl Failure {
             self.exit_code = Some(APART);
         }
         self
+    }
+
+    /// Says that it is the same however long one waits.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.lasts = true;
+        self
+    }
+
+    /// Whether another try is in vain.
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        self.lasts
     }
 
     /// The exit code that it is worth.

@@ -17,7 +17,7 @@ pub mod ssh;
 pub use bridge::{BridgeError, bridge};
 pub use connect::{Endpoint, dial};
 pub use error::TransportError;
-pub use escape::{encode_path, encode_query};
+pub use escape::{encode_path, encode_query, encode_query_bytes};
 pub use http::{Answer, Body, Http, Limits, Stream, Upgraded, empty, full};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};

@@ -5,6 +5,7 @@
 //! the input holds them one after another with a zero byte between them.
 
 mod agent;
+mod copy;
 mod discovery;
 mod files;
 mod host;
@@ -29,6 +30,8 @@ pub const ALL: &[Target] = &[
     ("configure", agent::configure),
     ("connection_file", system::connection_file),
     ("context_cache", files::context_cache),
+    ("copy_answers", copy::copy_answers),
+    ("copy_archive", copy::copy_archive),
     ("device_files", files::device_files),
     ("dockerfile", project::dockerfile),
     ("dockerignore", project::dockerignore),

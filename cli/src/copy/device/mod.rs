@@ -1,6 +1,7 @@
 //! The side of the device: its own files, over SSH, or those of a container, by its engine.
 
 mod container;
+mod container_up;
 mod host_down;
 mod host_up;
 mod mount;
