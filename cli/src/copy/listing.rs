@@ -35,6 +35,9 @@ pub enum Unreadable {
     /// The same name twice.
     #[error("it names {0:?} twice")]
     Twice(String),
+    /// Something below what is no folder.
+    #[error("it names {0:?}, and what that is in is no folder")]
+    NoFolder(String),
     /// Too much.
     #[error("it has more than {MOST} files; copy parts of it")]
     Many,
@@ -96,6 +99,7 @@ pub fn listing(answer: &[u8]) -> Result<Option<Listing>, Unreadable> {
             if !listing.items.first().is_some_and(is_folder) {
                 return Err(Unreadable::Form);
             }
+            listing.check_folders()?;
         }
         _ => return Err(Unreadable::Form),
     }
@@ -103,6 +107,31 @@ pub fn listing(answer: &[u8]) -> Result<Option<Listing>, Unreadable> {
         Ok(Some(listing))
     } else {
         Err(Unreadable::Form)
+    }
+}
+
+impl Listing {
+    /// Everything is in a folder; what is in one that went away has gone with it.
+    fn check_folders(&mut self) -> Result<(), Unreadable> {
+        let mut is_folder = HashMap::new();
+        let mut there = Vec::with_capacity(self.items.len());
+        for item in std::mem::take(&mut self.items) {
+            let (folder, _) = item.path.divided();
+            match is_folder.get(&folder) {
+                Some(false) => {
+                    return Err(Unreadable::NoFolder(item.path.path().display().to_string()));
+                }
+                None if !item.path.is_root() => {
+                    self.gone.push(item.path.bytes().to_vec());
+                    continue;
+                }
+                Some(true) | None => {}
+            }
+            is_folder.insert(item.path.clone(), item.kind == Kind::Folder);
+            there.push(item);
+        }
+        self.items = there;
+        Ok(())
     }
 }
 
@@ -329,6 +358,16 @@ mod tests {
         }
         let twice = b"d\n/x\n.\0./a\0./a\0\x0041ed 1 1\na1ff 1 1\n41ed 1 1\n\0./a\0/etc\0";
         assert!(matches!(listing(twice), Err(Unreadable::Twice(_))));
+    }
+
+    #[test]
+    fn what_is_in_no_folder_is_refused_and_what_is_in_none_any_more_is_gone() {
+        let answer = b"d\n/x\n.\0./l\0./l/x\0\x0041ed 1 1\na1ff 1 1\n81a4 1 1\n\0./l\0/etc\0";
+        assert!(matches!(listing(answer), Err(Unreadable::NoFolder(_))));
+        let answer = b"d\n/x\n.\0./d\0./d/x\0./d/e\0./d/e/y\0\x0041ed 1 1\n-\n81a4 1 1\n41ed 1 1\n81a4 1 1\n\0";
+        let listing = listing(answer).unwrap().unwrap();
+        assert_eq!(listing.items.len(), 1);
+        assert_eq!(listing.gone, [&b"d"[..], b"d/e", b"d/e/y", b"d/x"]);
     }
 
     #[test]

@@ -1,10 +1,23 @@
 //! `os cp` to and from a device's own files.
 
+use std::path::PathBuf;
+
 use testkit::{Sshd, Workstation, programs::built, until};
 
 use super::{HERE, Pair};
 
 const CP: &str = "\"$OS\" cp --quiet --accept-host-key -i key";
+
+impl Pair {
+    /// The part of a file that is on its way to `there`.
+    fn part(&self) -> Option<PathBuf> {
+        let names = fs_err::read_dir(self.at("there")).expect("a folder");
+        names.flatten().map(|name| name.path()).find(|path| {
+            path.extension().is_some_and(|end| end == "os-part")
+                && path.metadata().is_ok_and(|about| about.len() > 1_000_000)
+        })
+    }
+}
 
 #[tokio::test]
 async fn a_folder_comes_back_as_it_was() {
@@ -33,16 +46,9 @@ async fn a_copy_that_is_cut_goes_on_and_a_part_that_lies_does_not() {
     let make = "head -c 60000000 /dev/urandom >big; mkdir there";
     pair.sh(make).await.success();
     let there = format!("{HERE}:{}", pair.path("there"));
-    let part = || {
-        let names = fs_err::read_dir(pair.at("there")).expect("a folder");
-        names.flatten().map(|name| name.path()).find(|path| {
-            path.extension().is_some_and(|end| end == "os-part")
-                && path.metadata().is_ok_and(|about| about.len() > 1_000_000)
-        })
-    };
     let copy = ["cp", "--accept-host-key", "-i", "key", "big", &there];
     let running = pair.workstation.start(&copy);
-    until("a part is there", async || part()).await;
+    until("a part is there", async || pair.part()).await;
     // The processes of the connection, and not the server that they came from.
     let kill = format!("pkill -KILL -P {}", "$(pgrep -o sshd)");
     pair.workstation.machine.run("sh", &["-c", &kill]);
@@ -54,7 +60,7 @@ async fn a_copy_that_is_cut_goes_on_and_a_part_that_lies_does_not() {
         .success();
 
     let running = pair.workstation.start(&copy);
-    let part = until("a part is there", async || part()).await;
+    let part = until("a part is there", async || pair.part()).await;
     pair.workstation.machine.run("pkill", &["-INT", "-x", "os"]);
     assert_eq!(running.output().await.code, 130);
     let mut file = fs_err::OpenOptions::new()
@@ -66,6 +72,27 @@ async fn a_copy_that_is_cut_goes_on_and_a_part_that_lies_does_not() {
     output.success();
     assert!(!output.stderr.contains("goes on after"), "{output}");
     pair.sh("cmp big there/big").await.success();
+}
+
+#[tokio::test]
+async fn another_server_that_takes_the_place_ends_a_copy_at_once() {
+    let pair = Pair::new("").await;
+    pair.sh("head -c 60000000 /dev/urandom >big; mkdir there")
+        .await
+        .success();
+    let there = format!("{HERE}:{}", pair.path("there"));
+    let copy = ["cp", "--accept-host-key", "-i", "key", "big", &there];
+    let running = pair.workstation.start(&copy);
+    until("a part is there", async || pair.part()).await;
+    pair.workstation.machine.run("pkill", &["-KILL", "sshd"]);
+    let lost = std::time::Instant::now();
+    let other = Sshd::start(&pair.workstation.machine, "").await;
+    other.authorize(&pair.at("key.pub"));
+    let output = running.output().await;
+    assert_eq!(output.code, 4, "{output}");
+    assert!(output.stderr.contains("another one is known"), "{output}");
+    assert!(lost.elapsed() < std::time::Duration::from_mins(1));
+    assert!(!other.process.log().contains("Accepted"));
 }
 
 #[tokio::test]
@@ -133,7 +160,7 @@ async fn a_device_that_was_broken_into_writes_nowhere_else() {
             "leads out",
         ),
         (list("./x"), &tar("s,x,other,"), "was not asked for"),
-        (link, &tar("s,x,l/x,"), "l/x"),
+        (link, &tar("s,x,l/x,"), "is in is no folder"),
     ] {
         let script = format!(
             "{sent}\nrm -rf into && mkdir into && printf '{listed}' >list && {CP} {HERE}:/srv into; echo $?\n

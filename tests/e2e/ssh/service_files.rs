@@ -28,7 +28,7 @@ async fn files_go_into_containers_and_come_back_as_they_were() {
     let engine = ["-sfn", &socket, "/run/docker.sock"];
     device.machine.run("ln", &engine);
 
-    for service in ["worker", "web"] {
+    for (service, home) in [("worker", "/app/"), ("web", "")] {
         let there = format!("{IP}:{service}");
         let script = format!(
             "set -e; cp() {{ \"$OS\" cp -q --accept-host-key -i key \"$@\"; }}; rm -rf src back; mkdir -p src/d/e src/empty back
@@ -37,7 +37,7 @@ async fn files_go_into_containers_and_come_back_as_they_were() {
              cp src {there}:/there; cp {there}:/there back/src; rsync -rlpn --itemize-changes --checksum --delete src/ back/src/
              stat -c '%Y %a' back/src/a back/src/d; cp --json src/. {there}:/there | grep -o '\"bytes\":[0-9]*'
              echo more >src/a; cp src/a {there}:there/a; cp src/a {there}:/; cp {there}:/there/a one; cp {there}:/a two; cat one two
-             cp {there}:message -; echo streamed | cp - {there}:/s; cp {there}:s -"
+             cp {there}:{home}message -; echo streamed | cp - {there}:/s; cp {there}:s -"
         );
         let output = workstation
             .start_program(&["bash", "-c", &script])
