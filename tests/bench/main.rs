@@ -6,6 +6,7 @@
 mod agent;
 mod bare;
 mod context;
+mod copy;
 mod death;
 mod decision;
 mod desk;
@@ -18,6 +19,7 @@ mod project;
 mod push;
 mod reach;
 mod reader;
+mod relay;
 mod rest;
 mod scan;
 mod throughput;
@@ -26,7 +28,7 @@ mod version;
 use figure::Table;
 
 /// What there is, in the order in which it is measured.
-const FIGURES: [&str; 14] = [
+const FIGURES: [&str; 15] = [
     "version",
     "scan",
     "push",
@@ -41,6 +43,7 @@ const FIGURES: [&str; 14] = [
     "flood",
     "reach",
     "footprint",
+    "copy",
 ];
 
 /// What the command line asks for.
@@ -118,6 +121,7 @@ fn main() -> std::process::ExitCode {
             "flood" => runtime.block_on(flood::measure(&mut table, wish.rounds(3))),
             "decision" => decision::measure(&mut table, wish.rounds(200)),
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
+            "copy" => runtime.block_on(copy::measure(&mut table, wish.rounds(5))),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }

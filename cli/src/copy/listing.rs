@@ -376,7 +376,7 @@ mod tests {
             // Without its link, what is left may be a whole answer.
             let answer = listing(&FOLDER[..end]);
             assert!(
-                answer.is_err() || end == FOLDER.len() - 10,
+                answer.is_err() || end == FOLDER.len() - 9,
                 "{end}: {answer:?}"
             );
         }

@@ -255,6 +255,6 @@ mod tests {
         script.each("ls", std::iter::repeat_n(vec![b'x'; 1000], 200), "");
         let text = String::from_utf8(script.done()).unwrap();
         assert_eq!(text.matches("ls '").count(), 3);
-        assert_eq!(text.matches('x').count(), 200_000);
+        assert_eq!(text.matches(&"x".repeat(1000)).count(), 200);
     }
 }
