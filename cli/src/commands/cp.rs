@@ -155,12 +155,13 @@ async fn repeated(
     events: &Events,
     moved: &Cell<u64>,
 ) -> Result<(), Failure> {
+    let mut settled = copy::Settled::default();
     let mut printed = 0;
     let mut in_vain = 0;
     let mut way = connect(context, job, entry).await?;
     loop {
         let before = moved.get();
-        let error = match copy_once(&way, job, &mut printed, events).await {
+        let error = match copy_once(&way, job, &mut settled, &mut printed, events).await {
             Err(error) if error.is_lost() && !matches!(job, Job::UpStream(_)) => error,
             result => return Ok(result?),
         };
@@ -185,12 +186,13 @@ fn reason(error: &CopyError) -> String {
 async fn copy_once(
     way: &Way,
     job: &Job,
+    settled: &mut copy::Settled,
     printed: &mut u64,
     events: &Events,
 ) -> Result<(), CopyError> {
     match job {
-        Job::Up(sources, to) => copy::upload(way, sources, to, events).await,
-        Job::Down(sources, to) => copy::download(way, sources, to, events).await,
+        Job::Up(sources, to) => copy::upload(way, sources, to, settled, events).await,
+        Job::Down(sources, to) => copy::download(way, sources, to, settled, events).await,
         Job::UpStream(to) => copy::upload_stream(way, stdin()?, to, events).await,
         Job::DownStream(from) => {
             copy::print(way, from, printed, terminal::write_stdout, events).await

@@ -11,7 +11,11 @@ const CP: &str = "\"$OS\" cp --quiet --accept-host-key -i key";
 impl Pair {
     /// The part of a file that is on its way to `there`.
     fn part(&self) -> Option<PathBuf> {
-        let names = fs_err::read_dir(self.at("there")).expect("a folder");
+        self.part_in("there")
+    }
+
+    fn part_in(&self, folder: &str) -> Option<PathBuf> {
+        let names = fs_err::read_dir(self.at(folder)).ok()?;
         names.flatten().map(|name| name.path()).find(|path| {
             path.extension().is_some_and(|end| end == "os-part")
                 && path.metadata().is_ok_and(|about| about.len() > 1_000_000)
@@ -72,6 +76,29 @@ async fn a_copy_that_is_cut_goes_on_and_a_part_that_lies_does_not() {
     output.success();
     assert!(!output.stderr.contains("goes on after"), "{output}");
     pair.sh("cmp big there/big").await.success();
+}
+
+#[tokio::test]
+async fn a_cut_changes_nothing_of_where_things_go() {
+    let pair = Pair::new("").await;
+    pair.sh("mkdir -p src/d there; head -c 60000000 /dev/urandom >src/d/big; echo x >src/x; chmod 755 src src/d; touch -d @1000000000 src/d src")
+        .await
+        .success();
+    let there = format!("{HERE}:{}", pair.path("there/new"));
+    let kill = format!("pkill -KILL -P {}", "$(pgrep -o sshd)");
+    let up = ["cp", "--accept-host-key", "-i", "key", "src", &there];
+    let running = pair.workstation.start(&up);
+    until("a part is there", async || pair.part_in("there/new/d")).await;
+    pair.workstation.machine.run("sh", &["-c", &kill]);
+    running.output().await.success();
+    let down = ["cp", "--accept-host-key", "-i", "key", &there, "back"];
+    let running = pair.workstation.start(&down);
+    until("a part is here", async || pair.part_in("back/d")).await;
+    pair.workstation.machine.run("sh", &["-c", &kill]);
+    running.output().await.success();
+    let script = "rsync -rlptn --itemize-changes --checksum --delete src/ there/new/; rsync -rlptn --itemize-changes --checksum --delete src/ back/";
+    let output = pair.sh(script).await;
+    assert_eq!(output.stdout, "", "{output}");
 }
 
 #[tokio::test]

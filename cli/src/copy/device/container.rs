@@ -1,12 +1,12 @@
 //! The files of a container, by its engine's archives.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use super::{in_thread, mount, receive::Arrival};
+use super::{Download, in_thread, mount, receive::Arrival};
 use crate::{
     copy::{
-        CopyError, Remote,
-        event::{Event, Events, tell},
+        CopyError,
+        event::{Event, tell},
         here::Root,
         item::{Beneath, Item, Kind, MODE},
         pipe,
@@ -97,13 +97,8 @@ impl Container {
         Ok(self.engine.archive(&self.id, path).await?)
     }
 
-    pub(super) async fn download(
-        &self,
-        source: &Remote,
-        destination: &Path,
-        count: usize,
-        events: &Events,
-    ) -> Result<(), CopyError> {
+    pub(super) async fn download(&self, job: Download<'_>) -> Result<(), CopyError> {
+        let Download { source, events, .. } = job;
         let (path, stat) = self.resolved(&source.path).await?;
         let is_folder = stat.kind() == FoundKind::Folder;
         let kind = if is_folder {
@@ -111,9 +106,8 @@ impl Container {
         } else {
             Kind::File(0)
         };
-        let shape = mount::Source::new(&kind, count);
         let typed = mount::name_of(&source.path);
-        let (folder, at) = mount::here(destination, &typed, shape)?;
+        let (folder, at) = job.place(&typed, &kind)?;
         let root = Root::open(&folder).map_err(CopyError::here(&folder))?;
         let bytes = (!is_folder).then_some(stat.size);
         let (files, same) = (u64::from(!is_folder), 0);

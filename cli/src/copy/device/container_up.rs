@@ -25,6 +25,7 @@ const TOLD: usize = 2000;
 impl Container {
     pub(super) async fn upload(&self, job: Upload<'_>) -> Result<(), CopyError> {
         let (base, root, is_there) = self.target(&job).await?;
+        job.kept.place = Some((base.clone(), root.clone()));
         let found = if is_there {
             self.look(&base, &root, &job.items).await?
         } else {
@@ -43,6 +44,9 @@ impl Container {
 
     /// The folder that a source goes to, its name there, and whether there is anything.
     async fn target(&self, job: &Upload<'_>) -> Result<(Vec<u8>, Beneath, bool), CopyError> {
+        if let Some((base, root)) = job.kept.place.clone() {
+            return Ok((base, root, true));
+        }
         let path = &job.destination.path;
         let name = mount::name_of(job.source.as_os_str().as_bytes());
         let is_folder = job

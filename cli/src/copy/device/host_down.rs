@@ -1,11 +1,11 @@
 //! From a device's own files.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-use super::{Shell, host_up::said, in_thread, mount, receive::Arrival, tell_plan};
+use super::{Download, Shell, host_up::said, in_thread, mount, receive::Arrival, tell_plan};
 use crate::copy::{
-    CopyError, Remote,
-    event::{Event, Events, left, tell},
+    CopyError,
+    event::{Event, left, tell},
     here::Root,
     item::{Beneath, Item, Kind},
     listing::{Listing, listing},
@@ -24,13 +24,8 @@ struct From<'a> {
     arrival: Arrival,
 }
 
-pub(super) async fn download(
-    shell: &Shell,
-    source: &Remote,
-    destination: &Path,
-    count: usize,
-    events: &Events,
-) -> Result<(), CopyError> {
+pub(super) async fn download(shell: &Shell, job: Download<'_>) -> Result<(), CopyError> {
+    let Download { source, events, .. } = job;
     let path = source.shell_path();
     let listing = list(shell, &path).await?;
     let items = listing.items;
@@ -45,9 +40,8 @@ pub(super) async fn download(
         });
     }
     let kind = items.first().map_or(&Kind::Folder, |item| &item.kind);
-    let shape = mount::Source::new(kind, count);
     let typed = mount::name_of(&path);
-    let (folder, at) = mount::here(destination, &typed, shape)?;
+    let (folder, at) = job.place(&typed, kind)?;
     let root = Root::open(&folder).map_err(CopyError::here(&folder))?;
     let from = From {
         shell,

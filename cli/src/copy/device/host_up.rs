@@ -30,6 +30,7 @@ struct There {
 
 pub(super) async fn upload(shell: &Shell, job: Upload<'_>) -> Result<(), CopyError> {
     let there = look(shell, &job).await?;
+    job.kept.place = Some((there.base.clone(), there.root.clone()));
     let plan = plan(&job.items, |item| {
         let at = there.root.join(&item.path).dotted();
         let part = script::part_of(&there.root, item);
@@ -67,30 +68,34 @@ async fn look(shell: &Shell, job: &Upload<'_>) -> Result<There, CopyError> {
         side: shell.device(),
         path: String::from_utf8_lossy(&path).into_owned(),
     };
-    let (base, root) = match survey(shell, job, &path, &name).await? {
-        Target::Folder { at, found } => {
-            return Ok(There {
-                base: at,
-                root: name,
-                found,
-            });
+    let (base, root) = if let Some(place) = &job.kept.place {
+        place.clone()
+    } else {
+        match survey(shell, job, &path, &name).await? {
+            Target::Folder { at, found } => {
+                return Ok(There {
+                    base: at,
+                    root: name,
+                    found,
+                });
+            }
+            Target::Nowhere => return Err(missing(&mount::parent_of(&path))),
+            Target::Nothing { .. } if job.many || (path.ends_with(b"/") && !is_folder) => {
+                return Err(no_folder());
+            }
+            Target::File { .. } if job.many || is_folder || path.ends_with(b"/") => {
+                return Err(no_folder());
+            }
+            Target::Nothing { parent } if !has_parts => {
+                return Ok(There {
+                    base: parent,
+                    root: mount::name_of(&path),
+                    found: std::collections::HashMap::new(),
+                });
+            }
+            Target::Nothing { parent } => (parent, mount::name_of(&path)),
+            Target::File { at, .. } => (mount::parent_of(&at), mount::name_of(&at)),
         }
-        Target::Nowhere => return Err(missing(&mount::parent_of(&path))),
-        Target::Nothing { .. } if job.many || (path.ends_with(b"/") && !is_folder) => {
-            return Err(no_folder());
-        }
-        Target::File { .. } if job.many || is_folder || path.ends_with(b"/") => {
-            return Err(no_folder());
-        }
-        Target::Nothing { parent } if !has_parts => {
-            return Ok(There {
-                base: parent,
-                root: mount::name_of(&path),
-                found: std::collections::HashMap::new(),
-            });
-        }
-        Target::Nothing { parent } => (parent, mount::name_of(&path)),
-        Target::File { at, .. } => (mount::parent_of(&at), mount::name_of(&at)),
     };
     match survey(shell, job, &base, &root).await? {
         Target::Folder { at, found } => Ok(There {

@@ -9,7 +9,10 @@ mod receive;
 mod shell;
 mod stream;
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 pub use container::Container;
 use shell::Shell;
@@ -19,8 +22,9 @@ use super::{
     CopyError, Remote,
     event::{Event, Events, tell},
     here::walk,
-    item::Item,
+    item::{Beneath, Item, Kind},
     plan::Plan,
+    settled::{Kept, Settled},
 };
 use crate::transport::ssh::Ssh;
 
@@ -38,9 +42,10 @@ pub async fn upload(
     way: &Way,
     sources: &[PathBuf],
     destination: &Remote,
+    settled: &mut Settled,
     events: &Events,
 ) -> Result<(), CopyError> {
-    for source in sources {
+    for (number, source) in sources.iter().enumerate() {
         let (path, listened) = (source.clone(), events.clone());
         let items = in_thread(move || walk(&path, &listened)).await?;
         let job = Upload {
@@ -48,6 +53,7 @@ pub async fn upload(
             items,
             destination,
             many: sources.len() > 1,
+            kept: settled.of(number),
             events,
         };
         match way {
@@ -63,19 +69,20 @@ pub async fn download(
     way: &Way,
     sources: &[Remote],
     destination: &Path,
+    settled: &mut Settled,
     events: &Events,
 ) -> Result<(), CopyError> {
-    for source in sources {
-        let count = sources.len();
+    for (number, source) in sources.iter().enumerate() {
+        let job = Download {
+            source,
+            destination,
+            many: sources.len() > 1,
+            kept: settled.of(number),
+            events,
+        };
         match way {
-            Way::Host(ssh) => {
-                host_down::download(&Shell::new(ssh), source, destination, count, events).await?;
-            }
-            Way::Container(container) => {
-                container
-                    .download(source, destination, count, events)
-                    .await?;
-            }
+            Way::Host(ssh) => host_down::download(&Shell::new(ssh), job).await?,
+            Way::Container(container) => container.download(job).await?,
         }
     }
     Ok(())
@@ -88,7 +95,32 @@ struct Upload<'a> {
     destination: &'a Remote,
     /// Whether there are others, so that only a folder can take them.
     many: bool,
+    kept: &'a mut Kept,
     events: &'a Events,
+}
+
+/// One source that comes from a device.
+struct Download<'a> {
+    source: &'a Remote,
+    destination: &'a Path,
+    /// Whether there are others.
+    many: bool,
+    kept: &'a mut Kept,
+    events: &'a Events,
+}
+
+impl Download<'_> {
+    /// The folder of this machine that it goes to, and its name there.
+    fn place(self, typed: &Beneath, kind: &Kind) -> Result<(PathBuf, Beneath), CopyError> {
+        if let Some((folder, at)) = &self.kept.place {
+            let folder = PathBuf::from(std::ffi::OsStr::from_bytes(folder));
+            return Ok((folder, at.clone()));
+        }
+        let shape = mount::Source::new(kind, self.many);
+        let (folder, at) = mount::here(self.destination, typed, shape)?;
+        self.kept.place = Some((folder.as_os_str().as_bytes().to_vec(), at.clone()));
+        Ok((folder, at))
+    }
 }
 
 fn tell_plan(events: &Events, plan: &Plan, items: &[Item]) {

@@ -48,9 +48,9 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn new(kind: &Kind, count: usize) -> Self {
+    pub(super) fn new(kind: &Kind, many: bool) -> Self {
         match kind {
-            _ if count > 1 => Self::OneOfMany,
+            _ if many => Self::OneOfMany,
             Kind::Folder => Self::Folder,
             Kind::File(_) | Kind::Link(_) | Kind::Special => Self::File,
         }
