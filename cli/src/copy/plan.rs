@@ -68,6 +68,9 @@ pub(super) fn decide(item: &Item, found: Option<Found>, part: Option<u64>) -> St
         (Kind::File(_) | Kind::Link(_), Some(FoundKind::Folder)) => {
             Step::Refuse("a folder is in its place")
         }
+        (Kind::File(_) | Kind::Link(_), Some(FoundKind::Special)) => {
+            Step::Refuse("a device, pipe or socket is in its place")
+        }
         (Kind::Link(_), _) => Step::Send,
         (Kind::File(size), _) => {
             let same = found.filter(|found| {
@@ -234,6 +237,12 @@ mod tests {
         assert_eq!(decide(&small, Some(other), None), Step::Mode);
         for (item, found) in [
             (&small, found(FoundKind::Folder, 0, 0)),
+            (&small, found(FoundKind::Special, 0, 0)),
+            (&large, found(FoundKind::Special, 0, 0)),
+            (
+                &item("a", Kind::Link(b"b".to_vec())),
+                found(FoundKind::Special, 0, 0),
+            ),
             (&folder, found(FoundKind::File, 0, 0)),
             (&folder, found(FoundKind::Link, 0, 0)),
             (&item("a", Kind::Special), None),

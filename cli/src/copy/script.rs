@@ -223,7 +223,7 @@ pub(super) fn finish(script: &mut Script, mode: u32, mtime: Option<i64>) {
     }
     script.text(
         "{ sync \"$p\" 2>/dev/null || fsync \"$p\" 2>/dev/null || sync; } && \
-         { [ ! -h \"$d\" ] || rm -f \"$d\"; } && { [ ! -d \"$d\" ] || { echo 'a folder is in its place' >&2; false; }; } && mv -f \"$p\" \"$d\"\n",
+         { [ ! -h \"$d\" ] || rm -f \"$d\"; } && { [ ! -e \"$d\" ] || [ -f \"$d\" ] || { echo 'what is in its place is no file' >&2; false; }; } && mv -f \"$p\" \"$d\"\n",
     );
 }
 

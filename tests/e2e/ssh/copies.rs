@@ -141,6 +141,22 @@ async fn what_cannot_be_copied_is_named_and_the_rest_is_there() {
     }
 }
 
+#[tokio::test]
+async fn no_device_node_is_replaced() {
+    let pair = Pair::new("").await;
+    let script = format!(
+        "mkdir there; echo hi >a; ln -s a l; mknod there/null c 1 3; mkfifo there/pipe; mknod null c 1 3
+         {CP} a {HERE}:$PWD/there/null; echo $?; {CP} a {HERE}:$PWD/there/pipe; echo $?; echo b | {CP} - {HERE}:$PWD/there/null; echo $?
+         {CP} {HERE}:$PWD/a null; echo $?; stat -c %F there/null there/pipe null; ls -A there"
+    );
+    let output = pair.sh(&script).await;
+    assert_eq!(
+        output.stdout,
+        "1\n1\n1\n1\ncharacter special file\nfifo\ncharacter special file\nnull\npipe\n",
+        "{output}"
+    );
+}
+
 /// What a device's programs answer that was broken into: whatever `answer` writes where `find` or `tar` is asked for.
 const LIES: &str = r#"#!/bin/sh
 case $SSH_ORIGINAL_COMMAND in

@@ -37,7 +37,7 @@ async fn files_go_into_containers_and_come_back_as_they_were() {
              cp src {there}:/there; cp {there}:/there back/src; rsync -rlpn --itemize-changes --checksum --delete src/ back/src/
              stat -c '%Y %a' back/src/a back/src/d; cp --json src/. {there}:/there | grep -o '\"bytes\":[0-9]*'
              echo more >src/a; cp src/a {there}:there/a; cp src/a {there}:/; cp {there}:/there/a one; cp {there}:/a two; cat one two
-             cp {there}:{home}message -; echo streamed | cp - {there}:/s; cp {there}:s -"
+             cp {there}:{home}message -; echo streamed | cp - {there}:/s; cp {there}:s -; timeout 60 \"$OS\" cp -q -i key {there}:/there/big - 2>/dev/null | head -c 1 | wc -c"
         );
         let output = workstation
             .start_program(&["bash", "-c", &script])
@@ -45,7 +45,7 @@ async fn files_go_into_containers_and_come_back_as_they_were() {
             .await;
         output.success();
         let expected = format!(
-            "1000000000 600\n1000000000 755\n\"bytes\":0\nmore\nmore\nhello from {service}\nstreamed\n"
+            "1000000000 600\n1000000000 755\n\"bytes\":0\nmore\nmore\nhello from {service}\nstreamed\n1\n"
         );
         assert_eq!(output.stdout, expected, "{output}");
     }

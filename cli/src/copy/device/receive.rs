@@ -159,13 +159,13 @@ impl Arrival {
             }
             let at = self.at.join(&item.path);
             let found = self.root.look(&at).map_err(self.here(&at))?;
-            if entry.kind == EntryKind::HardLink {
+            let step = decide(&item, found, None);
+            if entry.kind == EntryKind::HardLink && !matches!(step, Step::Refuse(_)) {
                 let from =
                     below_first(&entry.target).map_err(|error| invalid(error.to_string()))?;
                 self.hard_link(&item, &self.at.join(&from))?;
                 continue;
             }
-            let step = decide(&item, found, None);
             if let (Step::Refuse(_), Kind::Folder) = (step, &item.kind) {
                 refused = Some(item.path.clone());
             }

@@ -13,6 +13,7 @@ use crate::copy::{
     item::part_name,
     listing::{Target, target},
     pipe,
+    plan::FoundKind,
     script::{self, Script},
 };
 use crate::transport::ssh::Piece;
@@ -87,7 +88,7 @@ async fn print_of_container(
     let (path, _) = container.resolved(&source.path).await?;
     let mut stream = container.open(&path).await?;
     let (feed, piped) = pipe::to_thread();
-    let (out, mut pieces) = tokio::sync::mpsc::channel::<Bytes>(16);
+    let (out, pieces) = tokio::sync::mpsc::channel::<Bytes>(16);
     let device = container.device();
     let skip = *at;
     let taking = in_thread(move || {
@@ -113,7 +114,8 @@ async fn print_of_container(
             skipped -= away;
             let piece = Bytes::from(piece).slice(usize::try_from(away).unwrap_or(0)..);
             if !piece.is_empty() && out.blocking_send(piece).is_err() {
-                break;
+                // Nobody reads the rest.
+                return Ok(());
             }
         }
         reader.drain().map_err(content)
@@ -131,7 +133,9 @@ async fn print_of_container(
         feed.end().await;
         Ok(())
     };
+    // The pieces go with it: the thread ends when nothing can be written any more.
     let writing = async {
+        let mut pieces = pieces;
         while let Some(bytes) = pieces.recv().await {
             write(&bytes).map_err(CopyError::here("standard output"))?;
             moved(at, &bytes, events);
@@ -166,7 +170,14 @@ pub async fn upload_stream(
         .run(&script::survey(&path, &mount::parent_of(&path), &[]))
         .await?;
     let at = match target(&looked.stdout, &[]) {
-        Ok(Target::File { at, .. }) => at,
+        Ok(Target::File { at, found }) if found.kind == FoundKind::File => at,
+        Ok(Target::File { at, .. }) => {
+            return Err(CopyError::Failed {
+                device: shell.device(),
+                what: "put a file in the place of a device, pipe or socket",
+                words: String::from_utf8_lossy(&at).into_owned(),
+            });
+        }
         Ok(Target::Nothing { parent }) if !path.ends_with(b"/") => {
             [parent.as_slice(), b"/", mount::name_of(&path).bytes()].concat()
         }
