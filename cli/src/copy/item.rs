@@ -160,9 +160,31 @@ pub(super) fn part_name(name: &[u8], size: u64, mtime: i64) -> Vec<u8> {
     [b".", name, b".", hex.as_bytes(), b".os-part"].concat()
 }
 
+/// Whether a name is that of an unfinished copy of a file, in whatever state.
+pub(super) fn is_part_of(part: &[u8], name: &[u8]) -> bool {
+    let name = name.get(..NAME_IN_PART).unwrap_or(name);
+    let state = part
+        .strip_prefix(b".")
+        .and_then(|part| part.strip_prefix(name))
+        .and_then(|part| part.strip_prefix(b"."))
+        .and_then(|part| part.strip_suffix(b".os-part"));
+    state.is_some_and(|state| state.len() == 16 && state.iter().all(u8::is_ascii_hexdigit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_one_file_are_known() {
+        let part = part_name(b"x", 5, 7);
+        assert!(is_part_of(&part, b"x"));
+        assert!(is_part_of(&part_name(&[b'y'; 255], 5, 7), &[b'y'; 255]));
+        for name in [&b"y"[..], b"", b"x."] {
+            assert!(!is_part_of(&part, name));
+        }
+        assert!(!is_part_of(b".x.os-part", b"x"));
+    }
 
     #[test]
     fn no_name_leads_out() {

@@ -28,7 +28,7 @@ pub(super) struct Batch {
     pub(super) base: Vec<u8>,
     pub(super) root: Beneath,
     /// Folders that are made first.
-    pub(super) folders: Vec<Beneath>,
+    pub(super) folders: Vec<Item>,
     pub(super) items: Vec<Item>,
     /// Those in whose place there is something: it is not gone before the new one is on the disk.
     pub(super) replaced: HashSet<Beneath>,
@@ -174,8 +174,17 @@ impl Batch {
     ) -> Vec<u8> {
         let mut script = Script::new();
         script.text("e=0\n");
-        let folders = self.folders.iter().map(|folder| self.at(folder));
+        let folders = self.folders.iter().map(|folder| self.at(&folder.path));
         script.each("mkdir -p", folders, " || e=1");
+        // Now, too: an interrupted copy is gone on with by another run, to which they are not its own.
+        let mut by_mode = BTreeMap::<u32, Vec<Vec<u8>>>::new();
+        for folder in &self.folders {
+            let at = self.at(&folder.path);
+            by_mode.entry(folder.mode | 0o700).or_default().push(at);
+        }
+        for (mode, folders) in by_mode {
+            script.each(&format!("chmod {mode:o}"), folders, " || e=1");
+        }
         script.each("sync", synced, " 2>/dev/null || sync");
         for (folder, names) in names {
             let Some(number) = order.get(folder) else {

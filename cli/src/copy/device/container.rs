@@ -107,6 +107,7 @@ impl Container {
             Kind::File(0)
         };
         let typed = mount::name_of(&source.path);
+        let made = job.kept.made.clone();
         let (folder, at) = job.place(&typed, &kind)?;
         let root = Root::open(&folder).map_err(CopyError::here(&folder))?;
         let bytes = (!is_folder).then_some(stat.size);
@@ -115,6 +116,7 @@ impl Container {
             root: Arc::new(root),
             at,
             device: self.device(),
+            made,
             events: events.clone(),
         };
         if let Some(item) = stat.item() {

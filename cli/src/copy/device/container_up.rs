@@ -33,6 +33,7 @@ impl Container {
         };
         let plan = plan(&job.items, |item| (found.get(&item.path).copied(), None));
         tell_plan(job.events, &plan, &job.items);
+        job.kept.made.plan(&job.items, &plan);
         for (item, step) in plan.of(&job.items) {
             if let Step::Refuse(why) = step {
                 let at = item.path.below(job.source);
@@ -124,7 +125,7 @@ impl Container {
         } else if groups.is_empty() && !made.is_empty() {
             groups.push(Vec::new());
         }
-        let mut folders: Vec<Beneath> = made.iter().map(|item| item.path.clone()).collect();
+        let mut folders: Vec<Item> = made.iter().map(|item| (*item).clone()).collect();
         for group in groups {
             let stage = stage(root);
             let batch = Batch {
@@ -158,10 +159,14 @@ impl Container {
                 }
             }
         }
-        let dressed = made.into_iter().chain(modes);
+        let dressed = plan.of(&job.items).filter(|(item, step)| match step {
+            Step::Make | Step::Same => job.kept.made.has(&item.path),
+            Step::Mode => true,
+            _ => false,
+        });
         if let Some(shell) = self.shell {
             let mut items = dressed
-                .map(|item| (root.join(&item.path).dotted(), item))
+                .map(|(item, _)| (root.join(&item.path).dotted(), item))
                 .peekable();
             if items.peek().is_some() {
                 let script = script::dress(base, items);

@@ -1,8 +1,8 @@
 //! From a device's own files.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cmp::Ordering, collections::HashMap, io, iter, sync::Arc};
 
-use super::{Download, Shell, host_up::said, in_thread, mount, receive::Arrival, tell_plan};
+use super::{Download, Shell, host_up::said, in_thread, mount, receive::{Arrival, Waiting}, shell::Ran, tell_plan};
 use crate::copy::{
     CopyError,
     event::{Event, left, tell},
@@ -10,9 +10,11 @@ use crate::copy::{
     item::{Beneath, Item, Kind},
     listing::{Listing, listing},
     pipe,
-    plan::{FoundKind, plan},
+    plan::{Found, FoundKind, plan},
     script::{self, MARK, Script},
 };
+
+const CHANGED: &str = "it was changed while it was copied";
 
 /// A source on a device.
 struct From<'a> {
@@ -41,6 +43,7 @@ pub(super) async fn download(shell: &Shell, job: Download<'_>) -> Result<(), Cop
     }
     let kind = items.first().map_or(&Kind::Folder, |item| &item.kind);
     let typed = mount::name_of(&path);
+    let made = job.kept.made.clone();
     let (folder, at) = job.place(&typed, kind)?;
     let root = Root::open(&folder).map_err(CopyError::here(&folder))?;
     let from = From {
@@ -55,6 +58,7 @@ pub(super) async fn download(shell: &Shell, job: Download<'_>) -> Result<(), Cop
             root: Arc::new(root),
             at,
             device: shell.device(),
+            made,
             events: events.clone(),
         },
     };
@@ -131,9 +135,57 @@ impl From<'_> {
     }
 
     async fn batch(&self, files: Vec<Item>) -> Result<(), CopyError> {
-        if files.is_empty() {
-            return Ok(());
+        let (empty, files) = files.into_iter().partition(|item| item.size() == 0);
+        let mut single = self.empty(empty).await?;
+        let mut waiting = vec![files];
+        while let Some(mut files) = waiting.pop() {
+            if files.is_empty() {
+                continue;
+            }
+            let (arrived, missing, ran) = self.packed(&files).await?;
+            // Other names of one file, and what has changed since it was listed.
+            single.extend(missing.iter().cloned());
+            if ran.code == 0 {
+                let names: Vec<Vec<u8>> = files.iter().map(|item| self.asked(item)).collect();
+                let found = said(&ran.stderr, &names).unwrap_or_default();
+                let whole: HashMap<Beneath, bool> = files
+                    .iter()
+                    .zip(&names)
+                    .map(|(item, name)| {
+                        let read = Read::all_of(item);
+                        (item.path.clone(), is_whole(item, read, found.get(name)))
+                    })
+                    .collect();
+                let torn = in_thread(move || match arrived {
+                    Some(arrived) => arrived.place(|item| whole.get(&item.path) == Some(&true)),
+                    None => Ok(Vec::new()),
+                });
+                for item in torn.await? {
+                    self.left(&item, CHANGED);
+                }
+            } else if !missing.is_empty() {
+                // What is missing is what it complained of; whether it was all is seen now.
+                files.retain(|item| !missing.contains(item));
+                waiting.push(files);
+            } else if files.len() > 1 {
+                // It does not say which one: what it padded looks like any other.
+                let rest = files.split_off(files.len() / 2);
+                waiting.extend([rest, files]);
+            } else {
+                single.extend(files);
+            }
         }
+        for item in &single {
+            self.one(item, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Files in one archive: those that have arrived and those that have not, and how it ended. `None` is an archive that broke off.
+    async fn packed(
+        &self,
+        files: &[Item],
+    ) -> Result<(Option<Waiting>, Vec<Item>, Ran), CopyError> {
         let names: Vec<Vec<u8>> = files.iter().map(|item| self.asked(item)).collect();
         let mut script = Script::new();
         script.text("cd ").word(&self.base).text(" || exit 1\n");
@@ -150,24 +202,49 @@ impl From<'_> {
         let arrival = self.arrival.clone();
         let receiving = in_thread(move || arrival.asked(&asked, source));
         let script = script.done();
-        let (missing, ran) = tokio::join!(receiving, self.shell.pour(&script, feed));
+        let (received, ran) = tokio::join!(receiving, self.shell.pour(&script, feed));
         let ran = ran?;
-        let missing = match missing {
-            Ok(missing) => missing,
+        match received {
+            Ok((arrived, missing)) => Ok((Some(arrived), missing, ran)),
             // It ended before it began: what it said is why.
-            Err(_) if ran.code == 127 => return Err(self.shell.failed("pack files", &ran)),
-            Err(error) => return Err(error),
-        };
-        for (item, name) in files.iter().zip(&names) {
-            if !missing.contains(item) && !is_unchanged(&ran.stderr, &names, name, item) {
-                self.left(item, "it was changed while it was copied");
+            Err(_) if ran.code == 127 => Err(self.shell.failed("pack files", &ran)),
+            Err(CopyError::Content { source, .. })
+                if ran.code != 0 && source.kind() == io::ErrorKind::UnexpectedEof =>
+            {
+                Ok((None, Vec::new(), ran))
             }
+            Err(error) => Err(error),
         }
-        // Other names of one file, and what has changed since it was listed.
-        for item in &missing {
-            self.one(item, None).await?;
+    }
+
+    /// Files that say that they are empty, in one go; those of a kernel that are not come back.
+    async fn empty(&self, files: Vec<Item>) -> Result<Vec<Item>, CopyError> {
+        if files.is_empty() {
+            return Ok(files);
         }
-        Ok(())
+        let mut script = Script::new();
+        script.text("cd ").word(&self.base).text(" || exit 1\n");
+        for item in &files {
+            let name = self.asked(item);
+            script.text("wc -c <").word(&name).text(" || echo -\n");
+        }
+        let ran = self.shell.run(&script.done()).await?;
+        let lines = ran.stdout.split(|byte| *byte == b'\n');
+        let answers = lines.map(<[u8]>::trim_ascii).chain(iter::repeat(&b"-"[..]));
+        let (empty, other): (Vec<_>, Vec<_>) = files
+            .into_iter()
+            .zip(answers)
+            .partition(|(_, answer)| *answer == b"0");
+        let arrival = self.arrival.clone();
+        in_thread(move || {
+            for (item, _) in empty {
+                let (part, size) = arrival.file(&item, None, io::empty())?;
+                arrival.finish(&item, part, size)?;
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(other.into_iter().map(|(item, _)| item).collect())
     }
 
     /// One file by itself.
@@ -185,11 +262,18 @@ impl From<'_> {
         }
         let mut script = Script::new();
         script.text("cd ").word(&self.base).text(" || exit 1\n");
+        let size = item.size();
         match from {
-            Some(from) => script.text(&format!("tail -c +{} ", from.saturating_add(1))),
-            None => script.text("cat "),
-        };
-        script.word(&name).text("; e=$?\n");
+            // What is written to the end of it meanwhile is the next copy's.
+            Some(from) => {
+                let (begin, rest) = (from.saturating_add(1), size.saturating_sub(from));
+                script.text(&format!("tail -c +{begin} "));
+                script.word(&name).text(&format!(" | head -c {rest}"));
+            }
+            None if size == 0 => drop(script.text("cat ").word(&name)),
+            None => drop(script.text(&format!("head -c {size} ")).word(&name)),
+        }
+        script.text("; e=$?\n");
         marked(&mut script, std::slice::from_ref(&name));
         let (feed, source) = pipe::to_thread();
         let (arrival, wanted) = (self.arrival.clone(), item.clone());
@@ -197,25 +281,33 @@ impl From<'_> {
         let script = script.done();
         let (received, ran) = tokio::join!(receiving, self.shell.pour(&script, feed));
         let ran = ran?;
-        let names = std::slice::from_ref(&name);
+        let found = said(&ran.stderr, std::slice::from_ref(&name));
+        let found = found.as_ref().and_then(|found| found.get(&name));
         match received {
-            Ok(()) if is_unchanged(&ran.stderr, names, &name, item) => Ok(()),
-            Ok(()) | Err(CopyError::Content { .. }) => {
-                let why = match said(&ran.stderr, names) {
-                    Some(found) if found.contains_key(&name) && ran.code == 0 => {
-                        "it was changed while it was copied".to_owned()
-                    }
-                    _ => String::from_utf8_lossy(&ran.stderr)
-                        .lines()
-                        .next()
-                        .unwrap_or("it went away")
-                        .to_owned(),
+            Ok((part, bytes)) => {
+                let read = Read {
+                    bytes,
+                    is_resumed: from.is_some(),
                 };
-                self.left(item, &why);
-                Ok(())
+                if ran.code == 0 && is_whole(item, read, found) {
+                    let (arrival, item) = (self.arrival.clone(), item.clone());
+                    return in_thread(move || arrival.finish(&item, part, bytes)).await;
+                }
+                part.discard();
             }
-            Err(error) => Err(error),
+            Err(CopyError::Content { .. }) => {}
+            Err(error) => return Err(error),
         }
+        let why = match found {
+            Some(_) if ran.code == 0 => CHANGED.to_owned(),
+            _ => String::from_utf8_lossy(&ran.stderr)
+                .lines()
+                .next()
+                .unwrap_or("it went away")
+                .to_owned(),
+        };
+        self.left(item, &why);
+        Ok(())
     }
 
     /// Whether our part has the first bytes of the device's file. One that cannot be judged is none.
@@ -248,10 +340,86 @@ fn marked(script: &mut Script, names: &[Vec<u8>]) {
     script.text("} >&2\nexit $e\n");
 }
 
-fn is_unchanged(stderr: &[u8], asked: &[Vec<u8>], name: &[u8], item: &Item) -> bool {
-    said(stderr, asked).is_some_and(|found| {
-        found.get(name).is_some_and(|found| {
-            found.kind == FoundKind::File && found.size == item.size() && found.mtime == item.mtime
-        })
-    })
+/// What was read of a file.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    bytes: u64,
+    /// Whether the beginning was there already.
+    is_resumed: bool,
+}
+
+impl Read {
+    fn all_of(item: &Item) -> Self {
+        Self {
+            bytes: item.size(),
+            is_resumed: false,
+        }
+    }
+}
+
+/// Whether what was read to its end without a complaint is a state of the file: that which was listed. `found` is what there is afterwards.
+fn is_whole(item: &Item, read: Read, found: Option<&Found>) -> bool {
+    let Some(found) = found.filter(|found| found.kind == FoundKind::File) else {
+        return false;
+    };
+    let size = item.size();
+    let is_same = found.size == size && found.mtime == item.mtime;
+    match read.bytes.cmp(&size) {
+        // A file that only grows, as a log does, has its beginning still.
+        Ordering::Equal => is_same || found.size > size,
+        // What a kernel makes as it is read has no length before.
+        Ordering::Less => is_same && !read.is_resumed,
+        Ordering::Greater => size == 0 && found.size == 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changed_is_not_whole() {
+        let item = |size| Item {
+            path: Beneath::default(),
+            kind: Kind::File(size),
+            mode: 0o644,
+            mtime: 7,
+        };
+        for (size, bytes, found, is) in [
+            (5, 5, Some((5, 7)), true),
+            (5, 5, Some((5, 8)), false),
+            (5, 5, Some((9, 8)), true),
+            (5, 5, Some((4, 8)), false),
+            (5, 5, None, false),
+            (5, 4, Some((4, 8)), false),
+            // Those of a kernel.
+            (4096, 12, Some((4096, 7)), true),
+            (0, 12, Some((0, 8)), true),
+            (0, 12, Some((12, 8)), false),
+        ] {
+            let read = Read {
+                bytes,
+                is_resumed: false,
+            };
+            let found = found.map(|(size, mtime)| Found {
+                kind: FoundKind::File,
+                mode: 0o644,
+                size,
+                mtime,
+            });
+            let answer = is_whole(&item(size), read, found.as_ref());
+            assert_eq!(answer, is, "{size} {bytes} {found:?}");
+        }
+        let read = Read {
+            bytes: 4,
+            is_resumed: true,
+        };
+        let found = Found {
+            kind: FoundKind::File,
+            mode: 0o644,
+            size: 5,
+            mtime: 7,
+        };
+        assert!(!is_whole(&item(5), read, Some(&found)));
+    }
 }

@@ -39,6 +39,7 @@ pub(super) async fn upload(shell: &Shell, job: Upload<'_>) -> Result<(), CopyErr
         (there.found.get(&at).copied(), part.map(|part| part.size))
     });
     tell_plan(job.events, &plan, &job.items);
+    job.kept.made.plan(&job.items, &plan);
     for (item, step) in plan.of(&job.items) {
         if let Step::Refuse(why) = step {
             let at = item.path.below(job.source);
@@ -126,7 +127,7 @@ async fn batches(
     plan: &Plan,
 ) -> Result<(), CopyError> {
     let made = plan.of(&job.items).filter(|(_, step)| *step == Step::Make);
-    let mut folders: Vec<Beneath> = made.map(|(item, _)| item.path.clone()).collect();
+    let mut folders: Vec<Item> = made.map(|(item, _)| item.clone()).collect();
     let mut batches = plan.batches(&job.items);
     if batches.is_empty() && !folders.is_empty() {
         batches.push(Vec::new());
@@ -323,21 +324,10 @@ async fn dress(
     there: &There,
     plan: &Plan,
 ) -> Result<(), CopyError> {
-    let totals = plan.totals(&job.items);
-    let is_changed = totals.1 > 0;
-    let items = plan.of(&job.items).filter(|(item, step)| {
-        let at = there.root.join(&item.path);
-        let found = there.found.get(&at.dotted());
-        match step {
-            // A folder whose contents were named is not ours to change.
-            Step::Make | Step::Same if item.kind == Kind::Folder => {
-                let differs =
-                    found.is_none_or(|found| (found.mode, found.mtime) != (item.mode, item.mtime));
-                !at.is_root() && (*step == Step::Make || is_changed || differs)
-            }
-            Step::Mode => true,
-            _ => false,
-        }
+    let items = plan.of(&job.items).filter(|(item, step)| match step {
+        Step::Make | Step::Same => job.kept.made.has(&item.path),
+        Step::Mode => true,
+        _ => false,
     });
     let mut items = items
         .map(|(item, _)| (there.root.join(&item.path).dotted(), item))

@@ -6,10 +6,11 @@ use crate::copy::{
     CopyError,
     archive::{ArchiveEntry, ArchiveReader, EntryKind},
     event::{Event, Events, left, tell},
-    here::Root,
+    here::{Part, Root},
     item::{Beneath, InvalidName, Item, Kind, MODE},
     pipe::Source,
     plan::{Plan, Step, decide},
+    settled::Made,
 };
 
 /// How many entries an engine's archive may have.
@@ -22,6 +23,8 @@ pub(super) struct Arrival {
     /// What is before each name there.
     pub(super) at: Beneath,
     pub(super) device: String,
+    /// The folders that are ours.
+    pub(super) made: Made,
     pub(super) events: Events,
 }
 
@@ -40,7 +43,10 @@ impl Arrival {
         for (item, step) in plan.of(items) {
             let at = self.at.join(&item.path);
             let done = match (step, &item.kind) {
-                (Step::Make, _) => self.root.make(&at),
+                (Step::Make, _) => {
+                    self.made.note(&item.path);
+                    self.root.make(&at, item.mode)
+                }
                 (Step::Send, Kind::Link(target)) => self.root.link(&at, target).inspect(|()| {
                     tell(&self.events, Event::Done { size: 0 });
                 }),
@@ -65,28 +71,39 @@ impl Arrival {
         let all: Vec<_> = plan.of(items).collect();
         for (item, step) in all.into_iter().rev() {
             let at = self.at.join(&item.path);
-            let is_folder = item.kind == Kind::Folder && matches!(step, Step::Make | Step::Same);
-            if is_folder && !at.is_root() {
+            if matches!(step, Step::Make | Step::Same) && self.made.has(&item.path) {
                 self.root.dress(&at, item).map_err(self.here(&at))?;
             }
         }
         Ok(())
     }
 
-    /// One file's content, to its end.
+    /// One file's content, to its end, and how many bytes it has. It has no name yet: whoever asked for it says whether it is whole.
     pub(super) fn file(
         &self,
         item: &Item,
         from: Option<u64>,
-        source: Source,
-    ) -> Result<(), CopyError> {
+        source: impl io::Read,
+    ) -> Result<(Part, u64), CopyError> {
         let at = self.at.join(&item.path);
         let mut part = self.root.begin(&at, item, from).map_err(self.here(&at))?;
         let moved = |bytes| tell(&self.events, Event::Moved(bytes));
-        part.fill(source, item.size(), moved)
+        // A file that says that it is empty may be one of a kernel's.
+        let most = if item.size() == 0 {
+            u64::MAX
+        } else {
+            item.size()
+        };
+        let size = part
+            .fill(source, most, moved)
             .map_err(|error| self.of_content(&at, error))?;
+        Ok((part, size))
+    }
+
+    /// Gives a file its name.
+    pub(super) fn finish(&self, item: &Item, part: Part, size: u64) -> Result<(), CopyError> {
+        let at = self.at.join(&item.path);
         part.finish(item).map_err(self.here(&at))?;
-        let size = item.size();
         tell(&self.events, Event::Done { size });
         Ok(())
     }
@@ -100,12 +117,17 @@ impl Arrival {
         }
     }
 
-    /// An archive of files that were asked for by these names. What is not in it as it was said to be comes back.
+    /// An archive of files that were asked for by these names. They wait for their names; what is not in it as it was said to be comes
+    /// back.
     pub(super) fn asked(
         &self,
         asked: &HashMap<Vec<u8>, Item>,
         source: Source,
-    ) -> Result<Vec<Item>, CopyError> {
+    ) -> Result<(Waiting, Vec<Item>), CopyError> {
+        let mut waiting = Waiting {
+            arrival: self.clone(),
+            items: Vec::new(),
+        };
         let mut reader = ArchiveReader::new(source);
         let mut missing = asked.clone();
         while let Some(entry) = reader.entry().map_err(|error| self.content(error))? {
@@ -119,13 +141,54 @@ impl Arrival {
             if entry.kind != EntryKind::File || entry.size != item.size() {
                 continue;
             }
-            self.file_of(item, &mut reader)?;
-            missing.remove(name.bytes());
+            let part = self.filled(item, &mut reader)?;
+            let at = self.at.join(&item.path);
+            part.ready(item).map_err(self.here(&at))?;
+            waiting.items.extend(missing.remove(name.bytes()));
         }
         reader.drain().map_err(|error| self.content(error))?;
         let mut missing: Vec<Item> = missing.into_values().collect();
         missing.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(missing)
+        Ok((waiting, missing))
+    }
+}
+
+/// Files that have arrived, and have no names yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    arrival: Arrival,
+    items: Vec<Item>,
+}
+
+impl Waiting {
+    /// Gives those that are whole their names; the others come back, and are gone.
+    pub(super) fn place(
+        mut self,
+        is_whole: impl Fn(&Item) -> bool,
+    ) -> Result<Vec<Item>, CopyError> {
+        let (whole, torn): (Vec<_>, Vec<_>) = std::mem::take(&mut self.items)
+            .into_iter()
+            .partition(is_whole);
+        self.items.clone_from(&torn);
+        let arrival = &self.arrival;
+        for item in whole {
+            let at = arrival.at.join(&item.path);
+            let placed = arrival.root.place(&at, &item);
+            placed.map_err(arrival.here(&at))?;
+            let size = item.size();
+            tell(&arrival.events, Event::Done { size });
+        }
+        Ok(torn)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        for item in &self.items {
+            let at = self.arrival.at.join(&item.path);
+            // What cannot be removed is replaced by the next copy.
+            drop(self.arrival.root.discard(&at, item));
+        }
     }
 }
 
@@ -200,16 +263,20 @@ impl Arrival {
         self.dress(&folders, &Plan { steps })
     }
 
+    /// A file of an archive, which has as many bytes as it was said to have.
+    fn filled(&self, item: &Item, content: impl io::Read) -> Result<Part, CopyError> {
+        let (part, size) = self.file(item, None, content)?;
+        if size == item.size() {
+            return Ok(part);
+        }
+        let problem = "a file has fewer bytes than it was said to have";
+        let error = io::Error::new(io::ErrorKind::InvalidData, problem);
+        Err(self.content(error))
+    }
+
     fn file_of(&self, item: &Item, content: impl io::Read) -> Result<(), CopyError> {
-        let at = self.at.join(&item.path);
-        let mut part = self.root.begin(&at, item, None).map_err(self.here(&at))?;
-        let moved = |bytes| tell(&self.events, Event::Moved(bytes));
-        part.fill(content, item.size(), moved)
-            .map_err(|error| self.of_content(&at, error))?;
-        part.finish(item).map_err(self.here(&at))?;
-        let size = item.size();
-        tell(&self.events, Event::Done { size });
-        Ok(())
+        let part = self.filled(item, content)?;
+        self.finish(item, part, item.size())
     }
 
     /// Another name of a file that has arrived: the same content once more.

@@ -8,13 +8,13 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, fchmod, futimens, openat, renameat, statat, unlinkat},
+    fs::{AtFlags, Dir, Mode, OFlags, fchmod, futimens, openat, renameat, statat, unlinkat},
     io::Errno,
 };
 
 use super::root::times;
 use crate::copy::{
-    item::{Item, part_name},
+    item::{Item, is_part_of, part_name},
     plan::LARGE,
 };
 
@@ -30,6 +30,8 @@ pub(in crate::copy) struct Part {
     unfinished: Vec<u8>,
     name: Vec<u8>,
     written: u64,
+    /// Whether it stays when it is given up: a large one is gone on with.
+    stays: bool,
 }
 
 impl Part {
@@ -53,6 +55,9 @@ impl Part {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
             }
+            if item.size() >= LARGE {
+                clear(&folder, name)?;
+            }
             let flags = flags | OFlags::CREATE | OFlags::EXCL;
             openat(&folder, part.as_slice(), flags, mode)?.into()
         };
@@ -62,6 +67,7 @@ impl Part {
             unfinished: part,
             name: name.to_vec(),
             written: from.unwrap_or(0),
+            stays: item.size() >= LARGE,
         })
     }
 
@@ -73,58 +79,92 @@ impl Part {
         Ok(hash)
     }
 
-    /// Takes a content to its end, and tells how much of it there is after each piece.
+    /// Takes a content to its end, and tells how much of it there is after each piece. Answers how many bytes there are in all.
     ///
     /// # Errors
-    /// Where there is more of it than the item has, or less, too.
+    /// Where there are more than `most`, too.
     pub(in crate::copy) fn fill(
         &mut self,
         mut from: impl Read,
-        size: u64,
+        most: u64,
         mut moved: impl FnMut(u64),
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         let mut buffer = vec![0; PIECE];
         loop {
             let count = from.read(&mut buffer)?;
             let bytes = buffer.get(..count).unwrap_or_default();
             let more = u64::try_from(count).unwrap_or(u64::MAX);
             self.written = self.written.saturating_add(more);
-            if self.written > size {
+            if self.written > most {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "it has more bytes than it was said to have",
                 ));
             }
-            if count == 0 && self.written < size {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "it has fewer bytes than it was said to have",
-                ));
-            }
             if count == 0 {
-                return Ok(());
+                return Ok(self.written);
             }
             self.file.write_all(bytes)?;
             moved(more);
         }
     }
 
-    /// Gives it its mode, its time and its name. What it replaces is not gone before it is on the disk.
-    pub(in crate::copy) fn finish(self, item: &Item) -> io::Result<()> {
-        fchmod(&self.file, Mode::from_raw_mode(item.mode))?;
-        futimens(&self.file, &times(item.mtime))?;
+    /// Gives it up: what it has is not the beginning of anything.
+    pub(in crate::copy) fn discard(mut self) {
+        self.stays = false;
+    }
+
+    /// Gives it its mode and its time, and leaves it under its other name. What it will replace is not gone before it is on the disk.
+    pub(in crate::copy) fn ready(mut self, item: &Item) -> io::Result<()> {
+        self.dress(item)?;
+        self.stays = true;
+        Ok(())
+    }
+
+    fn dress(&self, item: &Item) -> io::Result<()> {
         let name = self.name.as_slice();
         let replaces = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         if replaces || self.written >= LARGE {
             self.file.sync_data()?;
         }
-        Ok(renameat(
-            &self.folder,
-            self.unfinished.as_slice(),
-            &self.folder,
-            name,
-        )?)
+        futimens(&self.file, &times(item.mtime))?;
+        // At last: one that is gone on with has to be written to.
+        Ok(fchmod(&self.file, Mode::from_raw_mode(item.mode))?)
     }
+
+    /// Gives it its mode, its time and its name.
+    pub(in crate::copy) fn finish(mut self, item: &Item) -> io::Result<()> {
+        self.dress(item)?;
+        let (from, name) = (self.unfinished.as_slice(), self.name.as_slice());
+        renameat(&self.folder, from, &self.folder, name)?;
+        self.stays = true;
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.stays {
+            // One that is not there any more needs no removal.
+            let name = self.unfinished.as_slice();
+            drop(unlinkat(&self.folder, name, AtFlags::empty()));
+        }
+    }
+}
+
+/// Removes the parts of all states of a file.
+fn clear(folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let found = entry.file_name().to_bytes();
+        if is_part_of(found, name) {
+            match unlinkat(folder, found, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 of the first bytes, in hexadecimal.

@@ -103,10 +103,11 @@ impl Root {
             .then(|| u64::try_from(stat.st_size).unwrap_or(0))
     }
 
-    /// Makes a folder; only its owner gets in until its mode is set.
-    pub(in crate::copy) fn make(&self, path: &Beneath) -> io::Result<()> {
+    /// Makes a folder, which its owner can write to until its mode is set.
+    pub(in crate::copy) fn make(&self, path: &Beneath, mode: u32) -> io::Result<()> {
         let (folder, name) = path.divided();
-        Ok(mkdirat(&self.folder(&folder)?, name, Mode::RWXU)?)
+        let mode = Mode::from_raw_mode(mode) | Mode::RWXU;
+        Ok(mkdirat(&self.folder(&folder)?, name, mode)?)
     }
 
     /// Makes a link, in place of a file or link.
@@ -131,6 +132,22 @@ impl Root {
     ) -> io::Result<Part> {
         let (folder, name) = path.divided();
         Part::open(self.folder(&folder)?, name, item, from)
+    }
+
+    /// Gives a file that is ready its name.
+    pub(in crate::copy) fn place(&self, path: &Beneath, item: &Item) -> io::Result<()> {
+        let (folder, name) = path.divided();
+        let folder = self.folder(&folder)?;
+        let part = part_name(name, item.size(), item.mtime);
+        Ok(renameat(&folder, part.as_slice(), &folder, name)?)
+    }
+
+    /// Removes a file that was ready and gets no name.
+    pub(in crate::copy) fn discard(&self, path: &Beneath, item: &Item) -> io::Result<()> {
+        let (folder, name) = path.divided();
+        let part = part_name(name, item.size(), item.mtime);
+        let folder = self.folder(&folder)?;
+        Ok(unlinkat(&folder, part.as_slice(), AtFlags::empty())?)
     }
 
     /// The same content under another name: what an archive calls a link.
@@ -192,7 +209,7 @@ mod tests {
             mtime: 1,
         };
         assert!(root.begin(&at("l/x"), &item, None).is_err());
-        assert!(root.make(&at("l/d")).is_err());
+        assert!(root.make(&at("l/d"), 0o755).is_err());
         assert!(root.link(&at("l/k"), b"x").is_err());
         assert!(root.dress(&at("l"), &item).is_err());
         assert_eq!(root.look(&at("l/x")).unwrap(), None);
