@@ -158,8 +158,9 @@ impl Batch {
         archive.append_data(&mut header, at, &mut exact)?;
         let after = file.metadata()?;
         let is_changed = exact.is_short
-            || after.len() != about.len()
-            || (after.mtime(), after.mtime_nsec()) != (about.mtime(), about.mtime_nsec());
+            || after.len() < about.len()
+            || (after.len() == about.len()
+                && (after.mtime(), after.mtime_nsec()) != (about.mtime(), about.mtime_nsec()));
         if is_changed {
             left(events, shown, "it was changed while it was copied");
         }

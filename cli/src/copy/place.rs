@@ -63,7 +63,14 @@ impl Place {
         let here = || Self::Here(Path::new(typed).to_owned());
         let at = bytes.iter().position(|byte| *byte == b'@');
         let after_account = at.and_then(|at| bytes.get(at + 1..)).unwrap_or(bytes);
-        let (device, rest) = if bytes.starts_with(b"[") || after_account.starts_with(b"[") {
+        let is_address = |bytes: &[u8]| bytes.windows(2).any(|pair| pair == b"]:");
+        let has_address = after_account.starts_with(b"[")
+            && is_address(after_account)
+            && !bytes
+                .iter()
+                .take_while(|byte| **byte != b'@')
+                .any(|byte| *byte == b'/');
+        let (device, rest) = if bytes.starts_with(b"[") || has_address {
             let end = bytes.windows(2).position(|pair| pair == b"]:");
             let end = end.ok_or_else(|| InvalidPlace::Bracket(shown()))?;
             let (device, rest) = (bytes.get(..end), bytes.get(end + 2..));
@@ -169,7 +176,15 @@ mod tests {
 
     #[test]
     fn what_has_a_slash_before_its_colon_is_here() {
-        for typed in ["./a:b", "/x/a:b", "plain", "a/b:c"] {
+        for typed in [
+            "./a:b",
+            "/x/a:b",
+            "plain",
+            "a/b:c",
+            "a@[b",
+            "./a@[b]:c",
+            "x/@[b]",
+        ] {
             assert_eq!(
                 Place::parse(OsStr::new(typed)),
                 Ok(Place::Here(PathBuf::from(typed)))

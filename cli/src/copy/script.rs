@@ -10,6 +10,9 @@ use super::{
 /// Bytes of arguments that a program is given at once.
 const ARGUMENTS: usize = 90 << 10;
 
+/// Bytes of a script for modes and times that is an argument itself, which may have 128 KiB; in digits, a byte is five.
+const DRESSED: usize = 16 << 10;
+
 /// What ends what a device's programs said, and begins what they are asked for.
 pub(super) const MARK: &[u8] = b"\n--os-cp--\n";
 
@@ -202,6 +205,32 @@ pub(super) fn dress<'a>(base: &[u8], items: impl Iterator<Item = (Vec<u8>, &'a I
     script.done()
 }
 
+/// The same in pieces, none of which is too long for an argument, whatever an engine needs to have it as text.
+pub(super) fn dress_in_pieces<'a>(
+    base: &[u8],
+    items: impl Iterator<Item = (Vec<u8>, &'a Item)>,
+) -> Vec<Vec<u8>> {
+    let mut items: Vec<_> = items.collect();
+    items.sort_by(|a, b| b.0.cmp(&a.0));
+    let mut length = 0;
+    let mut pieces = vec![Vec::new()];
+    for item in items {
+        length += 2 * item.0.len() + 64;
+        if length > DRESSED {
+            pieces.push(Vec::new());
+            length = 2 * item.0.len() + 64;
+        }
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(item);
+        }
+    }
+    pieces.retain(|piece| !piece.is_empty());
+    let scripts = pieces
+        .into_iter()
+        .map(|piece| dress(base, piece.into_iter()));
+    scripts.collect()
+}
+
 /// Takes the rest of a large file from standard input, and gives it its name once it is whole.
 pub(super) fn receive(part: &[u8], target: &[u8], item: &Item) -> Vec<u8> {
     let mut script = Script::new();
@@ -217,14 +246,15 @@ pub(super) fn receive(part: &[u8], target: &[u8], item: &Item) -> Vec<u8> {
 
 /// From a part to a file.
 pub(super) fn finish(script: &mut Script, mode: u32, mtime: Option<i64>) {
-    script.text(&format!("chmod {mode:o} \"$p\" && "));
     if let Some(mtime) = mtime {
         script.text(&format!("touch -d @{mtime} \"$p\" && "));
     }
     script.text(
         "{ sync \"$p\" 2>/dev/null || fsync \"$p\" 2>/dev/null || sync; } && \
-         { [ ! -h \"$d\" ] || rm -f \"$d\"; } && { [ ! -e \"$d\" ] || [ -f \"$d\" ] || { echo 'what is in its place is no file' >&2; false; }; } && mv -f \"$p\" \"$d\"\n",
+         { [ ! -h \"$d\" ] || rm -f \"$d\"; } && { [ ! -e \"$d\" ] || [ -f \"$d\" ] || { echo 'what is in its place is no file' >&2; false; }; } && ",
     );
+    // At last: one that is gone on with has to be written to.
+    script.text(&format!("chmod {mode:o} \"$p\" && mv -f \"$p\" \"$d\"\n"));
 }
 
 #[cfg(test)]
@@ -247,6 +277,26 @@ mod tests {
             .args(["-c", &text])
             .output();
         assert_eq!(ran.unwrap().stdout, b"\xff\\ $x\n", "{text}");
+    }
+
+    #[test]
+    fn modes_of_many_folders_are_set_in_pieces() {
+        let items: Vec<Item> = (0..3000)
+            .map(|number| Item {
+                path: Beneath::parse(format!("a folder {number}").as_bytes()).unwrap(),
+                kind: Kind::Folder,
+                mode: 0o755,
+                mtime: 1_000_000_000,
+            })
+            .collect();
+        let named = items
+            .iter()
+            .map(|item| ([b"\xff", item.path.bytes()].concat(), item));
+        let scripts = dress_in_pieces(b"/base", named);
+        let texts: Vec<String> = scripts.into_iter().map(as_text).collect();
+        assert!(texts.iter().all(|text| text.len() < 100 << 10));
+        let touched: usize = texts.iter().map(|text| text.matches("touch").count()).sum();
+        assert_eq!(touched, 3000);
     }
 
     #[test]

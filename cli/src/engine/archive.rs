@@ -9,7 +9,7 @@ use hyper::{
 };
 use serde::Deserialize;
 
-use super::{Engine, EngineError, client::words, upload};
+use super::{Engine, EngineError, build::is_broken_pipe, client::words, upload};
 use crate::transport::{Answer, Limits, Stream, empty, encode_path, encode_query_bytes};
 
 /// How long an engine may take until an archive begins: a slow disk is read for it.
@@ -123,10 +123,20 @@ impl Engine {
         let mut request = self.request(Method::PUT, &url, upload.body)?;
         let kind = HeaderValue::from_static("application/x-tar");
         request.headers_mut().insert(CONTENT_TYPE, kind);
-        let mut stream = self.http().open(request, None).await?;
-        let status = stream.status;
-        let body = stream.rest(Limits::default()).await?;
-        self.succeeded("PUT /containers/…/archive", &Answer { status, body })
+        let sent = async {
+            let mut stream = self.http().open(request, None).await?;
+            let status = stream.status;
+            let body = stream.rest(Limits::default()).await?;
+            self.succeeded("PUT /containers/…/archive", &Answer { status, body })
+        };
+        let Err(error) = sent.await else {
+            return Ok(());
+        };
+        // What could not be written is why the connection broke off, unless it is the other way round.
+        match upload.writer.await {
+            Ok(Err(written)) if !is_broken_pipe(&*written) => Err(EngineError::Unwritten(written)),
+            _ => Err(error),
+        }
     }
 }
 

@@ -224,7 +224,7 @@ impl Outcome {
     }
 }
 
-fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         let io = error.downcast_ref::<std::io::Error>();

@@ -165,11 +165,8 @@ impl Container {
             _ => false,
         });
         if let Some(shell) = self.shell {
-            let mut items = dressed
-                .map(|(item, _)| (root.join(&item.path).dotted(), item))
-                .peekable();
-            if items.peek().is_some() {
-                let script = script::dress(base, items);
+            let items = dressed.map(|(item, _)| (root.join(&item.path).dotted(), item));
+            for script in script::dress_in_pieces(base, items) {
                 self.run(shell, "set modes and times", script).await?;
             }
         }

@@ -2,10 +2,17 @@
 
 use std::{cmp::Ordering, collections::HashMap, io, iter, sync::Arc};
 
-use super::{Download, Shell, host_up::said, in_thread, mount, receive::{Arrival, Waiting}, shell::Ran, tell_plan};
+use super::{
+    Download, Shell,
+    host_up::said,
+    in_thread, mount,
+    receive::{Arrival, Waiting},
+    shell::Ran,
+    tell_plan,
+};
 use crate::copy::{
     CopyError,
-    event::{Event, left, tell},
+    event::{Event, Events, left, tell},
     here::Root,
     item::{Beneath, Item, Kind},
     listing::{Listing, listing},
@@ -14,6 +21,8 @@ use crate::copy::{
     script::{self, MARK, Script},
 };
 
+/// Lines of what a device complains of while it lists that are told.
+const COMPLAINTS: usize = 100;
 const CHANGED: &str = "it was changed while it was copied";
 
 /// A source on a device.
@@ -29,7 +38,7 @@ struct From<'a> {
 pub(super) async fn download(shell: &Shell, job: Download<'_>) -> Result<(), CopyError> {
     let Download { source, events, .. } = job;
     let path = source.shell_path();
-    let listing = list(shell, &path).await?;
+    let listing = list(shell, &path, events).await?;
     let items = listing.items;
     for gone in &listing.gone {
         left(events, gone, "it went away while it was listed");
@@ -65,7 +74,7 @@ pub(super) async fn download(shell: &Shell, job: Download<'_>) -> Result<(), Cop
     from.copy(items).await
 }
 
-async fn list(shell: &Shell, path: &[u8]) -> Result<Listing, CopyError> {
+async fn list(shell: &Shell, path: &[u8], events: &Events) -> Result<Listing, CopyError> {
     let ran = shell.run(&script::list(path)).await?;
     let found = match listing(&ran.stdout) {
         Ok(found) => found,
@@ -78,7 +87,16 @@ async fn list(shell: &Shell, path: &[u8]) -> Result<Listing, CopyError> {
         path: String::from_utf8_lossy(path).into_owned(),
     })?;
     if ran.code != 0 {
-        return Err(shell.failed("list all that is there", &ran));
+        // What could not be listed, as its own words name it; the rest is copied.
+        let words = String::from_utf8_lossy(&ran.stderr);
+        let words = words.lines().filter(|line| !line.trim().is_empty());
+        for line in words
+            .chain(ran.stderr.is_empty().then_some(""))
+            .take(COMPLAINTS)
+        {
+            let at = [&found.at, &b" ("[..], line.as_bytes(), b")"].concat();
+            left(events, &at, "not all of it could be listed");
+        }
     }
     Ok(found)
 }
@@ -182,10 +200,7 @@ impl From<'_> {
     }
 
     /// Files in one archive: those that have arrived and those that have not, and how it ended. `None` is an archive that broke off.
-    async fn packed(
-        &self,
-        files: &[Item],
-    ) -> Result<(Option<Waiting>, Vec<Item>, Ran), CopyError> {
+    async fn packed(&self, files: &[Item]) -> Result<(Option<Waiting>, Vec<Item>, Ran), CopyError> {
         let names: Vec<Vec<u8>> = files.iter().map(|item| self.asked(item)).collect();
         let mut script = Script::new();
         script.text("cd ").word(&self.base).text(" || exit 1\n");
@@ -231,20 +246,25 @@ impl From<'_> {
         let ran = self.shell.run(&script.done()).await?;
         let lines = ran.stdout.split(|byte| *byte == b'\n');
         let answers = lines.map(<[u8]>::trim_ascii).chain(iter::repeat(&b"-"[..]));
-        let (empty, other): (Vec<_>, Vec<_>) = files
-            .into_iter()
-            .zip(answers)
-            .partition(|(_, answer)| *answer == b"0");
+        let (mut empty, mut other) = (Vec::new(), Vec::new());
+        for (item, answer) in files.into_iter().zip(answers) {
+            if answer == b"0" {
+                &mut empty
+            } else {
+                &mut other
+            }
+            .push(item);
+        }
         let arrival = self.arrival.clone();
         in_thread(move || {
-            for (item, _) in empty {
+            for item in empty {
                 let (part, size) = arrival.file(&item, None, io::empty())?;
                 arrival.finish(&item, part, size)?;
             }
             Ok(())
         })
         .await?;
-        Ok(other.into_iter().map(|(item, _)| item).collect())
+        Ok(other)
     }
 
     /// One file by itself.

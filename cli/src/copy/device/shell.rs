@@ -12,8 +12,8 @@ use crate::{
 const LONGEST: usize = 128 << 20;
 /// Bytes of what is said besides.
 const LONGEST_WORDS: usize = 2 << 20;
-/// A script that is longer goes by standard input: a command line has its bounds.
-const COMMAND: usize = 60 << 10;
+/// A command that is longer goes by standard input: dropbear takes 9000 bytes of one, and older ones 1024.
+const COMMAND: usize = 1000;
 /// Characters of a complaint that are told.
 const TOLD: usize = 2000;
 
@@ -40,17 +40,10 @@ impl Shell {
         self.ssh.peer().to_owned()
     }
 
-    /// Starts a script whose standard input is for its programs. It must be short.
-    pub(super) async fn start(&self, script: &[u8]) -> Result<Process, CopyError> {
-        let command = [b"exec sh -c ".as_slice(), &quoted(script)].concat();
-        Ok(self.ssh.exec(command, None).await?)
-    }
-
     /// Starts a script of any length that reads nothing.
-    pub(super) async fn start_long(&self, script: &[u8]) -> Result<Process, CopyError> {
-        if script.len() < COMMAND {
-            let process = self.start(script).await?;
-            return Ok(process);
+    pub(super) async fn start(&self, script: &[u8]) -> Result<Process, CopyError> {
+        if let Some(command) = command(script) {
+            return Ok(self.ssh.exec(command, None).await?);
         }
         let process = self.ssh.exec(b"exec sh -s".as_slice(), None).await?;
         let mut writer = process.input.writer()?;
@@ -66,7 +59,7 @@ impl Shell {
 
     /// Runs a script of any length that reads nothing.
     pub(super) async fn run(&self, script: &[u8]) -> Result<Ran, CopyError> {
-        let mut process = self.start_long(script).await?;
+        let mut process = self.start(script).await?;
         self.ran(&mut process.output).await
     }
 
@@ -120,7 +113,7 @@ impl Shell {
 
     /// Runs a script whose standard output is a thread's.
     pub(super) async fn pour(&self, script: &[u8], feed: Feed) -> Result<Ran, CopyError> {
-        let mut process = self.start_long(script).await?;
+        let mut process = self.start(script).await?;
         let mut ran = Ran::default();
         while let Some(piece) = process.output.next().await? {
             match piece {
@@ -144,9 +137,20 @@ impl Shell {
         script: &[u8],
         mut pieces: mpsc::Receiver<Bytes>,
     ) -> Result<Ran, CopyError> {
-        let Process { input, mut output } = self.start(script).await?;
+        // A longer script comes before what its programs read, and is taken to the byte, as no other tool reads a pipe.
+        let (command, first) = if let Some(command) = command(script) {
+            (command, &b""[..])
+        } else {
+            let count = script.len();
+            let take = format!("exec sh -c 'eval \"$(dd bs=1 count={count} 2>/dev/null)\"'");
+            (take.into_bytes(), script)
+        };
+        let Process { input, mut output } = self.ssh.exec(command, None).await?;
         let mut writer = input.writer()?;
         let write = async {
+            if writer.write_all(first).await.is_err() {
+                return;
+            }
             while let Some(piece) = pieces.recv().await {
                 if writer.write_all(&piece).await.is_err() {
                     return;
@@ -166,6 +170,12 @@ impl Shell {
             }
         }
     }
+}
+
+/// A script as a command, if it is short enough for one.
+fn command(script: &[u8]) -> Option<Vec<u8>> {
+    let command = [b"exec sh -c ".as_slice(), &quoted(script)].concat();
+    (command.len() <= COMMAND).then_some(command)
 }
 
 fn keep(into: &mut Vec<u8>, bytes: &[u8]) {

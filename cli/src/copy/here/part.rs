@@ -147,7 +147,7 @@ impl Drop for Part {
         if !self.stays {
             // One that is not there any more needs no removal.
             let name = self.unfinished.as_slice();
-            drop(unlinkat(&self.folder, name, AtFlags::empty()));
+            unlinkat(&self.folder, name, AtFlags::empty()).ok();
         }
     }
 }
