@@ -1,6 +1,14 @@
 //! `os cp`.
 
-use std::{cell::Cell, ffi::OsString, io, os::fd::AsFd as _, path::PathBuf, time::Duration};
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    io,
+    os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use tokio::{sync::mpsc, time::Instant};
 
@@ -20,7 +28,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Before another connection is tried, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
-/// How often a connection may be lost without a byte more having been copied.
+/// How often a connection may be lost without anything having been got on with.
 const IN_VAIN: usize = 4;
 
 /// Copies files and folders to a device or from it, or to or from one of its services
@@ -30,12 +38,12 @@ const IN_VAIN: usize = 4;
 /// exists takes what is copied under its name, any other name is that of the copy, as with cp; FOLDER/. means what is in FOLDER. - is our
 /// standard input or output, for one file.
 ///
-/// Folders are copied with all that is in them, with modes and times, and with links as links; sockets, pipes and devices are named and
-/// left out, owners and set-user-id bits are not copied. A file has its name when all of it has arrived and not before; of a large one, what has
+/// Folders are copied with all that is in them, with modes and times, and with links as links; folders that are there already keep theirs. Sockets, pipes and
+/// devices are named and left out, and not replaced; owners and set-user-id bits are not copied. A file has its name when all of it has arrived and not before; of a large one, what has
 /// arrived stays beside it as .NAME….os-part, and the same command goes on with it. What is there already, by size and time, is not sent again.
 /// A device that goes away meanwhile is waited for, five minutes. Nothing is written through a link below the folder that is copied to.
 ///
-/// A container needs no shell for it; without one, a file that is cut while it is sent to it is there in part until it is copied again.
+/// Large files begin anew in containers after a cut. A container needs no shell for it; without one, a file that is cut while it is sent to it is there in part until it is copied again.
 ///
 /// Exit codes: 0 all is copied, 1 something is not, which is named; 4 the device is not reached, 6 it refuses.
 #[derive(Debug, clap::Args)]
@@ -63,19 +71,24 @@ enum Job {
 /// Copies it.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let job = job(&args.copied)?;
+    if context.console.is_json() && matches!(job, Job::DownStream(_)) {
+        let text = "both - and --json mean standard output";
+        return Err(Failure::new(Kind::Usage, text).hint("copy to a file"));
+    }
     let (events, mut told) = mpsc::unbounded_channel();
     let mut copying = Copying::new(&context.console);
-    let moved = Cell::new(0);
+    let steps = Cell::new(0);
     let work = async {
-        let result = repeated(context, &job, &args.entry, &events, &moved).await;
+        let result = repeated(context, &job, &args.entry, &events, &steps).await;
         drop(events);
         result
     };
+    let is_printed = matches!(job, Job::DownStream(_));
     let view = async {
+        let mut progress = Progress::default();
         while let Some(event) = told.recv().await {
-            if let Event::Moved(count) = event {
-                moved.set(moved.get().saturating_add(count));
-            }
+            progress.note(&event, is_printed);
+            steps.set(progress.steps);
             copying.event(&event);
         }
     };
@@ -93,6 +106,30 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             Kind::Other,
             format!("{left} of what was to be copied was not; the rest is complete"),
         )),
+    }
+}
+
+/// What has been got on with. Bytes of a file that begins anew after each cut are no progress.
+#[derive(Debug, Default)]
+struct Progress {
+    steps: u64,
+    /// Up to where each file was there when it was gone on with last.
+    resumed: HashMap<String, u64>,
+}
+
+impl Progress {
+    fn note(&mut self, event: &Event, is_printed: bool) {
+        let is_step = match event {
+            Event::Done { .. } => true,
+            // What is on standard output stays there.
+            Event::Moved(_) => is_printed,
+            Event::Resumed { path, from } => {
+                let before = self.resumed.insert(path.clone(), *from);
+                before.is_none_or(|before| before < *from)
+            }
+            _ => false,
+        };
+        self.steps += u64::from(is_step);
     }
 }
 
@@ -124,7 +161,9 @@ fn job(paths: &[OsString]) -> Result<Job, Failure> {
                 Place::Stream => Err(usage("- is copied by itself")),
                 Place::Device(_) => Err(usage("both sides are devices")),
             });
-            Ok(Job::Up(here.collect::<Result<_, _>>()?, to.clone()))
+            let here: Vec<PathBuf> = here.collect::<Result<_, _>>()?;
+            differ(here.iter().map(|path| path.as_os_str().as_bytes()))?;
+            Ok(Job::Up(here, to.clone()))
         }
         (from, Place::Here(to)) => {
             let there = from.iter().map(|place| match place {
@@ -141,10 +180,25 @@ fn job(paths: &[OsString]) -> Result<Job, Failure> {
             if !is_one {
                 return Err(usage("the sources are of several devices or services"));
             }
+            differ(there.iter().map(|remote| remote.path.as_slice()))?;
             Ok(Job::Down(there, to.clone()))
         }
         (_, Place::Stream) => Err(usage("- takes one file of a device")),
     }
+}
+
+/// Refuses sources of which one would take the place of another.
+fn differ<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Result<(), Failure> {
+    let mut names = HashSet::new();
+    for path in paths {
+        let name = copy::name_of(path);
+        if !name.is_root() && !names.insert(name.clone()) {
+            let text = format!("two sources are called {}", name.path().display());
+            return Err(Failure::new(Kind::Usage, text)
+                .hint("copy them one after another, to folders of their own"));
+        }
+    }
+    Ok(())
 }
 
 /// Copies, and goes on after the connection was lost.
@@ -153,14 +207,14 @@ async fn repeated(
     job: &Job,
     entry: &Entry,
     events: &Events,
-    moved: &Cell<u64>,
+    steps: &Cell<u64>,
 ) -> Result<(), Failure> {
     let mut settled = copy::Settled::default();
-    let mut printed = 0;
+    let mut printed = copy::Printed::default();
     let mut in_vain = 0;
     let mut way = connect(context, job, entry).await?;
     loop {
-        let before = moved.get();
+        let before = steps.get();
         let error = match copy_once(&way, job, &mut settled, &mut printed, events).await {
             Err(error) if error.is_lost() && !matches!(job, Job::UpStream(_)) => error,
             result => return Ok(result?),
@@ -171,7 +225,7 @@ async fn repeated(
         drop(events.send(Event::Lost(reason(&error))));
         way = again(context, job, entry).await?;
         drop(events.send(Event::Back));
-        in_vain = if moved.get() > before { 0 } else { in_vain + 1 };
+        in_vain = if steps.get() > before { 0 } else { in_vain + 1 };
     }
 }
 
@@ -187,7 +241,7 @@ async fn copy_once(
     way: &Way,
     job: &Job,
     settled: &mut copy::Settled,
-    printed: &mut u64,
+    printed: &mut copy::Printed,
     events: &Events,
 ) -> Result<(), CopyError> {
     match job {
@@ -260,6 +314,26 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_sent_again_are_no_progress() {
+        let mut progress = Progress::default();
+        let resumed = |from| Event::Resumed {
+            path: "a".to_owned(),
+            from,
+        };
+        for (event, is_printed, steps) in [
+            (Event::Moved(9), false, 0),
+            (Event::Moved(9), true, 1),
+            (resumed(5), false, 2),
+            (resumed(5), false, 2),
+            (resumed(6), false, 3),
+            (Event::Done { size: 9 }, false, 4),
+        ] {
+            progress.note(&event, is_printed);
+            assert_eq!(progress.steps, steps, "{event:?}");
+        }
+    }
+
+    #[test]
     fn one_side_is_a_device() {
         assert!(matches!(of(&["a", "b", "k:/x"]), Ok(Job::Up(from, _)) if from.len() == 2));
         assert!(matches!(of(&["k:/a", "k:/b", "."]), Ok(Job::Down(from, _)) if from.len() == 2));
@@ -274,6 +348,8 @@ mod tests {
             &["-", "-"],
             &["a", "-", "k:/x"],
             &["k:/a", "k:/b", "-"],
+            &["x/a", "y/a", "k:/"],
+            &["k:/x/a", "k:/y/a/", "."],
         ] {
             let failure = of(paths).unwrap_err();
             assert_eq!(failure.kind(), Kind::Usage, "{paths:?}");

@@ -26,7 +26,7 @@ mod script;
 mod settled;
 
 pub use archive::{ArchiveEntry, ArchiveReader, EntryKind};
-pub use device::{Container, Way, download, print, upload, upload_stream};
+pub use device::{Container, Printed, Way, download, name_of, print, upload, upload_stream};
 pub use error::CopyError;
 pub use event::{Event, Events, Summary};
 pub use item::{Beneath, InvalidName, Item, Kind};

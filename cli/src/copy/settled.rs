@@ -25,6 +25,8 @@ impl Settled {
 pub(super) struct Kept {
     /// The folder that it goes to, and its name there.
     pub(super) place: Option<(Vec<u8>, Beneath)>,
+    /// What no other run calls the folder in which files wait in a container.
+    pub(super) stage: Option<String>,
     /// Folders that are made for it.
     pub(super) made: Made,
 }

@@ -157,6 +157,62 @@ async fn no_device_node_is_replaced() {
     );
 }
 
+#[tokio::test]
+async fn what_changes_while_it_is_read_replaces_nothing() {
+    let mut workstation = Workstation::new(None);
+    workstation.set("OS", built("os").to_str().expect("a path"));
+    let home = workstation.home().display().to_string();
+    // Each is touched once it has been read.
+    for program in ["tar", "head"] {
+        let wrapper = format!(
+            "#!/bin/sh\n/usr/bin/{program} \"$@\"; r=$?; touch -d @2000000000 {home}/src/*; exit $r\n"
+        );
+        workstation.write(&format!("bin/{program}"), wrapper);
+    }
+    workstation
+        .machine
+        .run("chmod", &["-R", "755", &format!("{home}/bin")]);
+    let settings =
+        format!("ForceCommand PATH={home}/bin:$PATH exec sh -c \"$SSH_ORIGINAL_COMMAND\"");
+    let server = Sshd::start(&workstation.machine, &settings).await;
+    let pair = Pair::of(workstation, server);
+    let script = format!(
+        "mkdir -p src back/src; head -c 5000000 /dev/urandom >src/big; echo new >src/small; touch -d @1000000000 src/*
+         echo old >back/src/big; echo older >back/src/small; {CP} {HERE}:$PWD/src back; echo $?; cat back/src/big back/src/small; ls -A back/src"
+    );
+    let output = pair.sh(&script).await;
+    assert_eq!(output.stdout, "1\nold\nolder\nbig\nsmall\n", "{output}");
+    assert!(
+        output.stderr.contains("changed while it was copied"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn files_of_a_kernel_are_copied_with_what_is_in_them() {
+    let pair = Pair::new("").await;
+    let script = format!(
+        "set -e; mkdir back; {CP} {HERE}:/proc/version {HERE}:/sys/devices/system/cpu/possible back; cmp back/version /proc/version
+         cat back/possible; {CP} {HERE}:/proc/sys/kernel/random back; cmp back/random/poolsize /proc/sys/kernel/random/poolsize"
+    );
+    let output = pair.sh(&script).await;
+    output.success();
+    let possible = fs_err::read_to_string("/sys/devices/system/cpu/possible").expect("a file");
+    assert_eq!(output.stdout, possible);
+}
+
+#[tokio::test]
+async fn folders_that_were_there_keep_their_modes() {
+    let pair = Pair::new("").await;
+    let script = format!(
+        "mkdir -p src/d src/new there/src/d; echo x >src/d/x; chmod 777 src src/d; chmod 750 there/src; chmod 700 there/src/d; chmod 711 src/new
+         {CP} src {HERE}:$PWD/there; stat -c %a there/src there/src/d there/src/new
+         mkdir -p back/src; chmod 750 back/src; {CP} {HERE}:$PWD/src back; stat -c %a back/src back/src/d back/src/new"
+    );
+    let output = pair.sh(&script).await;
+    assert_eq!(output.stdout, "750\n700\n711\n750\n777\n711\n", "{output}");
+}
+
 /// What a device's programs answer that was broken into: whatever `answer` writes where `find` or `tar` is asked for.
 const LIES: &str = r#"#!/bin/sh
 case $SSH_ORIGINAL_COMMAND in

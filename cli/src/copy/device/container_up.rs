@@ -3,8 +3,9 @@
 use std::{collections::HashMap, io::Write, os::unix::ffi::OsStrExt as _};
 
 use futures_util::{StreamExt as _, stream};
+use ring::rand::{SecureRandom as _, SystemRandom};
 
-use super::{Container, Upload, container::absolute, host_up::stage, mount, tell_plan};
+use super::{Container, Upload, container::absolute, mount, tell_plan};
 use crate::{
     copy::{
         CopyError,
@@ -22,10 +23,37 @@ const AT_ONCE: usize = 8;
 /// Characters of a complaint that are told.
 const TOLD: usize = 2000;
 
+/// Sixteen digits that nobody in a container guesses, who could put something in the way.
+fn token() -> Result<String, CopyError> {
+    let mut bytes = [0; 8];
+    let failed = |_| CopyError::here("random numbers")(std::io::Error::other("there are none"));
+    SystemRandom::new().fill(&mut bytes).map_err(failed)?;
+    Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
+}
+
+fn stage_before(root: &Beneath) -> Vec<u8> {
+    let name = root.divided().1;
+    [b"./.", name.get(..200).unwrap_or(name)].concat()
+}
+
+/// Where files wait until all of a batch are there.
+fn stage_of(root: &Beneath, token: &str) -> Vec<u8> {
+    [
+        &stage_before(root),
+        b".".as_slice(),
+        token.as_bytes(),
+        b".os-parts",
+    ]
+    .concat()
+}
+
 impl Container {
     pub(super) async fn upload(&self, job: Upload<'_>) -> Result<(), CopyError> {
         let (base, root, is_there) = self.target(&job).await?;
         job.kept.place = Some((base.clone(), root.clone()));
+        if job.kept.stage.is_none() {
+            job.kept.stage = Some(token()?);
+        }
         let found = if is_there {
             self.look(&base, &root, &job.items).await?
         } else {
@@ -126,8 +154,9 @@ impl Container {
             groups.push(Vec::new());
         }
         let mut folders: Vec<Item> = made.iter().map(|item| (*item).clone()).collect();
+        let token = job.kept.stage.as_deref().unwrap_or_default();
         for group in groups {
-            let stage = stage(root);
+            let stage = stage_of(root, token);
             let batch = Batch {
                 source: job.source.to_owned(),
                 base: base.to_vec(),
@@ -147,8 +176,12 @@ impl Container {
                     .text(" || exit 1\n")
                     .set("s", &stage);
                 script.text(&format!(
-                    "cd \"$s\" && sh ./{SCRIPT}\nr=$?; cd ..; rm -rf \"$s\"; exit $r\n"
+                    "cd \"$s\" && sh ./{SCRIPT}\nr=$?; cd ..; rm -rf \"$s\"\n"
                 ));
+                // Those of runs that were cut for good.
+                script.text("for o in ").word(&stage_before(root)).text(
+                    ".????????????????.os-parts; do [ -z \"$(find \"$o\" -maxdepth 0 -mmin +60 2>/dev/null)\" ] || rm -rf \"$o\"; done; exit $r\n",
+                );
                 self.run(shell, "move files to their places", script.done())
                     .await?;
             }

@@ -173,7 +173,7 @@ async fn batches(
 }
 
 /// Where a batch waits until it is whole.
-pub(super) fn stage(root: &Beneath) -> Vec<u8> {
+fn stage(root: &Beneath) -> Vec<u8> {
     let name = root.divided().1;
     let name = name.get(..200).unwrap_or(name);
     [b"./.", name, b".os-parts"].concat()

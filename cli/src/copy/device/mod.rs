@@ -15,8 +15,9 @@ use std::{
 };
 
 pub use container::Container;
+pub use mount::name_of;
 use shell::Shell;
-pub use stream::{print, upload_stream};
+pub use stream::{Printed, print, upload_stream};
 
 use super::{
     CopyError, Remote,

@@ -13,7 +13,8 @@ use crate::copy::{
 
 /// The name that a path has in the folder that it is copied to; the folder itself for `.`, `..`, `/` and what ends with `/.`, whose contents are
 /// copied.
-pub(super) fn name_of(path: &[u8]) -> Beneath {
+#[must_use]
+pub fn name_of(path: &[u8]) -> Beneath {
     let mut path = path;
     while let Some(rest) = path.strip_suffix(b"/") {
         path = rest;

@@ -137,14 +137,7 @@ impl Shell {
         script: &[u8],
         mut pieces: mpsc::Receiver<Bytes>,
     ) -> Result<Ran, CopyError> {
-        // A longer script comes before what its programs read, and is taken to the byte, as no other tool reads a pipe.
-        let (command, first) = if let Some(command) = command(script) {
-            (command, &b""[..])
-        } else {
-            let count = script.len();
-            let take = format!("exec sh -c 'eval \"$(dd bs=1 count={count} 2>/dev/null)\"'");
-            (take.into_bytes(), script)
-        };
+        let (command, first) = with_input(script);
         let Process { input, mut output } = self.ssh.exec(command, None).await?;
         let mut writer = input.writer()?;
         let write = async {
@@ -178,6 +171,17 @@ fn command(script: &[u8]) -> Option<Vec<u8>> {
     (command.len() <= COMMAND).then_some(command)
 }
 
+/// A script as a command, and what its programs find before their own input. A longer script comes there, and is taken to the byte, as no other
+/// tool reads a pipe.
+fn with_input(script: &[u8]) -> (Vec<u8>, &[u8]) {
+    if let Some(command) = command(script) {
+        return (command, b"");
+    }
+    let count = script.len();
+    let take = format!("exec sh -c 'eval \"$(dd bs=1 count={count} 2>/dev/null)\"'");
+    (take.into_bytes(), script)
+}
+
 fn keep(into: &mut Vec<u8>, bytes: &[u8]) {
     let room = LONGEST_WORDS.saturating_sub(into.len());
     into.extend(bytes.iter().take(room));
@@ -191,4 +195,41 @@ fn words(stderr: &[u8], code: u8) -> String {
         return format!("its program ended with {code}");
     }
     text.chars().take(TOLD).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+
+    #[test]
+    fn commands_are_short_and_scripts_are_not_read_too_far() {
+        for length in [1, 900, 5000] {
+            let name = "x'é".repeat(length);
+            let script = [
+                b"printf %s ",
+                quoted(name.as_bytes()).as_slice(),
+                b"; cat\n",
+            ]
+            .concat();
+            let (command, first) = with_input(&script);
+            assert!(command.len() <= COMMAND);
+            let mut shell = Command::new("sh")
+                .args(["-c", std::str::from_utf8(&command).unwrap()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut input = shell.stdin.take().unwrap();
+            input.write_all(&[first, b"\nrest"].concat()).unwrap();
+            drop(input);
+            let output = shell.wait_with_output().unwrap();
+            let expected = [name.as_bytes(), b"\nrest"].concat();
+            assert!(output.stdout == expected, "{length}");
+        }
+    }
 }

@@ -1,53 +1,90 @@
 //! One file to or from a stream.
 
-use std::io;
+use std::{
+    fs::Permissions,
+    io,
+    os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
+    path::PathBuf,
+};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Shell, Way, in_thread, mount};
+use super::{Shell, Upload, Way, in_thread, mount};
 use crate::copy::{
     CopyError, Remote,
     archive::{ArchiveReader, EntryKind},
     event::{Event, Events, tell},
+    here::walk,
     item::part_name,
     listing::{Target, target},
     pipe,
     plan::FoundKind,
     script::{self, Script},
+    settled::Kept,
 };
 use crate::transport::ssh::Piece;
 
 /// Bytes that are read at once.
 const PIECE: usize = 128 << 10;
 
-/// Writes a device's file from a byte on; `at` is how many bytes of it have been written.
+/// What of a device's file has been written.
+#[derive(Debug, Default)]
+pub struct Printed {
+    /// Bytes.
+    at: u64,
+    /// Size and time of the file that they are of.
+    of: Option<(u64, i64)>,
+}
+
+impl Printed {
+    /// Notes which state of the file is written. After a cut it must be the same, or a file that grew.
+    fn note(&mut self, device: String, size: u64, mtime: i64) -> Result<(), CopyError> {
+        match self.of {
+            Some(of) if self.at > 0 && of != (size, mtime) && size <= of.0 => {
+                Err(CopyError::Failed {
+                    device,
+                    what: "go on with a file",
+                    words: "it was changed while it was copied".to_owned(),
+                })
+            }
+            _ => {
+                self.of = Some((size, mtime));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Writes a device's file, after what of it has been written.
 pub async fn print(
     way: &Way,
     source: &Remote,
-    at: &mut u64,
+    printed: &mut Printed,
     mut write: impl FnMut(&[u8]) -> io::Result<()>,
     events: &Events,
 ) -> Result<(), CopyError> {
     let ssh = match way {
         Way::Host(ssh) => ssh,
         Way::Container(container) => {
-            return print_of_container(container, source, at, write, events).await;
+            return print_of_container(container, source, printed, write, events).await;
         }
     };
     let shell = Shell::new(ssh);
     let path = source.shell_path();
     let listed = shell.run(&script::survey(&path, b".", &[])).await?;
-    let (real, size) = match target(&listed.stdout, &[]) {
-        Ok(Target::File { at, found }) => (at, found.size),
+    let (real, found) = match target(&listed.stdout, &[]) {
+        Ok(Target::File { at, found }) => (at, found),
         Ok(Target::Folder { .. }) => return Err(no_file(shell.device(), source)),
         Ok(Target::Nothing { .. } | Target::Nowhere) => {
             return Err(missing(shell.device(), source));
         }
         Err(error) => return Err(shell.bad(error)),
     };
+    printed.note(shell.device(), found.size, found.mtime)?;
+    let at = &mut printed.at;
     if *at == 0 {
-        planned(events, Some(size));
+        planned(events, Some(found.size));
     }
     let mut script = Script::new();
     match *at {
@@ -80,12 +117,14 @@ pub async fn print(
 async fn print_of_container(
     container: &super::Container,
     source: &Remote,
-    at: &mut u64,
+    printed: &mut Printed,
     mut write: impl FnMut(&[u8]) -> io::Result<()>,
     events: &Events,
 ) -> Result<(), CopyError> {
     // The archive is read here, where it may wait for the connection and not for a disk, so a thread takes it apart.
-    let (path, _) = container.resolved(&source.path).await?;
+    let (path, stat) = container.resolved(&source.path).await?;
+    printed.note(container.device(), stat.size, stat.mtime)?;
+    let at = &mut printed.at;
     let mut stream = container.open(&path).await?;
     let (feed, piped) = pipe::to_thread();
     let (out, pieces) = tokio::sync::mpsc::channel::<Bytes>(16);
@@ -157,12 +196,9 @@ pub async fn upload_stream(
     destination: &Remote,
     events: &Events,
 ) -> Result<(), CopyError> {
-    let Way::Host(ssh) = way else {
-        return Err(CopyError::Failed {
-            device: "an engine".to_owned(),
-            what: "take a stream whose length it is not told",
-            words: "os exec DEVICE SERVICE -- sh -c 'cat >FILE' takes one".to_owned(),
-        });
+    let ssh = match way {
+        Way::Host(ssh) => ssh,
+        Way::Container(container) => return spooled(container, from, destination, events).await,
     };
     let shell = Shell::new(ssh);
     let path = destination.shell_path();
@@ -196,7 +232,10 @@ pub async fn upload_stream(
     ]
     .concat();
     let mut script = Script::new();
-    script.text("exec cat >").word(&part).text("\n");
+    // One that an earlier copy left is not gone on with, and nothing is written through what takes its place.
+    script
+        .set("p", &part)
+        .text("rm -f \"$p\"; set -C; cat >\"$p\" || { r=$?; rm -f \"$p\"; exit $r; }\n");
     let (sender, pieces) = tokio::sync::mpsc::channel(8);
     let script = script.done();
     let taking = shell.fill(&script, pieces);
@@ -217,18 +256,69 @@ pub async fn upload_stream(
             }
         }
     };
-    let (count, ran) = tokio::join!(reading, taking);
-    shell.succeeded("take a file", ran?)?;
-    let count = count.map_err(CopyError::here("standard input"))?;
+    tokio::pin!(reading, taking);
+    // A device that takes no more is not kept waiting for an input that has no end.
+    let (count, ran) = tokio::select! {
+        ran = &mut taking => (None, ran?),
+        count = &mut reading => (Some(count), taking.await?),
+    };
+    let ran = shell.succeeded("take a file", ran)?;
+    let count = match count {
+        Some(Ok(count)) => count,
+        other => {
+            let mut script = Script::new();
+            script.text("rm -f ").word(&part).text("\n");
+            shell.run(&script.done()).await?;
+            return Err(match other {
+                Some(Err(error)) => CopyError::here("standard input")(error),
+                _ => shell.failed("take a file", &ran),
+            });
+        }
+    };
     let mut script = Script::new();
     script
         .set("p", &part)
         .set("d", &at)
         .text(&format!("[ \"$(stat -c %s \"$p\")\" = {count} ] && "));
     script::finish(&mut script, 0o644, None);
+    script.text("r=$?; [ $r = 0 ] || rm -f \"$p\"; exit $r\n");
     shell.succeed("name a file", &script.done()).await?;
     tell(events, Event::Done { size: count });
     Ok(())
+}
+
+/// To a container, whose engine has to be told the length first: so all of it is taken to a file without a name before.
+async fn spooled(
+    container: &super::Container,
+    mut from: impl AsyncRead + Unpin,
+    destination: &Remote,
+    events: &Events,
+) -> Result<(), CopyError> {
+    if let Some((_, stat)) = container.find(&destination.path).await?
+        && stat.kind() == FoundKind::Folder
+    {
+        return Err(no_file(container.device(), destination));
+    }
+    let failed = || CopyError::here("standard input");
+    let file = tempfile::tempfile().map_err(failed())?;
+    file.set_permissions(Permissions::from_mode(0o644))
+        .map_err(failed())?;
+    let mut into = tokio::fs::File::from_std(file.try_clone().map_err(failed())?);
+    tokio::io::copy(&mut from, &mut into)
+        .await
+        .map_err(failed())?;
+    into.flush().await.map_err(failed())?;
+    let source = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
+    let items = walk(&source, events)?;
+    let job = Upload {
+        source: &source,
+        items,
+        destination,
+        many: false,
+        kept: &mut Kept::default(),
+        events,
+    };
+    container.upload(job).await
 }
 
 fn planned(events: &Events, bytes: Option<u64>) {
