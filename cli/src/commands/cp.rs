@@ -38,12 +38,14 @@ const IN_VAIN: usize = 4;
 /// exists takes what is copied under its name, any other name is that of the copy, as with cp; FOLDER/. means what is in FOLDER. - is our
 /// standard input or output, for one file.
 ///
-/// Folders are copied with all that is in them, with modes and times, and with links as links; folders that are there already keep theirs. Sockets, pipes and
-/// devices are named and left out, and not replaced; owners and set-user-id bits are not copied. A file has its name when all of it has arrived and not before; of a large one, what has
-/// arrived stays beside it as .NAME….os-part, and the same command goes on with it. What is there already, by size and time, is not sent again.
-/// A device that goes away meanwhile is waited for, five minutes. Nothing is written through a link below the folder that is copied to.
+/// Folders are copied with all that is in them, with modes and times, and with links as links; folders that are there already keep theirs.
+/// Sockets, pipes and devices are named and left out, and not replaced; owners and set-user-id bits are not copied. A file has its name
+/// when all of it has arrived and not before; of a large one, what has arrived stays beside it as .NAME….os-part, and the same command goes
+/// on with it. What is there already, by size and time, is not sent again. A device that goes away meanwhile is waited for, five minutes.
+/// Nothing is written through a link below the folder that is copied to.
 ///
-/// Large files begin anew in containers after a cut. A container needs no shell for it; without one, a file that is cut while it is sent to it is there in part until it is copied again.
+/// Large files begin anew in containers after a cut. A container needs no shell for it; without one, a file that is cut while it is sent to
+/// it is there in part until it is copied again.
 ///
 /// Exit codes: 0 all is copied, 1 something is not, which is named; 4 the device is not reached, 6 it refuses.
 #[derive(Debug, clap::Args)]
