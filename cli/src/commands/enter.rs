@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,10 +19,13 @@ use crate::{
     discovery::{self, Device, Memory, Selector, selector::Target},
     env::{OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
     failure::{Failure, Kind},
-    transport::ssh::{
-        Algorithms, Named, Place, Ssh, SshTarget,
-        config::{self, HostConfig, IdentityAgent, Proxy, Subject},
-        host_keys::{HostName, InvalidHostName},
+    transport::{
+        Again,
+        ssh::{
+            Algorithms, Asks, Named, Place, Ssh, SshError, SshTarget,
+            config::{self, HostConfig, IdentityAgent, Proxy, Subject},
+            host_keys::{HostName, InvalidHostName, Store},
+        },
     },
 };
 
@@ -51,7 +55,54 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Meant {
     pub(super) device: Device,
-    typed: Option<String>,
+    pub(super) typed: Option<String>,
+}
+
+/// A device's SSH server, and everything that is needed to be let in.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    pub(super) target: SshTarget,
+    asks: Asks,
+    host: HostName,
+}
+
+impl Entrance {
+    pub(super) fn new(
+        context: &Context,
+        device: &Device,
+        entry: &Entry,
+        account: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let mut trust = Trust::new(context, entry.accept_host_key);
+        let target = of_device(context, device, entry, account, &mut trust)?;
+        let host = match trust.hosts.get(&target.name) {
+            Some(host) => host.clone(),
+            None => host_name(device).map_err(|error| Failure::from_error(Kind::Usage, &error))?,
+        };
+        Ok(Self {
+            target,
+            asks: trust.asks(),
+            host,
+        })
+    }
+
+    /// Whether a key of it is kept.
+    pub(super) fn is_pinned(&self, keys: &Store) -> Result<bool, Failure> {
+        Ok(!keys.load()?.pinned(&self.host).is_empty())
+    }
+
+    pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
+        Ssh::connect(&self.target, &self.asks).await
+    }
+
+    /// How a connection that has ended is made again.
+    pub(super) fn again(self) -> Again {
+        let entrance = Arc::new(self);
+        Arc::new(move || {
+            let entrance = Arc::clone(&entrance);
+            Box::pin(async move { entrance.connect().await })
+        })
+    }
 }
 
 /// The device that was named, else the only one.
@@ -108,30 +159,34 @@ pub(super) async fn enter(
     account: Option<&str>,
 ) -> Result<Ssh, Failure> {
     let device = named(context, meant.device).await;
-    let mut trust = Trust::new(context, entry.accept_host_key);
-    let target = of_device(context, &device, entry, account, &mut trust)?;
-    let asks = trust.asks();
+    let entrance = Entrance::new(context, &device, entry, account)?;
     let connected = tokio::select! {
-        connected = Ssh::connect(&target, &asks) => connected,
+        connected = entrance.connect() => connected,
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
     };
     if context.interrupt.is_cancelled() {
         return Err(Failure::interrupted());
     }
     let connected = connected?;
-    if let (Some(typed), Some(uuid)) = (meant.typed, &device.uuid) {
+    bind(context, meant.typed.as_deref(), &device)?;
+    Ok(connected)
+}
+
+/// Lets what was typed mean the device from now on.
+pub(super) fn bind(context: &Context, typed: Option<&str>, device: &Device) -> Result<(), Failure> {
+    if let (Some(typed), Some(uuid)) = (typed, &device.uuid) {
         let named = Named {
             device: HostName::device(uuid)
                 .map_err(|error| Failure::from_error(Kind::Usage, &error))?,
             port: device.ssh_port,
         };
-        Kept::below(&context.environment.paths.ssh()).bind(&typed, &named)?;
+        Kept::below(&context.environment.paths.ssh()).bind(typed, &named)?;
     }
-    Ok(connected)
+    Ok(())
 }
 
 /// With its uuid, if it tells it. It may say what it likes: the key that belongs to the uuid is what counts.
-async fn named(context: &Context, mut device: Device) -> Device {
+pub(super) async fn named(context: &Context, mut device: Device) -> Device {
     if device.uuid.is_some() {
         return device;
     }
@@ -187,6 +242,11 @@ fn of_device(
     let host = host_name(&device).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
     target.known_key_kinds = trust.kinds(&host);
     trust.hosts.insert(target.name.clone(), host);
+    if let Some(fingerprint) = &device.ssh_fingerprint {
+        trust
+            .announced
+            .insert(target.name.clone(), fingerprint.clone());
+    }
     keys(context, &config, &mut target);
     if !entry.identity.is_empty() {
         let here = &context.environment.current_dir;

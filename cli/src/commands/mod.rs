@@ -27,6 +27,7 @@ pub mod simulate;
 pub mod ssh;
 pub mod ssh_config;
 mod ssh_device;
+mod ssh_first;
 pub mod ssh_forget;
 pub mod ssh_name;
 pub mod ssh_proxy;

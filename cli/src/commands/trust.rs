@@ -21,6 +21,8 @@ pub(super) struct Trust {
     pub(super) store: Store,
     /// By the name that a target has.
     pub(super) hosts: BTreeMap<String, HostName>,
+    /// Fingerprints of the keys that devices announce in the local network, by the name that a target has: as good as a first contact is.
+    pub(super) announced: BTreeMap<String, String>,
     /// Whether new keys are accepted without a question.
     pub(super) accepts: bool,
     console: Console,
@@ -32,6 +34,7 @@ impl Trust {
         Self {
             store: Kept::below(&context.environment.paths.ssh()).keys,
             hosts: BTreeMap::new(),
+            announced: BTreeMap::new(),
             accepts,
             console: context.console.clone(),
             interrupt: context.interrupt.clone(),
@@ -85,7 +88,15 @@ impl Trust {
         if let Some(decision) = self.settled(known.judge(host, key)) {
             return decision;
         }
-        if !self.accepts {
+        let announced = self.announced.get(name);
+        if let Some(other) = announced.filter(|announced| **announced != key.fingerprint()) {
+            return HostKeyDecision::Refuse(HostKeyRefusal::Announced {
+                fingerprint: other.clone(),
+            });
+        }
+        if announced.is_some() {
+            render::ssh::announced_key(&self.console, name, &key.fingerprint());
+        } else if !self.accepts {
             render::ssh::new_key(&self.console, name, key.algorithm(), &key.fingerprint());
             if !self.console.may_prompt() {
                 return HostKeyDecision::Refuse(HostKeyRefusal::Unknown);

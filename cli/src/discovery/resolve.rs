@@ -29,7 +29,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// Finds the one device that a selector means. With a port in the selector the agent's API is expected there.
 ///
-/// A remembered device is given back as soon as something listens at its API port: the caller compares the uuid that is answered there, and
+/// A remembered device is given back as soon as something listens at its API's or SSH server's port: the caller compares the uuid that is answered there, and
 /// asks again with [`Memory::Ignore`] when it is another one.
 ///
 /// # Errors
@@ -186,15 +186,18 @@ fn the_one(selector: &Selector, devices: Vec<Device>) -> Result<Option<Device>, 
     Ok(devices.into_iter().next())
 }
 
-/// The device with the address that answered first, when something listens at the port of its API.
+/// The device with the address that answered first, when something listens at the port of its API, or at that of its SSH server, which is all that
+/// one in production mode has.
 async fn reachable(device: Device) -> Option<Device> {
     let mut probes = JoinSet::new();
     for address in device.addresses.iter().copied() {
-        let target = address.with_port(device.api_port);
-        probes.spawn(async move {
-            let connected = timeout(CONNECT, TcpStream::connect(target)).await;
-            matches!(connected, Ok(Ok(_))).then_some(address)
-        });
+        for port in [device.api_port, device.ssh_port] {
+            let target = address.with_port(port);
+            probes.spawn(async move {
+                let connected = timeout(CONNECT, TcpStream::connect(target)).await;
+                matches!(connected, Ok(Ok(_))).then_some(address)
+            });
+        }
     }
     while let Some(probed) = probes.join_next().await {
         if let Ok(Some(answered)) = probed {

@@ -18,6 +18,11 @@ pub enum HostKeyRefusal {
     Unknown,
     /// The key is new, and a person does not trust it.
     Declined,
+    /// The key is new, and the device announces another one.
+    Announced {
+        /// The fingerprint of that.
+        fingerprint: String,
+    },
     /// Other keys are known.
     Changed {
         /// Their kinds and fingerprints, and where they stand.
@@ -40,6 +45,9 @@ impl fmt::Display for HostKeyRefusal {
         match self {
             Self::Unknown => f.write_str("it is not known yet"),
             Self::Declined => f.write_str("it was not trusted"),
+            Self::Announced { fingerprint } => {
+                write!(f, "the device announces another one, {fingerprint}")
+            }
             Self::Changed { known } => write!(f, "another one is known, {known}"),
             Self::Revoked { place } => write!(f, "it was revoked, in {place}"),
             Self::Unreadable { problem } => f.write_str(problem),
