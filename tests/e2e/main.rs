@@ -18,6 +18,7 @@ mod simulate;
 mod simulated;
 mod ssh;
 mod ssh_config;
+mod ssh_first;
 mod templates;
 mod unusual_files;
 mod verbs;

@@ -55,6 +55,11 @@ impl Sshd {
         fs_err::write(self.folder.join("authorized_keys"), line).expect("a file");
     }
 
+    /// File of the public half of its own key.
+    pub fn public_key(&self) -> PathBuf {
+        self.folder.join("host.pub")
+    }
+
     /// Fingerprint of its own key.
     pub fn fingerprint(&self) -> String {
         let key = self.folder.join("host.pub");

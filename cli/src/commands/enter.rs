@@ -185,7 +185,7 @@ pub(super) fn bind(context: &Context, typed: Option<&str>, device: &Device) -> R
     Ok(())
 }
 
-/// With its uuid, if it tells it. It may say what it likes: the key that belongs to the uuid is what counts.
+/// With its uuid and the fingerprint of its key, if it tells them. It may say what it likes: the key that belongs to the uuid is what counts.
 pub(super) async fn named(context: &Context, mut device: Device) -> Device {
     if device.uuid.is_some() {
         return device;
@@ -193,6 +193,8 @@ pub(super) async fn named(context: &Context, mut device: Device) -> Device {
     let asked = timeout(NAMING, identify::identify(device.clone(), None)).await;
     if let Ok(Ok(reached)) = asked {
         if let agent::Kind::Ours(info) = reached.kind {
+            let key = info.ssh_host_keys.first();
+            device.ssh_fingerprint = key.map(|key| key.fingerprint.clone());
             device.uuid = Some(info.uuid);
         }
     } else {

@@ -34,7 +34,7 @@ fn refused(failure: Failure, why: &HostKeyRefusal) -> Failure {
             .hint("compare the fingerprint with that of the device, then run this in a terminal, or with --accept-host-key"),
         HostKeyRefusal::Announced { .. } => failure
             .hint("somebody else may answer in the place of the device, or announce itself by its name; nothing was sent to it")
-            .hint("`os scan` asks the network anew; the device's address instead of its name takes no announcement"),
+            .hint("`os scan` asks the network anew; compare both fingerprints with that of the device"),
         HostKeyRefusal::Declined => failure.hint("nothing was sent to it"),
         HostKeyRefusal::Changed { .. } => failure
             .hint("somebody may sit between you and the device; nothing was sent to it")
