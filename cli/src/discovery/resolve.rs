@@ -191,13 +191,18 @@ fn the_one(selector: &Selector, devices: Vec<Device>) -> Result<Option<Device>, 
 async fn reachable(device: Device) -> Option<Device> {
     let mut probes = JoinSet::new();
     for address in device.addresses.iter().copied() {
-        for port in [device.api_port, device.ssh_port] {
-            let target = address.with_port(port);
-            probes.spawn(async move {
+        let ports = [device.api_port, device.ssh_port];
+        probes.spawn(async move {
+            // One after the other: an SSH server notes everybody who says nothing.
+            for port in ports {
+                let target = address.with_port(port);
                 let connected = timeout(CONNECT, TcpStream::connect(target)).await;
-                matches!(connected, Ok(Ok(_))).then_some(address)
-            });
-        }
+                if matches!(connected, Ok(Ok(_))) {
+                    return Some(address);
+                }
+            }
+            None
+        });
     }
     while let Some(probed) = probes.join_next().await {
         if let Ok(Some(answered)) = probed {
