@@ -199,7 +199,7 @@ fn of_device(
     known_as.ssh_port = port;
     let host = host_name(&known_as).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
     let mut target = SshTarget::new(&device.name, host, place);
-    target.spool = context.environment.paths.cache.clone();
+    target.spool.clone_from(&context.environment.paths.cache);
     match account {
         Some(account) => account.clone_into(&mut target.user),
         None if config.is_user_written => target.user.clone_from(&config.user),
@@ -253,7 +253,7 @@ fn jump(
             .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
         let place = Place::Host(config.host_name.clone(), port);
         let mut target = SshTarget::new(name, host, place);
-        target.spool = context.environment.paths.cache.clone();
+        target.spool.clone_from(&context.environment.paths.cache);
         target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
         target.known_key_kinds = trust.kinds(&target.host);
         keys(context, &config, &mut target);

@@ -13,10 +13,6 @@ pub struct Ssh {
     shared: Arc<Shared>,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of it, behind a pointer"
-)]
 enum Shared {
     Own(Own),
     Kept(Kept),

@@ -11,50 +11,53 @@ use crate::transport::{
 
 /// [`SshError`] that can be sent.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Problem {
-    #[doc(hidden)]
-    Refuses { peer: String },
-    #[doc(hidden)]
-    Unreachable { peer: String, source: String },
-    #[doc(hidden)]
+pub(super) enum Problem {
+    Refuses {
+        peer: String,
+    },
+    Unreachable {
+        peer: String,
+        source: String,
+    },
     Timeout {
         peer: String,
         operation: String,
         seconds: u64,
     },
-    #[doc(hidden)]
-    Name { host: String, source: String },
-    #[doc(hidden)]
-    Handshake { peer: String, source: String },
-    #[doc(hidden)]
+    Name {
+        host: String,
+        source: String,
+    },
+    Handshake {
+        peer: String,
+        source: String,
+    },
     Old {
         peer: String,
         kind: String,
         theirs: Vec<String>,
     },
-    #[doc(hidden)]
     HostKey {
         peer: String,
         algorithm: String,
         fingerprint: String,
         why: HostKeyRefusal,
     },
-    #[doc(hidden)]
     Denied {
         peer: String,
         user: String,
         tried: Vec<String>,
         takes: Vec<String>,
     },
-    #[doc(hidden)]
     Gone {
         peer: String,
         operation: String,
         source: String,
     },
-    #[doc(hidden)]
-    Full { peer: String, operation: String },
-    #[doc(hidden)]
+    Full {
+        peer: String,
+        operation: String,
+    },
     Refused {
         peer: String,
         operation: String,

@@ -26,7 +26,7 @@ use super::frames::VERSION;
 use crate::transport::ssh::{Algorithms, Place, SshTarget, host_keys::HostName};
 
 /// How long another command may take to connect: a person may be asked something there.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A folder of nobody else.
 #[derive(Debug)]

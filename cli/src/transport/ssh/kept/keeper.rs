@@ -31,7 +31,7 @@ use crate::transport::ssh::{
 };
 
 /// How long a connection is kept that nobody uses.
-const KEPT: Duration = Duration::from_secs(60);
+const KEPT: Duration = Duration::from_mins(1);
 /// A connection that nobody has used for a moment must answer within this time, or it is taken for dead.
 const PROOF: Duration = Duration::from_secs(3);
 /// How long those who use a connection that is lost may take to hear of it.

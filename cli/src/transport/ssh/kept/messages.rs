@@ -16,7 +16,7 @@ use crate::transport::ssh::{
 
 /// The first thing that is said on a connection to the socket.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Greeting {
+pub(super) struct Greeting {
     version: u32,
     hello: Hello,
 }
@@ -57,49 +57,53 @@ pub(super) enum Telling {
 
 /// What a command says later on.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Wish {
-    #[doc(hidden)]
+pub(super) enum Wish {
     Judged(HostKeyDecision),
-    #[doc(hidden)]
     NoPassphrase,
-    #[doc(hidden)]
-    ListenTcp { address: String, port: u16 },
-    #[doc(hidden)]
-    ListenUnix { path: String },
+    ListenTcp {
+        address: String,
+        port: u16,
+    },
+    ListenUnix {
+        path: String,
+    },
     /// The connection is not to be used by commands to come.
-    #[doc(hidden)]
     Retire,
 }
 
 /// What a command is told.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Notice {
-    #[doc(hidden)]
-    Judge { server: Server, key: String },
-    #[doc(hidden)]
-    Unlock { path: PathBuf, is_wrong: bool },
-    #[doc(hidden)]
+pub(super) enum Notice {
+    Judge {
+        server: Server,
+        key: String,
+    },
+    Unlock {
+        path: PathBuf,
+        is_wrong: bool,
+    },
     Attached(About),
-    #[doc(hidden)]
-    Opened { channel: u64 },
-    #[doc(hidden)]
+    Opened {
+        channel: u64,
+    },
     Done,
-    #[doc(hidden)]
-    Listening { port: u16 },
-    #[doc(hidden)]
-    Forwarded { id: u64, source: ForwardSource },
-    #[doc(hidden)]
+    Listening {
+        port: u16,
+    },
+    Forwarded {
+        id: u64,
+        source: ForwardSource,
+    },
     Failed {
         problem: Problem,
         is_repeatable: bool,
     },
-    #[doc(hidden)]
     Ended(String),
 }
 
 /// The connection that is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct About {
+pub(super) struct About {
     pub(super) session: u64,
     pub(super) peer: String,
     pub(super) address: Option<SocketAddr>,
