@@ -41,7 +41,7 @@ pub use decision::{HostKeyDecision, HostKeyRefusal};
 pub use error::SshError;
 pub use handler::{ForwardSource, Forwarded};
 pub use host_keys::HostKey;
-pub use kept::{Frame, InvalidFrame, Keeping, keep};
+pub use kept::{Keeping, keep};
 pub use names::{InvalidNames, Named, Names};
 pub use private_file::{PrivateFile, PrivateFileError};
 pub use process::{Exit, Input, Output, Piece, Process, Pty, Size};

@@ -336,6 +336,8 @@ async fn attached(folder: &Arc<Folder>, name: &str, asks: &Asks) -> Option<Sessi
 
 /// Starts a keeper. It holds nothing of ours: neither our output, for which others may wait, nor our environment.
 fn started(keeping: &Keeping, name: &str) -> io::Result<Line> {
+    // What a shell or a program has given us to hold, as a lock or a pipe.
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
     let (ours, its) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let mut command = Command::new(&keeping.program);

@@ -237,7 +237,7 @@ mod tests {
         let (_listener, inode) = folder.listen("name").unwrap();
         folder.remove("name", inode);
         assert!(!path.join("name").exists());
-        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o750)).unwrap();
+        fs_err::set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
         Folder::open(&path).unwrap_err();
     }
 }

@@ -27,7 +27,7 @@ const READ: usize = PIECE + HEAD;
 
 /// What is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
+pub(super) enum Frame {
     /// JSON.
     Message(Bytes),
     /// Of a stream, or of a program's standard input or output.
@@ -49,7 +49,7 @@ pub enum Frame {
 /// What came is no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("what keeps the connection says what it never says (kind {kind}, {length} bytes)")]
-pub struct InvalidFrame {
+pub(super) struct InvalidFrame {
     kind: u8,
     length: usize,
 }
@@ -69,7 +69,7 @@ impl Frame {
     }
 
     /// Appends it as it is sent.
-    pub fn encode(&self, into: &mut BytesMut) {
+    pub(super) fn encode(&self, into: &mut BytesMut) {
         let (kind, content) = self.parts();
         into.reserve(HEAD + content.len());
         into.put_u8(kind);
@@ -81,7 +81,7 @@ impl Frame {
     ///
     /// # Errors
     /// [`InvalidFrame`] for a kind that there is not, and for a content that is longer than that of its kind may be.
-    pub fn parse(from: &mut BytesMut) -> Result<Option<Self>, InvalidFrame> {
+    pub(super) fn parse(from: &mut BytesMut) -> Result<Option<Self>, InvalidFrame> {
         let Some(&[kind, a, b, c, d]) = from.first_chunk::<HEAD>() else {
             return Ok(None);
         };

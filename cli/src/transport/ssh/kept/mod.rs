@@ -23,5 +23,4 @@ mod session;
 pub use client::Keeping;
 pub(super) use client::Kept;
 pub(super) use conduit::{Conduit, Delivery};
-pub use frames::{Frame, InvalidFrame};
 pub use keeper::keep;
