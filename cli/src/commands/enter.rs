@@ -17,12 +17,12 @@ use super::{
 use crate::{
     agent,
     discovery::{self, Device, Memory, Selector, selector::Target},
-    env::{OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
+    env::{OSCLI_SSH_KEEP, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
     failure::{Failure, Kind},
     transport::{
         Again,
         ssh::{
-            Algorithms, Asks, Named, Place, Ssh, SshError, SshTarget,
+            Algorithms, Asks, Keeping, Named, Place, Ssh, SshError, SshTarget,
             config::{self, HostConfig, IdentityAgent, Proxy, Subject},
             host_keys::{HostName, InvalidHostName, Store},
         },
@@ -63,7 +63,7 @@ pub(super) struct Meant {
 pub(super) struct Entrance {
     pub(super) target: SshTarget,
     asks: Asks,
-    host: HostName,
+    keeping: Option<Keeping>,
 }
 
 impl Entrance {
@@ -75,24 +75,23 @@ impl Entrance {
     ) -> Result<Self, Failure> {
         let mut trust = Trust::new(context, entry.accept_host_key);
         let target = of_device(context, device, entry, account, &mut trust)?;
-        let host = match trust.hosts.get(&target.name) {
-            Some(host) => host.clone(),
-            None => host_name(device).map_err(|error| Failure::from_error(Kind::Usage, &error))?,
-        };
         Ok(Self {
             target,
             asks: trust.asks(),
-            host,
+            keeping: keeping(context),
         })
     }
 
     /// Whether a key of it is kept.
     pub(super) fn is_pinned(&self, keys: &Store) -> Result<bool, Failure> {
-        Ok(!keys.load()?.pinned(&self.host).is_empty())
+        Ok(!keys.load()?.pinned(&self.target.host).is_empty())
     }
 
     pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
-        Ssh::connect(&self.target, &self.asks).await
+        match &self.keeping {
+            Some(keeping) => Ssh::kept(&self.target, &self.asks, keeping).await,
+            None => Ssh::connect(&self.target, &self.asks).await,
+        }
     }
 
     /// How a connection that has ended is made again.
@@ -185,6 +184,18 @@ pub(super) fn bind(context: &Context, typed: Option<&str>, device: &Device) -> R
     Ok(())
 }
 
+/// Where connections are kept, unless a person does not want it.
+fn keeping(context: &Context) -> Option<Keeping> {
+    let environment = &context.environment;
+    if environment.variable(OSCLI_SSH_KEEP) == Some("0") {
+        return None;
+    }
+    Some(Keeping {
+        program: environment.program.clone()?,
+        folder: environment.paths.ssh_connections(),
+    })
+}
+
 /// With its uuid and the fingerprint of its key, if it tells them. It may say what it likes: the key that belongs to the uuid is what counts.
 pub(super) async fn named(context: &Context, mut device: Device) -> Device {
     if device.uuid.is_some() {
@@ -233,21 +244,21 @@ fn of_device(
     } else {
         Place::Host(config.host_name.clone(), port)
     };
-    let mut target = SshTarget::new(&device.name, place);
+    let mut known_as = device.clone();
+    known_as.ssh_port = port;
+    let host = host_name(&known_as).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    let mut target = SshTarget::new(&device.name, host, place);
+    target.spool.clone_from(&context.environment.paths.cache);
     match account {
         Some(account) => account.clone_into(&mut target.user),
         None if config.is_user_written => target.user.clone_from(&config.user),
         None => {}
     }
-    let mut device = device.clone();
-    device.ssh_port = port;
-    let host = host_name(&device).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-    target.known_key_kinds = trust.kinds(&host);
-    trust.hosts.insert(target.name.clone(), host);
+    target.known_key_kinds = trust.kinds(&target.host);
     if let Some(fingerprint) = &device.ssh_fingerprint {
         trust
             .announced
-            .insert(target.name.clone(), fingerprint.clone());
+            .insert(target.host.clone(), fingerprint.clone());
     }
     keys(context, &config, &mut target);
     if !entry.identity.is_empty() {
@@ -267,7 +278,7 @@ fn of_device(
 fn jump(
     context: &Context,
     config: &HostConfig,
-    trust: &mut Trust,
+    trust: &Trust,
     most: usize,
 ) -> Result<Option<Box<SshTarget>>, Failure> {
     let hops = match &config.proxy {
@@ -291,13 +302,14 @@ fn jump(
         let config = configuration(context, &hop.host)?;
         let port = hop.port.unwrap_or(config.port);
         let name = format!("{} port {port}", config.host_name);
-        let mut target = SshTarget::new(&name, Place::Host(config.host_name.clone(), port));
-        target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
         let known = config.host_key_alias.as_ref().unwrap_or(&config.host_name);
         let host = HostName::host(known, port)
             .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-        target.known_key_kinds = trust.kinds(&host);
-        trust.hosts.insert(name, host);
+        let place = Place::Host(config.host_name.clone(), port);
+        let mut target = SshTarget::new(name, host, place);
+        target.spool.clone_from(&context.environment.paths.cache);
+        target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
+        target.known_key_kinds = trust.kinds(&target.host);
         keys(context, &config, &mut target);
         target.jump = match before.take() {
             Some(before) => Some(before),

@@ -62,6 +62,7 @@ pub(super) fn decide(error: &SshError, past: Past) -> Choice {
         SshError::Handshake { .. }
         | SshError::Old { .. }
         | SshError::Gone { .. }
+        | SshError::Full { .. }
         | SshError::Refused { .. } => Reason::Unable,
     };
     if past.is_pinned {
