@@ -14,10 +14,8 @@ const NAME: &str = "kitchen";
 const UUID: &str = "1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a";
 const IP: &str = "10.88.7.1";
 /// Nobody in the network gets to the API.
-const SHUT: &str =
-    "iptables -I INPUT -i lan0 -p tcp --dport 48484 -j REJECT --reject-with tcp-reset";
-const OPEN: &str =
-    "iptables -D INPUT -i lan0 -p tcp --dport 48484 -j REJECT --reject-with tcp-reset";
+const SHUT: &str = "for t in iptables ip6tables; do $t -I INPUT -i lan0 -p tcp --dport 48484 -j REJECT --reject-with tcp-reset; done";
+const OPEN: &str = "for t in iptables ip6tables; do $t -D INPUT -i lan0 -p tcp --dport 48484 -j REJECT --reject-with tcp-reset; done";
 
 /// A device with an SSH server. The order of the fields is the order in which they end.
 struct Device {
@@ -78,9 +76,10 @@ fn announce(machine: &Namespace, sshd: &Sshd) {
     machine.run("sh", &["-c", &copy]);
 }
 
-/// A workstation of somebody who has a key.
+/// A workstation of somebody who has a key, on which every command makes a connection of its own.
 fn workstation(lan: &Lan) -> Workstation {
-    let workstation = Workstation::new(Some(lan));
+    let mut workstation = Workstation::new(Some(lan));
+    workstation.set("OSCLI_SSH_KEEP", "0");
     let file = workstation
         .write(".ssh/id_ed25519", "")
         .display()
@@ -292,9 +291,8 @@ async fn a_device_of_a_fleet_that_shuts_its_network_out_is_explained() {
     machine.run("sh", &["-c", &link]);
     let workstation = self::workstation(&lan);
     sshd.authorize(&workstation.home().join(".ssh/id_ed25519.pub"));
-    let on = workstation
-        .os(&["local", "on", IP, "--accept-host-key"])
-        .await;
-    on.success();
-    assert_eq!(on.stdout, "on\n", "{on}");
+    let status = ["local", "status", IP, "--accept-host-key"];
+    let told = workstation.os(&status).await;
+    told.success();
+    assert_eq!(told.stdout, "off\n", "{told}");
 }
