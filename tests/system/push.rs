@@ -22,6 +22,9 @@ async fn a_device_in_production_mode_with_a_key_takes_a_push() {
     fs_err::create_dir(&project).expect("a folder");
     let dockerfile = "FROM os-test/busybox\nCMD [\"sh\", \"-c\", \"trap 'exit 0' TERM; echo it runs; sleep 1000000 & wait\"]\n";
     fs_err::write(project.join("Dockerfile"), dockerfile).expect("a file");
+    // Without a compose file it would be privileged, as the reference's is, which not every machine can do.
+    let compose = "services:\n  main:\n    build: .\n";
+    fs_err::write(project.join("docker-compose.yml"), compose).expect("a file");
     let source = project.display().to_string();
     let uuid = device.uuid().to_owned();
     let os = |arguments: &[&str]| {

@@ -31,6 +31,8 @@ use plainly::Plainly;
 
 /// A device that answers by its API and whose SSH server is not heard for as long is looked at again: does anything listen there?
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Mark of a device that has refused us the first time, and ever since.
+const NEVER: &str = "never";
 /// Where the agent of a reference device listens on the device itself.
 const THERE: &str = "127.0.0.1";
 
@@ -66,7 +68,7 @@ pub(super) async fn reach(
     let called = device.uuid.clone().unwrap_or_else(|| device.name.clone());
     let past = Past {
         is_pinned: entrance.is_pinned(&kept.keys)?,
-        never_let_in: plainly.knows(&called, Reason::Denied),
+        never_let_in: plainly.knows(&called, NEVER),
     };
     let (ssh, heard) = if past.is_pinned && !past.never_let_in {
         (entrance.connect().await, None)
@@ -87,6 +89,10 @@ pub(super) async fn reach(
         Choice::Refuse => return Err(error.into()),
         Choice::Stop => return Err(stopped(error, &device.name)),
     };
+    if reason == Reason::Denied {
+        // By now its key is kept, and it has nothing to lose all the same. If that cannot be kept, it will have to be said again.
+        drop(plainly.learn(&called, NEVER));
+    }
     let answer = match heard {
         Some(answer) => answer,
         None => identify::identify(device.clone(), None).await,
@@ -95,17 +101,13 @@ pub(super) async fn reach(
     unpinned(&kept, &reached)?;
     let detail = Failure::from(error);
     render::ways::plain(&context.console, &reached.device.name, &detail);
-    match plainly.learn(&reached.key(), reason) {
+    match plainly.learn(&reached.key(), reason.word()) {
         Ok(false) => {}
         Ok(true) => render::ways::warn(&context.console, &reached.device.name, words(reason)),
         Err(error) => {
             render::ways::warn(&context.console, &reached.device.name, words(reason));
             context.console.detail(&error.to_string());
         }
-    }
-    if reason == Reason::Denied {
-        // It may have told its uuid only now.
-        drop(plainly.learn(&called, reason));
     }
     Ok(reached)
 }

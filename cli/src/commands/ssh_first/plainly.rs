@@ -1,12 +1,11 @@
-//! The devices that were reached without SSH, each with the reason: a person is told of each once.
+//! The devices that were reached without SSH, each with the reason: a person is told of each once. And those that have never let us in.
 
-use super::decide::Reason;
 use crate::transport::ssh::{PrivateFile, PrivateFileError};
 
 /// Devices that are kept, the last ones.
 const MOST: usize = 1000;
 
-/// The file; a line is the reason and what the device is called by: its uuid, else its name or address.
+/// The file; a line is a mark, which is a word, and what the device is called by: its uuid, else its name or address.
 #[derive(Debug)]
 pub(super) struct Plainly {
     file: PrivateFile,
@@ -17,17 +16,17 @@ impl Plainly {
         Self { file }
     }
 
-    /// Whether the device was reached without SSH for this reason.
-    pub(super) fn knows(&self, device: &str, reason: Reason) -> bool {
+    /// Whether the device has this mark.
+    pub(super) fn knows(&self, device: &str, mark: &str) -> bool {
         // A file that cannot be read knows nobody: the warning comes once more.
         self.file
             .text()
-            .is_ok_and(|text| holds(&text, &line(device, reason)))
+            .is_ok_and(|text| holds(&text, &line(device, mark)))
     }
 
-    /// Keeps the device; whether it is new.
-    pub(super) fn learn(&self, device: &str, reason: Reason) -> Result<bool, PrivateFileError> {
-        let line = line(device, reason);
+    /// Marks the device; whether that is new.
+    pub(super) fn learn(&self, device: &str, mark: &str) -> Result<bool, PrivateFileError> {
+        let line = line(device, mark);
         self.file.change(|text| with(text, &line))
     }
 
@@ -44,10 +43,10 @@ impl Plainly {
     }
 }
 
-fn line(device: &str, reason: Reason) -> String {
+fn line(device: &str, mark: &str) -> String {
     // Names come from others: what is no letter of a name could be a line of its own.
     let device: String = device.chars().filter(|c| !c.is_whitespace()).collect();
-    format!("{} {device}", reason.word())
+    format!("{} {device}", mark)
 }
 
 fn holds(text: &str, line: &str) -> bool {
@@ -85,16 +84,16 @@ mod tests {
     fn each_device_is_new_once_for_each_reason() {
         let folder = tempfile::tempdir().unwrap();
         let plainly = Plainly::new(PrivateFile::new(folder.path().join("ssh/plain")));
-        assert!(!plainly.knows("5eee", Reason::Shut));
-        assert!(plainly.learn("5eee", Reason::Shut).unwrap());
-        assert!(!plainly.learn("5eee", Reason::Shut).unwrap());
-        assert!(plainly.learn("5eee", Reason::Denied).unwrap());
-        assert!(plainly.learn("two\nshut words", Reason::Shut).unwrap());
-        assert!(plainly.knows("5eee", Reason::Denied));
+        assert!(!plainly.knows("5eee", "shut"));
+        assert!(plainly.learn("5eee", "shut").unwrap());
+        assert!(!plainly.learn("5eee", "shut").unwrap());
+        assert!(plainly.learn("5eee", "denied").unwrap());
+        assert!(plainly.learn("two\nshut words", "shut").unwrap());
+        assert!(plainly.knows("5eee", "denied"));
         plainly.forget("5eee").unwrap();
-        assert!(!plainly.knows("5eee", Reason::Denied));
-        assert!(plainly.knows("twoshutwords", Reason::Shut));
-        assert!(plainly.learn("5eee", Reason::Shut).unwrap());
+        assert!(!plainly.knows("5eee", "denied"));
+        assert!(plainly.knows("twoshutwords", "shut"));
+        assert!(plainly.learn("5eee", "shut").unwrap());
     }
 
     #[test]
