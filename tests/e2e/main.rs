@@ -3,6 +3,7 @@
 mod bad_projects;
 mod build_secrets;
 mod discovery;
+mod docker_context;
 mod engine_faults;
 mod ignore;
 mod install;

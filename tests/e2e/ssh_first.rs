@@ -10,18 +10,18 @@ use crate::projects::{compose, running};
 
 const DEVICE: i32 = 4;
 /// What a device is called, and its uuid.
-const NAME: &str = "kitchen";
-const UUID: &str = "1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a";
+pub(crate) const NAME: &str = "kitchen";
+pub(crate) const UUID: &str = "1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a";
 const IP: &str = "10.88.7.1";
 /// Nobody in the network gets to the API.
 const SHUT: &str = "for t in iptables ip6tables; do $t -I INPUT -i lan0 -p tcp --dport 48484 -j REJECT --reject-with tcp-reset; done";
 const OPEN: &str = "for t in iptables ip6tables; do $t -D INPUT -i lan0 -p tcp --dport 48484 -j REJECT --reject-with tcp-reset; done";
 
 /// A device with an SSH server. The order of the fields is the order in which they end.
-struct Device {
+pub(crate) struct Device {
     _agent: Agent,
-    sshd: Sshd,
-    machine: Namespace,
+    pub(crate) sshd: Sshd,
+    pub(crate) machine: Namespace,
     address: Address,
 }
 
@@ -33,7 +33,12 @@ impl Device {
         Self::on(machine, engine, lan, (name, uuid)).await
     }
 
-    async fn on(machine: Namespace, engine: PathBuf, lan: &Lan, called: (&str, &str)) -> Self {
+    pub(crate) async fn on(
+        machine: Namespace,
+        engine: PathBuf,
+        lan: &Lan,
+        called: (&str, &str),
+    ) -> Self {
         let address = lan.join(&machine);
         let sshd = Sshd::start(&machine, "").await;
         let mut settings = Settings::new(engine);
@@ -57,12 +62,12 @@ impl Device {
         }
     }
 
-    fn lets_in(&self, workstation: &Workstation) {
+    pub(crate) fn lets_in(&self, workstation: &Workstation) {
         self.sshd
             .authorize(&workstation.home().join(".ssh/id_ed25519.pub"));
     }
 
-    fn sh(&self, script: &str) {
+    pub(crate) fn sh(&self, script: &str) {
         self.machine.run("sh", &["-c", script]);
     }
 }
@@ -77,7 +82,7 @@ fn announce(machine: &Namespace, sshd: &Sshd) {
 }
 
 /// A workstation of somebody who has a key, on which every command makes a connection of its own.
-fn workstation(lan: &Lan) -> Workstation {
+pub(crate) fn workstation(lan: &Lan) -> Workstation {
     let mut workstation = Workstation::new(Some(lan));
     workstation.set("OSCLI_SSH_KEEP", "0");
     let file = workstation

@@ -6,6 +6,8 @@ mod act;
 pub mod completions;
 mod container;
 mod cursor_file;
+pub mod docker_carrier;
+pub mod docker_context;
 mod enter;
 pub mod exec;
 mod identify;
@@ -106,6 +108,9 @@ enum Verb {
     Exec(exec::Args),
     SshConfig(ssh_config::Args),
     SshForget(ssh_forget::Args),
+    DockerContext(docker_context::Args),
+    #[command(hide = true)]
+    DockerCarrier(docker_carrier::Args),
     #[command(hide = true)]
     SshKeeper(ssh_keeper::Args),
     #[command(hide = true)]
@@ -210,6 +215,8 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args),
         Verb::SshForget(args) => ssh_forget::run(context, &args),
+        Verb::DockerContext(args) => Box::pin(docker_context::run(context, args)).await,
+        Verb::DockerCarrier(args) => docker_carrier::run(context, args).await,
         Verb::SshKeeper(args) => ssh_keeper::run(context, args).await,
         Verb::SshName(args) => ssh_name::run(context, args).await,
         Verb::SshProxy(args) => ssh_proxy::run(context, args).await,

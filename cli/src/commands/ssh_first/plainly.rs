@@ -46,7 +46,7 @@ impl Plainly {
 fn line(device: &str, mark: &str) -> String {
     // Names come from others: what is no letter of a name could be a line of its own.
     let device: String = device.chars().filter(|c| !c.is_whitespace()).collect();
-    format!("{} {device}", mark)
+    format!("{mark} {device}")
 }
 
 fn holds(text: &str, line: &str) -> bool {

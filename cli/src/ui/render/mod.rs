@@ -1,5 +1,6 @@
 //! One file for each operation: its events become lines, bars and JSON. Every sentence of an operation stands in its file.
 pub mod act;
+pub mod docker_context;
 pub mod dry_run;
 pub(crate) mod foreign;
 pub mod info;
