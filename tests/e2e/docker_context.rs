@@ -58,13 +58,13 @@ async fn docker_and_compose_work_byte_by_byte_over_a_context() {
     assert_eq!(told["kept_by"], "process", "{made}");
     let host = told["host"].as_str().expect("a host");
     let socket = host.strip_prefix("unix://").expect("a socket");
-    let mode = |path: &std::path::Path| {
+    let rights = |path: &std::path::Path| {
         let about = fs_err::metadata(path).expect("it is there");
         about.permissions().mode() & 0o777
     };
     let socket = std::path::Path::new(socket);
-    assert_eq!(mode(socket), 0o600);
-    assert_eq!(mode(socket.parent().expect("a folder")), 0o700);
+    assert_eq!(rights(socket), 0o600);
+    assert_eq!(rights(socket.parent().expect("a folder")), 0o700);
 
     pair.workstation
         .write("project/Dockerfile", "FROM os-test/busybox\nCOPY . /app\n");

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use agent_api::os::Info;
 use clap::ValueHint;
 use tokio::time::timeout;
 
@@ -197,16 +198,14 @@ fn keeping(context: &Context) -> Option<Keeping> {
 }
 
 /// With its uuid and the fingerprint of its key, if it tells them. It may say what it likes: the key that belongs to the uuid is what counts.
-pub(super) async fn named(context: &Context, mut device: Device) -> Device {
+async fn named(context: &Context, mut device: Device) -> Device {
     if device.uuid.is_some() {
         return device;
     }
     let asked = timeout(NAMING, identify::identify(device.clone(), None)).await;
     if let Ok(Ok(reached)) = asked {
         if let agent::Kind::Ours(info) = reached.kind {
-            let key = info.ssh_host_keys.first();
-            device.ssh_fingerprint = key.map(|key| key.fingerprint.clone());
-            device.uuid = Some(info.uuid);
+            tells(&mut device, &info);
         }
     } else {
         let name = &device.name;
@@ -214,6 +213,13 @@ pub(super) async fn named(context: &Context, mut device: Device) -> Device {
         context.console.detail(&text);
     }
     device
+}
+
+/// Takes over what a device says of itself.
+pub(super) fn tells(device: &mut Device, info: &Info) {
+    let key = info.ssh_host_keys.first();
+    device.ssh_fingerprint = key.map(|key| key.fingerprint.clone());
+    device.uuid = Some(info.uuid.clone());
 }
 
 /// What a device is called among known hosts.

@@ -7,7 +7,7 @@ mod plainly;
 
 use std::{pin::pin, time::Duration};
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
     Context,
@@ -31,6 +31,10 @@ use plainly::Plainly;
 
 /// A device that answers by its API and whose SSH server is not heard for as long is looked at again: does anything listen there?
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a device may take to say which one it is, where its SSH server answers and its API does not.
+const NAMING: Duration = Duration::from_secs(2);
+/// After so long without an answer of the API it is looked whether SSH listens.
+const HEAD_START: Duration = Duration::from_millis(300);
 /// Mark of a device that has refused us the first time, and ever since.
 const NEVER: &str = "never";
 /// Where the agent of a reference device listens on the device itself.
@@ -59,7 +63,10 @@ pub(super) async fn reach(
     if let Origin::Simulated { .. } = meant.device.origin {
         return Ok(identify::identify(meant.device, None).await?);
     }
-    let device = enter::named(context, meant.device).await;
+    let (device, mut answer) = match &meant.device.uuid {
+        Some(_) => (meant.device, None),
+        None => asked(context, meant.device, &through.entry).await?,
+    };
     let entrance = Entrance::new(context, &device, &through.entry, None)?;
     let kept = Kept::below(&context.environment.paths.ssh());
     let plainly = Plainly::new(PrivateFile::new(
@@ -70,10 +77,12 @@ pub(super) async fn reach(
         is_pinned: entrance.is_pinned(&kept.keys)?,
         never_let_in: plainly.knows(&called, NEVER),
     };
-    let (ssh, heard) = if past.is_pinned && !past.never_let_in {
-        (entrance.connect().await, None)
+    let ssh = if past.is_pinned && !past.never_let_in {
+        entrance.connect().await
     } else {
-        both(&entrance, &device).await
+        let (ssh, heard) = both(&entrance, &device, answer).await;
+        answer = heard;
+        ssh
     };
     let error = match ssh {
         Ok(connection) => {
@@ -93,7 +102,7 @@ pub(super) async fn reach(
         // By now its key is kept, and it has nothing to lose all the same. If that cannot be kept, it will have to be said again.
         drop(plainly.learn(&called, NEVER));
     }
-    let answer = match heard {
+    let answer = match answer {
         Some(answer) => answer,
         None => identify::identify(device.clone(), None).await,
     };
@@ -112,12 +121,54 @@ pub(super) async fn reach(
     Ok(reached)
 }
 
+/// Who is behind an address, by its API: with its uuid and the fingerprint of its key, and with the answer, which may have to do. It may say what
+/// it likes: the key that belongs to the uuid is what counts. Where SSH listens alone, that is not waited for long.
+async fn asked(
+    context: &Context,
+    mut device: Device,
+    entry: &Entry,
+) -> Result<(Device, Option<Result<Reached, AgentError>>), Failure> {
+    let entrance = Entrance::new(context, &device, entry, None)?;
+    let mut plain = pin!(identify::identify(device.clone(), None));
+    let mut looked = pin!(async {
+        sleep(HEAD_START).await;
+        silent(&entrance).await
+    });
+    let mut late = pin!(sleep(NAMING));
+    let (mut listens, mut is_late) = (None, false);
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answered = &mut plain => break Some(answered),
+            silent = &mut looked, if listens.is_none() => listens = Some(silent.is_none()),
+            () = &mut late, if !is_late => is_late = true,
+        }
+        if is_late && listens == Some(true) {
+            break None;
+        }
+    };
+    match answer {
+        Some(Err(error)) if listens == Some(false) => Err(neither(None, error)),
+        Some(Ok(reached)) => {
+            if let AgentKind::Ours(info) = &reached.kind {
+                enter::tells(&mut device, info);
+            }
+            Ok((device, Some(Ok(reached))))
+        }
+        answer => Ok((device, answer)),
+    }
+}
+
 /// Asks both at once. A person may have to answer a question of SSH: that is waited for.
-async fn both(entrance: &Entrance, device: &Device) -> Heard {
+async fn both(
+    entrance: &Entrance,
+    device: &Device,
+    mut answer: Option<Result<Reached, AgentError>>,
+) -> Heard {
     let mut ssh = pin!(entrance.connect());
     let mut plain = pin!(identify::identify(device.clone(), None));
-    let mut answer = None;
-    let mut looks = None;
+    let is_there = |answer: &Result<_, _>| answer.is_ok().then(|| Instant::now() + PATIENCE);
+    let mut looks = answer.as_ref().and_then(is_there);
     loop {
         tokio::select! {
             biased;
@@ -128,7 +179,7 @@ async fn both(entrance: &Entrance, device: &Device) -> Heard {
                 return (connected, answer);
             }
             answered = &mut plain, if answer.is_none() => {
-                looks = answered.is_ok().then(|| Instant::now() + PATIENCE);
+                looks = is_there(&answered);
                 answer = Some(answered);
             }
             () = at(looks) => {
@@ -247,7 +298,7 @@ fn stopped(error: SshError, name: &str) -> Failure {
 fn without_proof(failure: Failure, name: &str) -> Failure {
     failure
         .hint(format!(
-            "{name} was known by its SSH key before: without it, nobody can tell it from another. It was asked nothing else"
+            "{name} was known by its SSH key before: without it, nobody can tell it from another"
         ))
         .hint("--plain reaches it all the same, by its API that knows nobody; `os ssh-forget DEVICE`, if it has no SSH server any more")
 }
