@@ -50,7 +50,13 @@ async fn server(device: &Device, workstation: &Workstation) -> Sshd {
         "Host *\nIdentityFile {file}\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\n"
     );
     workstation.write(".ssh/config", config);
-    for (name, more) in [("cold", ""), ("reused", "-o ControlMaster=auto -o ControlPersist=60 -o ControlPath=$HOME/.ssh/control ")] {
+    for (name, more) in [
+        ("cold", ""),
+        (
+            "reused",
+            "-o ControlMaster=auto -o ControlPersist=60 -o ControlPath=$HOME/.ssh/control ",
+        ),
+    ] {
         let script = format!("#!/bin/sh\nexec /usr/bin/ssh -F $HOME/.ssh/config {more}\"$@\"\n");
         let file = workstation.write(format!("{name}/ssh"), script);
         let file = file.display().to_string();
@@ -103,9 +109,21 @@ fn again(table: &mut Table, workstation: &Workstation, rounds: usize) {
         }
     }
     for (what, [ssh, plain], goal) in [
-        ("push over SSH, 1 file changed: answers", changed, Goal::Times(1.1)),
-        ("push over SSH, unchanged, kept connection", unchanged, Goal::AtMost(80.0)),
-        ("push over SSH, unchanged, new connection", single, Goal::None),
+        (
+            "push over SSH, 1 file changed: answers",
+            changed,
+            Goal::Times(1.1),
+        ),
+        (
+            "push over SSH, unchanged, kept connection",
+            unchanged,
+            Goal::AtMost(80.0),
+        ),
+        (
+            "push over SSH, unchanged, new connection",
+            single,
+            Goal::None,
+        ),
     ] {
         table.row(&Row::beside(what, ssh, (PLAIN, plain), goal));
     }
@@ -114,7 +132,13 @@ fn again(table: &mut Table, workstation: &Workstation, rounds: usize) {
 /// `docker ps` by our context, and by what `docker` does itself.
 fn docker(table: &mut Table, workstation: &Workstation, rounds: usize) {
     let machine = &workstation.machine;
-    let made = ["docker-context", ADDRESS, "--name", "device", "--accept-host-key"];
+    let made = [
+        "docker-context",
+        ADDRESS,
+        "--name",
+        "device",
+        "--accept-host-key",
+    ];
     timed(machine, &mut os(workstation, &made));
     let ours = || {
         let mut docker = command(workstation, "docker");
@@ -130,7 +154,8 @@ fn docker(table: &mut Table, workstation: &Workstation, rounds: usize) {
             .arg("ps");
         docker
     };
-    let (mut own, mut cold, mut reused) = (Samples::default(), Samples::default(), Samples::default());
+    let (mut own, mut cold, mut reused) =
+        (Samples::default(), Samples::default(), Samples::default());
     for round in 0..=rounds {
         let took = timed(machine, &mut ours()).took;
         let other = timed(machine, &mut theirs("cold")).took;
@@ -142,7 +167,12 @@ fn docker(table: &mut Table, workstation: &Workstation, rounds: usize) {
         }
     }
     let what = "docker ps by our context";
-    table.row(&Row::beside(what, own.clone(), ("DOCKER_HOST=ssh://", cold), Goal::Times(1.0)));
+    table.row(&Row::beside(
+        what,
+        own.clone(),
+        ("DOCKER_HOST=ssh://", cold),
+        Goal::Times(1.0),
+    ));
     let peer = ("DOCKER_HOST=ssh://, ControlMaster", reused);
     table.row(&Row::beside(what, own, peer, Goal::Times(1.0)));
     let gone = ["docker-context", "device", "--remove"];
@@ -150,7 +180,10 @@ fn docker(table: &mut Table, workstation: &Workstation, rounds: usize) {
     // The shared connection of `ssh` would outlive the test.
     let mut end = Command::new("/usr/bin/ssh");
     end.args(["-O", "exit", "-p", "22222", "-o"])
-        .arg(format!("ControlPath={}/.ssh/control", workstation.home().display()))
+        .arg(format!(
+            "ControlPath={}/.ssh/control",
+            workstation.home().display()
+        ))
         .arg(format!("root@{ADDRESS}"));
     timed(machine, &mut end);
 }

@@ -72,6 +72,8 @@ async fn docker_and_compose_work_byte_by_byte_over_a_context() {
         "docker-compose.yml",
         "version: '3'\nservices:\n  idle:\n    image: built\n    command: [sleep, '1000000']\n",
     );
+    // Beside it, docker-compose of version 1 looks for contexts.
+    pair.workstation.write(".docker/config.json", "{}");
     let d = "docker --context kitchen.os";
     pair.sh(&format!(
         "head -c 5000000 /dev/urandom >project/big; {d} build -q -t built project
