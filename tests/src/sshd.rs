@@ -49,10 +49,23 @@ impl Sshd {
         Self { folder, process }
     }
 
+    /// Ends it with all connections to it, as the end of a machine does.
+    pub async fn stop(&self, machine: &Namespace) {
+        self.process.terminate().await;
+        // The processes of its connections go on without it; there need be none.
+        let mut kill = machine.command("pkill");
+        let _found = kill.args(["-KILL", "sshd"]).status().is_ok();
+    }
+
     /// Lets the owner of a key in.
     pub fn authorize(&self, public: &Path) {
         let line = fs_err::read_to_string(public).expect("a public key");
         fs_err::write(self.folder.join("authorized_keys"), line).expect("a file");
+    }
+
+    /// File of the public half of its own key.
+    pub fn public_key(&self) -> PathBuf {
+        self.folder.join("host.pub")
     }
 
     /// Fingerprint of its own key.

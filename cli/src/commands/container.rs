@@ -75,7 +75,7 @@ pub(super) async fn find(
             let connection = enter::enter(context, meant, entry, account).await?;
             let socket = socket(&connection).await?;
             let endpoint = Endpoint::Ssh {
-                connection: connection.clone(),
+                connection: connection.clone().into(),
                 socket: socket.to_owned(),
             };
             (Engine::new(&name, endpoint), Some(connection))
@@ -103,7 +103,7 @@ pub(super) async fn find(
 }
 
 /// The socket at which the device's engine listens.
-async fn socket(connection: &Ssh) -> Result<&'static str, Failure> {
+pub(super) async fn socket(connection: &Ssh) -> Result<&'static str, Failure> {
     let mut last = None;
     for socket in SOCKETS {
         match connection.unix(socket).await {

@@ -1,5 +1,6 @@
 //! `os ssh` and `os exec` against OpenSSH's server.
 
+mod kept;
 mod keys;
 mod programs;
 mod services;
