@@ -176,7 +176,7 @@ async fn a_command_that_is_killed_leaves_no_program_behind() {
 async fn a_hundred_commands_at_once_lose_nothing_whatever_a_server_allows() {
     let pair = Pair::new("MaxSessions 10").await;
     let script = format!(
-        "for n in $(seq 100); do \"$OS\" ssh {HERE} -q --accept-host-key -i key -- \"read line; echo $n \\$line; exit $n\" <<<\"line $n\" >out.$n 2>err.$n; echo $? >code.$n & done; wait; cat err.*
+        "for n in $(seq 100); do \"$OS\" ssh {HERE} -q --accept-host-key -i key -- \"read line; echo $n \\$line; exit $n\" <<<\"line $n\" >out.$n 2>err.$n; echo $? >code.$n & done; wait
          for n in $(seq 100); do echo \"$(cat out.$n) $(cat code.$n)\"; done"
     );
     let output = pair.sh(&script).await;
