@@ -31,9 +31,11 @@ impl Sshd {
             &["-q", "-t", "ed25519", "-N", "", "-f", &at("host")],
         );
         fs_err::write(folder.join("authorized_keys"), "").expect("a file");
+        // SHLVL: a shell that is not the first one reads no file of the machine's own root.
         let config = format!(
             "{settings}\nPort {PORT}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\n\
-             PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n",
+             PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n\
+             SetEnv SHLVL=2\n",
             at("host"),
             at("authorized_keys")
         );

@@ -176,7 +176,7 @@ async fn a_command_that_is_killed_leaves_no_program_behind() {
 async fn a_hundred_commands_at_once_lose_nothing_whatever_a_server_allows() {
     let pair = Pair::new("MaxSessions 10").await;
     let script = format!(
-        "for n in $(seq 100); do \"$OS\" ssh {HERE} -q --accept-host-key -i key -- \"read line; echo $n \\$line; exit $n\" <<<\"line $n\" >out.$n 2>err.$n; echo $? >code.$n & done; wait; cat err.*
+        "for n in $(seq 100); do \"$OS\" ssh {HERE} -q --accept-host-key -i key -- \"read line; echo $n \\$line; exit $n\" <<<\"line $n\" >out.$n 2>err.$n; echo $? >code.$n & done; wait
          for n in $(seq 100); do echo \"$(cat out.$n) $(cat code.$n)\"; done"
     );
     let output = pair.sh(&script).await;
@@ -255,10 +255,6 @@ async fn many_commands_one_after_the_other_leave_nothing_behind() {
         );
         let start = Instant::now();
         let running = pair.workstation.start_program(&["bash", "-c", &script]);
-        until("it is through", async || {
-            running.stdout().contains("clean").then_some(())
-        })
-        .await;
         let output = running.output().await;
         output.success();
         let mut expected = vec!["0".to_owned(), "0".to_owned()];

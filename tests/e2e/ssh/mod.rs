@@ -4,6 +4,7 @@ mod kept;
 mod keys;
 mod programs;
 mod services;
+mod streams;
 mod trust;
 
 use std::path::PathBuf;

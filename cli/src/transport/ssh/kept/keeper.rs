@@ -251,6 +251,12 @@ impl Keeper {
         }
     }
 
+    /// Whether nothing more can be done over it.
+    pub(super) fn is_over(&self) -> bool {
+        let is_retired = self.retired.is_cancelled() || self.dead.is_cancelled();
+        is_retired || self.own.is_closed() || self.own.ended.borrow().is_some()
+    }
+
     /// A connection that nobody uses may be dead without anybody knowing.
     pub(super) async fn prove(&self) {
         if timeout(PROOF, self.own.ping()).await.is_err() {

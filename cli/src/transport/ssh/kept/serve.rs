@@ -122,6 +122,10 @@ pub(super) async fn serve(keeper: Arc<Keeper>, stream: UnixStream) {
 impl Keeper {
     /// Lets somebody use the connection, until they go.
     pub(super) async fn lend(self: &Arc<Self>, mut line: Line) {
+        if self.is_over() {
+            // Who hears nothing has another one made.
+            return;
+        }
         let session = self.number();
         let (notices, mut untold) = mpsc::channel(WAITING);
         let lent = Arc::new(Lent {

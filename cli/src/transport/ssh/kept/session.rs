@@ -113,7 +113,8 @@ impl Session {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.ended.borrow().is_some()
+        // An error says that it was closed from here.
+        self.ended.borrow().is_some() || self.ended.has_changed().is_err()
     }
 
     /// Ends it, and all that was opened over it.
