@@ -33,6 +33,7 @@ pub mod ssh_proxy;
 pub mod start;
 pub mod stop;
 mod trust;
+pub mod tunnel;
 mod way;
 
 use std::{io, process::ExitCode};
@@ -102,6 +103,7 @@ enum Verb {
     Local(local::Args),
     Ssh(ssh::Args),
     Exec(exec::Args),
+    Tunnel(tunnel::Args),
     SshConfig(ssh_config::Args),
     SshForget(ssh_forget::Args),
     #[command(hide = true)]
@@ -203,6 +205,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Local(args) => local::run(context, args).await,
         Verb::Ssh(args) => ssh::run(context, args).await,
         Verb::Exec(args) => exec::run(context, args).await,
+        Verb::Tunnel(args) => tunnel::run(context, args).await,
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args),
         Verb::SshForget(args) => ssh_forget::run(context, &args),

@@ -17,3 +17,4 @@ pub mod simulate_system;
 pub mod ssh;
 pub mod ssh_config;
 pub mod ssh_forget;
+pub mod tunnel;
