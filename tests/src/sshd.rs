@@ -38,15 +38,19 @@ impl Sshd {
             at("authorized_keys")
         );
         fs_err::write(folder.join("config"), config).expect("a file");
-        let mut command = machine.command("/usr/sbin/sshd");
-        command.args(["-D", "-e", "-f", &at("config")]);
-        let process = Process::start("sshd", command, &folder.join("log")).await;
-        let address = std::net::SocketAddr::from(([127, 0, 0, 1], PORT));
-        until("the SSH server listens", async || {
-            machine.connect(address).is_ok().then_some(())
-        })
-        .await;
+        let process = run(machine, &folder).await;
         Self { folder, process }
+    }
+
+    /// Ends it with all of its connections, as a machine does that is switched off.
+    pub async fn cut(&self, machine: &Namespace) {
+        machine.run("pkill", &["-KILL", "sshd"]);
+        self.process.wait().await;
+    }
+
+    /// Starts it once more, with the key that it had.
+    pub async fn start_again(&mut self, machine: &Namespace) {
+        self.process = run(machine, &self.folder).await;
     }
 
     /// Lets the owner of a key in.
@@ -65,4 +69,17 @@ impl Sshd {
         let told = String::from_utf8(told.expect("ssh-keygen").stdout).expect("text");
         told.split(' ').nth(1).expect("a fingerprint").to_owned()
     }
+}
+
+async fn run(machine: &Namespace, folder: &Path) -> Process {
+    let config = folder.join("config").display().to_string();
+    let mut command = machine.command("/usr/sbin/sshd");
+    command.args(["-D", "-e", "-f", &config]);
+    let process = Process::start("sshd", command, &folder.join("log")).await;
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], PORT));
+    until("the SSH server listens", async || {
+        machine.connect(address).is_ok().then_some(())
+    })
+    .await;
+    process
 }

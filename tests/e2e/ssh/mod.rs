@@ -1,9 +1,10 @@
-//! `os ssh` and `os exec` against OpenSSH's server.
+//! `os ssh`, `os exec` and `os tunnel` against OpenSSH's server.
 
 mod keys;
 mod programs;
 mod services;
 mod trust;
+mod tunnel;
 
 use std::path::PathBuf;
 

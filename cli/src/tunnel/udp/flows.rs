@@ -144,7 +144,7 @@ mod tests {
         flows.incoming(0, at(2));
         assert_eq!(flows.begin(sender(3), 'c', at(3)), (2, Some((1, 'b'))));
         assert!(flows.outgoing(sender(2), at(3)).is_none());
-        flows.next = 0;
-        assert_eq!(flows.begin(sender(4), 'd', at(4)).0, 1, "0 is in use");
+        flows.next = 2;
+        assert_eq!(flows.begin(sender(4), 'd', at(4)).0, 3, "2 is in use");
     }
 }
