@@ -1,7 +1,7 @@
 //! Bytes of one connection, both ways until both have ended.
 
 use std::{
-    io,
+    fmt, io,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -15,41 +15,68 @@ const PIECE: usize = 64 << 10;
 /// Carries bytes between somebody here and the device. An end passes through, and the other direction goes on.
 ///
 /// # Errors
-/// As soon as one side cannot be read or written any more.
+/// As soon as one side cannot be read or written any more: which one, and why.
 pub(super) async fn carry(
     here: impl AsyncRead + AsyncWrite,
     device: impl AsyncRead + AsyncWrite,
     counts: &Counts,
-) -> io::Result<()> {
+) -> Result<(), String> {
     let (mut read_here, mut write_here) = split(here);
     let (mut read_device, mut write_device) = split(device);
-    tokio::try_join!(
-        one_way(&mut read_here, &mut write_device, &counts.to_device),
-        one_way(&mut read_device, &mut write_here, &counts.from_device),
-    )?;
+    let (to_device, from_device) = (&counts.to_device, &counts.from_device);
+    let up = async {
+        let ended = one_way(&mut read_here, &mut write_device, to_device).await;
+        ended.map_err(|broken| match broken {
+            Broken::Read(error) => broken_here(&error),
+            Broken::Write(error) => gone(&error),
+        })
+    };
+    let down = async {
+        let ended = one_way(&mut read_device, &mut write_here, from_device).await;
+        ended.map_err(|broken| match broken {
+            Broken::Read(error) => gone(&error),
+            Broken::Write(error) => broken_here(&error),
+        })
+    };
+    tokio::try_join!(up, down)?;
     Ok(())
+}
+
+/// Which side of a direction it was.
+enum Broken {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+/// What is said where the device's side ends before its time.
+pub(super) fn gone(why: &impl fmt::Display) -> String {
+    format!("the device is gone: {why}")
+}
+
+fn broken_here(why: &io::Error) -> String {
+    format!("it was broken off here: {why}")
 }
 
 async fn one_way(
     from: &mut (impl AsyncRead + Unpin),
     into: &mut (impl AsyncWrite + Unpin),
     count: &AtomicU64,
-) -> io::Result<()> {
+) -> Result<(), Broken> {
     let mut buffer = vec![0; PIECE];
     loop {
-        let read = from.read(&mut buffer).await?;
+        let read = from.read(&mut buffer).await.map_err(Broken::Read)?;
         if read == 0 {
             break;
         }
         let bytes = buffer.get(..read).unwrap_or_default();
-        into.write_all(bytes).await?;
-        into.flush().await?;
+        into.write_all(bytes).await.map_err(Broken::Write)?;
+        into.flush().await.map_err(Broken::Write)?;
         count.fetch_add(u64::try_from(read).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
     // Both ends may have come at once, and then nobody is left who could be told.
     match into.shutdown().await {
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-        ended => ended,
+        ended => ended.map_err(Broken::Write),
     }
 }
 

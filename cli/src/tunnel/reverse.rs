@@ -30,12 +30,16 @@ pub(super) async fn ask_all(
     let mut places = Vec::new();
     for forward in forwards {
         forward.remote = ask(ssh, &forward.remote).await?;
-        places.push(vec![match &forward.remote {
-            Remote::Port(port) => format!("localhost:{port}"),
-            Remote::Unix(path) => path.clone(),
-        }]);
+        places.push(vec![place(&forward.remote)]);
     }
     Ok(places)
+}
+
+fn place(remote: &Remote) -> String {
+    match remote {
+        Remote::Port(port) => format!("localhost:{port}"),
+        Remote::Unix(path) => path.clone(),
+    }
 }
 
 /// The place as it has turned out.
@@ -115,8 +119,8 @@ async fn again(ssh: Ssh, forward: Forward, shared: Shared) {
     let mut is_told = false;
     for pause in pauses() {
         let Err(error) = ask(&ssh, &forward.remote).await else {
-            let (forward, at) = (forward.clone(), forward.remote.to_string());
-            let at = vec![at];
+            let at = vec![place(&forward.remote)];
+            let forward = forward.clone();
             shared.reports.tell(Event::Listening { forward, at });
             return;
         };

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Forward, Outcome, PATIENCE, Remote,
-    carry::carry,
+    carry::{carry, gone},
     event::{Open, Reports},
     link::Link,
     listen::{Listener, Socket, reset},
@@ -83,13 +83,13 @@ async fn reach(remote: &Remote, link: &Link) -> Result<(Ssh, SshStream), String>
 }
 
 /// Lets something end as soon as the connection does that it uses.
-pub(super) async fn while_connected<T, E: ToString>(
+pub(super) async fn while_connected(
     ssh: &Ssh,
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, String> {
+    work: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
     tokio::select! {
         biased;
-        ended = work => ended.map_err(|error| error.to_string()),
-        why = ssh.ended() => Err(format!("the device is gone: {why}")),
+        ended = work => ended,
+        why = ssh.ended() => Err(gone(&why)),
     }
 }

@@ -8,7 +8,7 @@ use tokio::{io::AsyncWrite, time::timeout};
 
 use crate::{
     transport::ssh::{Exit, Input, Output, Piece, Ssh, SshError},
-    tunnel::error::NoRelay,
+    tunnel::{carry::gone, error::NoRelay},
 };
 
 /// How long it may take to start.
@@ -126,7 +126,7 @@ impl Relay {
             match self.more().await {
                 Ok(true) => {}
                 Ok(false) => return Err(self.complaint()),
-                Err(error) => return Err(format!("the device is gone: {error}")),
+                Err(error) => return Err(gone(&error)),
             }
         }
     }

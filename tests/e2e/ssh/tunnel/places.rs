@@ -159,6 +159,7 @@ async fn in_reverse_the_device_listens_and_ports_and_sockets_here_answer() {
     let mut heard = String::new();
     client.read_to_string(&mut heard).await.expect("its end");
     assert_eq!(heard, "by a socket");
+    drop(client);
 
     let mut client = UnixStream::connect(&there).await.expect("a connection");
     client.write_all(b"z").await.expect("written");
@@ -166,6 +167,7 @@ async fn in_reverse_the_device_listens_and_ports_and_sockets_here_answer() {
     heard.clear();
     client.read_to_string(&mut heard).await.expect("its end");
     assert_eq!(heard, "here z");
+    drop(client);
 
     // Nobody listens there, and who asked is not kept waiting.
     let mut client = machine.connect(at(8082)).expect("a port");
