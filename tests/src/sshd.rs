@@ -8,6 +8,8 @@ use crate::{Namespace, Process, until};
 
 /// Port of devices' SSH servers.
 const PORT: u16 = 22222;
+/// Lets bash leave out `~/.bashrc`, which is that of whoever runs the tests. Belongs into every `SetEnv`, since only the first one counts.
+pub const NO_STARTUP: &str = "SHLVL=1";
 
 /// A server that runs.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ impl Sshd {
         );
         fs_err::write(folder.join("authorized_keys"), "").expect("a file");
         let config = format!(
-            "{settings}\nPort {PORT}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\n\
+            "{settings}\nPort {PORT}\nSetEnv {NO_STARTUP}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\n\
              PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n",
             at("host"),
             at("authorized_keys")

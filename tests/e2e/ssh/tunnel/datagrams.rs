@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use testkit::{Namespace, programs::built};
+use testkit::{Namespace, programs::built, sshd::NO_STARTUP};
 use tokio::{net::UdpSocket, task::JoinSet};
 
 use super::{HERE, Tunnel, at};
@@ -12,7 +12,7 @@ use crate::ssh::Pair;
 async fn with_agent() -> Pair {
     let agent = built("os-agent");
     let folder = agent.parent().expect("a folder").display();
-    Pair::new(&format!("SetEnv PATH={folder}:/usr/bin:/bin")).await
+    Pair::new(&format!("SetEnv {NO_STARTUP} PATH={folder}:/usr/bin:/bin")).await
 }
 
 fn socket(machine: &Namespace, port: u16) -> UdpSocket {
@@ -145,7 +145,10 @@ async fn a_device_without_the_agent_says_what_is_missing() {
     pair.workstation
         .machine
         .run("chmod", &["755", &old.display().to_string()]);
-    let path = format!("SetEnv PATH={}:/usr/bin:/bin", folder.display());
+    let path = format!(
+        "SetEnv {NO_STARTUP} PATH={}:/usr/bin:/bin",
+        folder.display()
+    );
     let mut pair = pair;
     pair.server.process.terminate().await;
     pair.server = testkit::Sshd::start(&pair.workstation.machine, &path).await;
