@@ -9,7 +9,7 @@ use crate::{Namespace, Process, until};
 /// Port of devices' SSH servers.
 const PORT: u16 = 22222;
 /// Lets bash leave out `~/.bashrc`, which is that of whoever runs the tests. Belongs into every `SetEnv`, since only the first one counts.
-pub const NO_STARTUP: &str = "SHLVL=1";
+pub const NO_STARTUP: &str = "SHLVL=2";
 
 /// A server that runs.
 #[derive(Debug)]
@@ -33,9 +33,11 @@ impl Sshd {
             &["-q", "-t", "ed25519", "-N", "", "-f", &at("host")],
         );
         fs_err::write(folder.join("authorized_keys"), "").expect("a file");
+        // SHLVL: a shell that is not the first one reads no file of the machine's own root.
         let config = format!(
-            "{settings}\nPort {PORT}\nSetEnv {NO_STARTUP}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\n\
-             PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n",
+            "{settings}\nPort {PORT}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\n\
+             PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n\
+             SetEnv {NO_STARTUP}\n",
             at("host"),
             at("authorized_keys")
         );
@@ -53,6 +55,14 @@ impl Sshd {
     /// Starts it once more, with the key that it had.
     pub async fn start_again(&mut self, machine: &Namespace) {
         self.process = run(machine, &self.folder).await;
+    }
+
+    /// Ends it with all connections to it, as the end of a machine does.
+    pub async fn stop(&self, machine: &Namespace) {
+        self.process.terminate().await;
+        // The processes of its connections go on without it; there need be none.
+        let mut kill = machine.command("pkill");
+        let _found = kill.args(["-KILL", "sshd"]).status().is_ok();
     }
 
     /// Lets the owner of a key in.

@@ -16,10 +16,10 @@ use super::{
 use crate::{
     agent,
     discovery::{self, Device, Memory, Selector, selector::Target},
-    env::{OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
+    env::{OSCLI_SSH_KEEP, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
     failure::{Failure, Kind},
     transport::ssh::{
-        Algorithms, Named, Place, Ssh, SshTarget,
+        Algorithms, Keeping, Named, Place, Ssh, SshTarget,
         config::{self, HostConfig, IdentityAgent, Proxy, Subject},
         host_keys::{HostName, InvalidHostName},
     },
@@ -108,11 +108,18 @@ pub(super) async fn enter(
     account: Option<&str>,
 ) -> Result<Ssh, Failure> {
     let device = named(context, meant.device).await;
-    let mut trust = Trust::new(context, entry.accept_host_key);
-    let target = of_device(context, &device, entry, account, &mut trust)?;
+    let trust = Trust::new(context, entry.accept_host_key);
+    let target = of_device(context, &device, entry, account, &trust)?;
     let asks = trust.asks();
+    let keeping = keeping(context);
+    let connecting = async {
+        match &keeping {
+            Some(keeping) => Ssh::kept(&target, &asks, keeping).await,
+            None => Ssh::connect(&target, &asks).await,
+        }
+    };
     let connected = tokio::select! {
-        connected = Ssh::connect(&target, &asks) => connected,
+        connected = connecting => connected,
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
     };
     if context.interrupt.is_cancelled() {
@@ -128,6 +135,18 @@ pub(super) async fn enter(
         Kept::below(&context.environment.paths.ssh()).bind(&typed, &named)?;
     }
     Ok(connected)
+}
+
+/// Where connections are kept, unless a person does not want it.
+fn keeping(context: &Context) -> Option<Keeping> {
+    let environment = &context.environment;
+    if environment.variable(OSCLI_SSH_KEEP) == Some("0") {
+        return None;
+    }
+    Some(Keeping {
+        program: environment.program.clone()?,
+        folder: environment.paths.ssh_connections(),
+    })
 }
 
 /// With its uuid, if it tells it. It may say what it likes: the key that belongs to the uuid is what counts.
@@ -162,7 +181,7 @@ fn of_device(
     device: &Device,
     entry: &Entry,
     account: Option<&str>,
-    trust: &mut Trust,
+    trust: &Trust,
 ) -> Result<SshTarget, Failure> {
     let config = configuration(context, &device.name)?;
     let written = config.is_port_written.then_some(config.port);
@@ -176,17 +195,17 @@ fn of_device(
     } else {
         Place::Host(config.host_name.clone(), port)
     };
-    let mut target = SshTarget::new(&device.name, place);
+    let mut known_as = device.clone();
+    known_as.ssh_port = port;
+    let host = host_name(&known_as).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    let mut target = SshTarget::new(&device.name, host, place);
+    target.spool.clone_from(&context.environment.paths.cache);
     match account {
         Some(account) => account.clone_into(&mut target.user),
         None if config.is_user_written => target.user.clone_from(&config.user),
         None => {}
     }
-    let mut device = device.clone();
-    device.ssh_port = port;
-    let host = host_name(&device).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-    target.known_key_kinds = trust.kinds(&host);
-    trust.hosts.insert(target.name.clone(), host);
+    target.known_key_kinds = trust.kinds(&target.host);
     keys(context, &config, &mut target);
     if !entry.identity.is_empty() {
         let here = &context.environment.current_dir;
@@ -205,7 +224,7 @@ fn of_device(
 fn jump(
     context: &Context,
     config: &HostConfig,
-    trust: &mut Trust,
+    trust: &Trust,
     most: usize,
 ) -> Result<Option<Box<SshTarget>>, Failure> {
     let hops = match &config.proxy {
@@ -229,13 +248,14 @@ fn jump(
         let config = configuration(context, &hop.host)?;
         let port = hop.port.unwrap_or(config.port);
         let name = format!("{} port {port}", config.host_name);
-        let mut target = SshTarget::new(&name, Place::Host(config.host_name.clone(), port));
-        target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
         let known = config.host_key_alias.as_ref().unwrap_or(&config.host_name);
         let host = HostName::host(known, port)
             .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-        target.known_key_kinds = trust.kinds(&host);
-        trust.hosts.insert(name, host);
+        let place = Place::Host(config.host_name.clone(), port);
+        let mut target = SshTarget::new(name, host, place);
+        target.spool.clone_from(&context.environment.paths.cache);
+        target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
+        target.known_key_kinds = trust.kinds(&target.host);
         keys(context, &config, &mut target);
         target.jump = match before.take() {
             Some(before) => Some(before),

@@ -28,6 +28,7 @@ pub mod ssh;
 pub mod ssh_config;
 mod ssh_device;
 pub mod ssh_forget;
+pub mod ssh_keeper;
 pub mod ssh_name;
 pub mod ssh_proxy;
 pub mod start;
@@ -58,7 +59,7 @@ use crate::{
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted; `os ssh` and `os exec`: that of what they ran, 255 when they could not run it.\n\n\
-        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_AGENT, the os-agent of simulated devices; \
+        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_AGENT, the os-agent of simulated devices; \
         DOCKER_HOST, their engine; NO_COLOR and CLICOLOR_FORCE, colours; XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, \
         XDG_RUNTIME_DIR, where files are kept."
 )]
@@ -106,6 +107,8 @@ enum Verb {
     Tunnel(tunnel::Args),
     SshConfig(ssh_config::Args),
     SshForget(ssh_forget::Args),
+    #[command(hide = true)]
+    SshKeeper(ssh_keeper::Args),
     #[command(hide = true)]
     SshName(ssh_name::Args),
     #[command(hide = true)]
@@ -209,6 +212,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args),
         Verb::SshForget(args) => ssh_forget::run(context, &args),
+        Verb::SshKeeper(args) => ssh_keeper::run(context, args).await,
         Verb::SshName(args) => ssh_name::run(context, args).await,
         Verb::SshProxy(args) => ssh_proxy::run(context, args).await,
         Verb::Simulate(args) => simulate::run(context, args).await,

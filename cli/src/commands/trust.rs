@@ -1,6 +1,6 @@
 //! Whose key is whose: known keys are accepted, changed ones refused, new ones put before a person.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +9,7 @@ use super::ssh_device::Kept;
 use crate::{
     commands::Context,
     transport::ssh::{
-        Asks, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase,
+        Asks, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Server,
         host_keys::{HostName, Store, Verdict},
     },
     ui::{Console, render},
@@ -19,8 +19,6 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Trust {
     pub(super) store: Store,
-    /// By the name that a target has.
-    pub(super) hosts: BTreeMap<String, HostName>,
     /// Whether new keys are accepted without a question.
     pub(super) accepts: bool,
     console: Console,
@@ -31,7 +29,6 @@ impl Trust {
     pub(super) fn new(context: &Context, accepts: bool) -> Self {
         Self {
             store: Kept::below(&context.environment.paths.ssh()).keys,
-            hosts: BTreeMap::new(),
             accepts,
             console: context.console.clone(),
             interrupt: context.interrupt.clone(),
@@ -49,12 +46,17 @@ impl Trust {
     pub(super) fn asks(self) -> Asks {
         let console = self.console.clone();
         let trust = Arc::new(self);
+        let knowing = Arc::clone(&trust);
         Asks {
-            host_key: Arc::new(move |name, key| {
+            is_known: Arc::new(move |server, key| {
+                let known = knowing.store.load();
+                known.is_ok_and(|known| known.judge(&server.host, key) == Verdict::Known)
+            }),
+            host_key: Arc::new(move |server, key| {
                 let trust = Arc::clone(&trust);
                 Box::pin(async move {
                     tokio::select! {
-                        decision = trust.decide(&name, &key) => decision,
+                        decision = trust.decide(&server, &key) => decision,
                         () = trust.interrupt.cancelled() => HostKeyDecision::Refuse(HostKeyRefusal::Declined),
                     }
                 })
@@ -72,12 +74,10 @@ impl Trust {
         }
     }
 
-    async fn decide(&self, name: &str, key: &HostKey) -> HostKeyDecision {
+    async fn decide(&self, server: &Server, key: &HostKey) -> HostKeyDecision {
+        let Server { name, host } = server;
         let unreadable =
             |problem: String| HostKeyDecision::Refuse(HostKeyRefusal::Unreadable { problem });
-        let Some(host) = self.hosts.get(name) else {
-            return unreadable(format!("{name} has no name among known hosts"));
-        };
         let known = match self.store.load() {
             Ok(known) => known,
             Err(error) => return unreadable(chain(&error)),
@@ -90,7 +90,7 @@ impl Trust {
             if !self.console.may_prompt() {
                 return HostKeyDecision::Refuse(HostKeyRefusal::Unknown);
             }
-            let asked_about = name.to_owned();
+            let asked_about = name.clone();
             let asked = spawn_blocking(move || render::ssh::trusts(&asked_about));
             if !matches!(asked.await, Ok(Ok(Some(true)))) {
                 return HostKeyDecision::Refuse(HostKeyRefusal::Declined);

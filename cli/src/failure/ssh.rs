@@ -23,6 +23,7 @@ impl From<SshError> for Failure {
                 failure.hint("too many keys may have been tried: --identity FILE shows that one only")
             }
             SshError::Gone { .. } => failure.hint("has the device lost its network or its power?"),
+            SshError::Full { .. } => failure.hint("MaxSessions in the settings of the device's SSH server says how many"),
             SshError::Handshake { .. } | SshError::Refused { .. } => failure,
         }
     }

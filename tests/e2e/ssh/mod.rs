@@ -1,8 +1,10 @@
 //! `os ssh`, `os exec` and `os tunnel` against OpenSSH's server.
 
+mod kept;
 mod keys;
 mod programs;
 mod services;
+mod streams;
 mod trust;
 mod tunnel;
 

@@ -38,6 +38,7 @@ pub const ALL: &[Target] = &[
     ("fleet_config", agent::fleet_config),
     ("interpolate", project::interpolate),
     ("journal_rows", logs::journal_rows),
+    ("kept_frames", ssh::kept_frames),
     ("known_hosts", ssh::known_hosts),
     ("log_query", logs::log_query),
     ("log_stream", logs::log_stream),

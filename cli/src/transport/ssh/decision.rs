@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Whether the server is the one that is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostKeyDecision {
     /// It is.
     Accept,
@@ -12,7 +14,7 @@ pub enum HostKeyDecision {
 }
 
 /// Why a key was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostKeyRefusal {
     /// The key is new, and there is nobody to be asked.
     Unknown,
