@@ -22,6 +22,7 @@ mod reader;
 mod rest;
 mod scan;
 mod throughput;
+mod tunnel;
 mod version;
 
 use figure::Table;
@@ -43,6 +44,7 @@ const FIGURES: [&str; 15] = [
     "flood",
     "reach",
     "footprint",
+    "tunnel",
 ];
 
 /// What the command line asks for.
@@ -121,6 +123,7 @@ fn main() -> std::process::ExitCode {
             "flood" => runtime.block_on(flood::measure(&mut table, wish.rounds(3))),
             "decision" => decision::measure(&mut table, wish.rounds(200)),
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
+            "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }

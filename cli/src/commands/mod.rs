@@ -37,6 +37,7 @@ pub mod ssh_proxy;
 pub mod start;
 pub mod stop;
 mod trust;
+pub mod tunnel;
 mod way;
 
 use std::{io, process::ExitCode};
@@ -106,6 +107,7 @@ enum Verb {
     Local(local::Args),
     Ssh(ssh::Args),
     Exec(exec::Args),
+    Tunnel(tunnel::Args),
     SshConfig(ssh_config::Args),
     SshForget(ssh_forget::Args),
     DockerContext(docker_context::Args),
@@ -212,6 +214,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Local(args) => local::run(context, args).await,
         Verb::Ssh(args) => ssh::run(context, args).await,
         Verb::Exec(args) => exec::run(context, args).await,
+        Verb::Tunnel(args) => tunnel::run(context, args).await,
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args),
         Verb::SshForget(args) => ssh_forget::run(context, &args),

@@ -1,4 +1,4 @@
-//! `os ssh` and `os exec` against OpenSSH's server.
+//! `os ssh`, `os exec` and `os tunnel` against OpenSSH's server.
 
 mod kept;
 mod keys;
@@ -6,6 +6,7 @@ mod programs;
 mod services;
 mod streams;
 mod trust;
+mod tunnel;
 
 use std::path::PathBuf;
 

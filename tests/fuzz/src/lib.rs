@@ -29,6 +29,7 @@ pub const ALL: &[Target] = &[
     ("configure", agent::configure),
     ("connection_file", system::connection_file),
     ("context_cache", files::context_cache),
+    ("datagrams", host::datagrams),
     ("device_files", files::device_files),
     ("dockerfile", project::dockerfile),
     ("dockerignore", project::dockerignore),

@@ -18,4 +18,5 @@ pub mod simulate_system;
 pub mod ssh;
 pub mod ssh_config;
 pub mod ssh_forget;
+pub mod tunnel;
 pub mod ways;
