@@ -58,17 +58,28 @@ async fn ask(ssh: &Ssh, remote: &Remote) -> Result<Remote, SshError> {
     }
 }
 
+/// Removes a socket, the only argument, unless somebody has it. A connection that is refused proves little: the server may allow none, or
+/// the account may not. So no socket of the system (proc(5), `/proc/net/unix`) may be that file, or be known by its name alone.
+const REMOVE: &str = r#"
+test -S "$1" && test -r /proc/net/unix || exit 1
+while read -r _ _ _ _ _ _ _ at; do
+    case $at in
+        /*) test "$at" -ef "$1" && exit 1 ;;
+        ?*) test "${at##*/}" = "${1##*/}" && exit 1 ;;
+    esac
+done </proc/net/unix
+exec rm -f -- "$1""#;
+
 /// Whether a socket was in the way on which nobody listened, as servers leave them behind. It has been removed then.
 async fn forsaken(ssh: &Ssh, path: &str) -> bool {
     // Somebody who answers is not forsaken.
     if !matches!(ssh.unix(path).await, Err(SshError::Refused { .. })) {
         return false;
     }
-    let Ok(quoted) = shlex::try_quote(path) else {
+    let Ok(command) = shlex::try_join(["exec", "sh", "-c", REMOVE, "sh", path]) else {
         return false;
     };
-    let removed = ssh.exec(format!("test -S {quoted} && rm -f -- {quoted}"), None);
-    let Ok(mut process) = removed.await else {
+    let Ok(mut process) = ssh.exec(command, None).await else {
         return false;
     };
     while let Ok(Some(_)) = process.output.next().await {}

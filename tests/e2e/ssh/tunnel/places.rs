@@ -185,6 +185,28 @@ async fn in_reverse_the_device_listens_and_ports_and_sockets_here_answer() {
 }
 
 #[tokio::test]
+async fn a_socket_that_somebody_has_on_the_device_is_not_removed() {
+    // To this server, all sockets look forsaken.
+    let pair = Pair::new("AllowStreamLocalForwarding remote").await;
+    let there = pair.path("there.sock");
+    let machine = &pair.workstation.machine;
+    let theirs = machine.inside(|| std::os::unix::net::UnixListener::bind(&there));
+    let theirs = theirs.expect("a socket");
+    let forward = format!("{there}:3000");
+    let asked = ["tunnel", HERE, "--reverse", "--accept-host-key"];
+    let output = pair
+        .workstation
+        .os(&[&asked[..], &["-i", "key", &forward]].concat())
+        .await;
+    assert_eq!(output.code, 4, "{output}");
+    assert!(output.stderr.contains(&there), "{output}");
+    std::os::unix::net::UnixStream::connect(&there).expect("it is still theirs");
+    // It is left behind, and in nobody's way any more.
+    drop(theirs);
+    let _tunnel = Tunnel::start(&pair, &["--reverse", &forward]).await;
+}
+
+#[tokio::test]
 async fn words_that_mean_no_forward_are_refused_before_anything_is_done() {
     let pair = Pair::new("").await;
     for (words, part) in [
