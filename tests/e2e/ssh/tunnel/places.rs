@@ -171,7 +171,11 @@ async fn in_reverse_the_device_listens_and_ports_and_sockets_here_answer() {
 
     // Nobody listens there, and who asked is not kept waiting.
     let mut client = machine.connect(at(8082)).expect("a port");
-    assert_eq!(client.read(&mut [0]).await.unwrap_or(0), 0);
+    let ended = client
+        .read(&mut [0])
+        .await
+        .expect("an end that sshd makes a proper one");
+    assert_eq!(ended, 0);
     let closed = tunnel.events("closed", 5).await;
     let failed = closed.iter().find(|event| event["outcome"] == "failed");
     let why = failed.expect("a failure")["why"].as_str().expect("words");
