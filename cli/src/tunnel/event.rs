@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{Sender, error::TrySendError};
 
 use super::Forward;
 
@@ -58,6 +58,11 @@ pub enum Event {
         why: String,
         /// How long until it is tried again.
         pause: Duration,
+    },
+    /// Nobody has taken some of what happened, and it was dropped.
+    Missed {
+        /// How many events.
+        count: u64,
     },
     /// It is there again.
     Back {
@@ -131,21 +136,33 @@ impl Counts {
 /// Where events go.
 #[derive(Debug, Clone)]
 pub(super) struct Reports {
-    events: UnboundedSender<Event>,
+    events: Sender<Event>,
+    missed: Arc<AtomicU64>,
     next: Arc<AtomicU64>,
 }
 
 impl Reports {
-    pub(super) fn new(events: UnboundedSender<Event>) -> Self {
+    pub(super) fn new(events: Sender<Event>) -> Self {
         Self {
             events,
+            missed: Arc::default(),
             next: Arc::new(AtomicU64::new(1)),
         }
     }
 
+    /// Never waits: who does not keep up is told how much has been missed.
     pub(super) fn tell(&self, event: Event) {
-        // Who does not listen any more wants the tunnel's end, too.
-        drop(self.events.send(event));
+        let missed = self.missed.swap(0, Ordering::Relaxed);
+        if missed > 0 && self.is_full(Event::Missed { count: missed }) {
+            self.missed.fetch_add(missed + 1, Ordering::Relaxed);
+        } else if self.is_full(event) {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there was no room for it. Who does not listen any more wants the tunnel's end, too.
+    fn is_full(&self, event: Event) -> bool {
+        matches!(self.events.try_send(event), Err(TrySendError::Full(_)))
     }
 
     /// Begins the report of a connection.
@@ -183,5 +200,30 @@ impl Open {
             forward: self.forward,
             ending: self.counts.ending(self.begun, outcome),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_keep_up_is_told_how_much_was_missed() {
+        let (events, mut happening) = tokio::sync::mpsc::channel(2);
+        let reports = Reports::new(events);
+        let lost = |number: u32| Event::Lost {
+            why: number.to_string(),
+        };
+        for number in 0..5 {
+            reports.tell(lost(number));
+        }
+        assert_eq!(happening.recv().await, Some(lost(0)));
+        // There is room for one only, and it is more than that by now.
+        reports.tell(lost(5));
+        assert_eq!(happening.recv().await, Some(lost(1)));
+        assert_eq!(happening.recv().await, Some(Event::Missed { count: 3 }));
+        reports.tell(lost(6));
+        assert_eq!(happening.recv().await, Some(Event::Missed { count: 1 }));
+        assert_eq!(happening.recv().await, Some(lost(6)));
     }
 }

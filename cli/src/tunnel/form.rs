@@ -43,7 +43,7 @@ pub enum Protocol {
 /// A place on the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remote {
-    /// A port of its loopback addresses.
+    /// A port of its loopback addresses; datagrams go to 127.0.0.1 only.
     Port(u16),
     /// A unix socket; an absolute path.
     Unix(String),

@@ -1,6 +1,6 @@
 //! Whether there is a connection, and another one when it has ended.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     sync::watch,
@@ -15,6 +15,15 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 /// How long one attempt may take: looking for the device, and all of SSH.
 const ATTEMPT: Duration = Duration::from_mins(1);
 
+/// Why there is no other connection yet.
+#[derive(Debug)]
+pub enum Away<E> {
+    /// It may come about the next time.
+    Still(String),
+    /// It will not, or must not.
+    Forever(E),
+}
+
 /// The connection as it is now; `None` while the device is away.
 pub(super) type State = watch::Sender<Option<Ssh>>;
 
@@ -26,6 +35,10 @@ impl Link {
     pub(super) fn new(ssh: Ssh) -> (State, Self) {
         let (state, view) = watch::channel(Some(ssh));
         (state, Self(view))
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.0.borrow().is_some()
     }
 
     /// The connection, which is waited for.
@@ -49,13 +62,14 @@ impl Link {
     }
 }
 
-/// Makes another connection whenever one has ended. Each attempt looks for the device anew: its address may be another one.
-pub(super) async fn keep<E: ToString>(
+/// Makes another connection whenever one has ended, until there can be none. Each attempt looks for the device anew: its address may be
+/// another one.
+pub(super) async fn keep<E>(
     mut ssh: Ssh,
     state: State,
-    connect: impl AsyncFn() -> Result<Ssh, E>,
+    connect: impl AsyncFn() -> Result<Ssh, Away<E>>,
     reports: Reports,
-) -> Infallible {
+) -> E {
     loop {
         let why = ssh.ended().await;
         state.send_replace(None);
@@ -64,7 +78,8 @@ pub(super) async fn keep<E: ToString>(
         ssh = loop {
             let why = match timeout(ATTEMPT, connect()).await {
                 Ok(Ok(ssh)) => break ssh,
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(Away::Still(why))) => why,
+                Ok(Err(Away::Forever(error))) => return error,
                 Err(_) => format!("it took longer than {} s", ATTEMPT.as_secs()),
             };
             let pause = pauses.next().unwrap_or(PAUSES.1);

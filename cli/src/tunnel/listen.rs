@@ -2,15 +2,14 @@
 
 use std::{
     io,
-    net::SocketAddr,
-    os::unix::{fs::FileTypeExt as _, fs::PermissionsExt as _, net::UnixStream},
+    net::{IpAddr, SocketAddr, SocketAddrV6},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use socket2::{Domain, SockAddr, Socket as Raw, Type};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UdpSocket, UnixListener},
     time::sleep,
 };
@@ -30,6 +29,9 @@ const NO_ROOM: Duration = Duration::from_millis(200);
 pub struct Bound {
     pub(super) forward: Forward,
     pub(super) listeners: Vec<Listener>,
+    /// One for each address of this machine, beside one that listens at all of them for datagrams: an answer comes from the address that was
+    /// asked.
+    pub(super) beside: Vec<UdpSocket>,
 }
 
 /// A socket that listens.
@@ -42,7 +44,11 @@ pub(super) enum Listener {
 
 /// A socket's file, which goes with its listener.
 #[derive(Debug)]
-pub(super) struct Made(PathBuf);
+pub(super) struct Made {
+    path: PathBuf,
+    /// Which file it is, by its device and number: another one may be there later.
+    file: Option<(u64, u64)>,
+}
 
 /// A connection that was taken here.
 pub(super) type Socket = Either<TcpStream, tokio::net::UnixStream>;
@@ -58,7 +64,11 @@ pub fn bind(forwards: Vec<Forward>) -> Result<Vec<Bound>, TunnelError> {
             Local::Port(host, port) => addresses(forward.protocol, &host.addresses(*port)),
         };
         match listeners {
-            Ok(listeners) => Ok(Bound { forward, listeners }),
+            Ok(listeners) => Ok(Bound {
+                forward,
+                beside: beside(&listeners),
+                listeners,
+            }),
             Err(source) => Err(TunnelError::Listen {
                 at: forward.local.to_string(),
                 forward: Box::new(forward),
@@ -75,7 +85,7 @@ impl Bound {
         let place = |listener: &Listener| match listener {
             Listener::Tcp(listener) => listener.local_addr().map(|at| at.to_string()),
             Listener::Udp(socket) => socket.local_addr().map(|at| at.to_string()),
-            Listener::Unix(_, Made(path)) => Ok(path.display().to_string()),
+            Listener::Unix(_, made) => Ok(made.path.display().to_string()),
         };
         self.listeners
             .iter()
@@ -139,6 +149,49 @@ fn internet(protocol: Protocol, address: SocketAddr) -> io::Result<Listener> {
     Ok(Listener::Tcp(TcpListener::from_std(socket.into())?))
 }
 
+/// An address that cannot be had, or comes later, is served by the one that listens at all.
+fn beside(listeners: &[Listener]) -> Vec<UdpSocket> {
+    let mut sockets = Vec::new();
+    for listener in listeners {
+        let Listener::Udp(all) = listener else {
+            continue;
+        };
+        let Some(at) = all.local_addr().ok().filter(|at| at.ip().is_unspecified()) else {
+            continue;
+        };
+        let own = if_addrs::get_if_addrs().unwrap_or_default().into_iter();
+        let own = own.map(|interface| address(&interface, at.port()));
+        let own = own.filter(|own| own.is_ipv6() == at.is_ipv6());
+        // Only we share the port, and only now: who else had it was found out before.
+        let share = |socket: socket2::SockRef<'_>, is_shared| socket.set_reuse_address(is_shared);
+        if share(all.into(), true).is_err() {
+            continue;
+        }
+        let one = |own: SocketAddr| {
+            let socket = Raw::new(Domain::for_address(own), Type::DGRAM.nonblocking(), None)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&own.into())?;
+            UdpSocket::from_std(socket.into())
+        };
+        let first = sockets.len();
+        sockets.extend(own.filter_map(|own| one(own).ok()));
+        for socket in sockets.iter().skip(first).chain([all]) {
+            // Where it fails, who asks for it may have the port, too.
+            drop(share(socket.into(), false));
+        }
+    }
+    sockets
+}
+
+fn address(interface: &if_addrs::Interface, port: u16) -> SocketAddr {
+    match interface.ip() {
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => {
+            SocketAddrV6::new(ip, port, 0, interface.index.unwrap_or(0)).into()
+        }
+        ip => SocketAddr::new(ip, port),
+    }
+}
+
 /// Only we may connect. A socket on which nobody listens any more is replaced.
 fn unix(path: &Path) -> io::Result<Listener> {
     let socket = Raw::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
@@ -150,7 +203,10 @@ fn unix(path: &Path) -> io::Result<Listener> {
         fs_err::remove_file(path)?;
         socket.bind(&address)?;
     }
-    let made = Made(path.to_owned());
+    let made = Made {
+        path: path.to_owned(),
+        file: file(path),
+    };
     // Nobody can connect before it listens.
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     socket.listen(BACKLOG)?;
@@ -159,15 +215,23 @@ fn unix(path: &Path) -> io::Result<Listener> {
 
 fn is_forsaken(path: &Path) -> bool {
     let is_socket = fs_err::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    is_socket
-        && UnixStream::connect(path)
-            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    // Somebody who is slow to take connections must not hold us up.
+    let connected = Raw::new(Domain::UNIX, Type::STREAM.nonblocking(), None)
+        .and_then(|socket| socket.connect(&SockAddr::unix(path)?));
+    is_socket && connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+fn file(path: &Path) -> Option<(u64, u64)> {
+    let found = fs_err::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        // Somebody may have removed it.
-        drop(fs_err::remove_file(&self.0));
+        if self.file.is_some() && file(&self.path) == self.file {
+            // Somebody may have removed it.
+            drop(fs_err::remove_file(&self.path));
+        }
     }
 }
 
@@ -205,9 +269,7 @@ pub(super) fn reset(socket: &Socket) {
 }
 
 /// Connects to a place here.
-pub(super) async fn connect(
-    place: &Local,
-) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send> {
+pub(super) async fn connect(place: &Local) -> io::Result<Socket> {
     match place {
         Local::Unix(path) => {
             let stream = tokio::net::UnixStream::connect(path).await?;
@@ -219,5 +281,48 @@ pub(super) async fn connect(
             stream.set_nodelay(true)?;
             Ok(Socket::Left(stream))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener as Theirs;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_of_another_program_at_our_path_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let ours = unix(&path).unwrap();
+        fs_err::remove_file(&path).unwrap();
+        let theirs = Theirs::bind(&path).unwrap();
+        drop(ours);
+        assert!(path.exists());
+        drop(theirs);
+        drop(unix(&path).unwrap());
+        assert!(!path.exists(), "ours goes with us");
+    }
+
+    #[tokio::test]
+    async fn somebody_who_takes_no_connections_is_there_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let theirs = Raw::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        let address = SockAddr::unix(&path).unwrap();
+        theirs.bind(&address).unwrap();
+        theirs.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        // Until its queue is full.
+        loop {
+            let client = Raw::new(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+            let connected = client.connect(&address);
+            waiting.push(client);
+            if let Err(error) = connected {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                break;
+            }
+        }
+        assert!(!is_forsaken(&path));
     }
 }

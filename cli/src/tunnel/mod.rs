@@ -27,11 +27,14 @@ use std::time::Duration;
 pub use error::{NoRelay, TunnelError};
 pub use event::{Ending, Event, From, Outcome};
 pub use form::{Direction, FormError, Forward, Host, Local, MOST, Protocol, Remote, check};
+pub use link::Away;
 pub use listen::{Bound, bind};
 pub use run::Tunnel;
 
 /// How long a new connection waits for a device that is away.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How many events wait for who tells them; more are dropped, and counted.
+pub const MOST_EVENTS: usize = 8192;
 /// How many connections are open at once; more wait until one has ended.
 pub const MOST_CONNECTIONS: usize = 512;
 /// When a sender of datagrams has sent and got nothing for so long, its flow has ended.

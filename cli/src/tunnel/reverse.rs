@@ -11,8 +11,8 @@ use super::{
     Event, Forward, From, Outcome, Remote, TunnelError,
     carry::carry,
     link::pauses,
-    listen::connect,
-    stream::{Shared, while_connected},
+    listen::{Socket, connect, reset},
+    stream::{Shared, is_gone, while_connected},
 };
 use crate::transport::ssh::{ForwardSource, Forwarded, Ssh, SshError, SshStream};
 
@@ -58,17 +58,28 @@ async fn ask(ssh: &Ssh, remote: &Remote) -> Result<Remote, SshError> {
     }
 }
 
+/// Removes a socket, the only argument, unless somebody has it. A connection that is refused proves little: the server may allow none, or
+/// the account may not. So no socket of the system (proc(5), `/proc/net/unix`) may be that file, or be known by its name alone.
+const REMOVE: &str = r#"
+test -S "$1" && test -r /proc/net/unix || exit 1
+while read -r _ _ _ _ _ _ _ at; do
+    case $at in
+        /*) test "$at" -ef "$1" && exit 1 ;;
+        ?*) test "${at##*/}" = "${1##*/}" && exit 1 ;;
+    esac
+done </proc/net/unix
+exec rm -f -- "$1""#;
+
 /// Whether a socket was in the way on which nobody listened, as servers leave them behind. It has been removed then.
 async fn forsaken(ssh: &Ssh, path: &str) -> bool {
     // Somebody who answers is not forsaken.
     if !matches!(ssh.unix(path).await, Err(SshError::Refused { .. })) {
         return false;
     }
-    let Ok(quoted) = shlex::try_quote(path) else {
+    let Ok(command) = shlex::try_join(["exec", "sh", "-c", REMOVE, "sh", path]) else {
         return false;
     };
-    let removed = ssh.exec(format!("test -S {quoted} && rm -f -- {quoted}"), None);
-    let Ok(mut process) = removed.await else {
+    let Ok(mut process) = ssh.exec(command, None).await else {
         return false;
     };
     while let Ok(Some(_)) = process.output.next().await {}
@@ -100,8 +111,14 @@ pub(super) async fn take(mut ssh: Ssh, forwards: Vec<Forward>, shared: Shared) {
         let Some(forward) = forwards.iter().find(|forward| is_of(forward, &source)) else {
             continue;
         };
-        let work = connection(ssh.clone(), forward.clone(), stream, shared.clone());
-        connections.spawn(work);
+        let Some(room) = shared.room().await else {
+            break;
+        };
+        let (ssh, forward, shared) = (ssh.clone(), forward.clone(), shared.clone());
+        connections.spawn(async move {
+            connection(&ssh, &forward, stream, &shared).await;
+            drop(room);
+        });
     }
     while connections.join_next().await.is_some() {}
 }
@@ -124,7 +141,7 @@ async fn again(ssh: Ssh, forward: Forward, shared: Shared) {
             shared.reports.tell(Event::Listening { forward, at });
             return;
         };
-        if matches!(error, SshError::Gone { .. }) {
+        if is_gone(&ssh, &error) {
             return;
         }
         if !is_told {
@@ -136,18 +153,27 @@ async fn again(ssh: Ssh, forward: Forward, shared: Shared) {
     }
 }
 
-async fn connection(ssh: Ssh, forward: Forward, stream: SshStream, shared: Shared) {
-    let open = shared.reports.opened(&forward, From::Device);
+async fn connection(ssh: &Ssh, forward: &Forward, stream: SshStream, shared: &Shared) {
+    let open = shared.reports.opened(forward, From::Device);
     let counts = Arc::clone(&open.counts);
+    let mut here = None;
     let work = async {
-        let here = timeout(ANSWER, connect(&forward.local)).await;
-        let here = here.map_err(|_| format!("{} does not answer", forward.local))?;
-        let here = here.map_err(|error| format!("cannot reach {}: {error}", forward.local))?;
-        while_connected(&ssh, carry(here, stream, &counts)).await
+        let here = here.insert(reach(forward).await?);
+        while_connected(ssh, carry(here, stream, &counts)).await
     };
     let outcome = tokio::select! {
         ended = work => Outcome::from(ended),
         () = shared.stop.cancelled() => Outcome::Stopped,
     };
+    if let Some(here) = here.filter(|_| outcome != Outcome::Done) {
+        reset(&here);
+    }
     open.close(outcome);
+}
+
+async fn reach(forward: &Forward) -> Result<Socket, String> {
+    let place = &forward.local;
+    let here = timeout(ANSWER, connect(place)).await;
+    let here = here.map_err(|_| format!("{place} does not answer"))?;
+    here.map_err(|error| format!("cannot reach {place}: {error}"))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::{
-    sync::{Semaphore, mpsc::UnboundedSender},
+    sync::{Semaphore, mpsc::Sender},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Bound, Event, Forward, MOST_CONNECTIONS, Remote, TunnelError,
     event::Reports,
-    link::{self, Link, State},
+    link::{self, Away, Link, State},
     listen::Listener,
     reverse, stream,
     udp::{self, Missing, Relay},
@@ -35,7 +35,7 @@ impl Tunnel {
     pub async fn to_device(
         ssh: Ssh,
         bound: Vec<Bound>,
-        events: UnboundedSender<Event>,
+        events: Sender<Event>,
         stop: CancellationToken,
     ) -> Result<Self, TunnelError> {
         let mut tunnel = Self::new(ssh, events, stop);
@@ -48,7 +48,7 @@ impl Tunnel {
             let forward = bound.forward;
             tunnel.tell_listening(&forward, at);
             let shared = &tunnel.shared;
-            let mut sockets = Vec::new();
+            let mut sockets = bound.beside;
             for listener in bound.listeners {
                 match listener {
                     Listener::Udp(socket) => sockets.push(socket),
@@ -73,7 +73,7 @@ impl Tunnel {
     pub async fn from_device(
         ssh: Ssh,
         mut forwards: Vec<Forward>,
-        events: UnboundedSender<Event>,
+        events: Sender<Event>,
         stop: CancellationToken,
     ) -> Result<Self, TunnelError> {
         let places = reverse::ask_all(&ssh, &mut forwards).await?;
@@ -86,7 +86,7 @@ impl Tunnel {
         Ok(tunnel)
     }
 
-    fn new(ssh: Ssh, events: UnboundedSender<Event>, stop: CancellationToken) -> Self {
+    fn new(ssh: Ssh, events: Sender<Event>, stop: CancellationToken) -> Self {
         let (state, link) = Link::new(ssh.clone());
         let shared = stream::Shared {
             link,
@@ -126,14 +126,22 @@ impl Tunnel {
     }
 
     /// Runs until it is stopped. Whenever the connection has ended, `connect` makes another one.
-    pub async fn run<E: ToString>(mut self, connect: impl AsyncFn() -> Result<Ssh, E>) {
+    ///
+    /// # Errors
+    /// That of [`Away::Forever`], which ends it.
+    pub async fn run<E>(
+        mut self,
+        connect: impl AsyncFn() -> Result<Ssh, Away<E>>,
+    ) -> Result<(), E> {
         let stop = self.shared.stop.clone();
         let keeping = link::keep(self.ssh, self.state, connect, self.shared.reports);
-        tokio::select! {
-            never = keeping => match never {},
-            () = stop.cancelled() => {}
-        }
+        let ended = tokio::select! {
+            error = keeping => Err(error),
+            () = stop.cancelled() => Ok(()),
+        };
+        stop.cancel();
         // Each of them says how its connections have ended.
         while self.tasks.join_next().await.is_some() {}
+        ended
     }
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,18 +27,29 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
 }
 
+impl Shared {
+    /// A place among those that are open at once, which is waited for; `None` when the tunnel ends.
+    pub(super) async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            room = Arc::clone(&self.room).acquire_owned() => room.ok(),
+            () = self.stop.cancelled() => None,
+        }
+    }
+}
+
 /// Takes connections until the tunnel ends, and then waits until they have ended, too.
 pub(super) async fn listen(listener: Listener, forward: Forward, shared: Shared) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let next = async {
-            let room = Arc::clone(&shared.room).acquire_owned().await.ok();
-            (room, listener.accept().await)
-        };
-        let (room, (socket, from)) = tokio::select! {
-            next = next => next,
+        let (socket, from) = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = shared.stop.cancelled() => break,
+        };
+        // Those who come later wait in the kernel.
+        let Some(room) = shared.room().await else {
+            reset(&socket);
+            break;
         };
         let open = shared.reports.opened(&forward, from);
         let (remote, shared) = (forward.remote.clone(), shared.clone());
@@ -73,13 +88,29 @@ async fn reach(remote: &Remote, link: &Link) -> Result<(Ssh, SshStream), String>
             };
             match opened {
                 Ok(stream) => return Ok((ssh, stream)),
-                Err(SshError::Gone { .. }) => ssh = link.after(&ssh).await,
+                Err(error) if is_gone(&ssh, &error) => ssh = link.after(&ssh).await,
                 Err(error) => return Err(error.to_string()),
             }
         }
     };
     let waited = timeout(PATIENCE, reached).await;
-    waited.unwrap_or_else(|_| Err(format!("the device was away for {} s", PATIENCE.as_secs())))
+    waited.unwrap_or_else(|_| {
+        let seconds = PATIENCE.as_secs();
+        Err(if link.is_up() {
+            format!("the device has not answered for {seconds} s")
+        } else {
+            format!("the device was away for {seconds} s")
+        })
+    })
+}
+
+/// Whether something failed because its connection has ended: another one may do it.
+pub(super) fn is_gone(ssh: &Ssh, error: &SshError) -> bool {
+    match error {
+        SshError::Gone { .. } => true,
+        SshError::Transport(_) | SshError::Handshake { .. } => ssh.is_closed(),
+        _ => false,
+    }
 }
 
 /// Lets something end as soon as the connection does that it uses.

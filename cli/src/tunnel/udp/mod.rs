@@ -29,8 +29,10 @@ use self::{
     relay::Incoming,
 };
 use super::{
-    Event, Forward, From, IDLE, MOST_CONNECTIONS, Outcome, event::Open, link::pauses,
-    stream::Shared,
+    Event, Forward, From, IDLE, MOST_CONNECTIONS, Outcome,
+    event::Open,
+    link::pauses,
+    stream::{Shared, is_gone},
 };
 
 /// What a flow is remembered with.
@@ -95,7 +97,8 @@ async fn another(forward: &Forward, port: u16, shared: &Shared) -> Relay {
         let why = match Relay::start(&ssh, port).await {
             Ok(relay) => return relay,
             // Its end is told by others.
-            Err(Missing::Ssh(_)) => continue,
+            Err(Missing::Ssh(error)) if is_gone(&ssh, &error) => continue,
+            Err(Missing::Ssh(error)) => error.to_string(),
             Err(Missing::Relay(why)) => why.to_string(),
         };
         if told.as_ref() != Some(&why) {

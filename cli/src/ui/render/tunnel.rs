@@ -1,9 +1,9 @@
 //! What `os tunnel` says: lines for people, or one object a line.
 
-use std::{io, time::Duration};
+use std::{collections::BTreeSet, io, thread, time::Duration};
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{mpsc::Receiver, oneshot};
 
 use super::progress::{bytes, duration};
 use crate::{
@@ -14,7 +14,11 @@ use crate::{
     },
 };
 
-/// Tells events until there are no more.
+/// Different reasons for a device to be away that are told in warnings, for each time that it is.
+const MOST_REASONS: usize = 8;
+
+/// Tells events until there are no more. A thread writes, since nothing else may wait for a terminal that is stopped or a pipe of which
+/// nobody reads.
 ///
 /// # Errors
 /// When standard output is gone.
@@ -22,57 +26,99 @@ pub async fn follow(
     console: &Console,
     device: &str,
     direction: Direction,
-    mut events: UnboundedReceiver<Event>,
+    mut events: Receiver<Event>,
 ) -> io::Result<()> {
-    while let Some(event) = events.recv().await {
-        if console.is_json() {
-            console.json(&object(&event))?;
-        } else {
-            tell(console, device, direction, &event);
-        }
-    }
-    Ok(())
+    let mut words = Words {
+        console: console.clone(),
+        device: neutralise(device).into_owned(),
+        direction,
+        reasons: BTreeSet::new(),
+    };
+    let (over, ended) = oneshot::channel();
+    thread::Builder::new()
+        .name("events".to_owned())
+        .spawn(move || {
+            let mut told = Ok(());
+            while let (Ok(()), Some(event)) = (&told, events.blocking_recv()) {
+                told = words.write(&event);
+            }
+            // Who does not wait for it does not want it.
+            drop(over.send(told));
+        })?;
+    ended.await.unwrap_or(Ok(()))
 }
 
-/// The device has none of these words: a person typed them, or they are ours. What it says itself is made harmless.
-fn tell(console: &Console, device: &str, direction: Direction, event: &Event) {
-    match event {
-        Event::Listening { forward, at } => {
-            let at = at.join(" and ");
-            let device = paint(console.stderr_colour(), style::NAME, &neutralise(device));
-            console.say(&match direction {
-                Direction::ToDevice => {
-                    format!("{at} is {} of {device}", remote(forward))
+struct Words {
+    console: Console,
+    device: String,
+    direction: Direction,
+    /// Why the device is away, as far as it has been told.
+    reasons: BTreeSet<String>,
+}
+
+impl Words {
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        if self.console.is_json() {
+            return self.console.json(&object(event));
+        }
+        self.tell(event);
+        Ok(())
+    }
+
+    /// The device has none of these words: a person typed them, or they are ours. What it says itself is made harmless.
+    fn tell(&mut self, event: &Event) {
+        let (console, device, direction) = (&self.console, &self.device, self.direction);
+        match event {
+            Event::Listening { forward, at } => {
+                let at = at.join(" and ");
+                let device = paint(console.stderr_colour(), style::NAME, device);
+                console.say(&match direction {
+                    Direction::ToDevice => {
+                        format!("{at} is {} of {device}", remote(forward))
+                    }
+                    Direction::FromDevice => format!("{at} of {device} is {}", local(forward)),
+                });
+            }
+            Event::Opened {
+                connection,
+                forward,
+                from,
+            } => console.say(&format!(
+                "#{connection} {} to {}",
+                opener(from),
+                target(forward, direction)
+            )),
+            Event::Closed {
+                connection, ending, ..
+            } => closed(console, *connection, ending),
+            Event::Trouble { forward, why } => {
+                console.warn(&format!("{forward}: {}", neutralise(why)));
+            }
+            Event::Lost { why } => console.warn(&format!(
+                "the connection to {device} is gone: {}; {}",
+                neutralise(why),
+                match direction {
+                    Direction::ToDevice => "what listens here goes on listening",
+                    Direction::FromDevice => "it will be asked to listen again",
                 }
-                Direction::FromDevice => format!("{at} of {device} is {}", local(forward)),
-            });
+            )),
+            Event::StillAway { why, pause } => {
+                let pause = duration(*pause);
+                let words = format!("{}; next attempt in {pause}", neutralise(why));
+                if self.reasons.len() < MOST_REASONS && self.reasons.insert(why.clone()) {
+                    console.warn(&words);
+                } else {
+                    console.detail(&words);
+                }
+            }
+            Event::Missed { count } => {
+                console.warn(&format!("{count} events were not told in time"));
+            }
+            Event::Back { peer } => {
+                self.reasons.clear();
+                console.say(&format!("{} is back", neutralise(peer)));
+            }
         }
-        Event::Opened {
-            connection,
-            forward,
-            from,
-        } => console.say(&format!(
-            "#{connection} {} to {}",
-            opener(from),
-            target(forward, direction)
-        )),
-        Event::Closed {
-            connection, ending, ..
-        } => closed(console, *connection, ending),
-        Event::Trouble { forward, why } => {
-            console.warn(&format!("{forward}: {}", neutralise(why)));
-        }
-        Event::Lost { why } => console.warn(&format!(
-            "the connection to {} is gone: {}; what listens here goes on listening",
-            neutralise(device),
-            neutralise(why)
-        )),
-        Event::StillAway { why, pause } => console.detail(&format!(
-            "{}; next attempt in {}",
-            neutralise(why),
-            duration(*pause)
-        )),
-        Event::Back { peer } => console.say(&format!("{} is back", neutralise(peer))),
     }
 }
 
@@ -180,6 +226,7 @@ fn object(event: &Event) -> Value {
         Event::StillAway { why, pause } => {
             json!({ "event": "stillAway", "why": why, "nextInSeconds": seconds(*pause) })
         }
+        Event::Missed { count } => json!({ "event": "missed", "count": count }),
         Event::Back { peer } => json!({ "event": "back", "peer": peer }),
     }
 }

@@ -13,6 +13,8 @@ use tokio::process::Command;
 use super::decide::Rule;
 use super::written::{Family, Ours, TABLE, ours, restore, ruleset};
 
+/// So often `iptables` fails in a row from the start on before it is taken for one that does not work here.
+const FAILURES: u32 = 2;
 /// For one run of a program.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Seconds for which a program waits until others have done.
@@ -69,6 +71,8 @@ pub(super) struct Keeper {
     tool: Option<Tool>,
     /// What was wanted last, and how it was found.
     kept: Option<(Vec<Rule>, Standing)>,
+    /// How often in a row `iptables` has failed; `None` once it has worked.
+    failures: Option<u32>,
     /// What was last told of a failure.
     told: Option<String>,
 }
@@ -80,8 +84,17 @@ impl Keeper {
             programs: None,
             tool: None,
             kept: None,
+            failures: Some(0),
             told: None,
         }
+    }
+
+    /// Whether it will soon be known if `iptables` works at all.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.kept.is_none()
+            && self
+                .failures
+                .is_some_and(|count| (1..FAILURES).contains(&count))
     }
 
     /// Puts the rules in place unless they are there as they were left.
@@ -128,13 +141,23 @@ impl Keeper {
         found.is_ok_and(|found| found == *standing)
     }
 
-    /// By `iptables`, as the engine does it; by `nft` on a system that has no other. One that failed this time may work the next: two sets of rules
-    /// in the kernel would not be one another's.
-    async fn put(&self, rules: &[Rule]) -> Result<(Tool, Standing), String> {
+    /// By `iptables`, as the engine does it; by `nft` on a system that has no other, or one with which the kernel does not work. One that
+    /// has worked, or failed only once, may work the next time: two sets of rules in the kernel would not be one another's.
+    async fn put(&mut self, rules: &[Rule]) -> Result<(Tool, Standing), String> {
         let missing = match self.put_by_iptables(rules).await {
-            Ok(standing) => return Ok((Tool::Iptables, standing)),
+            Ok(standing) => {
+                self.failures = None;
+                return Ok((Tool::Iptables, standing));
+            }
             Err(error @ TablesError::Program { .. }) => error,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => {
+                self.failures = self.failures.map(|count| count.saturating_add(1));
+                let is_of_no_use = self.failures.is_some_and(|count| count >= FAILURES);
+                if !is_of_no_use && self.tool != Some(Tool::Nft) {
+                    return Err(error.to_string());
+                }
+                error
+            }
         };
         match self.put_by_nft(rules).await {
             Ok(standing) => Ok((Tool::Nft, standing)),
@@ -254,11 +277,11 @@ mod tests {
     use super::super::decide::{Packets, Verdict};
     use super::*;
 
-    /// A program that notes its name, and fails while a file `fails` stands beside it. It is written by another process: one that has a file open
+    /// A program that notes its name, and fails while a file `fails`, or `NAME-fails`, stands beside it. It is written by another process: one that has a file open
     /// for writing cannot run it, and neither can its children.
     fn program(folder: &Path, name: &str) {
         let text = format!(
-            "#!/bin/sh\ncat >/dev/null\necho {name} >>{0}/ran\n[ ! -e {0}/fails ]\n",
+            "#!/bin/sh\ncat >/dev/null\necho {name} >>{0}/ran\n[ ! -e {0}/fails ] && [ ! -e {0}/{name}-fails ]\n",
             folder.display()
         );
         let file = folder.join(name).display().to_string();
@@ -311,5 +334,45 @@ mod tests {
         assert_eq!(keeper.tool, Some(Tool::Iptables));
         let last = ["iptables-save", "iptables-restore", "nft", "iptables-save"];
         assert_eq!(ran(place), last, "its table is taken away");
+    }
+
+    #[tokio::test]
+    async fn a_first_program_that_never_works_is_left_and_one_that_has_worked_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path();
+        for name in ["iptables-save", "iptables-restore", "nft"] {
+            program(place, name);
+        }
+        let keeper = || Keeper {
+            programs: Some(place.to_owned()),
+            ..Keeper::new(Family::V4)
+        };
+        let rules = [Rule(Packets::Any, Verdict::Return)];
+        let fails = place.join("iptables-restore-fails");
+        // The kernel has nothing for it.
+        fs_err::write(&fails, "").unwrap();
+        let mut never = keeper();
+        never.keep(&rules).await;
+        assert_eq!(never.tool, None);
+        assert!(never.is_undecided());
+        never.keep(&rules).await;
+        assert_eq!(never.tool, Some(Tool::Nft));
+        assert!(!never.is_undecided());
+        ran(place);
+        never.keep(&[]).await;
+        assert_eq!(
+            ran(place),
+            ["iptables-save", "iptables-restore", "nft", "nft"]
+        );
+
+        fs_err::remove_file(&fails).unwrap();
+        let mut once = keeper();
+        once.keep(&rules).await;
+        fs_err::write(&fails, "").unwrap();
+        for _ in 0..3 {
+            once.keep(&[]).await;
+            assert!(!once.is_undecided());
+        }
+        assert_eq!(once.tool, Some(Tool::Iptables), "it may work again");
     }
 }

@@ -1,11 +1,12 @@
 //! The device goes away and comes back.
 
+use testkit::until;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     task::JoinSet,
 };
 
-use super::{Tunnel, at, exchange, server};
+use super::{HERE, Tunnel, at, exchange, server};
 use crate::ssh::Pair;
 
 #[tokio::test]
@@ -84,4 +85,66 @@ async fn in_reverse_the_device_is_asked_to_listen_again() {
     let mut heard = String::new();
     stream.read_to_string(&mut heard).await.expect("its end");
     assert_eq!(heard, "here y");
+}
+
+#[tokio::test]
+async fn in_reverse_a_connection_that_breaks_off_is_no_proper_end_here() {
+    let pair = Pair::new("").await;
+    let machine = &pair.workstation.machine;
+    let service = machine.listen(at(3000)).expect("a port");
+    let tunnel = Tunnel::start(&pair, &["--reverse", "8080:3000"]).await;
+    let mut client = machine.connect(at(8080)).expect("a port");
+    let (mut here, _) = service.accept().await.expect("a connection");
+    client.write_all(b"half").await.expect("written");
+    here.read_exact(&mut [0; 4]).await.expect("what was sent");
+    pair.server.cut(machine).await;
+    let error = here.read(&mut [0]).await.expect_err("no proper end");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    tunnel.events("lost", 1).await;
+}
+
+#[tokio::test]
+async fn another_device_that_has_come_in_its_place_ends_the_tunnel() {
+    let mut pair = Pair::new("").await;
+    let tunnel = Tunnel::start(&pair, &["8080:9080"]).await;
+    pair.server.cut(&pair.workstation.machine).await;
+    tunnel.events("lost", 1).await;
+    // With a key of its own.
+    pair.server = testkit::Sshd::start(&pair.workstation.machine, "").await;
+    pair.server.authorize(&pair.at("key.pub"));
+    let output = tunnel.running.output().await;
+    assert_eq!(output.code, 4, "{output}");
+    assert!(output.stderr.contains("another one is known"), "{output}");
+}
+
+#[tokio::test]
+async fn why_a_device_stays_away_is_told_once() {
+    let mut pair = Pair::new("").await;
+    let all = [
+        "tunnel",
+        HERE,
+        "--accept-host-key",
+        "-i",
+        "key",
+        "8080:9080",
+    ];
+    let running = pair.workstation.start(&all);
+    running.says("is port 8080 of").await;
+    pair.server.cut(&pair.workstation.machine).await;
+    running.says("what listens here goes on listening").await;
+    // It is back, and lets nobody in.
+    fs_err::write(pair.at("nobody.pub"), "").expect("written");
+    pair.server.authorize(&pair.at("nobody.pub"));
+    pair.server.start_again(&pair.workstation.machine).await;
+    running.says("does not let root in").await;
+    let tries = || pair.server.process.log().matches("Connection from").count();
+    let before = tries();
+    until("it was tried again", async || {
+        (tries() >= before + 2).then_some(())
+    })
+    .await;
+    pair.server.authorize(&pair.at("key.pub"));
+    running.says("is back").await;
+    let told = running.stderr();
+    assert_eq!(told.matches("does not let root in").count(), 1, "{told}");
 }

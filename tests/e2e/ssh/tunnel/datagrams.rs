@@ -92,6 +92,29 @@ async fn datagrams_of_every_size_keep_their_bounds_and_their_sender() {
 }
 
 #[tokio::test]
+async fn answers_come_from_the_address_that_was_asked() {
+    let pair = with_agent().await;
+    let machine = &pair.workstation.machine;
+    machine.run("ip", &["address", "add", "10.9.9.9/32", "dev", "lo"]);
+    let mut servers = JoinSet::new();
+    servers.spawn(echo(socket(machine, 5353)));
+    let tunnel = Tunnel::start(&pair, &["5353/udp:0.0.0.0:9053"]).await;
+    let client = socket(machine, 0);
+    for ip in [[10, 9, 9, 9], [127, 0, 0, 1]] {
+        let answer = asked(&client, (ip, 9053).into(), &ip).await;
+        assert_eq!(answer, ip);
+    }
+    let listening = &tunnel.events("listening", 1).await[0];
+    assert_eq!(listening["at"], serde_json::json!(["0.0.0.0:9053"]));
+    // None of them is shared with others.
+    for ip in ["0.0.0.0", "10.9.9.9"] {
+        let taken = format!("53/udp:{ip}:9053");
+        let output = pair.workstation.os(&["tunnel", HERE, &taken]).await;
+        assert_eq!(output.code, 1, "{output}");
+    }
+}
+
+#[tokio::test]
 async fn a_udp_port_on_which_nobody_listens_is_told_and_may_come_to_life() {
     let pair = with_agent().await;
     let machine = &pair.workstation.machine;

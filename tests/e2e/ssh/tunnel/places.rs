@@ -171,7 +171,11 @@ async fn in_reverse_the_device_listens_and_ports_and_sockets_here_answer() {
 
     // Nobody listens there, and who asked is not kept waiting.
     let mut client = machine.connect(at(8082)).expect("a port");
-    assert_eq!(client.read(&mut [0]).await.unwrap_or(0), 0);
+    let ended = client
+        .read(&mut [0])
+        .await
+        .expect("an end that sshd makes a proper one");
+    assert_eq!(ended, 0);
     let closed = tunnel.events("closed", 5).await;
     let failed = closed.iter().find(|event| event["outcome"] == "failed");
     let why = failed.expect("a failure")["why"].as_str().expect("words");
@@ -182,6 +186,28 @@ async fn in_reverse_the_device_listens_and_ports_and_sockets_here_answer() {
     let output = pair.workstation.os(&again).await;
     assert_eq!(output.code, 4, "{output}");
     assert!(output.stderr.contains("listen at port 8080"), "{output}");
+}
+
+#[tokio::test]
+async fn a_socket_that_somebody_has_on_the_device_is_not_removed() {
+    // To this server, all sockets look forsaken.
+    let pair = Pair::new("AllowStreamLocalForwarding remote").await;
+    let there = pair.path("there.sock");
+    let machine = &pair.workstation.machine;
+    let theirs = machine.inside(|| std::os::unix::net::UnixListener::bind(&there));
+    let theirs = theirs.expect("a socket");
+    let forward = format!("{there}:3000");
+    let asked = ["tunnel", HERE, "--reverse", "--accept-host-key"];
+    let output = pair
+        .workstation
+        .os(&[&asked[..], &["-i", "key", &forward]].concat())
+        .await;
+    assert_eq!(output.code, 4, "{output}");
+    assert!(output.stderr.contains(&there), "{output}");
+    std::os::unix::net::UnixStream::connect(&there).expect("it is still theirs");
+    // It is left behind, and in nobody's way any more.
+    drop(theirs);
+    let _tunnel = Tunnel::start(&pair, &["--reverse", &forward]).await;
 }
 
 #[tokio::test]

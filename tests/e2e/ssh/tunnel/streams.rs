@@ -7,7 +7,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Tunnel, at, bytes, exchange, server};
+use super::{HERE, Tunnel, at, bytes, exchange, server};
 use crate::ssh::Pair;
 
 const MEGABYTES: usize = 5_000_000;
@@ -209,4 +209,32 @@ async fn people_are_told_in_lines_and_when_quiet_only_of_what_goes_wrong() {
     let output = quiet.output().await;
     output.success();
     assert_eq!(output.stderr.lines().count(), 1, "{output}");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_who_does_not_read_what_is_told() {
+    let pair = Pair::new("").await;
+    let machine = &pair.workstation.machine;
+    let mut servers = JoinSet::new();
+    server(machine, &mut servers, 8080, "web ");
+    let os = testkit::programs::built("os").display().to_string();
+    // More of it fits into no pipe.
+    let line = format!(
+        "{os} tunnel {HERE} --json --accept-host-key -i key 8080:9080 & echo $! >pid; wait $!; echo $? >code"
+    );
+    let line = format!("({line}) | (exec sleep 1000)");
+    let _running = pair.workstation.start_program(&["sh", "-c", &line]);
+    until("it listens", async || machine.connect(at(9080)).ok()).await;
+    for _ in 0..500 {
+        let client = machine.connect(at(9080)).expect("a port");
+        assert_eq!(exchange(client, b"x").await, b"web x");
+    }
+    let pid = fs_err::read_to_string(pair.at("pid")).expect("a number");
+    machine.run("kill", &["-INT", pid.trim()]);
+    let code = until("it ends", async || {
+        let text = fs_err::read_to_string(pair.at("code")).ok()?;
+        text.ends_with('\n').then_some(text)
+    })
+    .await;
+    assert_eq!(code, "0\n");
 }
