@@ -11,11 +11,14 @@ use std::{
 };
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Interest},
+    net::unix::OwnedReadHalf,
+};
 use tokio_util::io::poll_read_buf;
 
 /// Of the protocol. To be raised with every change of frames or messages.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Bytes of a piece of data.
 pub(super) const PIECE: usize = 64 << 10;
 /// Bytes of a message: a command line of 128 KiB, whose bytes are written as numbers, has half a million.
@@ -154,6 +157,14 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     /// The same, to be awaited. May be dropped while it waits.
     pub(super) async fn next(&mut self) -> io::Result<Option<Frame>> {
         poll_fn(|cx| self.poll_next(cx)).await
+    }
+}
+
+impl Frames<OwnedReadHalf> {
+    /// Returns when the other side sends no more, whatever of it was not read yet.
+    pub(super) async fn closed(&self) {
+        // Nothing is urgent on a unix socket: only its end is told so.
+        drop(self.from.ready(Interest::PRIORITY).await);
     }
 }
 
