@@ -189,6 +189,22 @@ mod tests {
         bytes
     }
 
+    #[tokio::test]
+    async fn the_other_sides_end_is_seen_behind_what_was_not_read() {
+        let (ours, its) = tokio::net::UnixStream::pair().unwrap();
+        let (from, _into) = ours.into_split();
+        let frames = Frames::new(from);
+        let (_its, mut into) = its.into_split();
+        send(&mut into, &Frame::Data(Bytes::from_static(b"unread")))
+            .await
+            .unwrap();
+        let moment = std::time::Duration::from_millis(50);
+        let closed = tokio::time::timeout(moment, frames.closed());
+        closed.await.unwrap_err();
+        drop(into);
+        frames.closed().await;
+    }
+
     fn any_frame() -> impl Strategy<Value = Frame> {
         let content = proptest::collection::vec(any::<u8>(), 0..2000).prop_map(Bytes::from);
         (0..8_u8, content).prop_map(|(kind, content)| match kind {
