@@ -28,6 +28,7 @@ use crate::{
             host_keys::{HostName, InvalidHostName, Store},
         },
     },
+    ui::Console,
 };
 
 /// Keys that are tried when none is named, as `ssh` has them.
@@ -65,6 +66,7 @@ pub(super) struct Entrance {
     pub(super) target: SshTarget,
     asks: Asks,
     keeping: Option<Keeping>,
+    console: Console,
 }
 
 impl Entrance {
@@ -80,6 +82,7 @@ impl Entrance {
             target,
             asks: trust.asks(),
             keeping: keeping(context),
+            console: context.console.clone(),
         })
     }
 
@@ -89,10 +92,15 @@ impl Entrance {
     }
 
     pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
-        match &self.keeping {
-            Some(keeping) => Ssh::kept(&self.target, &self.asks, keeping).await,
-            None => Ssh::connect(&self.target, &self.asks).await,
+        let Some(keeping) = &self.keeping else {
+            return Ssh::connect(&self.target, &self.asks).await;
+        };
+        let ssh = Ssh::kept(&self.target, &self.asks, keeping).await?;
+        if let Some(why) = ssh.unkept() {
+            let text = format!("the connection is not kept for commands to come: {why}");
+            self.console.detail(&text);
         }
+        Ok(ssh)
     }
 
     /// How a connection that has ended is made again.

@@ -6,7 +6,7 @@ use std::{
     fmt,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex as Lock},
+    sync::{Arc, Mutex as Lock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -39,9 +39,8 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// So many questions without an answer are the end.
 const UNANSWERED: usize = 3;
-/// What the other side may send of a channel before we have taken it, in bytes.
-const WINDOW: u32 = 2 << 20;
-
+/// What the other side may send of a channel before we have taken it, in bytes. It hears of more room when half of it is used.
+const WINDOW: u32 = 4 << 20;
 /// Messages of a channel between the library and us.
 const BUFFERED: usize = 32;
 
@@ -114,6 +113,7 @@ pub(super) fn connect<'a>(
             places: opened.places,
             forwarded: Mutex::new(opened.forwarded),
             traffic: opened.traffic,
+            has_room: AtomicBool::new(false),
             _jump: jump,
         })
     })

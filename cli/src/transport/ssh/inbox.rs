@@ -8,14 +8,18 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use russh::{ChannelMsg, ChannelReadHalf};
-use tokio::sync::{
-    Notify,
-    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    watch,
+use tokio::{
+    sync::{
+        Notify,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -28,6 +32,10 @@ use super::{
 const STDERR: u32 = 1;
 /// Bytes that are fetched from disk at once.
 const FETCHED: usize = 256 << 10;
+/// Characters of a server's text that are kept: how a program ended fits into a frame.
+const TEXT: usize = 200;
+/// How long a server may wait for a channel that is alone. It asks us meanwhile whether we are there, and after three times gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What an event takes besides its bytes.
 const OVERHEAD: usize = 64;
 
@@ -79,6 +87,8 @@ struct Pump {
     spool: Option<Spool>,
     waiting: VecDeque<Waiting>,
     has_disk: bool,
+    /// When the server will have waited for long enough, while it does.
+    patience: Option<Instant>,
 }
 
 impl Inbox {
@@ -96,6 +106,7 @@ impl Inbox {
             spool: None,
             waiting: VecDeque::new(),
             has_disk: true,
+            patience: None,
         };
         tokio::spawn(pump.run());
         Self { events, memory }
@@ -128,11 +139,18 @@ impl Event {
                 error_message,
                 ..
             } => Self::Exit(Exit::Signal {
-                name: name_of(&signal_name),
-                message: error_message,
+                name: cut(name_of(&signal_name)),
+                message: cut(error_message),
             }),
             _ => return None,
         })
+    }
+}
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(TEXT) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),
+        None => text,
     }
 }
 
@@ -140,6 +158,7 @@ fn cost(event: &Event) -> usize {
     OVERHEAD
         + match event {
             Event::Data(bytes) | Event::Stderr(bytes) => bytes.len(),
+            Event::Exit(Exit::Signal { name, message }) => name.len() + message.len(),
             _ => 0,
         }
 }
@@ -155,8 +174,18 @@ impl Pump {
                 has_disk: self.has_disk,
                 on_disk: self.traffic.on_disk(),
                 users,
+                has_waited: self.patience.is_some_and(|end| end <= Instant::now()),
             };
             let (room, is_free) = (load.room(), in_memory < IN_MEMORY);
+            match room {
+                Room::Memory => self.patience = None,
+                Room::Disk => {}
+                Room::None if load.has_waited => {}
+                Room::None => {
+                    self.patience
+                        .get_or_insert_with(|| Instant::now() + PATIENCE);
+                }
+            }
             let message = tokio::select! {
                 () = self.into.closed() => return,
                 () = std::future::ready(()), if is_free && !self.waiting.is_empty() => {
@@ -169,6 +198,7 @@ impl Pump {
                 }
                 () = self.memory.freed.notified(), if !is_free => continue,
                 Ok(()) = self.users.changed(), if room == Room::None => continue,
+                () = waited(self.patience), if room == Room::None && !load.has_waited => continue,
                 message = next(&mut self.half), if room != Room::None => message,
             };
             match message.map(Event::of) {
@@ -260,9 +290,42 @@ impl Pump {
     }
 }
 
+async fn waited(patience: Option<Instant>) {
+    match patience {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn next(half: &mut Option<ChannelReadHalf>) -> Option<ChannelMsg> {
     match half {
         Some(half) => half.wait().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::Sig;
+
+    use super::*;
+
+    #[test]
+    fn a_servers_words_about_an_end_are_cut_and_fit_into_a_frame() {
+        for letter in ["\u{1}", "\u{1f600}", "a"] {
+            let text = letter.repeat(100_000);
+            let event = Event::of(ChannelMsg::ExitSignal {
+                signal_name: Sig::Custom(text.clone()),
+                core_dumped: false,
+                error_message: text,
+                lang_tag: String::new(),
+            });
+            let Some(event) = event else { panic!("none") };
+            assert!(cost(&event) >= 2 * TEXT, "{event:?}");
+            let Event::Exit(exit) = event else {
+                panic!("{event:?}")
+            };
+            assert!(serde_json::to_vec(&exit).unwrap().len() < 4 << 10);
+        }
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use russh::{Channel, Disconnect, client::Handle, client::Msg};
@@ -32,6 +35,8 @@ pub(super) struct Own {
     pub(super) places: Places,
     pub(super) forwarded: Mutex<mpsc::Receiver<Forwarded>>,
     pub(super) traffic: Arc<Traffic>,
+    /// Whether there was room for a program already.
+    pub(super) has_room: AtomicBool,
     /// The connection that this one goes through.
     pub(super) _jump: Option<Ssh>,
 }
@@ -54,17 +59,21 @@ impl Own {
         drop(self.handle.send_ping().await);
     }
 
-    /// Opens a channel for a program. Nothing was asked for on it yet.
+    /// Opens a channel for a program. Nothing was asked for on it yet. A server that has room for not even one is not full: a further
+    /// connection would be no better.
     pub(super) async fn session(&self, start: &Start) -> Result<Opened, SshError> {
         let user = self.traffic.enter();
         let operation = start.operation();
         match self.handle.channel_open_session().await {
-            Ok(channel) => Ok(Opened { channel, user }),
+            Ok(channel) => {
+                self.has_room.store(true, Ordering::Relaxed);
+                Ok(Opened { channel, user })
+            }
             // OpenSSH says the former, others the latter.
             Err(russh::Error::ChannelOpenFailure(
                 russh::ChannelOpenFailure::ConnectFailed
                 | russh::ChannelOpenFailure::ResourceShortage,
-            )) => Err(SshError::Full {
+            )) if self.has_room.load(Ordering::Relaxed) => Err(SshError::Full {
                 peer: self.peer.clone(),
                 operation: operation.to_owned(),
             }),

@@ -56,6 +56,8 @@ pub struct Input {
 pub struct Output {
     incoming: Incoming,
     exit: Option<Exit>,
+    /// Whether all that it wrote has come.
+    is_whole: bool,
     about: About,
 }
 
@@ -192,6 +194,7 @@ impl Process {
             output: Output {
                 incoming,
                 exit: None,
+                is_whole: false,
                 about,
             },
         }
@@ -234,7 +237,7 @@ impl Output {
     /// The next piece of what it writes; `None` when nothing more will come. May be dropped while it waits.
     ///
     /// # Errors
-    /// [`SshError::Gone`] when the connection is lost before the program's end is known.
+    /// [`SshError::Gone`] when the connection is lost before the program's end is known, or before all that it wrote has come.
     pub async fn next(&mut self) -> Result<Option<Piece>, SshError> {
         loop {
             match self.incoming.next().await {
@@ -242,8 +245,12 @@ impl Output {
                 Some(Event::Stderr(data)) => return Ok(Some(Piece::Stderr(data))),
                 Some(Event::Exit(exit)) => self.exit = Some(exit),
                 Some(Event::Close) => return Ok(None),
-                Some(Event::Eof | Event::Success | Event::Failure) => {}
-                None | Some(Event::Lost(_)) if self.exit.is_some() => return Ok(None),
+                Some(Event::Eof) => self.is_whole = true,
+                Some(Event::Success | Event::Failure) => {}
+                // A server may say how a program ended before the last of what it wrote.
+                None | Some(Event::Lost(_)) if self.is_whole && self.exit.is_some() => {
+                    return Ok(None);
+                }
                 Some(Event::Lost(reason)) => return Err(self.about.lost(reason.into())),
                 None => return Err(self.about.gone()),
             }

@@ -11,6 +11,8 @@ use super::{
 #[derive(Clone)]
 pub struct Ssh {
     shared: Arc<Shared>,
+    /// Why it is not kept though it should be.
+    unkept: Option<Arc<str>>,
 }
 
 enum Shared {
@@ -32,16 +34,21 @@ impl Ssh {
         keeping: &Keeping,
     ) -> Result<Self, SshError> {
         match Kept::new(target, asks, keeping).await? {
-            Some(kept) => Ok(Self {
+            Ok(kept) => Ok(Self {
                 shared: Arc::new(Shared::Kept(kept)),
+                unkept: None,
             }),
-            None => Self::connect(target, asks).await,
+            Err(error) => Ok(Self {
+                unkept: Some(error.to_string().into()),
+                ..Self::connect(target, asks).await?
+            }),
         }
     }
 
     pub(super) fn own(own: Own) -> Self {
         Self {
             shared: Arc::new(Shared::Own(own)),
+            unkept: None,
         }
     }
 
@@ -49,6 +56,12 @@ impl Ssh {
     #[must_use]
     pub fn is_kept(&self) -> bool {
         matches!(&*self.shared, Shared::Kept(_))
+    }
+
+    /// Why it is not kept though it should be.
+    #[must_use]
+    pub fn unkept(&self) -> Option<&str> {
+        self.unkept.as_deref()
     }
 
     /// What errors call the other side: name and address.

@@ -5,7 +5,10 @@ use std::{
     io,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -13,6 +16,9 @@ use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, fallocate, openat};
 use tokio::task::spawn_blocking;
 
 use super::traffic::Traffic;
+
+/// How many files had a name for a moment.
+static NAMED: AtomicU64 = AtomicU64::new(0);
 
 /// The file, which is written at its end and read at its beginning.
 #[derive(Debug)]
@@ -93,7 +99,8 @@ fn nameless(folder: &Path) -> io::Result<File> {
         return Ok(file.into());
     }
     // Some file systems want a name first.
-    let name: PathBuf = folder.join(format!("spool-{}", std::process::id()));
+    let number = NAMED.fetch_add(1, Ordering::Relaxed);
+    let name: PathBuf = folder.join(format!("spool-{}-{number}", std::process::id()));
     let file = openat(CWD, &name, flags | OFlags::CREATE | OFlags::EXCL, mode)?;
     fs_err::remove_file(&name)?;
     Ok(file.into())

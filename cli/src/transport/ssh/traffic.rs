@@ -2,6 +2,7 @@
 //!
 //! A server is told of more room in a channel as soon as bytes of it arrive, taken or not. What nobody takes must therefore be put
 //! somewhere, or the whole connection stands still. It may: as long as nobody else needs it, that is the back-pressure that a socket has.
+//! But not for long, since a server that is not answered takes us for dead.
 
 use std::{
     path::{Path, PathBuf},
@@ -46,6 +47,8 @@ pub(super) struct Load {
     pub(super) on_disk: u64,
     /// Who needs the connection, this channel included.
     pub(super) users: usize,
+    /// Whether the server has waited for as long as it may.
+    pub(super) has_waited: bool,
 }
 
 /// Where the next piece goes.
@@ -63,7 +66,7 @@ impl Load {
             return Room::Memory;
         }
         let fits = self.has_disk && self.on_disk < ON_DISK && self.pieces < PIECES;
-        if fits && self.users > 1 {
+        if fits && (self.users > 1 || self.has_waited) {
             Room::Disk
         } else {
             Room::None
@@ -126,6 +129,7 @@ mod tests {
         has_disk: true,
         on_disk: 0,
         users: 1,
+        has_waited: false,
     };
 
     #[test]
@@ -137,6 +141,11 @@ mod tests {
         assert_eq!(LOAD.room(), Room::Memory);
         assert_eq!(full.room(), Room::None);
         assert_eq!(Load { users: 2, ..full }.room(), Room::Disk);
+        let waited = Load {
+            has_waited: true,
+            ..full
+        };
+        assert_eq!(waited.room(), Room::Disk);
     }
 
     #[test]
@@ -151,6 +160,7 @@ mod tests {
         let others = Load {
             in_memory: IN_MEMORY,
             users: 5,
+            has_waited: true,
             ..LOAD
         };
         let full = [

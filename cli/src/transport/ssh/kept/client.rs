@@ -21,7 +21,7 @@ use super::{
     session::{Line, Session},
 };
 use crate::transport::ssh::{
-    Asks, ForwardSource, Forwarded, Process, Pty, SshError, SshStream, SshTarget,
+    Asks, ForwardSource, Forwarded, Place, Process, Pty, SshError, SshStream, SshTarget,
     incoming::Incoming,
     outgoing::Outgoing,
     process::{self, Start},
@@ -68,18 +68,18 @@ impl From<io::Error> for Missing {
 }
 
 impl Kept {
-    /// `None` when connections cannot be kept here.
+    /// The inner error says why connections cannot be kept here.
     pub(in crate::transport::ssh) async fn new(
         target: &SshTarget,
         asks: &Asks,
         keeping: &Keeping,
-    ) -> Result<Option<Self>, SshError> {
+    ) -> Result<io::Result<Self>, SshError> {
         let session = match session(target, asks, keeping, 0).await {
             Ok(session) => Arc::new(session),
             Err(Missing::Unconnected(error)) => return Err(error),
-            Err(Missing::Unkept(_)) => return Ok(None),
+            Err(Missing::Unkept(error)) => return Ok(Err(error)),
         };
-        Ok(Some(Self {
+        Ok(Ok(Self {
             target: target.clone(),
             asks: asks.clone(),
             keeping: keeping.clone(),
@@ -286,23 +286,28 @@ async fn session(
 ) -> Result<Session, Missing> {
     let folder = Arc::new(Folder::open(&keeping.folder)?);
     let name = name_of(target, slot)?;
-    if let Some(session) = attached(&folder, &name, asks).await {
+    if let Some(session) = attached(&folder, &name, target, asks).await {
         return Ok(session);
     }
     let Some(_lock) = folder.lock(&name).await? else {
         return Err(Missing::Unkept(io::ErrorKind::TimedOut.into()));
     };
     // Somebody else may have made it meanwhile.
-    if let Some(session) = attached(&folder, &name, asks).await {
+    if let Some(session) = attached(&folder, &name, target, asks).await {
         return Ok(session);
     }
     let line = started(keeping, &name)?;
     let (line, about) = made(line, target, asks).await?;
-    Ok(Session::new(folder, name, line, about, false))
+    Ok(Session::new(folder, line, about, false))
 }
 
 /// The use of a connection that stands, if its servers are those that are meant.
-async fn attached(folder: &Arc<Folder>, name: &str, asks: &Asks) -> Option<Session> {
+async fn attached(
+    folder: &Arc<Folder>,
+    name: &str,
+    target: &SshTarget,
+    asks: &Asks,
+) -> Option<Session> {
     let stream = folder.connect(name).await.ok()?;
     let attaching = async {
         let mut line = Line::greet(stream, Hello::Attach).await.ok()?;
@@ -313,6 +318,9 @@ async fn attached(folder: &Arc<Folder>, name: &str, asks: &Asks) -> Option<Sessi
     let Notice::Attached(about) = notice else {
         return None;
     };
+    if !is_there(target, about.address) {
+        return None;
+    }
     let is_known =
         |(server, text): &(_, String)| key(text).is_ok_and(|key| (asks.is_known)(server, &key));
     if about.keys.is_empty() || !about.keys.iter().all(is_known) {
@@ -325,13 +333,15 @@ async fn attached(folder: &Arc<Folder>, name: &str, asks: &Asks) -> Option<Sessi
         drop(timeout(PATIENCE, retiring).await);
         return None;
     }
-    Some(Session::new(
-        Arc::clone(folder),
-        name.to_owned(),
-        line,
-        about,
-        true,
-    ))
+    Some(Session::new(Arc::clone(folder), line, about, true))
+}
+
+/// Whether a connection to `address` may be one to the target. Two machines that were made from one image have the same key.
+fn is_there(target: &SshTarget, address: Option<SocketAddr>) -> bool {
+    match (&target.place, address) {
+        (Place::Addresses(addresses), Some(address)) => addresses.contains(&address),
+        (Place::Host(..), _) | (_, None) => true,
+    }
 }
 
 /// Starts a keeper. It holds nothing of ours: neither our output, for which others may wait, nor our environment.
@@ -372,5 +382,25 @@ async fn made(mut line: Line, target: &SshTarget, asks: &Asks) -> Result<(Line, 
             _ => return Err(io::Error::from(io::ErrorKind::InvalidData).into()),
         };
         send(&mut line.into, &answer).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::ssh::host_keys::HostName;
+
+    #[test]
+    fn a_connection_to_another_address_is_none_to_a_device_of_the_same_key() {
+        let host = HostName::device("5eee").unwrap();
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let place = Place::Addresses(vec![at("[fe80::1%2]:22222"), at("10.0.0.1:22222")]);
+        let device = SshTarget::new("kitchen", host.clone(), place);
+        assert!(is_there(&device, Some(at("10.0.0.1:22222"))));
+        assert!(is_there(&device, None));
+        assert!(!is_there(&device, Some(at("10.0.0.2:22222"))));
+        let place = Place::Host("kitchen".to_owned(), 22222);
+        let named = SshTarget::new("kitchen", host, place);
+        assert!(is_there(&named, Some(at("10.0.0.2:22222"))));
     }
 }

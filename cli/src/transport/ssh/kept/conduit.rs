@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use tokio::{
     io::AsyncWrite,
     net::unix::{OwnedReadHalf, OwnedWriteHalf},
     sync::mpsc,
+    time::sleep,
 };
 use tokio_util::sync::{CancellationToken, DropGuard, PollSender};
 
@@ -22,6 +24,8 @@ use super::{
 };
 use crate::transport::ssh::{inbox::Event, outgoing::Writer, process::Size};
 
+/// How long a piece of what was written before the end may take to be read on the other side.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// Frames that wait to be written.
 const QUEUED: usize = 4;
 
@@ -141,8 +145,17 @@ async fn write(
         let Some(frame) = frame else {
             return;
         };
-        if send(&mut into, &frame).await.is_err() {
-            return;
+        let lingered = async {
+            closing.cancelled().await;
+            sleep(LINGER).await;
+        };
+        tokio::select! {
+            sent = send(&mut into, &frame) => {
+                if sent.is_err() {
+                    return;
+                }
+            }
+            () = lingered => return,
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::{
     fs::{File, Permissions},
+    hash::{BuildHasher as _, RandomState},
     io,
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     },
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -32,9 +34,22 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Folder(OwnedFd);
 
-/// Held while a connection is made that others would make, too.
+/// Held while a connection is made that others would make, too. Its file goes with it.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "it is let go when it is closed")] File);
+pub(super) struct Lock {
+    path: PathBuf,
+    /// Through which the path leads.
+    _folder: Arc<Folder>,
+    /// It is let go when this is closed.
+    _file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Who waits for it sees that, and takes the next one.
+        drop(fs_err::remove_file(&self.path));
+    }
+}
 
 impl Folder {
     /// Opens it, or makes it.
@@ -89,23 +104,47 @@ impl Folder {
         }
     }
 
+    /// A name of nobody else beside `name`; what was left behind of such ones is removed, which only the holder of its lock may do.
+    pub(super) fn own_name(&self, name: &str) -> io::Result<String> {
+        let stem = format!("{name}-");
+        for entry in fs_err::read_dir(self.at("."))? {
+            let entry = entry?.file_name();
+            let Some(own) = entry.to_str().filter(|own| own.starts_with(&stem)) else {
+                continue;
+            };
+            let connected = std::os::unix::net::UnixStream::connect(self.at(own));
+            if connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                drop(fs_err::remove_file(self.at(own)));
+            }
+        }
+        // Its keys are random.
+        let number = RandomState::new().hash_one(std::process::id());
+        Ok(format!("{stem}{number:016x}"))
+    }
+
     fn inode(&self, name: &str) -> io::Result<u64> {
         Ok(fs_err::symlink_metadata(self.at(name))?.ino())
     }
 
     /// Waits until nobody else is connecting; `None` when that takes too long.
-    pub(super) async fn lock(&self, name: &str) -> io::Result<Option<Lock>> {
-        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let lock = openat(
-            &self.0,
-            format!("{name}.lock"),
-            flags,
-            Mode::RUSR | Mode::WUSR,
-        )?;
-        let lock = File::from(lock);
+    pub(super) async fn lock(self: &Arc<Self>, name: &str) -> io::Result<Option<Lock>> {
+        let (folder, name) = (Arc::clone(self), format!("{name}.lock"));
         let waiting = spawn_blocking(move || {
-            flock(&lock, FlockOperation::LockExclusive)?;
-            Ok::<_, io::Error>(Lock(lock))
+            let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            loop {
+                let file = openat(&folder.0, &name, flags, Mode::RUSR | Mode::WUSR)?;
+                let file = File::from(file);
+                flock(&file, FlockOperation::LockExclusive)?;
+                let inode = file.metadata()?.ino();
+                // Whoever had it before has removed it, unless that one was killed.
+                if folder.inode(&name).is_ok_and(|now| now == inode) {
+                    return Ok::<_, io::Error>(Lock {
+                        path: folder.at(&name),
+                        _folder: folder,
+                        _file: file,
+                    });
+                }
+            }
         });
         match timeout(PATIENCE, waiting).await {
             Ok(taken) => taken.map_err(io::Error::other)?.map(Some),
@@ -239,5 +278,44 @@ mod tests {
         assert!(!path.join("name").exists());
         fs_err::set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
         Folder::open(&path).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time_has_the_lock_and_nothing_of_it_stays() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("ssh");
+        let folder = Arc::new(Folder::open(&path).unwrap());
+        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let (folder, count) = (Arc::clone(&folder), Arc::clone(&count));
+            all.spawn(async move {
+                let lock = folder.lock("name").await.unwrap().unwrap();
+                assert_eq!(count.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                tokio::task::yield_now().await;
+                count.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                drop(lock);
+            });
+        }
+        assert_eq!(all.join_all().await.len(), 20);
+        assert_eq!(fs_err::read_dir(&path).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_one_left_of_its_own_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("ssh");
+        let folder = Folder::open(&path).unwrap();
+        let own = || folder.own_name("1-abc-1").unwrap();
+        let (lives, left) = (own(), own());
+        assert_ne!(lives, left);
+        let (_listener, _) = folder.listen(&lives).unwrap();
+        let other = folder.own_name("1-abc-10").unwrap();
+        drop(folder.listen(&left).unwrap());
+        drop(folder.listen(&other).unwrap());
+        own();
+        assert!(path.join(&lives).exists());
+        assert!(!path.join(&left).exists());
+        assert!(path.join(&other).exists());
     }
 }

@@ -11,11 +11,14 @@ use std::{
 };
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Interest},
+    net::unix::OwnedReadHalf,
+};
 use tokio_util::io::poll_read_buf;
 
 /// Of the protocol. To be raised with every change of frames or messages.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Bytes of a piece of data.
 pub(super) const PIECE: usize = 64 << 10;
 /// Bytes of a message: a command line of 128 KiB, whose bytes are written as numbers, has half a million.
@@ -157,6 +160,14 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     }
 }
 
+impl Frames<OwnedReadHalf> {
+    /// Returns when the other side sends no more, whatever of it was not read yet.
+    pub(super) async fn closed(&self) {
+        // Nothing is urgent on a unix socket: only its end is told so.
+        drop(self.from.ready(Interest::PRIORITY).await);
+    }
+}
+
 /// Sends one frame.
 pub(super) async fn send(into: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io::Result<()> {
     let mut bytes = BytesMut::new();
@@ -176,6 +187,22 @@ mod tests {
             frame.encode(&mut bytes);
         }
         bytes
+    }
+
+    #[tokio::test]
+    async fn the_other_sides_end_is_seen_behind_what_was_not_read() {
+        let (ours, its) = tokio::net::UnixStream::pair().unwrap();
+        let (from, _into) = ours.into_split();
+        let frames = Frames::new(from);
+        let (_its, mut into) = its.into_split();
+        send(&mut into, &Frame::Data(Bytes::from_static(b"unread")))
+            .await
+            .unwrap();
+        let moment = std::time::Duration::from_millis(50);
+        let closed = tokio::time::timeout(moment, frames.closed());
+        closed.await.unwrap_err();
+        drop(into);
+        frames.closed().await;
     }
 
     fn any_frame() -> impl Strategy<Value = Frame> {

@@ -14,7 +14,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -26,16 +26,22 @@ use super::{
     session::Line,
 };
 use crate::transport::ssh::{
-    Asks, ForwardSource, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, SshTarget, connect,
-    connect::Server, own::Own,
+    Asks, ForwardSource, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, SshError, SshTarget,
+    connect, connect::Server, own::Own,
 };
 
 /// How long a connection is kept that nobody uses.
 const KEPT: Duration = Duration::from_mins(1);
-/// A connection that nobody has used for a moment must answer within this time, or it is taken for dead.
+/// A connection that nobody has used for a moment should answer within this time, or newcomers have another one made.
 const PROOF: Duration = Duration::from_secs(3);
-/// How long those who use a connection that is lost may take to hear of it.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a server may take for what it can answer at once.
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
+/// How long it may take for a connection to elsewhere: its system gives up after two minutes.
+pub(super) const ELSEWHERE: Duration = Duration::from_secs(150);
+/// How long the ends of a connection may take.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long to wait when no connection can be taken, for lack of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The connection, and who uses it.
 pub(super) struct Keeper {
@@ -45,10 +51,10 @@ pub(super) struct Keeper {
     pub(super) next: AtomicU64,
     /// How many use it.
     pub(super) users: watch::Sender<usize>,
-    /// Nobody else may use it.
+    /// Nobody else may use it; those who do go on.
     pub(super) retired: CancellationToken,
-    /// It does not answer.
-    dead: CancellationToken,
+    /// Whether it should have answered by now.
+    doubted: watch::Sender<bool>,
 }
 
 /// What is asked before the connection stands.
@@ -61,7 +67,8 @@ enum Question {
     ),
 }
 
-/// Makes the connection that is asked for at `birth`, and keeps it for those who come to the socket `name` in `folder`.
+/// Makes the connection that is asked for at `birth`, and keeps it for those who come to the socket `name` in `folder`. Those who use it
+/// come to another one, which stays when `name` is somebody else's already.
 ///
 /// # Errors
 /// When there is nobody at `birth` any more, or the socket cannot be made.
@@ -89,7 +96,9 @@ pub async fn keep(
         }
     };
     let keys = keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let own_name = folder.own_name(name)?;
     let about = About {
+        socket: own_name.clone(),
         session: 0,
         peer: own.peer.clone(),
         address: own.address,
@@ -102,23 +111,24 @@ pub async fn keep(
         next: AtomicU64::new(1),
         users: watch::Sender::new(0),
         retired: CancellationToken::new(),
-        dead: CancellationToken::new(),
+        doubted: watch::Sender::new(false),
     });
-    let (listener, inode) = folder.listen(name)?;
+    let (users, own_inode) = folder.listen(&own_name)?;
+    let (newcomers, inode) = folder.listen(name)?;
     let mut serving = JoinSet::new();
     let first = Arc::clone(&keeper);
     serving.spawn(async move { first.lend(line).await });
-    keeper.listen(&listener, &mut serving).await;
+    keeper.take(&users, Some(&newcomers), &mut serving).await;
     folder.remove(name, inode);
-    drop(listener);
-    // Those who use it go on, or hear of its end.
-    let all = async { while serving.join_next().await.is_some() {} };
-    tokio::select! {
-        () = all => {}
-        _ = keeper.over() => drop(timeout(LAST_WORDS, async { while serving.join_next().await.is_some() {} }).await),
-    }
-    keeper.own.close().await;
-    drop(timeout(LAST_WORDS, keeper.own.ended()).await);
+    drop(newcomers);
+    keeper.retired.cancel();
+    keeper.take(&users, None, &mut serving).await;
+    folder.remove(&own_name, own_inode);
+    let goodbye = async {
+        keeper.own.close().await;
+        keeper.own.ended().await;
+    };
+    drop(timeout(LAST_WORDS, goodbye).await);
     Ok(())
 }
 
@@ -127,7 +137,7 @@ async fn made(
     line: &mut Line,
     target: &SshTarget,
     keys: &Arc<Mutex<Vec<(Server, String)>>>,
-) -> io::Result<Result<Own, crate::transport::ssh::SshError>> {
+) -> io::Result<Result<Own, SshError>> {
     let (asking, mut asked) = mpsc::channel(1);
     let asks = asks(asking, keys);
     let connecting = connect::connect(target, &asks);
@@ -198,22 +208,35 @@ fn asks(asking: mpsc::Sender<Question>, keys: &Arc<Mutex<Vec<(Server, String)>>>
 }
 
 impl Keeper {
-    /// Takes whoever comes, until nobody should.
-    async fn listen(self: &Arc<Self>, listener: &UnixListener, serving: &mut JoinSet<()>) {
-        let idle = self.idle();
-        let over = self.over();
-        tokio::pin!(idle, over);
+    /// Takes whoever comes: with newcomers, until there should be none; without, until the last one has gone and has been given what arrived.
+    async fn take(
+        self: &Arc<Self>,
+        users: &UnixListener,
+        newcomers: Option<&UnixListener>,
+        serving: &mut JoinSet<()>,
+    ) {
+        let newcomer = async || match newcomers {
+            Some(newcomers) => newcomers.accept().await,
+            None => std::future::pending().await,
+        };
+        let unwanted = self.unwanted();
+        tokio::pin!(unwanted);
+        let mut is_over = false;
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                Some(_) = serving.join_next() => continue,
-                () = &mut idle => return,
-                _ = &mut over => return,
-                () = self.retired.cancelled() => return,
-                forwarded = self.own.accept() => {
+                accepted = users.accept() => accepted,
+                accepted = newcomer() => accepted,
+                () = &mut unwanted, if newcomers.is_some() => return,
+                served = serving.join_next(), if newcomers.is_none() || !serving.is_empty() => {
+                    if served.is_none() {
+                        return;
+                    }
+                    continue;
+                }
+                forwarded = self.own.accept(), if !is_over => {
                     match forwarded {
                         Some(forwarded) => self.deliver(forwarded),
-                        None => return,
+                        None => is_over = true,
                     }
                     continue;
                 }
@@ -224,8 +247,17 @@ impl Keeper {
                 }
                 Ok(_) => {}
                 // Descriptors have run out; those who use some go on.
-                Err(_) => tokio::task::yield_now().await,
+                Err(_) => sleep(PAUSE).await,
             }
+        }
+    }
+
+    /// Returns when nobody else should use it.
+    async fn unwanted(&self) {
+        tokio::select! {
+            () = self.idle() => {}
+            _ = self.over() => {}
+            () = self.retired.cancelled() => {}
         }
     }
 
@@ -245,22 +277,68 @@ impl Keeper {
 
     /// Waits for the connection's end, and says how it came about.
     pub(super) async fn over(&self) -> String {
-        tokio::select! {
-            reason = self.own.ended() => reason,
-            () = self.dead.cancelled() => "it does not answer any more".to_owned(),
+        self.own.ended().await
+    }
+
+    /// Whether nobody else may use it.
+    pub(super) fn is_over(&self) -> bool {
+        let is_over = self.own.is_closed() || self.own.ended.borrow().is_some();
+        is_over || self.retired.is_cancelled()
+    }
+
+    /// A connection that nobody uses may be dead without anybody knowing. Whether it is, keeping it alive shows later; newcomers need
+    /// not wait for that.
+    pub(super) async fn prove(self: Arc<Self>) {
+        let answer = self.own.ping();
+        tokio::pin!(answer);
+        if timeout(PROOF, &mut answer).await.is_err() {
+            self.retired.cancel();
+            self.doubted.send_replace(true);
+            answer.await;
+            self.doubted.send_replace(false);
         }
     }
 
-    /// Whether nothing more can be done over it.
-    pub(super) fn is_over(&self) -> bool {
-        let is_retired = self.retired.is_cancelled() || self.dead.is_cancelled();
-        is_retired || self.own.is_closed() || self.own.ended.borrow().is_some()
+    /// What the server answers. One that does not is asked for nothing new; what it answers late ends with the connection.
+    pub(super) async fn answered<T>(
+        &self,
+        operation: &str,
+        within: Duration,
+        answer: impl Future<Output = Result<T, SshError>>,
+    ) -> Result<T, SshError> {
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            reason = self.over() => Err(self.gone(operation, reason)),
+            () = sleep(within) => {
+                self.retired.cancel();
+                let reason = format!("it has not answered within {} s", within.as_secs());
+                Err(self.gone(operation, reason))
+            }
+        }
     }
 
-    /// A connection that nobody uses may be dead without anybody knowing.
-    pub(super) async fn prove(&self) {
-        if timeout(PROOF, self.own.ping()).await.is_err() {
-            self.dead.cancel();
+    /// The same for what may be asked for once more, which is not waited for while it is in doubt that anything is answered.
+    pub(super) async fn opened<T>(
+        &self,
+        operation: &str,
+        within: Duration,
+        answer: impl Future<Output = Result<T, SshError>>,
+    ) -> Result<T, SshError> {
+        let mut doubted = self.doubted.subscribe();
+        let in_doubt = async { drop(doubted.wait_for(|is_doubted| *is_doubted).await) };
+        tokio::select! {
+            biased;
+            opened = self.answered(operation, within, answer) => opened,
+            () = in_doubt => Err(self.gone(operation, "it does not answer any more".to_owned())),
+        }
+    }
+
+    fn gone(&self, operation: &str, reason: String) -> SshError {
+        SshError::Gone {
+            peer: self.about.peer.clone(),
+            operation: operation.to_owned(),
+            source: reason.into(),
         }
     }
 

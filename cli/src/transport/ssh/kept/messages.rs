@@ -104,6 +104,8 @@ pub(super) enum Notice {
 /// The connection that is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct About {
+    /// Name of the socket for all that follows.
+    pub(super) socket: String,
     pub(super) session: u64,
     pub(super) peer: String,
     pub(super) address: Option<SocketAddr>,

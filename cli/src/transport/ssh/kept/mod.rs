@@ -19,6 +19,8 @@ mod keeper;
 mod messages;
 mod serve;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use client::Keeping;
 pub(super) use client::Kept;

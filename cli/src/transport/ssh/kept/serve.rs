@@ -12,13 +12,14 @@ use tokio::{
     io::AsyncWriteExt as _,
     net::{UnixStream, unix::OwnedReadHalf, unix::OwnedWriteHalf},
     sync::mpsc,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    conduit::LINGER,
     frames::{Frame, Frames, PIECE, send},
-    keeper::Keeper,
+    keeper::{ANSWER, ELSEWHERE, Keeper, LAST_WORDS},
     messages::{About, Greeting, Hello, Notice, Telling, What, Wish, read},
     session::Line,
 };
@@ -143,25 +144,31 @@ impl Keeper {
             ..self.about.clone()
         };
         if line.say(&Notice::Attached(about)).await.is_ok() {
-            let proven = async {
-                if was_idle && session > 1 {
-                    self.prove().await;
-                }
-                std::future::pending::<()>().await;
-            };
-            tokio::select! {
-                () = self.talk(&lent, &mut line, &mut untold) => {}
-                () = proven => {}
-                reason = self.over() => drop(line.say(&Notice::Ended(reason)).await),
+            if was_idle && session > 1 {
+                tokio::spawn(Arc::clone(self).prove());
             }
+            tokio::select! {
+                () = self.talk(&lent, &mut line, &mut untold) => lent.over.cancel(),
+                // What has arrived by now is still given to those who take it.
+                reason = self.over() => {
+                    let ended = Notice::Ended(reason);
+                    drop(timeout(LAST_WORDS, line.say(&ended)).await);
+                }
+            }
+        } else {
+            lent.over.cancel();
         }
-        lent.over.cancel();
         self.lent().remove(&session);
+        self.users.send_modify(|users| *users -= 1);
         let sources = std::mem::take(&mut *lent.sources());
         for source in sources {
-            self.own.unlisten(&source).await;
+            let unlistened = async {
+                self.own.unlisten(&source).await;
+                Ok(())
+            };
+            // Without an answer the connection is given up.
+            drop(self.answered("an end", ANSWER, unlistened).await);
         }
-        self.users.send_modify(|users| *users -= 1);
     }
 
     async fn talk(&self, lent: &Lent, line: &mut Line, noticed: &mut mpsc::Receiver<Notice>) {
@@ -192,11 +199,15 @@ impl Keeper {
         };
         let listening = match wish {
             Wish::ListenTcp { address, port } => {
-                let port = self.own.listen_tcp(&address, port).await;
+                let operation = format!("to listen at port {port}");
+                let listening = self.own.listen_tcp(&address, port);
+                let port = self.answered(&operation, ANSWER, listening).await;
                 port.map(|port| (ForwardSource::Tcp(port.into()), port))
             }
             Wish::ListenUnix { path } => {
-                let listening = self.own.listen_unix(&path).await;
+                let operation = format!("to listen at {path}");
+                let listening = self.own.listen_unix(&path);
+                let listening = self.answered(&operation, ANSWER, listening).await;
                 listening.map(|()| (ForwardSource::Unix(path), 0))
             }
             Wish::Retire => {
@@ -223,19 +234,7 @@ async fn open(
     what: What,
 ) -> io::Result<()> {
     // Not given up when somebody goes meanwhile: it would stay open on the other side.
-    let opening = opened(keeper, what);
-    let opened = tokio::select! {
-        opened = opening => opened,
-        reason = keeper.over() => {
-            let error = SshError::Gone {
-                peer: keeper.about.peer.clone(),
-                operation: "a new channel".to_owned(),
-                source: reason.into(),
-            };
-            Err((error, true))
-        }
-    };
-    match opened {
+    match opened(keeper, what).await {
         Ok(parts) => carry(keeper, lent, line, parts).await,
         Err((error, is_repeatable)) => {
             let failed = Notice::Failed {
@@ -250,23 +249,27 @@ async fn open(
 /// A channel; or why there is none, and whether nothing was asked for on it.
 async fn opened(keeper: &Keeper, what: What) -> Result<Parts, (SshError, bool)> {
     let own = &keeper.own;
-    match what {
+    let operation = what.operation();
+    let stream = match what {
         What::Program { start, pty } => {
-            let opened = own.session(&start).await.map_err(|error| (error, true))?;
-            let started = own.start(opened, start, pty.as_ref()).await;
-            Ok(started.map_err(|error| (error, false))?.into_parts())
+            let session = own.session(&start);
+            let opened = keeper.opened(&operation, ANSWER, session).await;
+            let opened = opened.map_err(|error| (error, true))?;
+            let starting = own.start(opened, start, pty.as_ref());
+            let started = keeper.answered(&operation, ANSWER, starting).await;
+            return Ok(started.map_err(|error| (error, false))?.into_parts());
         }
         What::Tcp { host, port } => {
-            let stream = own.tcp(&host, port).await;
-            let (incoming, outgoing) = stream.map_err(|error| (error, true))?.into_parts();
-            Ok((incoming, outgoing, None))
+            let stream = own.tcp(&host, port);
+            keeper.opened(&operation, ELSEWHERE, stream).await
         }
         What::Unix { path } => {
-            let stream = own.unix(&path).await;
-            let (incoming, outgoing) = stream.map_err(|error| (error, true))?.into_parts();
-            Ok((incoming, outgoing, None))
+            let stream = own.unix(&path);
+            keeper.opened(&operation, ANSWER, stream).await
         }
-    }
+    };
+    let (incoming, outgoing) = stream.map_err(|error| (error, true))?.into_parts();
+    Ok((incoming, outgoing, None))
 }
 
 /// Carries a channel until it is closed, or nobody wants it any more.
@@ -297,10 +300,24 @@ async fn there(mut frames: Frames<OwnedReadHalf>, outgoing: &Outgoing) {
         return;
     };
     loop {
-        let written = match frames.next().await {
-            Ok(Some(Frame::Data(bytes))) => writer.write_all(&bytes).await,
-            Ok(Some(Frame::Eof)) => writer.shutdown().await,
-            _ => return,
+        let Ok(Some(frame)) = frames.next().await else {
+            return;
+        };
+        let writing = async {
+            match frame {
+                Frame::Data(bytes) => writer.write_all(&bytes).await,
+                Frame::Eof => writer.shutdown().await,
+                _ => Err(io::ErrorKind::InvalidData.into()),
+            }
+        };
+        let lingered = async {
+            frames.closed().await;
+            sleep(LINGER).await;
+        };
+        let written = tokio::select! {
+            written = writing => written,
+            // Nobody is there any more, and nobody on the other side reads.
+            () = lingered => return,
         };
         if written.is_err() {
             // The channel is closed, which is told from the other side.
@@ -324,7 +341,6 @@ async fn back(
             biased;
             event = std::future::ready(first.take()), if first.is_some() => event,
             event = incoming.next() => event,
-            reason = keeper.over() => Some(Event::Lost(reason)),
         };
         let (frame, is_last) = match event {
             Some(Event::Data(data)) => (Frame::Data(data), false),

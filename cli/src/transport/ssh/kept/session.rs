@@ -35,7 +35,6 @@ pub(super) type Fetchable = (u64, ForwardSource);
 #[derive(Debug)]
 pub(in crate::transport::ssh) struct Session {
     folder: Arc<Folder>,
-    name: String,
     pub(super) about: About,
     pub(super) ended: Ended,
     /// Whether the connection stood already, and nobody has seen that it still does.
@@ -85,13 +84,7 @@ impl Line {
 }
 
 impl Session {
-    pub(super) fn new(
-        folder: Arc<Folder>,
-        name: String,
-        line: Line,
-        about: About,
-        is_old: bool,
-    ) -> Self {
+    pub(super) fn new(folder: Arc<Folder>, line: Line, about: About, is_old: bool) -> Self {
         let (wishes, asked) = mpsc::channel(1);
         let (forwarding, forwarded) = mpsc::channel(WAITING);
         let (ending, ended) = watch::channel(None);
@@ -102,7 +95,6 @@ impl Session {
         });
         Self {
             folder,
-            name,
             about,
             ended,
             is_unproven: AtomicBool::new(is_old),
@@ -179,7 +171,7 @@ impl Session {
     }
 
     async fn greeted(&self, hello: Hello) -> io::Result<Line> {
-        Line::greet(self.folder.connect(&self.name).await?, hello).await
+        Line::greet(self.folder.connect(&self.about.socket).await?, hello).await
     }
 
     /// Tells the keeper something about a channel, and waits until it was done.
