@@ -197,7 +197,7 @@ fn keeping(context: &Context) -> Option<Keeping> {
     })
 }
 
-/// With its uuid and the fingerprint of its key, if it tells them. It may say what it likes: the key that belongs to the uuid is what counts.
+/// With its uuid, if it tells it. It may say what it likes: the key that belongs to the uuid is what counts.
 async fn named(context: &Context, mut device: Device) -> Device {
     if device.uuid.is_some() {
         return device;
@@ -215,10 +215,9 @@ async fn named(context: &Context, mut device: Device) -> Device {
     device
 }
 
-/// Takes over what a device says of itself.
+/// Takes over which one a device says it is. What it says of its key there is no word of the key's: whoever answers at an address would vouch
+/// for himself.
 pub(super) fn tells(device: &mut Device, info: &Info) {
-    let key = info.ssh_host_keys.first();
-    device.ssh_fingerprint = key.map(|key| key.fingerprint.clone());
     device.uuid = Some(info.uuid.clone());
 }
 

@@ -121,7 +121,7 @@ pub(super) async fn reach(
     Ok(reached)
 }
 
-/// Who is behind an address, by its API: with its uuid and the fingerprint of its key, and with the answer, which may have to do. It may say what
+/// Who is behind an address, by its API: with its uuid, and with the answer, which may have to do. It may say what
 /// it likes: the key that belongs to the uuid is what counts. Where SSH listens alone, that is not waited for long.
 async fn asked(
     context: &Context,
