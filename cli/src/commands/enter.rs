@@ -11,7 +11,9 @@ use clap::ValueHint;
 use tokio::time::timeout;
 
 use super::{
-    Context, identify, reach,
+    Context, identify,
+    plainly::{NEVER, Plainly},
+    reach,
     ssh_device::{self, Kept},
     trust::Trust,
 };
@@ -65,6 +67,10 @@ pub(super) struct Entrance {
     pub(super) target: SshTarget,
     asks: Asks,
     keeping: Option<Keeping>,
+    keys: Store,
+    plainly: Plainly,
+    /// What the device is called there.
+    called: String,
 }
 
 impl Entrance {
@@ -78,21 +84,42 @@ impl Entrance {
         let target = of_device(context, device, entry, account, &mut trust)?;
         Ok(Self {
             target,
+            keys: trust.store.clone(),
             asks: trust.asks(),
             keeping: keeping(context),
+            plainly: Plainly::below(&context.environment.paths.ssh()),
+            called: device.uuid.clone().unwrap_or_else(|| device.name.clone()),
         })
     }
 
     /// Whether a key of it is kept.
-    pub(super) fn is_pinned(&self, keys: &Store) -> Result<bool, Failure> {
-        Ok(!keys.load()?.pinned(&self.target.host).is_empty())
+    pub(super) fn is_pinned(&self) -> Result<bool, Failure> {
+        Ok(!self.keys.load()?.pinned(&self.target.host).is_empty())
     }
 
+    /// Whether it has refused us the first time, and ever since.
+    pub(super) fn never_let_in(&self) -> bool {
+        self.plainly.knows(&self.called, NEVER)
+    }
+
+    /// Connects, and keeps whether it ever let us in.
     pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
-        match &self.keeping {
+        let was_pinned = self.is_pinned().unwrap_or(true);
+        let connected = match &self.keeping {
             Some(keeping) => Ssh::kept(&self.target, &self.asks, keeping).await,
             None => Ssh::connect(&self.target, &self.asks).await,
+        };
+        // What cannot be kept will have to be said again.
+        match &connected {
+            // The next warning would be for something else.
+            Ok(_) => drop(self.plainly.forget(&self.called)),
+            // Its key is kept by now, and it has nothing to lose all the same.
+            Err(SshError::Denied { .. }) if !was_pinned => {
+                drop(self.plainly.learn(&self.called, NEVER));
+            }
+            Err(_) => {}
         }
+        connected
     }
 
     /// How a connection that has ended is made again.
