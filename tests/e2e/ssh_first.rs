@@ -259,6 +259,41 @@ async fn a_device_that_lets_nobody_in_is_reached_without_ssh_and_that_is_said_on
     other.os(&["info", NAME]).await.success();
 }
 
+#[tokio::test]
+async fn a_refusal_by_any_command_is_no_reason_to_stop_later() {
+    let lan = Lan::new();
+    let device = Device::start(&lan, NAME, UUID).await;
+    let workstation = workstation(&lan);
+    let refused = workstation.os(&["ssh", NAME, "--", "true"]).await;
+    assert!(refused.stderr.contains("does not let root in"), "{refused}");
+    // Its key is kept by now, and it was never known by it.
+    workstation.os(&["info", NAME]).await.success();
+    device.lets_in(&workstation);
+    workstation.os(&["ssh", NAME, "--", "true"]).await.success();
+    device.sh("for file in sshd-*/authorized_keys; do : >$file; done");
+    let stopped = workstation.os(&["info", NAME]).await;
+    assert_eq!(stopped.code, DEVICE, "{stopped}");
+}
+
+#[tokio::test]
+async fn an_answer_of_the_plain_api_vouches_for_no_key() {
+    let lan = Lan::new();
+    let device = Device::start(&lan, NAME, UUID).await;
+    let workstation = workstation(&lan);
+    device.lets_in(&workstation);
+    let refused = workstation.os(&["ssh", IP, "--", "true"]).await;
+    assert!(refused.stderr.contains("--accept-host-key"), "{refused}");
+    assert!(!device.sshd.process.log().contains("Accepted"));
+    let forgotten = workstation.os(&["ssh-forget", NAME]).await;
+    assert_eq!(forgotten.code, DEVICE, "{forgotten}");
+    // What it announces in the network does; and is forgotten without its key, too.
+    workstation.os(&["scan"]).await.success();
+    let forgotten = workstation.os(&["ssh-forget", NAME]).await;
+    forgotten.success();
+    assert!(forgotten.stderr.contains("announced"), "{forgotten}");
+    workstation.os(&["ssh", NAME, "--", "true"]).await.success();
+}
+
 fn workstation_without_key(lan: &Lan) -> Workstation {
     Workstation::new(Some(lan))
 }
@@ -294,10 +329,13 @@ async fn a_device_of_a_fleet_that_shuts_its_network_out_is_explained() {
         agent.socket().display()
     );
     machine.run("sh", &["-c", &link]);
-    let workstation = self::workstation(&lan);
+    let mut workstation = self::workstation(&lan);
     sshd.authorize(&workstation.home().join(".ssh/id_ed25519.pub"));
     let status = ["local", "status", IP, "--accept-host-key"];
     let told = workstation.os(&status).await;
     told.success();
     assert_eq!(told.stdout, "off\n", "{told}");
+    // And no key that is lying about goes around it.
+    workstation.set("OSCLI_API_KEY", "0123456789abcdef");
+    workstation.os(&["local", "status", IP]).await.success();
 }

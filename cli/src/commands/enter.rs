@@ -11,7 +11,9 @@ use clap::ValueHint;
 use tokio::time::timeout;
 
 use super::{
-    Context, identify, reach,
+    Context, identify,
+    plainly::{NEVER, Plainly},
+    reach,
     ssh_device::{self, Kept},
     trust::Trust,
 };
@@ -67,6 +69,10 @@ pub(super) struct Entrance {
     asks: Asks,
     keeping: Option<Keeping>,
     console: Console,
+    keys: Store,
+    plainly: Plainly,
+    /// What the device is called there.
+    called: String,
 }
 
 impl Entrance {
@@ -80,27 +86,49 @@ impl Entrance {
         let target = of_device(context, device, entry, account, &mut trust)?;
         Ok(Self {
             target,
+            keys: trust.store.clone(),
             asks: trust.asks(),
             keeping: keeping(context),
             console: context.console.clone(),
+            plainly: Plainly::below(&context.environment.paths.ssh()),
+            called: device.uuid.clone().unwrap_or_else(|| device.name.clone()),
         })
     }
 
     /// Whether a key of it is kept.
-    pub(super) fn is_pinned(&self, keys: &Store) -> Result<bool, Failure> {
-        Ok(!keys.load()?.pinned(&self.target.host).is_empty())
+    pub(super) fn is_pinned(&self) -> Result<bool, Failure> {
+        Ok(!self.keys.load()?.pinned(&self.target.host).is_empty())
     }
 
+    /// Whether it has refused us the first time, and ever since.
+    pub(super) fn never_let_in(&self) -> bool {
+        self.plainly.knows(&self.called, NEVER)
+    }
+
+    /// Connects, and keeps whether it ever let us in.
     pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
-        let Some(keeping) = &self.keeping else {
-            return Ssh::connect(&self.target, &self.asks).await;
+        let was_pinned = self.is_pinned().unwrap_or(true);
+        let connected = match &self.keeping {
+            Some(keeping) => Ssh::kept(&self.target, &self.asks, keeping).await,
+            None => Ssh::connect(&self.target, &self.asks).await,
         };
-        let ssh = Ssh::kept(&self.target, &self.asks, keeping).await?;
-        if let Some(why) = ssh.unkept() {
-            let text = format!("the connection is not kept for commands to come: {why}");
-            self.console.detail(&text);
+        // What cannot be kept will have to be said again.
+        match &connected {
+            // The next warning would be for something else.
+            Ok(ssh) => {
+                drop(self.plainly.forget(&self.called));
+                if let Some(why) = ssh.unkept() {
+                    let text = format!("the connection is not kept for commands to come: {why}");
+                    self.console.detail(&text);
+                }
+            }
+            // Its key is kept by now, and it has nothing to lose all the same.
+            Err(SshError::Denied { .. }) if !was_pinned => {
+                drop(self.plainly.learn(&self.called, NEVER));
+            }
+            Err(_) => {}
         }
-        Ok(ssh)
+        connected
     }
 
     /// How a connection that has ended is made again.
@@ -205,8 +233,8 @@ fn keeping(context: &Context) -> Option<Keeping> {
     })
 }
 
-/// With its uuid and the fingerprint of its key, if it tells them. It may say what it likes: the key that belongs to the uuid is what counts.
-pub(super) async fn named(context: &Context, mut device: Device) -> Device {
+/// With its uuid, if it tells it. It may say what it likes: the key that belongs to the uuid is what counts.
+async fn named(context: &Context, mut device: Device) -> Device {
     if device.uuid.is_some() {
         return device;
     }
@@ -223,10 +251,9 @@ pub(super) async fn named(context: &Context, mut device: Device) -> Device {
     device
 }
 
-/// Takes over what a device says of itself.
+/// Takes over which one a device says it is. What it says of its key there is no word of the key's: whoever answers at an address would vouch
+/// for himself.
 pub(super) fn tells(device: &mut Device, info: &Info) {
-    let key = info.ssh_host_keys.first();
-    device.ssh_fingerprint = key.map(|key| key.fingerprint.clone());
     device.uuid = Some(info.uuid.clone());
 }
 

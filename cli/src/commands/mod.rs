@@ -17,6 +17,7 @@ pub mod local;
 pub mod logs;
 mod moment;
 pub mod new;
+mod plainly;
 pub mod ps;
 pub mod purge;
 pub mod push;

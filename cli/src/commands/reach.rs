@@ -6,7 +6,7 @@ use dialoguer::{Select, theme::ColorfulTheme};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    agent::{Agent, Kind},
+    agent::{Agent, ApiKey, Kind},
     commands::{
         Context, container, enter, identify,
         ssh_first::{self, Through},
@@ -98,24 +98,33 @@ pub(super) async fn reach(
     typed: Option<&str>,
     through: &Through,
 ) -> Result<Reached, Failure> {
-    by(context, found(context, typed, through)).await
+    by(context, found(context, typed, through, None)).await
 }
 
-/// By SSH where the device has it, unless somebody wants it otherwise: with a word, or by naming a port of the API.
+/// By SSH where the device has it, unless somebody wants it otherwise: with a word, or by naming a port of the API. A key is for that alone.
 async fn found(
     context: &Context,
     typed: Option<&str>,
     through: &Through,
+    key: Option<ApiKey>,
 ) -> Result<Reached, Failure> {
     let name = named(context, typed);
     let has_port = name
         .is_some_and(|name| Selector::parse(name).is_ok_and(|selector| selector.port.is_some()));
     if !through.plain && !has_port {
         let meant = Box::pin(enter::find(context, name)).await?;
-        return Box::pin(ssh_first::reach(context, meant, through)).await;
+        return Box::pin(ssh_first::reach(context, meant, through, key)).await;
     }
+    let wish = if has_port {
+        "a port of its API was named"
+    } else {
+        "--plain was given"
+    };
+    context
+        .console
+        .detail(&format!("{wish}: the device is reached without SSH"));
     match name {
-        Some(name) => identify::named(&places(context), name, None).await,
+        Some(name) => identify::named(&places(context), name, key).await,
         None => Ok(identify::identify(only(context).await?, None).await?),
     }
 }
@@ -140,16 +149,15 @@ pub(super) async fn reach_agent(
         if let Some(socket) = way.socket(&context.environment, named.is_some()) {
             return identify::at_socket(socket, key).await;
         }
-        match (named, key) {
-            (Some(name), Some(key)) => identify::named(&places(context), name, Some(key)).await,
-            (typed, None) => found(context, typed, &way.through).await,
-            // Whoever answers in the network first would be given it.
-            (None, Some(_)) => Err(Failure::new(
+        // Whoever answers in the network first would be given it.
+        if named.is_none() && key.is_some() {
+            return Err(Failure::new(
                 failure::Kind::Usage,
                 "an API key is for one device, and none was named",
             )
-            .hint(format!("name it, or set {OSCLI_DEVICE}"))),
+            .hint(format!("name it, or set {OSCLI_DEVICE}")));
         }
+        found(context, named, &way.through, key).await
     })
     .await
 }

@@ -47,7 +47,10 @@ pub async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let kept = Kept::below(&context.environment.paths.ssh());
     let shown = Shown {
         renderer: &mut renderer,
-        known: kept.keys.load()?,
+        known: kept.keys.load().unwrap_or_else(|error| {
+            context.console.detail(&error.to_string());
+            KnownHosts::default()
+        }),
         watch: args.watch,
         present: BTreeMap::new(),
     };

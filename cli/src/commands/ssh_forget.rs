@@ -32,7 +32,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let kept = Kept::below(&paths.ssh());
     let mut forgotten = Vec::new();
     let hosts = meant(context, &kept, &args.device)?;
-    unannounce(context, &hosts);
+    let was_announced = unannounce(context, &hosts);
     for host in hosts {
         for pinned in kept.keys.forget(&host)? {
             forgotten.push((host.clone(), pinned.key));
@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             })?;
         }
     }
-    if forgotten.is_empty() {
+    if forgotten.is_empty() && !was_announced {
         let message = format!("no host key of `{}` is kept", args.device);
         return Err(Failure::new(Kind::Device, message).hint(format!(
             "the keys that are kept, by uuid: {}",
@@ -61,7 +61,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 }
 
 /// What they announced when they were seen last was the key of before: it would speak against the next one.
-fn unannounce(context: &Context, hosts: &BTreeSet<HostName>) {
+/// Whether there was one.
+fn unannounce(context: &Context, hosts: &BTreeSet<HostName>) -> bool {
     let places = Places::below(&context.environment.paths.state);
     let seen = Remembered::peek(&places.remembered);
     let meant = seen.devices().iter().filter(|device| {
@@ -76,7 +77,9 @@ fn unannounce(context: &Context, hosts: &BTreeSet<HostName>) {
         .collect();
     if let Err(error) = remembered::learn(&places.remembered, &meant) {
         context.console.detail(&error.to_string());
+        return false;
     }
+    !meant.is_empty()
 }
 
 /// All under which keys of it may be kept. Nobody in the network is asked: the device need not be there.

@@ -126,7 +126,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         ..Filter::default()
     };
     let log_view = || LogView::new(&context.console, filter.clone(), &names);
-    let engine = reached.engine().await?;
+    let engine = tokio::select! {
+        engine = reached.engine() => engine?,
+        () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
+    };
     let work = Work::new(context, &args, &sources, (&reached, engine));
     if args.dry_run {
         return work.tell().await;

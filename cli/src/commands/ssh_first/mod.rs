@@ -3,7 +3,6 @@
 //! Both are asked at once, so that a device without SSH is reached as soon as ever. A device whose key is kept is asked by SSH alone.
 
 mod decide;
-mod plainly;
 
 use std::{pin::pin, time::Duration};
 
@@ -13,21 +12,21 @@ use super::{
     Context,
     enter::{self, Entrance, Entry, Meant},
     identify,
-    reach::Reached,
+    plainly::Plainly,
+    reach::{self, Reached},
     ssh_device::Kept,
 };
 use crate::{
-    agent::{Agent, AgentError, Kind as AgentKind},
-    discovery::{Device, Origin},
+    agent::{Agent, AgentError, ApiKey, Kind as AgentKind},
+    discovery::{Device, Origin, Selector, selector::Target},
     failure::{Failure, Kind},
     transport::{
         Endpoint, Lasting, TransportError, dial,
-        ssh::{HostKeyRefusal, Place, PrivateFile, Ssh, SshError},
+        ssh::{HostKeyRefusal, Place, Ssh, SshError},
     },
     ui::render,
 };
 use decide::{Choice, Past, Reason, decide};
-use plainly::Plainly;
 
 /// A device that answers by its API and whose SSH server is not heard for as long is looked at again: does anything listen there?
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,8 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const NAMING: Duration = Duration::from_secs(2);
 /// After so long without an answer of the API it is looked whether SSH listens.
 const HEAD_START: Duration = Duration::from_millis(300);
-/// Mark of a device that has refused us the first time, and ever since.
-const NEVER: &str = "never";
 /// Where the agent of a reference device listens on the device itself.
 const THERE: &str = "127.0.0.1";
 
@@ -54,28 +51,25 @@ pub(super) struct Through {
 /// What was heard: of SSH, and of the API if that was asked.
 type Heard = (Result<Ssh, SshError>, Option<Result<Reached, AgentError>>);
 
-/// What answers where the device is.
+/// What answers where the device is. Over SSH, root needs no key: one is shown only to a device that may be reached without, and wants it.
 pub(super) async fn reach(
     context: &Context,
     meant: Meant,
     through: &Through,
+    key: Option<ApiKey>,
 ) -> Result<Reached, Failure> {
     if let Origin::Simulated { .. } = meant.device.origin {
-        return Ok(identify::identify(meant.device, None).await?);
+        return Ok(identify::identify(meant.device, key).await?);
     }
     let (device, mut answer) = match &meant.device.uuid {
         Some(_) => (meant.device, None),
-        None => asked(context, meant.device, &through.entry).await?,
+        None => asked(context, meant.device, &through.entry, key.is_some()).await?,
     };
     let entrance = Entrance::new(context, &device, &through.entry, None)?;
     let kept = Kept::below(&context.environment.paths.ssh());
-    let plainly = Plainly::new(PrivateFile::new(
-        context.environment.paths.ssh().join("plain"),
-    ));
-    let called = device.uuid.clone().unwrap_or_else(|| device.name.clone());
     let past = Past {
-        is_pinned: entrance.is_pinned(&kept.keys)?,
-        never_let_in: plainly.knows(&called, NEVER),
+        is_pinned: entrance.is_pinned()?,
+        never_let_in: entrance.never_let_in(),
     };
     let ssh = if past.is_pinned && !past.never_let_in {
         entrance.connect().await
@@ -87,8 +81,6 @@ pub(super) async fn reach(
     let error = match ssh {
         Ok(connection) => {
             enter::bind(context, meant.typed.as_deref(), &device)?;
-            // The next warning would be for something else.
-            drop(plainly.forget(&called));
             return over(connection, entrance, device).await;
         }
         Err(error) => error,
@@ -98,18 +90,21 @@ pub(super) async fn reach(
         Choice::Refuse => return Err(error.into()),
         Choice::Stop => return Err(stopped(error, &device.name)),
     };
-    if reason == Reason::Denied {
-        // By now its key is kept, and it has nothing to lose all the same. If that cannot be kept, it will have to be said again.
-        drop(plainly.learn(&called, NEVER));
-    }
     let answer = match answer {
         Some(answer) => answer,
         None => identify::identify(device.clone(), None).await,
     };
-    let reached = answer.map_err(|plain| neither(error_of(&error, reason), plain))?;
-    unpinned(&kept, &reached)?;
+    let reached = match (answer, key, &meant.typed) {
+        (Err(AgentError::KeyWanted { .. }), Some(key), Some(typed)) => {
+            let name = called(typed, &device);
+            identify::named(&reach::places(context), name, Some(key)).await?
+        }
+        (answer, ..) => answer.map_err(|plain| neither(error_of(&error, reason), plain))?,
+    };
+    unpinned(&kept, &device, &reached)?;
     let detail = Failure::from(error);
     render::ways::plain(&context.console, &reached.device.name, &detail);
+    let plainly = Plainly::below(&context.environment.paths.ssh());
     match plainly.learn(&reached.key(), reason.word()) {
         Ok(false) => {}
         Ok(true) => render::ways::warn(&context.console, &reached.device.name, words(reason)),
@@ -121,12 +116,23 @@ pub(super) async fn reach(
     Ok(reached)
 }
 
-/// Who is behind an address, by its API: with its uuid and the fingerprint of its key, and with the answer, which may have to do. It may say what
+/// What a device that wants a key is called, for [`identify::named`] to see that no other one is shown it.
+fn called<'a>(typed: &'a str, device: &'a Device) -> &'a str {
+    let is_address =
+        Selector::parse(typed).is_ok_and(|selector| matches!(selector.target, Target::Ip { .. }));
+    match &device.uuid {
+        Some(uuid) if !is_address => uuid,
+        _ => typed,
+    }
+}
+
+/// Who is behind an address, by its API: with its uuid, and with the answer, which may have to do. It may say what
 /// it likes: the key that belongs to the uuid is what counts. Where SSH listens alone, that is not waited for long.
 async fn asked(
     context: &Context,
     mut device: Device,
     entry: &Entry,
+    has_key: bool,
 ) -> Result<(Device, Option<Result<Reached, AgentError>>), Failure> {
     let entrance = Entrance::new(context, &device, entry, None)?;
     let mut plain = pin!(identify::identify(device.clone(), None));
@@ -148,6 +154,9 @@ async fn asked(
         }
     };
     match answer {
+        Some(Err(error @ AgentError::KeyWanted { .. })) if has_key => {
+            Ok((device, Some(Err(error))))
+        }
         Some(Err(error)) if listens == Some(false) => Err(neither(None, error)),
         Some(Ok(reached)) => {
             if let AgentKind::Ours(info) = &reached.kind {
@@ -269,11 +278,11 @@ async fn over(connection: Ssh, entrance: Entrance, device: Device) -> Result<Rea
 }
 
 /// A device that tells its uuid only now may be one whose key is kept.
-fn unpinned(kept: &Kept, reached: &Reached) -> Result<(), Failure> {
+fn unpinned(kept: &Kept, meant: &Device, reached: &Reached) -> Result<(), Failure> {
     let AgentKind::Ours(info) = &reached.kind else {
         return Ok(());
     };
-    if reached.device.uuid.as_ref() == Some(&info.uuid) {
+    if meant.uuid.as_ref() == Some(&info.uuid) {
         return Ok(());
     }
     let Ok(host) = crate::transport::ssh::host_keys::HostName::device(&info.uuid) else {

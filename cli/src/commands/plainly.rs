@@ -1,7 +1,11 @@
 //! The devices that were reached without SSH, each with the reason: a person is told of each once. And those that have never let us in.
 
+use std::path::Path;
+
 use crate::transport::ssh::{PrivateFile, PrivateFileError};
 
+/// Mark of a device that has refused us the first time, and ever since.
+pub(super) const NEVER: &str = "never";
 /// Devices that are kept, the last ones.
 const MOST: usize = 1000;
 
@@ -12,8 +16,11 @@ pub(super) struct Plainly {
 }
 
 impl Plainly {
-    pub(super) fn new(file: PrivateFile) -> Self {
-        Self { file }
+    /// That in the folder of what is known by SSH.
+    pub(super) fn below(folder: &Path) -> Self {
+        Self {
+            file: PrivateFile::new(folder.join("plain")),
+        }
     }
 
     /// Whether the device has this mark.
@@ -83,7 +90,7 @@ mod tests {
     #[test]
     fn each_device_is_new_once_for_each_reason() {
         let folder = tempfile::tempdir().unwrap();
-        let plainly = Plainly::new(PrivateFile::new(folder.path().join("ssh/plain")));
+        let plainly = Plainly::below(&folder.path().join("ssh"));
         assert!(!plainly.knows("5eee", "shut"));
         assert!(plainly.learn("5eee", "shut").unwrap());
         assert!(!plainly.learn("5eee", "shut").unwrap());
