@@ -234,7 +234,7 @@ fn keeping(context: &Context) -> Option<Keeping> {
 }
 
 /// With its uuid, if it tells it. It may say what it likes: the key that belongs to the uuid is what counts.
-async fn named(context: &Context, mut device: Device) -> Device {
+pub(super) async fn named(context: &Context, mut device: Device) -> Device {
     if device.uuid.is_some() {
         return device;
     }
