@@ -29,6 +29,12 @@ impl Pair {
     }
 }
 
+/// KiB in a line of a process's status.
+fn peak(line: &str) -> usize {
+    let number = line.split_whitespace().nth(1);
+    number.and_then(|kib| kib.parse().ok()).expect("KiB")
+}
+
 #[tokio::test]
 async fn commands_that_follow_use_one_connection_unless_that_is_not_wanted() {
     let mut pair = Pair::new("").await;
@@ -42,8 +48,16 @@ async fn commands_that_follow_use_one_connection_unless_that_is_not_wanted() {
     assert_eq!(output.stdout, "piped\n", "{output}");
     // Another key is another connection, and so is another account or port.
     pair.make_key("other", &["-t", "ed25519"]);
-    let refused = pair.with_key("other", &["--", "true"]).await;
-    assert_eq!(refused.code, APART, "{refused}");
+    for (key, elsewhere) in [
+        ("other", &[][..]),
+        ("key", &["--user", "nobody"]),
+        ("key", &["--port", "1"]),
+    ] {
+        let entering = [elsewhere, &["--", "echo entered"]].concat();
+        let refused = pair.with_key(key, &entering).await;
+        assert_eq!(refused.code, APART, "{elsewhere:?}: {refused}");
+        assert_eq!(refused.stdout, "", "{elsewhere:?}");
+    }
     pair.workstation.set("OSCLI_SSH_KEEP", "0");
     for _ in 0..2 {
         pair.runs("key", "entered").await;
@@ -63,7 +77,34 @@ async fn nobody_else_comes_near_and_nothing_of_ours_is_held() {
     );
     let output = pair.sh(&script).await;
     assert_eq!(
-        output.stdout, "700\n600\n/\n/dev/null\n/dev/null\n/dev/null\n?\n0\n",
+        output.stdout, "700\n600\n600\n/\n/dev/null\n/dev/null\n/dev/null\n?\n0\n",
+        "{output}"
+    );
+}
+
+/// Even where it could reach the sockets, another account is told nothing.
+#[tokio::test]
+async fn another_account_is_not_spoken_to() {
+    let pair = Pair::new("").await;
+    pair.runs("key", "entered").await;
+    let script = r#"cd "$XDG_RUNTIME_DIR/os/ssh"; chmod 711 .; chmod 666 *-*
+        version=$(ls | sed -n 's/-.*//p' | head -1)
+        for account in 0 65534; do
+            for socket in *-*; do
+                perl -MIO::Socket::UNIX -e '
+                    ($account, $socket, $version) = @ARGV; $> = $account;
+                    $stream = IO::Socket::UNIX->new($socket) or die "no connection: $!";
+                    $SIG{PIPE} = "IGNORE";
+                    $hello = "{\"version\":$version,\"hello\":\"Attach\"}";
+                    $stream->print(pack("CN/a*", 0, $hello)); $stream->flush;
+                    sysread($stream, $answer, 1000) > 0 or $answer = "nothing";
+                    print "$account: ", ($answer =~ /Attached/ ? "attached" : $answer), "\n";
+                ' $account $socket $version
+            done
+        done"#;
+    let output = pair.sh(script).await;
+    assert_eq!(
+        output.stdout, "0: attached\n0: attached\n65534: nothing\n65534: nothing\n",
         "{output}"
     );
 }
@@ -216,9 +257,7 @@ async fn a_stream_that_nobody_reads_holds_up_no_other_and_arrives_whole() {
         [*on_disk, works, same, beside],
         ["on disk", "works", "same", "beside"]
     );
-    let memory = memory.split_whitespace().nth(1).expect("a number");
-    let memory: usize = memory.parse().expect("KiB");
-    assert!(memory < MEMORY, "{memory} KiB");
+    assert!(peak(memory) < MEMORY, "{output}");
     assert!(
         rest.parse::<usize>().expect("bytes") < 1_000_000,
         "{output}"
@@ -240,6 +279,15 @@ async fn a_stream_that_nobody_reads_waits_where_it_is_alone() {
     output.success();
     let lines: Vec<&str> = output.stdout.lines().collect();
     assert_eq!((lines[0], lines[2]), ("0", "99999000"), "{output}");
+    assert!(peak(lines[1]) < MEMORY, "{output}");
+}
+
+#[tokio::test]
+async fn a_server_that_runs_no_programs_is_asked_over_one_connection() {
+    let pair = Pair::new("MaxSessions 0").await;
+    let output = pair.ssh(&["--", "true"]).await;
+    assert_eq!(output.code, APART, "{output}");
+    assert_eq!(pair.entries(), 1, "{}", pair.server.process.log());
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
 //! Streams and forwards over a connection of this process, and over one that another process keeps.
 
-use std::{future::Future, net::SocketAddr, path::Path, sync::Arc};
+use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use os_cli::transport::ssh::{
     Asks, ForwardSource, HostKeyDecision, Keeping, Place, Ssh, SshError, SshTarget,
     host_keys::HostName,
 };
 use testkit::{Namespace, programs::built, until};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
 use super::Pair;
 
@@ -19,10 +22,10 @@ fn target(key: &Path) -> SshTarget {
     target
 }
 
-fn asks() -> Asks {
+fn asks(is_known: bool) -> Asks {
     Asks {
         host_key: Arc::new(|_, _| Box::pin(async { HostKeyDecision::Accept })),
-        is_known: Arc::new(|_, _| true),
+        is_known: Arc::new(move |_, _| is_known),
         passphrase: Arc::new(|_, _| Box::pin(async { None })),
     }
 }
@@ -40,19 +43,26 @@ fn there<F: Future<Output = ()>>(machine: &Namespace, work: impl FnOnce() -> F +
 
 /// A connection, or two of the same.
 async fn connected(pair: &Pair, is_kept: bool) -> Ssh {
-    let target = target(&pair.at("key"));
     let ssh = if is_kept {
-        let keeping = Keeping {
-            program: built("os"),
-            folder: pair.at("sockets"),
-        };
-        Ssh::kept(&target, &asks(), &keeping).await
+        kept(pair, true).await
     } else {
-        Ssh::connect(&target, &asks()).await
+        let target = target(&pair.at("key"));
+        let ssh = Ssh::connect(&target, &asks(true)).await;
+        ssh.expect("a connection")
     };
-    let ssh = ssh.expect("a connection");
     assert_eq!(ssh.is_kept(), is_kept);
     ssh
+}
+
+/// One that is kept, whose key is known by now or not.
+async fn kept(pair: &Pair, is_known: bool) -> Ssh {
+    let target = target(&pair.at("key"));
+    let keeping = Keeping {
+        program: built("os"),
+        folder: pair.at("sockets"),
+    };
+    let ssh = Ssh::kept(&target, &asks(is_known), &keeping).await;
+    ssh.expect("a connection")
 }
 
 async fn streams(pair: &Pair, ssh: &Ssh) {
@@ -181,5 +191,55 @@ async fn what_one_user_of_a_kept_connection_opens_is_its_alone() {
         assert!(second.is_closed());
         let third = connected(&pair, true).await;
         streams(&pair, &third).await;
+    });
+}
+
+/// It is not used by who does not know the key, and goes on for those who did.
+#[tokio::test]
+async fn a_kept_connection_is_judged_by_everybody_who_comes() {
+    let pair = Pair::new("").await;
+    let entries = || pair.server.process.log().matches("Accepted ").count();
+    there(&pair.workstation.machine, async || {
+        let first = kept(&pair, true).await;
+        let _second = kept(&pair, true).await;
+        assert_eq!(entries(), 1);
+        let _third = kept(&pair, false).await;
+        assert_eq!(entries(), 2);
+        streams(&pair, &first).await;
+        forwards(&pair, &first).await;
+        assert!(!first.is_closed());
+        let _fourth = kept(&pair, true).await;
+        assert_eq!(entries(), 2);
+    });
+}
+
+/// What is given up is given up on all sides, though nobody reads it on the other.
+#[tokio::test]
+async fn a_stream_that_is_dropped_is_closed_though_it_is_not_read_there() {
+    let pair = Pair::new("").await;
+    there(&pair.workstation.machine, async || {
+        let ssh = kept(&pair, true).await;
+        let keeper = pair.sh("pgrep -x os-ssh-keeper").await;
+        let held = || {
+            let path = format!("/proc/{}/fd", keeper.stdout.trim());
+            fs_err::read_dir(path).expect("a keeper").count()
+        };
+        let before = held();
+        let place = ([127, 0, 0, 1], 7000).into();
+        let listener = pair.workstation.machine.listen(place);
+        let listener = listener.expect("a listener");
+        let mut stream = ssh.tcp("127.0.0.1", 7000).await.expect("a stream");
+        let (_unread, _) = listener.accept().await.expect("the other side");
+        let piece = vec![0; 1 << 20];
+        let moment = Duration::from_secs(1);
+        while let Ok(written) = timeout(moment, stream.write_all(&piece)).await {
+            written.expect("written");
+        }
+        assert!(held() > before);
+        drop(stream);
+        until("the keeper has let go of it", async || {
+            (held() == before).then_some(())
+        })
+        .await;
     });
 }
