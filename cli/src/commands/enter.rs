@@ -143,6 +143,20 @@ impl Entrance {
 
 /// The device that was named, else the only one.
 pub(super) async fn find(context: &Context, typed: Option<&str>) -> Result<Meant, Failure> {
+    let mut meant = find_unasked(context, typed).await?;
+    if let Some(typed) = meant.typed.as_deref().filter(|typed| is_address(typed)) {
+        let answering = named(context, meant.device.clone()).await;
+        meant.device = settled(context, typed, meant.device, answering)?;
+    }
+    Ok(meant)
+}
+
+fn is_address(typed: &str) -> bool {
+    Selector::parse(typed).is_ok_and(|selector| matches!(selector.target, Target::Ip { .. }))
+}
+
+/// The same; one that is named by an address is not asked who it is. [`settled`] is for whoever asks it.
+pub(super) async fn find_unasked(context: &Context, typed: Option<&str>) -> Result<Meant, Failure> {
     let typed = reach::named(context, typed);
     let device = match typed {
         Some(name) => called(context, name).await?,
@@ -171,8 +185,18 @@ async fn called(context: &Context, name: &str) -> Result<Device, Failure> {
             None => ssh_device::find(context, &selector).await,
         };
     }
-    let device = discovery::resolve(&reach::places(context), &selector, Memory::Use).await?;
-    let mut answering = named(context, device.clone()).await;
+    Ok(discovery::resolve(&reach::places(context), &selector, Memory::Use).await?)
+}
+
+/// Which device answers at an address, as it was typed and as it says: one of which a key is kept has to show it.
+pub(super) fn settled(
+    context: &Context,
+    typed: &str,
+    device: Device,
+    mut answering: Device,
+) -> Result<Device, Failure> {
+    let kept = Kept::below(&context.environment.paths.ssh());
+    let bound = kept.bound(typed)?;
     let known = kept.keys.load()?;
     let is_known =
         |device: &Device| host_name(device).is_ok_and(|host| !known.pinned(&host).is_empty());

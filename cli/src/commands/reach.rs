@@ -112,7 +112,7 @@ async fn found(
     let has_port = name
         .is_some_and(|name| Selector::parse(name).is_ok_and(|selector| selector.port.is_some()));
     if !through.plain && !has_port {
-        let meant = Box::pin(enter::find(context, name)).await?;
+        let meant = Box::pin(enter::find_unasked(context, name)).await?;
         return Box::pin(ssh_first::reach(context, meant, through, key)).await;
     }
     let wish = if has_port {

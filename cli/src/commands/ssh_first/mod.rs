@@ -61,9 +61,16 @@ pub(super) async fn reach(
     if let Origin::Simulated { .. } = meant.device.origin {
         return Ok(identify::identify(meant.device, key).await?);
     }
-    let (device, mut answer) = match &meant.device.uuid {
-        Some(_) => (meant.device, None),
-        None => asked(context, meant.device, &through.entry, key.is_some()).await?,
+    let (device, mut answer) = if meant.device.uuid.is_some() {
+        (meant.device, None)
+    } else {
+        let (answering, answer) =
+            asked(context, meant.device.clone(), &through.entry, key.is_some()).await?;
+        let device = match meant.typed.as_deref() {
+            Some(typed) => enter::settled(context, typed, meant.device, answering)?,
+            None => answering,
+        };
+        (device, answer)
     };
     let entrance = Entrance::new(context, &device, &through.entry, None)?;
     let kept = Kept::below(&context.environment.paths.ssh());
