@@ -119,7 +119,7 @@ async fn another_device_that_has_come_in_its_place_ends_the_tunnel() {
 
 #[tokio::test]
 async fn why_a_device_stays_away_is_told_once() {
-    let mut pair = Pair::new("").await;
+    let mut pair = Pair::new("LogLevel VERBOSE").await;
     let all = [
         "tunnel",
         HERE,

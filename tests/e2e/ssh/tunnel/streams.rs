@@ -225,7 +225,7 @@ async fn nobody_waits_for_who_does_not_read_what_is_told() {
     let line = format!("({line}) | (exec sleep 1000)");
     let _running = pair.workstation.start_program(&["sh", "-c", &line]);
     until("it listens", async || machine.connect(at(9080)).ok()).await;
-    for _ in 0..500 {
+    for _ in 0..300 {
         let client = machine.connect(at(9080)).expect("a port");
         assert_eq!(exchange(client, b"x").await, b"web x");
     }
