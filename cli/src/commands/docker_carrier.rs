@@ -197,14 +197,12 @@ impl Carrier<'_> {
             return Ok((ssh.clone(), *socket));
         }
         let running = self.attempt.borrow().as_ref().and_then(WeakShared::upgrade);
-        let attempt = match running.filter(|attempt| attempt.peek().is_none()) {
-            Some(attempt) => attempt,
-            None => {
-                let attempt = connect(self.context, self.record).boxed_local().shared();
-                *self.attempt.borrow_mut() = attempt.downgrade();
-                attempt
-            }
-        };
+        let running = running.filter(|attempt| attempt.peek().is_none());
+        let attempt = running.unwrap_or_else(|| {
+            let attempt = connect(self.context, self.record).boxed_local().shared();
+            *self.attempt.borrow_mut() = attempt.downgrade();
+            attempt
+        });
         let standing = attempt.await?;
         self.stands(standing.clone());
         Ok(standing)

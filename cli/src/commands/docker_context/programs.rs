@@ -153,10 +153,11 @@ pub(super) fn units(
     let program = escaped(&program.display().to_string());
     let [socket_unit, service_unit] = unit_names(files);
     let name = &files.name;
-    let variables: String = variables
+    let variables: Vec<String> = variables
         .iter()
         .map(|(name, value)| format!("Environment=\"{name}={}\"\n", escaped(value)))
         .collect();
+    let variables = variables.concat();
     [
         (
             socket_unit,
