@@ -136,17 +136,38 @@ async fn a_context_outlives_its_connection_and_says_when_the_device_is_away() {
     assert!(!pair.device.sshd.process.log().contains("Accepted"));
 }
 
+/// Starts what a unit names with what the unit gives it, as systemd does, which has nothing of a person's environment.
+const SYSTEMCTL: &str = r#"#!/usr/bin/perl
+use strict; use IO::Socket::UNIX; use POSIX qw(dup2 setsid);
+open(my $log, '>>', "$ENV{HOME}/asked"); print $log "@ARGV\n"; close $log;
+exit unless "@ARGV" =~ /enable --now (\S+)\.socket/;
+sub text { local $/; open(my $file, '<', "$ENV{HOME}/.config/systemd/user/$1.$_[0]") or die; <$file> }
+my ($socket, $service) = (text('socket'), text('service'));
+my ($path) = $socket =~ /^ListenStream=(.*)$/m;
+my ($program, $arguments) = $service =~ /^ExecStart="(.*)" (.*)$/m;
+my %given = map { /^(.*?)=(.*)$/ } $service =~ /^Environment="(.*)"$/mg;
+my $listener = IO::Socket::UNIX->new(Local => $path, Listen => 9) or die "$path: $!";
+exit if fork;
+setsid; dup2(fileno($listener), 0); close $listener;
+open(STDOUT, '>', '/dev/null'); open(STDERR, '>', '/dev/null');
+%ENV = %given;
+exec $program, split(/ /, $arguments);
+"#;
+
 #[tokio::test]
 async fn systemd_starts_it_where_it_is_there() {
     let mut pair = Pair::new().await;
-    let fake = "#!/bin/sh\necho \"$*\" >>\"$HOME/asked\"\n";
-    let file = pair.workstation.write("bin/systemctl", fake);
+    let file = pair.workstation.write("bin/systemctl", SYSTEMCTL);
     pair.workstation
         .machine
         .run("chmod", &["755", &file.display().to_string()]);
     let bin = file.parent().expect("a folder").display().to_string();
     let path = format!("{bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
     pair.workstation.set("PATH", &path);
+    // Not where they usually are: the program has to be told.
+    let state = pair.workstation.home().join("a state");
+    let state = state.display().to_string();
+    pair.workstation.set("XDG_STATE_HOME", &state);
     let made = pair
         .workstation
         .os(&["docker-context", NAME, "--json"])
@@ -156,6 +177,9 @@ async fn systemd_starts_it_where_it_is_there() {
     let units = pair.workstation.home().join(".config/systemd/user");
     let socket = units.join("os-docker-kitchen.os.socket");
     assert!(socket.exists());
+    let verify = "XDG_RUNTIME_DIR=\"$HOME\" systemd-analyze --user verify .config/systemd/user/os-docker-kitchen.os.* 2>&1";
+    assert_eq!(pair.sh(verify).await, "");
+    pair.sh("docker --context kitchen.os ps").await;
     let asked = fs_err::read_to_string(pair.workstation.home().join("asked"));
     let asked = asked.expect("what was asked");
     assert!(
@@ -177,6 +201,8 @@ async fn a_context_of_somebody_else_is_left_alone_and_docker_is_needed() {
     let refused = pair.workstation.os(&["docker-context", NAME]).await;
     assert_eq!(refused.code, 2, "{refused}");
     assert!(refused.stderr.contains("--name"), "{refused}");
+    let left = pair.workstation.home().join(".local/state/os/docker");
+    assert!(!left.exists(), "something was made");
     let named = pair
         .workstation
         .os(&["docker-context", NAME, "--name", "mine"])

@@ -1,24 +1,29 @@
 //! `os docker-carrier`, which only `os docker-context` and systemd start: it carries what connects to a context's socket to the engine of its device.
 //!
 //! In: a listening socket as standard input, the record of the context. All goes over one SSH connection, which is made when somebody
-//! connects, and again when it has ended. Nobody is asked anything: a key that is not known is refused.
+//! connects, and again when it has ended. Nobody is asked anything: a key that is not kept is refused.
 
-use std::{io, os::fd::AsFd as _, path::Path};
+use std::{cell::RefCell, io, os::fd::AsFd, pin::pin, time::Duration};
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{LocalBoxFuture, WeakShared},
+    stream::FuturesUnordered,
+};
 use rustix::{
-    fs::{FlockOperation, flock},
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FileType, fstat, ftruncate},
     process::setsid,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{UnixListener, UnixStream},
-    sync::Mutex,
+    time::sleep,
 };
 
 use super::{
     Context, container,
-    docker_context::{Files, Record},
+    docker_context::{Files, Record, hold},
     enter::{self, Entry},
 };
 use crate::{
@@ -28,8 +33,12 @@ use crate::{
     ui::render,
 };
 
-/// Bytes of a request that are read before it is answered that the device is away.
-const BEGINNING: usize = 4096;
+/// Bytes of a request that are read while the device is not there yet.
+const BEGINNING: usize = 64 << 10;
+/// Bytes after which the file of what was met begins anew.
+const LONGEST_LOG: i64 = 256 << 10;
+/// How long is waited when no more connections can be taken: some may end.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Carries connections of `docker` to a device; standard input is the socket
 #[derive(Debug, clap::Args)]
@@ -38,11 +47,17 @@ pub struct Args {
     name: String,
 }
 
-/// The device, and the connection to it while there is one.
+/// A connection, and where the engine is at its other end.
+type Standing = (Ssh, &'static str);
+type Attempt<'a> = LocalBoxFuture<'a, Result<Standing, String>>;
+
+/// The device, and the connection to it.
 struct Carrier<'a> {
     context: &'a Context,
-    record: Record,
-    current: Mutex<Option<(Ssh, &'static str)>>,
+    record: &'a Record,
+    standing: RefCell<Option<Standing>>,
+    /// The attempt that all wait for who want one meanwhile; it ends when nobody does any more.
+    attempt: RefCell<Option<WeakShared<Attempt<'a>>>>,
 }
 
 /// Carries until it is ended.
@@ -72,107 +87,176 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     let carrier = Carrier {
         context: &context,
-        record,
-        current: Mutex::new(None),
+        record: &record,
+        standing: RefCell::new(None),
+        attempt: RefCell::new(None),
     };
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((client, _)) => running.push(carrier.carry(client)),
-                Err(error) => render::docker_context::carrier(&context.console, &error.to_string()),
-            },
+            client = carrier.accept(&listener) => running.push(carrier.carry(client)),
             Some(()) = running.next() => {}
             () = context.interrupt.cancelled() => return Ok(()),
         }
     }
 }
 
-/// Says who carries, for as long as this process is there.
-fn hold(path: &Path) -> io::Result<fs_err::File> {
-    let mut options = fs_err::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    flock(&file, FlockOperation::LockExclusive)?;
-    file.set_len(0)?;
-    io::Write::write_all(&mut file, std::process::id().to_string().as_bytes())?;
-    Ok(file)
-}
-
 impl Carrier<'_> {
-    async fn carry(&self, mut client: UnixStream) {
-        match self.engine().await {
-            Ok(mut engine) => {
-                // Either side may break off; the other is told by the end of its stream.
-                drop(copy_bidirectional(&mut client, &mut engine).await);
+    async fn accept(&self, listener: &UnixListener) -> UnixStream {
+        loop {
+            match listener.accept().await {
+                Ok((client, _)) => return client,
+                Err(error) => {
+                    self.say(&error.to_string());
+                    sleep(PAUSE).await;
+                }
             }
-            Err(failure) => {
-                let problem = format!("{}{}", failure.message(), causes(&failure));
-                render::docker_context::carrier(&self.context.console, &problem);
-                drop(refuse(client, &problem).await);
+        }
+    }
+
+    fn say(&self, problem: &str) {
+        // What cannot be made shorter grows.
+        drop(shorten(io::stderr()));
+        render::docker_context::carrier(&self.context.console, problem);
+    }
+
+    async fn carry(&self, mut client: UnixStream) {
+        let mut request = Vec::new();
+        let Some(engine) = self.engine_for(&mut client, &mut request).await else {
+            return;
+        };
+        match engine {
+            // Either side may break off; the other is told by the end of its stream.
+            Ok(mut engine) => {
+                if engine.write_all(&request).await.is_ok() {
+                    drop(copy_bidirectional(&mut client, &mut engine).await);
+                }
+            }
+            Err(problem) => {
+                self.say(&problem);
+                drop(refuse(client, &request, &problem).await);
+            }
+        }
+    }
+
+    /// The engine; meanwhile the beginning of the request is read. `None` when the client has hung up.
+    async fn engine_for(
+        &self,
+        client: &mut UnixStream,
+        request: &mut Vec<u8>,
+    ) -> Option<Result<SshStream, String>> {
+        let mut engine = pin!(self.engine());
+        let mut is_open = true;
+        loop {
+            tokio::select! {
+                engine = &mut engine => return Some(engine),
+                read = client.read_buf(request), if is_open && request.len() < BEGINNING => match read {
+                    Ok(0) if !has_hung_up(client) => is_open = false,
+                    Ok(0) | Err(_) => return None,
+                    Ok(_) => {}
+                },
             }
         }
     }
 
     /// A connection to the engine. One that was lost is made again once: nothing has been said over it yet.
-    async fn engine(&self) -> Result<SshStream, Failure> {
+    async fn engine(&self) -> Result<SshStream, String> {
         let (ssh, socket) = self.connection().await?;
         match ssh.unix(socket).await {
             Ok(stream) => Ok(stream),
             Err(SshError::Refused { .. } | SshError::Full { .. }) => {
                 // The engine may be at another place since a restart, or not be there yet.
-                let socket = container::socket(&ssh).await?;
-                Ok(ssh.unix(socket).await?)
+                let socket = container::socket(&ssh).await.map_err(words)?;
+                let stream = ssh.unix(socket).await.map_err(words)?;
+                self.stands((ssh, socket));
+                Ok(stream)
             }
             Err(_lost) => {
-                self.give_up(&ssh).await;
+                self.give_up(&ssh);
                 let (ssh, socket) = self.connection().await?;
-                Ok(ssh.unix(socket).await?)
+                ssh.unix(socket).await.map_err(words)
             }
         }
     }
 
-    async fn give_up(&self, lost: &Ssh) {
-        let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|(ssh, _)| ssh == lost) {
-            *current = None;
+    fn stands(&self, standing: Standing) {
+        *self.standing.borrow_mut() = Some(standing);
+    }
+
+    fn give_up(&self, lost: &Ssh) {
+        let mut standing = self.standing.borrow_mut();
+        if standing.as_ref().is_some_and(|(ssh, _)| ssh == lost) {
+            *standing = None;
         }
     }
 
-    async fn connection(&self) -> Result<(Ssh, &'static str), Failure> {
-        let mut current = self.current.lock().await;
-        if let Some((ssh, socket)) = current.as_ref()
+    async fn connection(&self) -> Result<Standing, String> {
+        if let Some((ssh, socket)) = self.standing.borrow().as_ref()
             && !ssh.is_closed()
         {
             return Ok((ssh.clone(), *socket));
         }
-        *current = None;
-        let meant = Box::pin(enter::find(self.context, Some(&self.record.device))).await?;
-        let entry = Entry {
-            port: self.record.port,
-            identity: self.record.identity.clone(),
-            accept_host_key: false,
-        };
-        let account = self.record.account.as_deref();
-        let ssh = Box::pin(enter::enter(self.context, meant, &entry, account)).await?;
-        let socket = container::socket(&ssh).await?;
-        *current = Some((ssh.clone(), socket));
-        Ok((ssh, socket))
+        let running = self.attempt.borrow().as_ref().and_then(WeakShared::upgrade);
+        let running = running.filter(|attempt| attempt.peek().is_none());
+        let attempt = running.unwrap_or_else(|| {
+            let attempt = connect(self.context, self.record).boxed_local().shared();
+            *self.attempt.borrow_mut() = attempt.downgrade();
+            attempt
+        });
+        let standing = attempt.await?;
+        self.stands(standing.clone());
+        Ok(standing)
     }
 }
 
-fn causes(failure: &Failure) -> String {
+async fn connect(context: &Context, record: &Record) -> Result<Standing, String> {
+    let entry = Entry {
+        port: record.port,
+        identity: record.identity.clone(),
+        accept_host_key: false,
+    };
+    let account = record.account.as_deref();
+    let connecting = async {
+        let mut meant = Box::pin(enter::find(context, Some(&record.device))).await?;
+        // Who announces a key is no person who accepts it.
+        meant.device.ssh_fingerprint = None;
+        let ssh = Box::pin(enter::enter(context, meant, &entry, account)).await?;
+        let socket = container::socket(&ssh).await?;
+        Ok::<_, Failure>((ssh, socket))
+    };
+    connecting.await.map_err(words)
+}
+
+fn words(failure: impl Into<Failure>) -> String {
+    let failure = failure.into();
     let causes = failure.causes().iter().map(|cause| format!(": {cause}"));
-    causes.collect()
+    format!("{}{}", failure.message(), causes.collect::<String>())
+}
+
+/// Whether the other side is gone. One that has only said everything still listens.
+fn has_hung_up(client: &UnixStream) -> bool {
+    let mut asked = [PollFd::new(client, PollFlags::empty())];
+    let told = poll(&mut asked, Some(&Timespec::default()));
+    let [asked] = asked;
+    told.is_err() || asked.revents().contains(PollFlags::HUP)
+}
+
+/// Lets a file begin anew before it is large. Nobody else looks after it.
+fn shorten(log: impl AsFd) -> io::Result<()> {
+    let about = fstat(&log)?;
+    let is_file = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
+    if is_file && about.st_size > LONGEST_LOG {
+        ftruncate(&log, 0)?;
+    }
+    Ok(())
 }
 
 /// Answers as an engine that cannot do it: `docker` shows the words.
-async fn refuse(mut client: UnixStream, problem: &str) -> io::Result<()> {
-    let mut request = vec![0; BEGINNING];
-    let _asked = client.read(&mut request).await?;
+async fn refuse(mut client: UnixStream, request: &[u8], problem: &str) -> io::Result<()> {
+    if request.is_empty() {
+        let mut request = vec![0; BEGINNING];
+        let _asked = client.read(&mut request).await?;
+    }
     let body = serde_json::json!({ "message": problem }).to_string();
     let head = format!(
         "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -181,4 +265,33 @@ async fn refuse(mut client: UnixStream, problem: &str) -> io::Result<()> {
     client.write_all(head.as_bytes()).await?;
     client.write_all(body.as_bytes()).await?;
     client.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_said_everything_has_not_hung_up() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        assert!(!has_hung_up(&ours));
+        theirs.shutdown().await.unwrap();
+        assert!(!has_hung_up(&ours));
+        drop(theirs);
+        assert!(has_hung_up(&ours));
+    }
+
+    #[test]
+    fn a_file_of_what_was_met_stays_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut options = fs_err::OpenOptions::new();
+        let log = options.create(true).append(true).open(&path).unwrap();
+        log.set_len(1000).unwrap();
+        shorten(&log).unwrap();
+        assert_eq!(log.metadata().unwrap().len(), 1000);
+        log.set_len(300_000).unwrap();
+        shorten(&log).unwrap();
+        assert_eq!(log.metadata().unwrap().len(), 0);
+    }
 }

@@ -1,25 +1,19 @@
 //! `os docker-context`: the container engine of a device for `docker`, `docker compose` and buildx.
 
+mod process;
 mod programs;
 mod record;
 
 use std::{
     fs::Permissions,
     io,
-    os::unix::{
-        fs::{DirBuilderExt as _, PermissionsExt as _},
-        net::UnixListener,
-        process::CommandExt as _,
-    },
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
-    process::{Command, Stdio},
+    time::Duration,
 };
 
-use rustix::{
-    fs::{FlockOperation, flock},
-    process::{Pid, Signal, kill_process},
-};
-use tokio::task::spawn_blocking;
+use rustix::fs::{FlockOperation, flock};
+use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
     Context, container,
@@ -28,11 +22,17 @@ use super::{
 };
 use crate::{
     discovery::Origin,
+    engine::Engine,
     env::Paths,
     failure::{Failure, Kind},
+    transport::Endpoint,
     ui::render::docker_context::{self as render, Made},
 };
+pub(super) use process::hold;
 pub(super) use record::{Files, Record};
+
+/// How long the engine may take to answer by a context that was just made, and another command that makes one.
+const PROVING: Duration = Duration::from_mins(1);
 
 /// Makes a context of `docker` whose engine is a device's
 ///
@@ -75,7 +75,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let name = named.unwrap_or(&meant.device.name).to_owned();
     let files = Files::new(paths, &name);
     // What docker has to say comes before anything is made.
-    programs::host_of(&files.name).await?;
+    programs::wanted(&files).await?;
     let device = meant.device.name.clone();
     let uuid = meant.device.uuid.clone();
     // Here a person can be asked; the program in the background asks nobody.
@@ -92,8 +92,15 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             .collect(),
         account: account.map(str::to_owned),
     };
-    let by = carry(context, &files, &record).await?;
-    programs::make_context(&files, &device).await?;
+    let _turn = turn(paths).await?;
+    let by = match made(context, &files, &record, &device).await {
+        Ok(by) => by,
+        Err(failure) => {
+            // The failure says more than what may stand in the way of this.
+            drop(unmake(context, &files).await);
+            return Err(failure);
+        }
+    };
     render::made(
         &context.console,
         &Made {
@@ -107,6 +114,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn made(
+    context: &Context,
+    files: &Files,
+    record: &Record,
+    device: &str,
+) -> Result<&'static str, Failure> {
+    let by = carry(context, files, record).await?;
+    prove(context, files, device).await?;
+    programs::make_context(files, device).await?;
+    Ok(by)
+}
+
 /// Lets a program carry connections to the device from now on; says who starts it.
 async fn carry(context: &Context, files: &Files, record: &Record) -> Result<&'static str, Failure> {
     let program = context
@@ -114,6 +133,7 @@ async fn carry(context: &Context, files: &Files, record: &Record) -> Result<&'st
         .program
         .clone()
         .ok_or_else(|| Failure::new(Kind::Other, "this program does not know where it lies"))?;
+    let variables = record::variables(&context.environment);
     let has_systemd = programs::has_systemd().await;
     end(context, files, has_systemd).await?;
     record.write(&files.record).map_err(io::Error::other)?;
@@ -121,7 +141,7 @@ async fn carry(context: &Context, files: &Files, record: &Record) -> Result<&'st
     if has_systemd {
         let folder = units_folder(context);
         fs_err::create_dir_all(&folder)?;
-        let [socket, service] = programs::units(files, &program);
+        let [socket, service] = programs::units(files, &program, &variables);
         for (name, text) in [&socket, &service] {
             fs_err::write(folder.join(name), text)?;
         }
@@ -129,32 +149,53 @@ async fn carry(context: &Context, files: &Files, record: &Record) -> Result<&'st
         programs::systemctl(&["enable", "--now", &socket.0]).await?;
         return Ok("systemd");
     }
-    let listener = listen(&files.socket)?;
-    let log = files.record.with_extension("log");
-    let mut command = Command::new(program);
-    command
-        .args(["--quiet", "docker-carrier", &files.name])
-        .stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)))
-        .stdout(Stdio::null())
-        .stderr(fs_err::File::create(log)?.into_parts().0)
-        .current_dir("/")
-        // Ctrl-C here is not for it.
-        .process_group(0);
-    command.spawn()?;
+    process::start(&program, files, &variables)?;
     Ok("process")
 }
 
-/// A socket that only its owner connects to, in a folder that only its owner enters.
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    if path.exists() {
-        fs_err::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    fs_err::set_permissions(path, Permissions::from_mode(0o600))?;
-    Ok(listener)
+/// Asks the engine through the socket, as `docker` will: the program in the background has less to go by than this one.
+async fn prove(context: &Context, files: &Files, device: &str) -> Result<(), Failure> {
+    let engine = Engine::new(device, Endpoint::Unix(files.socket.clone()));
+    let answered = tokio::select! {
+        answered = timeout(PROVING, engine.make()) => answered,
+        () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
+    };
+    let failure = match answered {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => Failure::from(error),
+        Err(_elapsed) => {
+            let seconds = PROVING.as_secs();
+            let silent = format!("the engine does not answer by the context in {seconds} s");
+            Failure::new(Kind::Device, silent)
+        }
+    };
+    Err(failure.hint(
+        "nothing was made: the program in the background can ask nobody, so a key with a passphrase has to be in an SSH agent",
+    ))
 }
 
+/// One is made or removed at a time.
+async fn turn(paths: &Paths) -> Result<fs_err::File, Failure> {
+    let folder = paths.state.join("docker");
+    fs_err::create_dir_all(&folder)?;
+    let path = folder.join("turn");
+    let mut options = fs_err::OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false);
+    let file = options.open(&path)?;
+    let taking = spawn_blocking(move || {
+        flock(&file, FlockOperation::LockExclusive)?;
+        Ok::<_, io::Error>(file)
+    });
+    match timeout(PROVING, taking).await {
+        Ok(taken) => Ok(taken.map_err(io::Error::other)??),
+        Err(_elapsed) => {
+            let busy = format!("another os docker-context holds {}", path.display());
+            Err(Failure::new(Kind::Other, busy).hint("try again when it has ended"))
+        }
+    }
+}
+
+/// In a folder that only its owner enters.
 fn private(folder: Option<&Path>) -> io::Result<()> {
     let Some(folder) = folder else { return Ok(()) };
     let mut builder = std::fs::DirBuilder::new();
@@ -165,7 +206,7 @@ fn private(folder: Option<&Path>) -> io::Result<()> {
 /// Ends what carries connections.
 async fn end(context: &Context, files: &Files, has_systemd: bool) -> Result<(), Failure> {
     let folder = units_folder(context);
-    let names = programs::units(files, Path::new("")).map(|(name, _)| name);
+    let names = programs::unit_names(files);
     if has_systemd && names.iter().any(|name| folder.join(name).exists()) {
         for name in &names {
             // One that does not run is no failure.
@@ -174,28 +215,8 @@ async fn end(context: &Context, files: &Files, has_systemd: bool) -> Result<(), 
         }
         programs::systemctl(&["daemon-reload"]).await?;
     }
-    let lock = files.lock.clone();
-    let ended = spawn_blocking(move || end_process(&lock));
-    ended.await.map_err(io::Error::other)??;
+    process::end(&files.lock).await?;
     gone(&files.socket)?;
-    Ok(())
-}
-
-/// Ends the process that holds the lock, and waits until it has let go of it.
-fn end_process(lock: &Path) -> io::Result<()> {
-    if !lock.exists() {
-        return Ok(());
-    }
-    let file = fs_err::File::open(lock)?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        return Ok(());
-    }
-    let text = fs_err::read_to_string(lock)?;
-    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        kill_process(pid, Signal::TERM)?;
-    }
-    flock(&file, FlockOperation::LockExclusive)?;
     Ok(())
 }
 
@@ -207,11 +228,18 @@ fn gone(path: &Path) -> io::Result<bool> {
     }
 }
 
-async fn remove(context: &Context, files: &Files) -> Result<(), Failure> {
+/// Takes away everything but what `docker` keeps; whether there was something.
+async fn unmake(context: &Context, files: &Files) -> Result<bool, Failure> {
     end(context, files, programs::has_systemd().await).await?;
     let was_there = gone(&files.record)?;
     gone(&files.lock)?;
-    gone(&files.record.with_extension("log"))?;
+    gone(&files.log())?;
+    Ok(was_there)
+}
+
+async fn remove(context: &Context, files: &Files) -> Result<(), Failure> {
+    let _turn = turn(&context.environment.paths).await?;
+    let was_there = unmake(context, files).await?;
     let had_context = programs::remove_context(files).await?;
     render::removed(&context.console, &files.name, was_there || had_context)?;
     Ok(())

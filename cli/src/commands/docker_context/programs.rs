@@ -1,6 +1,6 @@
 //! The programs of others that a context needs: `docker`, which keeps contexts, and `systemctl`, which starts what carries one.
 
-use std::{io, path::Path, process::Stdio};
+use std::{collections::BTreeMap, io, path::Path, process::Stdio};
 
 use tokio::process::Command;
 
@@ -40,25 +40,33 @@ async fn docker(arguments: &[&str]) -> Result<Said, Failure> {
 }
 
 /// Where a context leads; `None` when there is none of that name.
-pub(super) async fn host_of(name: &str) -> Result<Option<String>, Failure> {
+async fn host_of(name: &str) -> Result<Option<String>, Failure> {
     let format = "{{.Endpoints.docker.Host}}";
     let said = docker(&["context", "inspect", "--format", format, name]).await?;
     Ok(said.is_success.then_some(said.stdout))
 }
 
-/// Makes the context, or lets it lead where it should. One of somebody else is left alone.
-pub(super) async fn make_context(files: &Files, device: &str) -> Result<(), Failure> {
-    let host = files.host();
-    let verb = match host_of(&files.name).await? {
-        None => "create",
-        Some(found) if found == host => return Ok(()),
-        Some(found) if is_ours(&found, &files.name) => "update",
+/// What is to be done for a context: `create`, `update`, or nothing.
+///
+/// # Errors
+/// When there is no `docker`, or somebody else has a context of that name, which is left alone.
+pub(super) async fn wanted(files: &Files) -> Result<Option<&'static str>, Failure> {
+    match host_of(&files.name).await? {
+        None => Ok(Some("create")),
+        Some(found) if found == files.host() => Ok(None),
+        Some(found) if is_ours(&found, &files.name) => Ok(Some("update")),
         Some(found) => {
             let taken = format!("docker has a context {} already, to {found}", files.name);
-            return Err(
-                Failure::new(Kind::Usage, taken).hint("--name NAME gives this one another name")
-            );
+            Err(Failure::new(Kind::Usage, taken).hint("--name NAME gives this one another name"))
         }
+    }
+}
+
+/// Makes the context, or lets it lead where it should.
+pub(super) async fn make_context(files: &Files, device: &str) -> Result<(), Failure> {
+    let host = files.host();
+    let Some(verb) = wanted(files).await? else {
+        return Ok(());
     };
     let endpoint = format!("host={host}");
     let about = format!("The engine of {device}, by os");
@@ -128,23 +136,40 @@ pub(super) async fn systemctl(arguments: &[&str]) -> Result<(), Failure> {
     ))
 }
 
+/// Their names, the socket's first.
+pub(super) fn unit_names(files: &Files) -> [String; 2] {
+    ["socket", "service"].map(|kind| format!("os-docker-{}.{kind}", files.name))
+}
+
 /// The units of a context: a socket, and the program that is started with it when somebody connects for the first time.
-pub(super) fn units(files: &Files, program: &Path) -> [(String, String); 2] {
-    let socket = escaped(&files.socket.display().to_string());
+pub(super) fn units(
+    files: &Files,
+    program: &Path,
+    variables: &BTreeMap<&str, &str>,
+) -> [(String, String); 2] {
+    // A path here is one to the end of its line.
+    let socket = files.socket.display().to_string().replace('%', "%%");
+    // A dollar in the place of the program is itself.
     let program = escaped(&program.display().to_string());
+    let [socket_unit, service_unit] = unit_names(files);
     let name = &files.name;
+    let variables: Vec<String> = variables
+        .iter()
+        .map(|(name, value)| format!("Environment=\"{name}={}\"\n", escaped(value)))
+        .collect();
+    let variables = variables.concat();
     [
         (
-            format!("os-docker-{name}.socket"),
+            socket_unit,
             format!(
                 "[Unit]\nDescription=The container engine of {name}\n\n[Socket]\nListenStream={socket}\nSocketMode=0600\nDirectoryMode=0700\n\
                  RemoveOnStop=yes\n\n[Install]\nWantedBy=sockets.target\n"
             ),
         ),
         (
-            format!("os-docker-{name}.service"),
+            service_unit,
             format!(
-                "[Unit]\nDescription=The container engine of {name}, by SSH\n\n[Service]\nExecStart=\"{program}\" docker-carrier {name}\n\
+                "[Unit]\nDescription=The container engine of {name}, by SSH\n\n[Service]\nExecStart=\"{program}\" docker-carrier {name}\n{variables}\
                  StandardInput=socket\nStandardOutput=journal\nStandardError=journal\n"
             ),
         ),
@@ -165,16 +190,20 @@ mod tests {
 
     #[test]
     fn units_start_the_program_with_the_socket() {
-        let variables = [("HOME", "/home/ann"), ("XDG_RUNTIME_DIR", "/run/user/1000")];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let files = Files::new(&Paths::from_variables(&variables.into()), "kitchen");
+        let variables = [("HOME", "/home/ann"), ("XDG_RUNTIME_DIR", "/run/\"1000\"%")];
+        let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let files = Files::new(&Paths::from_variables(&owned.into()), "kitchen");
         let [(socket, socket_text), (service, service_text)] =
-            units(&files, Path::new("/home/ann/100%/os"));
+            units(&files, Path::new("/home/ann/100%$/os"), &variables.into());
+        assert_eq!(unit_names(&files), [&*socket, &*service]);
         assert_eq!(socket, "os-docker-kitchen.os.socket");
         assert_eq!(service, "os-docker-kitchen.os.service");
-        assert!(socket_text.contains("ListenStream=/run/user/1000/os/docker/kitchen.os.sock\n"));
+        assert!(socket_text.contains("ListenStream=/run/\"1000\"%%/os/docker/kitchen.os.sock\n"));
+        assert!(service_text.contains(
+            "\nEnvironment=\"HOME=/home/ann\"\nEnvironment=\"XDG_RUNTIME_DIR=/run/\\\"1000\\\"%%\"\n"
+        ));
         assert!(
-            service_text.contains("ExecStart=\"/home/ann/100%%/os\" docker-carrier kitchen.os\n")
+            service_text.contains("ExecStart=\"/home/ann/100%%$/os\" docker-carrier kitchen.os\n")
         );
         assert!(service_text.contains("StandardInput=socket\n"));
     }

@@ -1,16 +1,30 @@
 //! What a context is made of: its name, its files, and the file that the program in the background reads.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     discovery::record_file::{self, FileError},
-    env::Paths,
+    env::{Environment, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
 };
 
 /// What follows the name of a device, as for `ssh`.
 const SUFFIX: &str = ".os";
+
+const VARIABLES: [&str; 8] = [
+    "HOME",
+    "USER",
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    SSH_AUTH_SOCK,
+    OSCLI_SSH_OLD,
+];
 
 /// Which device is meant, and how it is entered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +51,7 @@ pub(in crate::commands) struct Files {
     pub(in crate::commands) socket: PathBuf,
     /// The [`Record`].
     pub(in crate::commands) record: PathBuf,
-    /// Held by the program in the background, whose process id is in it.
+    /// Held by the program in the background.
     pub(in crate::commands) lock: PathBuf,
 }
 
@@ -54,10 +68,26 @@ impl Files {
         }
     }
 
+    /// What the program in the background met, where systemd does not keep that.
+    pub(in crate::commands) fn log(&self) -> PathBuf {
+        self.record.with_extension("log")
+    }
+
     /// As `docker` wants it.
     pub(in crate::commands) fn host(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
+}
+
+/// The variables that the program in the background works with, as far as they are set: where files are, and how devices are entered.
+pub(super) fn variables(environment: &Environment) -> BTreeMap<&str, &str> {
+    let set = VARIABLES.iter().filter_map(|name| {
+        let value = environment.variable(name)?;
+        Some((*name, value))
+    });
+    // A line of a unit ends with its value.
+    set.filter(|(_, value)| !value.chars().any(char::is_control))
+        .collect()
 }
 
 /// A name that `docker` takes: letters, digits, and `_.+-` behind the first of them.
