@@ -219,11 +219,15 @@ async fn a_stream_that_is_dropped_is_closed_though_it_is_not_read_there() {
     let pair = Pair::new("").await;
     there(&pair.workstation.machine, async || {
         let ssh = kept(&pair, true).await;
-        let keeper = pair.sh("pgrep -x os-ssh-keeper").await;
-        let held = || {
-            let path = format!("/proc/{}/fd", keeper.stdout.trim());
-            fs_err::read_dir(path).expect("a keeper").count()
+        let folder = pair.path("sockets");
+        let is_its = |process: &Path| {
+            let words = fs_err::read_to_string(process.join("cmdline"));
+            words.is_ok_and(|words| words.contains("ssh-keeper") && words.contains(&folder))
         };
+        let mut processes = fs_err::read_dir("/proc").expect("processes").flatten();
+        let keeper = processes.find(|process| is_its(&process.path()));
+        let held = keeper.expect("a keeper").path().join("fd");
+        let held = || fs_err::read_dir(&held).expect("a keeper").count();
         let before = held();
         let place = ([127, 0, 0, 1], 7000).into();
         let listener = pair.workstation.machine.listen(place);
