@@ -218,6 +218,10 @@ impl Keeper {
         };
         Some(match listening {
             Ok((source, port)) => {
+                // A socket whose file was removed may be listened at once more: it is the later one's.
+                for other in self.lent().values() {
+                    other.sources().retain(|before| *before != source);
+                }
                 lent.sources().push(source);
                 Notice::Listening { port }
             }
