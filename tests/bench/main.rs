@@ -15,6 +15,7 @@ mod flood;
 mod footprint;
 mod logs;
 mod memory;
+mod over_ssh;
 mod project;
 mod push;
 mod reach;
@@ -23,15 +24,17 @@ mod relay;
 mod rest;
 mod scan;
 mod throughput;
+mod tunnel;
 mod version;
 
 use figure::Table;
 
 /// What there is, in the order in which it is measured.
-const FIGURES: [&str; 15] = [
+const FIGURES: [&str; 16] = [
     "version",
     "scan",
     "push",
+    "over-ssh",
     "context",
     "agent",
     "idle",
@@ -44,6 +47,7 @@ const FIGURES: [&str; 15] = [
     "reach",
     "footprint",
     "copy",
+    "tunnel",
 ];
 
 /// What the command line asks for.
@@ -112,6 +116,7 @@ fn main() -> std::process::ExitCode {
             "version" => version::measure(&mut table, wish.rounds(50)),
             "scan" => runtime.block_on(scan::measure(&mut table, wish.rounds(15))),
             "push" => runtime.block_on(push::measure(&mut table, wish.rounds(7))),
+            "over-ssh" => runtime.block_on(over_ssh::measure(&mut table, wish.rounds(7))),
             "context" => runtime.block_on(context::measure(&mut table, wish.rounds(7))),
             "agent" => runtime.block_on(agent::measure(&mut table, wish.rounds(15))),
             "idle" => runtime.block_on(rest::idle(&mut table, wish.rounds(5))),
@@ -122,6 +127,7 @@ fn main() -> std::process::ExitCode {
             "decision" => decision::measure(&mut table, wish.rounds(200)),
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
             "copy" => runtime.block_on(copy::measure(&mut table, wish.rounds(5))),
+            "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }

@@ -1,11 +1,15 @@
-//! `os ssh` and `os exec` against OpenSSH's server.
+//! `os ssh`, `os exec` and `os tunnel` against OpenSSH's server.
 
 mod copies;
+mod dropbear;
+mod kept;
 mod keys;
 mod programs;
 mod service_files;
 mod services;
+mod streams;
 mod trust;
+mod tunnel;
 
 use std::path::PathBuf;
 

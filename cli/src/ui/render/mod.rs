@@ -1,6 +1,7 @@
 //! One file for each operation: its events become lines, bars and JSON. Every sentence of an operation stands in its file.
 pub mod act;
 pub mod cp;
+pub mod docker_context;
 pub mod dry_run;
 pub(crate) mod foreign;
 pub mod info;
@@ -18,3 +19,5 @@ pub mod simulate_system;
 pub mod ssh;
 pub mod ssh_config;
 pub mod ssh_forget;
+pub mod tunnel;
+pub mod ways;
