@@ -23,7 +23,7 @@ use crate::copy::{
     script::{self, Script},
     settled::Kept,
 };
-use crate::transport::ssh::Piece;
+use crate::transport::ssh::{Piece, nameless};
 
 /// Bytes that are read at once.
 const PIECE: usize = 128 << 10;
@@ -201,28 +201,7 @@ pub async fn upload_stream(
         Way::Container(container) => return spooled(container, from, destination, events).await,
     };
     let shell = Shell::new(ssh);
-    let path = destination.shell_path();
-    let looked = shell
-        .run(&script::survey(&path, &mount::parent_of(&path), &[]))
-        .await?;
-    let at = match target(&looked.stdout, &[]) {
-        Ok(Target::File { at, found }) if found.kind == FoundKind::File => at,
-        Ok(Target::File { at, .. }) => {
-            return Err(CopyError::Failed {
-                device: shell.device(),
-                what: "put a file in the place of a device, pipe or socket",
-                words: String::from_utf8_lossy(&at).into_owned(),
-            });
-        }
-        Ok(Target::Nothing { parent }) if !path.ends_with(b"/") => {
-            [parent.as_slice(), b"/", mount::name_of(&path).bytes()].concat()
-        }
-        Ok(Target::Folder { .. } | Target::Nothing { .. }) => {
-            return Err(no_file(shell.device(), destination));
-        }
-        Ok(Target::Nowhere) => return Err(missing(shell.device(), destination)),
-        Err(error) => return Err(shell.bad(error)),
-    };
+    let at = place_of(&shell, destination).await?;
     planned(events, None);
     let name = mount::name_of(&at);
     let part = [
@@ -287,6 +266,30 @@ pub async fn upload_stream(
     Ok(())
 }
 
+/// Where on a device the file of a stream goes.
+async fn place_of(shell: &Shell, destination: &Remote) -> Result<Vec<u8>, CopyError> {
+    let path = destination.shell_path();
+    let looked = shell
+        .run(&script::survey(&path, &mount::parent_of(&path), &[]))
+        .await?;
+    match target(&looked.stdout, &[]) {
+        Ok(Target::File { at, found }) if found.kind == FoundKind::File => Ok(at),
+        Ok(Target::File { at, .. }) => Err(CopyError::Failed {
+            device: shell.device(),
+            what: "put a file in the place of a device, pipe or socket",
+            words: String::from_utf8_lossy(&at).into_owned(),
+        }),
+        Ok(Target::Nothing { parent }) if !path.ends_with(b"/") => {
+            Ok([parent.as_slice(), b"/", mount::name_of(&path).bytes()].concat())
+        }
+        Ok(Target::Folder { .. } | Target::Nothing { .. }) => {
+            Err(no_file(shell.device(), destination))
+        }
+        Ok(Target::Nowhere) => Err(missing(shell.device(), destination)),
+        Err(error) => Err(shell.bad(error)),
+    }
+}
+
 /// To a container, whose engine has to be told the length first: so all of it is taken to a file without a name before.
 async fn spooled(
     container: &super::Container,
@@ -300,7 +303,7 @@ async fn spooled(
         return Err(no_file(container.device(), destination));
     }
     let failed = || CopyError::here("standard input");
-    let file = tempfile::tempfile().map_err(failed())?;
+    let file = nameless(&std::env::temp_dir()).map_err(failed())?;
     file.set_permissions(Permissions::from_mode(0o644))
         .map_err(failed())?;
     let mut into = tokio::fs::File::from_std(file.try_clone().map_err(failed())?);
