@@ -167,7 +167,7 @@ async fn what_changes_while_it_is_read_replaces_nothing() {
         let wrapper = format!(
             "#!/bin/sh\n/usr/bin/{program} \"$@\"; r=$?; touch -d @2000000000 {home}/src/*; exit $r\n"
         );
-        workstation.write(&format!("bin/{program}"), wrapper);
+        workstation.write(format!("bin/{program}"), wrapper);
     }
     workstation
         .machine
