@@ -6,7 +6,7 @@ use testkit::{Sshd, Workstation, programs::built, until};
 
 use super::{HERE, Pair};
 
-const CP: &str = "\"$OS\" cp --quiet --accept-host-key -i key";
+pub(super) const CP: &str = "\"$OS\" cp --quiet --accept-host-key -i key";
 
 impl Pair {
     /// The part of a file that is on its way to `there`.
@@ -152,7 +152,7 @@ async fn no_device_node_is_replaced() {
     let output = pair.sh(&script).await;
     assert_eq!(
         output.stdout,
-        "1\n1\n1\n1\ncharacter special file\nfifo\ncharacter special file\nnull\npipe\n",
+        "1\n1\n6\n1\ncharacter special file\nfifo\ncharacter special file\nnull\npipe\n",
         "{output}"
     );
 }
@@ -199,6 +199,48 @@ async fn files_of_a_kernel_are_copied_with_what_is_in_them() {
     output.success();
     let possible = fs_err::read_to_string("/sys/devices/system/cpu/possible").expect("a file");
     assert_eq!(output.stdout, possible);
+}
+
+#[tokio::test]
+async fn a_file_of_a_kernel_that_has_no_end_is_left_out() {
+    let pair = Pair::new("").await;
+    let script = format!(
+        "mkdir back; timeout 100 {CP} {HERE}:/proc/kmsg {HERE}:/proc/version back; echo $?; ls -A back; pgrep -x 'wc|cat' && pgrep -xa 'wc|cat'"
+    );
+    let output = pair.sh(&script).await;
+    assert_eq!(output.stdout, "1\nversion\n", "{output}");
+    let why = "/proc/kmsg is not copied: it did not end within 5 s";
+    assert!(output.stderr.contains(why), "{output}");
+}
+
+/// Files and folders whose names are dangerous to whoever takes them for more than names: `src`, and a pipe with a name for terminals.
+pub(super) const HOSTILE: &str = r#"set -e; mkdir -p src
+for d in . ./-rf './$(touch evil)' "./it's" $'./new\nline' './*'; do
+  mkdir -p "src/$d"
+  for n in -n --help '--checkpoint-action=exec=touch evil' '$(touch evil)' '`touch evil`' "';touch evil;'" '";touch evil;"' \
+      '* ?' '[a]' '\' '\n' '\0101' $'tab\t' ' ' ' x ' ~ @x '#x' '!x' a:b %s%n - -- $'\e]0;t\a' $'\xff' "it's" 'f\''; do
+    printf '%s' "$n" >"src/$d/$n"
+  done
+  head -c 5000000 /dev/zero >"src/$d/"'$(touch evil) large'
+  ln -s '$(touch evil)' "src/$d/link"
+done
+mkfifo $'src/\e]0;pipe\a'
+"#;
+
+#[tokio::test]
+async fn hostile_names_are_names() {
+    let pair = Pair::new("").await;
+    let above = CP.replace("-i key", "-i ../key");
+    let script = format!(
+        "{HOSTILE} set +e; mkdir there back one; {CP} src {HERE}:$PWD/there; echo $?; {CP} {HERE}:$PWD/there/src back; echo $?
+         rsync -rlptn --itemize-changes --checksum --delete --no-specials src/ there/src/ 2>&1 | grep -v pipe
+         rsync -rlptn --itemize-changes --checksum --delete src/ back/src/ 2>&1 | grep -v pipe
+         cd src; {above} -- -rf '$(touch evil)' {HERE}:\"$OLDPWD/there\"; echo $?; cd ..
+         {CP} {HERE}:\"$PWD/there/\\$(touch evil)/-n\" {HERE}:\"$PWD/there/-rf/\\$(touch evil)\" one; echo $?; ls -A one; find . -name evil"
+    );
+    let output = pair.sh(&script).await;
+    assert_eq!(output.stdout, "1\n0\n0\n0\n$(touch evil)\n-n\n", "{output}");
+    assert!(!output.stderr.contains(['\u{1b}', '\u{7}']), "{output}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod dropbear;
 mod kept;
 mod keys;
 mod programs;
+mod restarts;
 mod service_files;
 mod services;
 mod streams;

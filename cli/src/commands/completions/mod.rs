@@ -88,8 +88,9 @@ pub fn script(shell: Shell) -> io::Result<String> {
         .write_registration(OSCLI_COMPLETE, "os", "os", "os", &mut bytes)?;
     let script = String::from_utf8(bytes).map_err(io::Error::other)?;
     let script = match shell {
-        Shell::Zsh => autoloadable(&script),
-        Shell::Bash | Shell::Fish | Shell::PowerShell | Shell::Elvish => script,
+        Shell::Bash => of_whole_words(&script),
+        Shell::Zsh => without_spaces(&autoloadable(&script)),
+        Shell::Fish | Shell::PowerShell | Shell::Elvish => script,
     };
     Ok(format!("{}\n", script.trim()))
 }
@@ -106,6 +107,61 @@ fn autoloadable(script: &str) -> String {
              compdef _clap_dynamic_completer_os os\n\
          fi",
     )
+}
+
+/// Bash takes words apart at colons and a few other characters, and wants to have what follows the last of them. Our question is about whole
+/// words: those between which the line has no blank belong together.
+fn of_whole_words(script: &str) -> String {
+    const APART: &str = r#"    local words=("${COMP_WORDS[@]}")
+    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+        words[COMP_CWORD]="$2"
+    fi
+"#;
+    const WHOLE: &str = r#"    local words=() line="${COMP_LINE-}" before='' last=-1 place word
+    for ((place = 0; place < ${#COMP_WORDS[@]}; place++)); do
+        word="${COMP_WORDS[place]}"
+        if ((place == 0)) || [[ -z "$line" || "$line" == [[:space:]]* ]]; then
+            words+=("")
+            ((last += 1))
+        elif ((place > COMP_CWORD && last == _CLAP_COMPLETE_INDEX)); then
+            continue
+        fi
+        line="${line#"${line%%[![:space:]]*}"}"
+        [[ "$line" == "$word"* ]] && line="${line#"$word"}" || line=''
+        if ((place == COMP_CWORD)); then
+            _CLAP_COMPLETE_INDEX=$last
+            if [[ "${BASH_VERSINFO[0]}" -ge 4 && ! ( -z "$2" && "$word" =~ ^[:=@]+$ ) ]]; then
+                word="$2"
+            fi
+            before="${words[last]}$word"
+            before="${before%"$2"}"
+        fi
+        words[last]+="$word"
+    done
+"#;
+    const END: &str = "        compopt -o nospace\n    fi\n";
+    let after = format!("{END}    COMPREPLY=(\"${{COMPREPLY[@]#\"$before\"}}\")\n");
+    script.replace(APART, WHOLE).replace(END, &after)
+}
+
+/// After the colon of a device or service, there is more to come.
+fn without_spaces(script: &str) -> String {
+    const OTHER: &str = r#"            else
+                other+=("$completion")
+"#;
+    const PLACE: &str = r#"            elif [[ "$completion" == *'\:' || "$completion" == *'\::'* ]]; then
+                places+=("$completion")
+"#;
+    const DESCRIBED: &str = "        [[ -n $other ]] && _describe -V 'values' other\n";
+    let described =
+        format!("        [[ -n $places ]] && _describe -V 'values' places -S ''\n{DESCRIBED}");
+    script
+        .replace(OTHER, &format!("{PLACE}{OTHER}"))
+        .replace(
+            "        local -a other=()\n",
+            "        local -a places=()\n        local -a other=()\n",
+        )
+        .replace(DESCRIBED, &described)
 }
 
 /// Answers a completion script when the environment says that one asks; `None` when this is an ordinary run.

@@ -202,6 +202,22 @@ impl Container {
             for script in script::dress_in_pieces(base, items) {
                 self.run(shell, "set modes and times", script).await?;
             }
+            return Ok(());
+        }
+        // Sent again, now that nothing more is put into them: an engine sets what they have.
+        let folders = dressed.filter(|(item, _)| item.kind == Kind::Folder);
+        let items: Vec<Item> = folders.map(|(item, _)| item.clone()).collect();
+        if !items.is_empty() {
+            let batch = Batch {
+                source: job.source.to_owned(),
+                base: base.to_vec(),
+                root: root.clone(),
+                folders: Vec::new(),
+                replaced: std::collections::HashSet::new(),
+                items,
+                prefix: Vec::new(),
+            };
+            self.put(job, base, batch).await?;
         }
         Ok(())
     }
