@@ -197,7 +197,7 @@ fn fish_completes_both_sides_of_a_copy() {
     fs_err::create_dir(shell.home.path().join("local")).unwrap();
     let script = r"
         source $scripts/os.fish
-        for line in 'os cp ki' 'os cp kitchen:wo' 'os cp kitchen:' 'os cp loc'
+        for line in 'os cp ki' 'os cp loc' 'os cp kitchen:wo' 'os cp kitchen:'
             complete --do-complete $line | string split --fields 1 \t | string join ' '
         end
     ";
@@ -206,9 +206,9 @@ fn fish_completes_both_sides_of_a_copy() {
         answers.lines().collect::<Vec<_>>(),
         [
             "kitchen:",
+            "local/",
             "kitchen:worker:",
-            "kitchen:web: kitchen:worker:",
-            "local/"
+            "kitchen:web: kitchen:worker:"
         ]
     );
 }

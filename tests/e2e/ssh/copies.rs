@@ -205,7 +205,7 @@ async fn files_of_a_kernel_are_copied_with_what_is_in_them() {
 async fn a_file_of_a_kernel_that_has_no_end_is_left_out() {
     let pair = Pair::new("").await;
     let script = format!(
-        "mkdir back; timeout 100 {CP} {HERE}:/proc/kmsg {HERE}:/proc/version back; echo $?; ls -A back; pgrep -x 'wc|cat' && pgrep -xa 'wc|cat'"
+        "mkdir back; timeout 100 {CP} {HERE}:/proc/kmsg {HERE}:/proc/version back; echo $?; ls -A back; pgrep -xa wc"
     );
     let output = pair.sh(&script).await;
     assert_eq!(output.stdout, "1\nversion\n", "{output}");
@@ -215,10 +215,10 @@ async fn a_file_of_a_kernel_that_has_no_end_is_left_out() {
 
 /// Files and folders whose names are dangerous to whoever takes them for more than names: `src`, and a pipe with a name for terminals.
 pub(super) const HOSTILE: &str = r#"set -e; mkdir -p src
-for d in . ./-rf './$(touch evil)' "./it's" $'./new\nline' './*'; do
+for d in . ./-rf './$(touch evil) in' "./it's in" $'./new\nline' './*'; do
   mkdir -p "src/$d"
   for n in -n --help '--checkpoint-action=exec=touch evil' '$(touch evil)' '`touch evil`' "';touch evil;'" '";touch evil;"' \
-      '* ?' '[a]' '\' '\n' '\0101' $'tab\t' ' ' ' x ' ~ @x '#x' '!x' a:b %s%n - -- $'\e]0;t\a' $'\xff' "it's" 'f\''; do
+      '* ?' '[a]' '\' '\n' '\0101' $'tab\t' ' ' ' x ' '~' @x '#x' '!x' a:b %s%n - -- $'\e]0;t\a' $'\xff' "it's"; do
     printf '%s' "$n" >"src/$d/$n"
   done
   head -c 5000000 /dev/zero >"src/$d/"'$(touch evil) large'
@@ -236,7 +236,7 @@ async fn hostile_names_are_names() {
          rsync -rlptn --itemize-changes --checksum --delete --no-specials src/ there/src/ 2>&1 | grep -v pipe
          rsync -rlptn --itemize-changes --checksum --delete src/ back/src/ 2>&1 | grep -v pipe
          cd src; {above} -- -rf '$(touch evil)' {HERE}:\"$OLDPWD/there\"; echo $?; cd ..
-         {CP} {HERE}:\"$PWD/there/\\$(touch evil)/-n\" {HERE}:\"$PWD/there/-rf/\\$(touch evil)\" one; echo $?; ls -A one; find . -name evil"
+         {CP} {HERE}:\"$PWD/there/src/\\$(touch evil) in/-n\" {HERE}:\"$PWD/there/-rf/\\$(touch evil)\" one; echo $?; ls -A one; find . -name evil"
     );
     let output = pair.sh(&script).await;
     assert_eq!(output.stdout, "1\n0\n0\n0\n$(touch evil)\n-n\n", "{output}");

@@ -52,7 +52,7 @@ async fn files_go_into_containers_and_come_back_as_they_were() {
 
     // What a container has for a link leads to nothing of the device, and what is none of its paths is said.
     let script = format!(
-        "cp() {{ \"$OS\" cp -q -i key \"$@\"; }}; echo evil >passwd; ln -s {0} link; cp link {IP}:worker:/; cp passwd {IP}:worker:/link/; echo $?
+        "cp() {{ \"$OS\" cp -q -i key \"$@\"; }}; echo evil >passwd; mkdir holds; ln -s {0} holds/link; cp holds/. {IP}:worker:/; cp passwd {IP}:worker:/link/; echo $?
          ls {0}; cp {IP}:worker:/nothing .; echo $?; cp passwd {IP}:nosuch:/; echo $?",
         workstation.home().join("project/web").display()
     );
@@ -61,7 +61,7 @@ async fn files_go_into_containers_and_come_back_as_they_were() {
         .output()
         .await;
     assert_eq!(
-        output.stdout, "1\nDockerfile\nmessage\nrun.sh\n1\n1\n",
+        output.stdout, "1\nDockerfile\nmessage\nrun.sh\n1\n6\n",
         "{output}"
     );
     for part in ["there is no /nothing on worker", "it has: web, worker"] {

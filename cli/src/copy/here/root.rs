@@ -10,7 +10,7 @@ use std::{
 use rustix::{
     fs::{
         AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, mkdirat, openat,
-        renameat, statat, symlinkat, unlinkat,
+        renameat, statat, symlinkat, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -110,8 +110,13 @@ impl Root {
         Ok(mkdirat(&self.folder(&folder)?, name, mode)?)
     }
 
-    /// Makes a link, in place of a file or link.
-    pub(in crate::copy) fn link(&self, path: &Beneath, target: &[u8]) -> io::Result<()> {
+    /// Makes a link with its own time, in place of a file or link.
+    pub(in crate::copy) fn link(
+        &self,
+        path: &Beneath,
+        target: &[u8],
+        mtime: i64,
+    ) -> io::Result<()> {
         let (folder, name) = path.divided();
         let folder = self.folder(&folder)?;
         let part = part_name(name, 0, 0);
@@ -120,6 +125,8 @@ impl Root {
             Err(error) => return Err(error.into()),
         }
         symlinkat(target, &folder, part.as_slice())?;
+        let itself = AtFlags::SYMLINK_NOFOLLOW;
+        utimensat(&folder, part.as_slice(), &times(mtime), itself)?;
         Ok(renameat(&folder, part.as_slice(), &folder, name)?)
     }
 
@@ -201,7 +208,7 @@ mod tests {
         let inside = tempfile::tempdir().unwrap();
         let root = Root::open(inside.path()).unwrap();
         let target = outside.path().to_str().unwrap();
-        root.link(&at("l"), target.as_bytes()).unwrap();
+        root.link(&at("l"), target.as_bytes(), 1).unwrap();
         let item = Item {
             path: at("l/x"),
             kind: Kind::File(1),
@@ -210,7 +217,7 @@ mod tests {
         };
         assert!(root.begin(&at("l/x"), &item, None).is_err());
         assert!(root.make(&at("l/d"), 0o755).is_err());
-        assert!(root.link(&at("l/k"), b"x").is_err());
+        assert!(root.link(&at("l/k"), b"x", 1).is_err());
         assert!(root.dress(&at("l"), &item).is_err());
         assert_eq!(root.look(&at("l/x")).unwrap(), None);
         // In its place, yes.
