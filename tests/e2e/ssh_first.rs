@@ -286,11 +286,12 @@ async fn an_answer_of_the_plain_api_vouches_for_no_key() {
     assert!(!device.sshd.process.log().contains("Accepted"));
     let forgotten = workstation.os(&["ssh-forget", NAME]).await;
     assert_eq!(forgotten.code, DEVICE, "{forgotten}");
-    // What it announces in the network is forgotten without its key, too.
+    // What it announces in the network does; and is forgotten without its key, too.
     workstation.os(&["scan"]).await.success();
     let forgotten = workstation.os(&["ssh-forget", NAME]).await;
     forgotten.success();
     assert!(forgotten.stderr.contains("announced"), "{forgotten}");
+    workstation.os(&["ssh", NAME, "--", "true"]).await.success();
 }
 
 fn workstation_without_key(lan: &Lan) -> Workstation {
