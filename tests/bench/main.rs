@@ -29,7 +29,7 @@ mod version;
 use figure::Table;
 
 /// What there is, in the order in which it is measured.
-const FIGURES: [&str; 16] = [
+const FIGURES: &[&str] = &[
     "version",
     "scan",
     "push",
@@ -85,7 +85,7 @@ impl Wish {
             }
         }
         if wish.figures.is_empty() {
-            wish.figures = FIGURES.map(str::to_owned).to_vec();
+            wish.figures = FIGURES.iter().map(|&name| name.to_owned()).collect();
         }
         Ok(wish)
     }

@@ -76,10 +76,12 @@ pub enum SystemError {
         lines: Vec<String>,
     },
     /// No such device.
-    #[error("no simulated device with the whole system is called {name}")]
+    #[error("no simulated device with the whole system is called {name} in {}", checkout.display())]
     Unknown {
         /// What was typed.
         name: String,
+        /// Whose devices were looked at.
+        checkout: PathBuf,
         /// The names there are.
         known: Vec<String>,
     },
@@ -117,6 +119,12 @@ pub struct Systems {
 }
 
 impl Systems {
+    fn checkout(&self) -> PathBuf {
+        let depth = Path::new(SCRIPT).components().count();
+        let checkout = self.script.ancestors().nth(depth);
+        checkout.unwrap_or(&self.script).to_owned()
+    }
+
     /// All devices.
     ///
     /// # Errors
@@ -197,6 +205,7 @@ impl Systems {
             if !known.iter().any(|system| system.name == *name) {
                 return Err(SystemError::Unknown {
                     name: name.clone(),
+                    checkout: self.checkout(),
                     known: known.into_iter().map(|system| system.name).collect(),
                 });
             }
