@@ -178,7 +178,12 @@ async fn called(context: &Context, name: &str) -> Result<Device, Failure> {
                 let uuid = bound.device.as_str();
                 let selector = Selector::parse(uuid)
                     .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-                let mut device = ssh_device::find(context, &selector).await?;
+                let found = ssh_device::find(context, &selector).await;
+                let mut device = found.map_err(|failure| {
+                    failure.hint(format!(
+                        "{name} is the device whose key is kept; `os ssh-forget {name}` lets another one have the name"
+                    ))
+                })?;
                 device.uuid = Some(uuid.to_owned());
                 Ok(device)
             }

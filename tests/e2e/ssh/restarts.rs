@@ -84,9 +84,7 @@ impl Device {
         self.server.cut(&self.machine).await;
         // Not `cat`, by one of which the machine itself lives.
         let mut rest = self.machine.command("pkill");
-        let _none = rest
-            .args(["-KILL", "-x", "head|tail|tar"])
-            .status();
+        let _none = rest.args(["-KILL", "-x", "head|tail|tar"]).status();
     }
 
     async fn on(&mut self) {

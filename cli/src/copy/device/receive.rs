@@ -47,9 +47,11 @@ impl Arrival {
                     self.made.note(&item.path);
                     self.root.make(&at, item.mode)
                 }
-                (Step::Send, Kind::Link(target)) => self.root.link(&at, target, item.mtime).inspect(|()| {
-                    tell(&self.events, Event::Done { size: 0 });
-                }),
+                (Step::Send, Kind::Link(target)) => {
+                    self.root.link(&at, target, item.mtime).inspect(|()| {
+                        tell(&self.events, Event::Done { size: 0 });
+                    })
+                }
                 (Step::Mode, _) => self.root.set_mode(&at, item.mode),
                 (Step::Refuse(why), _) => {
                     left(
