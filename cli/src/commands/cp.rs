@@ -18,6 +18,7 @@ use super::{
     ssh,
 };
 use crate::{
+    cause::causes,
     copy::{self, CopyError, Event, Events, Place, Remote, Way},
     discovery::Origin,
     failure::{Failure, Kind},
@@ -232,11 +233,9 @@ async fn repeated(
 }
 
 fn reason(error: &CopyError) -> String {
-    let mut last: &dyn std::error::Error = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
+    causes(error)
+        .last()
+        .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 async fn copy_once(

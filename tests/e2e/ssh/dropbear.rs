@@ -147,13 +147,14 @@ async fn folders_with_hostile_names_are_copied_both_ways_with_the_tools_of_busyb
     let (workstation, _server) = small().await;
     let script = format!(
         "{HOSTILE} set +e; for n in $(seq 400); do echo $n >src/number-$n; done; mkdir src/shut; chmod 500 src/shut; touch -d @1000000000 src/-rf
-         mkdir there back; {CP} src {HERE}:there; echo $?; {CP} {HERE}:there/src back; echo $?; {CP} --json src {HERE}:there | grep -o '\"same\":[0-9]*'
-         rsync -rlptn --itemize-changes --checksum --delete src/ there/src/ 2>&1 | grep -v pipe
-         rsync -rlptn --itemize-changes --checksum --delete src/ back/src/ 2>&1 | grep -v pipe
+         mkdir there back; {CP} src {HERE}:there; echo $?; {CP} {HERE}:there/src back; echo $?
+         for copy in there back; do rsync -rlptJn --itemize-changes --checksum --delete src/ $copy/src/ 2>&1 | grep -v pipe; done
+         {CP} --json src {HERE}:there | grep -o '\"same\":[0-9]*'
          echo streamed | {CP} - {HERE}:s; {CP} {HERE}:s -; {CP} {HERE}:/proc/kmsg back; echo $?; find . -name evil"
     );
     let program = ["bash", "-c", &script];
     let output = workstation.start_program(&program).output().await;
+    // Its tar knows no times of links.
     let expected = "1\n0\n\"same\":562\nstreamed\n1\n";
     assert_eq!(output.stdout, expected, "{output}");
     assert!(output.stderr.contains("did not end within 5 s"), "{output}");
