@@ -143,7 +143,7 @@ fn zsh_completes_verbs_options_and_devices() {
     );
 }
 
-/// Lines of `os cp` in a shell where somebody types, each ended with the Tab key.
+/// Lines of `os cp` in a shell where somebody types, each ended with the Tab key and an X, before which there is no blank.
 const COPIES: [(&str, &str); 6] = [
     ("os cp ki", "os cp kitchen:"),
     ("os cp kitchen:wo", "os cp kitchen:worker:"),
@@ -165,7 +165,7 @@ impl Shell {
             zpty -w inner "{ready}; echo REA''DY"
             zpty -r inner out '*READY*'
             for line in {lines}; do
-                zpty -w -n inner "$line"$'\t'
+                zpty -w -n inner "$line"$'\tX'
                 zpty -w -n inner $'\C-aprintf "<%s>\\n" "\C-e"\n'
                 zpty -r inner out $'*\n<*>*'
                 print -r -- "${{${{out##*$'\n'<}}%%>*}}"
@@ -175,7 +175,8 @@ impl Shell {
         );
         let answers = self.run(&["zsh", "-f"], &script);
         let answers: Vec<&str> = answers.lines().collect();
-        assert_eq!(answers, COPIES.map(|(_, completed)| completed), "{shell}");
+        let expected = COPIES.map(|(_, completed)| format!("{completed}X"));
+        assert_eq!(answers, expected, "{shell}");
     }
 }
 
