@@ -150,7 +150,7 @@ async fn folders_with_hostile_names_are_copied_both_ways_with_the_tools_of_busyb
          mkdir there back; {CP} src {HERE}:there; echo $?; {CP} {HERE}:there/src back; echo $?
          for copy in there back; do rsync -rlptJn --itemize-changes --checksum --delete src/ $copy/src/ 2>&1 | grep -v pipe; done
          {CP} --json src {HERE}:there | grep -o '\"same\":[0-9]*'
-         echo streamed | {CP} - {HERE}:s; {CP} {HERE}:s -; {CP} {HERE}:/proc/kmsg back; echo $?; find . -name evil"
+         echo streamed | {CP} - {HERE}:s; {CP} {HERE}:s -; timeout 100 {CP} {HERE}:/proc/kmsg back; echo $?; find . -name evil"
     );
     let program = ["bash", "-c", &script];
     let output = workstation.start_program(&program).output().await;
