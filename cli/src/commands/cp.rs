@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Context, container,
-    enter::{self, Entry},
+    enter::{self, Entry, First},
     ssh,
 };
 use crate::{
@@ -215,7 +215,7 @@ async fn repeated(
     let mut settled = copy::Settled::default();
     let mut printed = copy::Printed::default();
     let mut in_vain = 0;
-    let mut way = connect(context, job, entry).await?;
+    let (mut way, first) = connect(context, job, entry, None).await?;
     loop {
         let before = steps.get();
         let error = match copy_once(&way, job, &mut settled, &mut printed, events).await {
@@ -226,7 +226,7 @@ async fn repeated(
             return Err(error.into());
         }
         drop(events.send(Event::Lost(reason(&error))));
-        way = again(context, job, entry).await?;
+        way = again(context, job, entry, &first).await?;
         drop(events.send(Event::Back));
         in_vain = if steps.get() > before { 0 } else { in_vain + 1 };
     }
@@ -262,12 +262,12 @@ fn stdin() -> Result<tokio::fs::File, CopyError> {
     Ok(tokio::fs::File::from_std(stdin.into()))
 }
 
-/// Another connection to a device that has gone away, once it is back.
-async fn again(context: &Context, job: &Job, entry: &Entry) -> Result<Way, Failure> {
+/// Another connection to a device that has gone away, once that one is back.
+async fn again(context: &Context, job: &Job, entry: &Entry, first: &First) -> Result<Way, Failure> {
     let until = Instant::now() + PATIENCE;
     let (mut pause, most) = PAUSES;
     loop {
-        match connect(context, job, entry).await {
+        match connect(context, job, entry, Some(first)).await {
             Err(failure)
                 if matches!(failure.kind(), Kind::Device | Kind::Deploy)
                     && !failure.lasts()
@@ -277,12 +277,18 @@ async fn again(context: &Context, job: &Job, entry: &Entry) -> Result<Way, Failu
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(most);
             }
-            result => return result,
+            result => return Ok(result?.0),
         }
     }
 }
 
-async fn connect(context: &Context, job: &Job, entry: &Entry) -> Result<Way, Failure> {
+/// Connects, and to no other device than the first one, if there was one.
+async fn connect(
+    context: &Context,
+    job: &Job,
+    entry: &Entry,
+    first: Option<&First>,
+) -> Result<(Way, First), Failure> {
     let (remote, are_written) = match job {
         Job::Up(_, remote) | Job::UpStream(remote) => (Some(remote), true),
         Job::Down(remotes, _) => (remotes.first(), false),
@@ -290,19 +296,25 @@ async fn connect(context: &Context, job: &Job, entry: &Entry) -> Result<Way, Fai
     };
     let named = remote.and_then(|remote| remote.device.as_deref());
     let (account, name) = ssh::divided(named);
-    let meant = enter::find(context, name).await?;
+    let (meant, first) = if let Some(first) = first {
+        (first.again(context, name).await?, first.clone())
+    } else {
+        let mut meant = enter::find(context, name).await?;
+        let first = First::new(context, &mut meant).await?;
+        (meant, first)
+    };
     if let Some(service) = remote.and_then(|remote| remote.service.as_deref()) {
         let found = container::find(context, meant, entry, account, service).await?;
-        return Ok(Way::Container(found.files(are_written).await?));
+        let files = found.files(are_written).await?;
+        return Ok((Way::Container(files), first));
     }
     if let Origin::Simulated { .. } = meant.device.origin {
         let name = &meant.device.name;
         let text = format!("{name} is simulated: it has services, and no files of its own");
         return Err(Failure::new(Kind::Usage, text).hint(format!("{name}:SERVICE:PATH")));
     }
-    Ok(Way::Host(
-        enter::enter(context, meant, entry, account).await?,
-    ))
+    let ssh = enter::enter(context, meant, entry, account).await?;
+    Ok((Way::Host(ssh), first))
 }
 
 #[cfg(test)]

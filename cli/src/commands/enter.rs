@@ -60,6 +60,49 @@ pub(super) struct Entry {
 pub(super) struct Meant {
     pub(super) device: Device,
     pub(super) typed: Option<String>,
+    /// Whether it has been asked already which one it is.
+    is_asked: bool,
+}
+
+/// The device that was connected to first: a name or an address may be another one's later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct First {
+    uuid: Option<String>,
+    host: HostName,
+}
+
+impl First {
+    /// Which one it is that is meant; it is asked for it now.
+    pub(super) async fn new(context: &Context, meant: &mut Meant) -> Result<Self, Failure> {
+        meant.device = named(context, meant.device.clone()).await;
+        meant.is_asked = true;
+        let uuid = meant.device.uuid.clone();
+        let host =
+            host_name(&meant.device).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+        Ok(Self { uuid, host })
+    }
+
+    /// The same one again. What it has to show is the key of that one, whatever it calls itself.
+    pub(super) async fn again(
+        &self,
+        context: &Context,
+        name: Option<&str>,
+    ) -> Result<Meant, Failure> {
+        let mut meant = find(context, name).await?;
+        if let (Some(uuid), Some(now)) = (&self.uuid, &meant.device.uuid)
+            && uuid != now
+        {
+            meant.device = find(context, Some(uuid)).await?.device;
+        }
+        meant.device.uuid.clone_from(&self.uuid);
+        meant.is_asked = true;
+        if host_name(&meant.device).ok().as_ref() == Some(&self.host) {
+            return Ok(meant);
+        }
+        let called = &meant.device.name;
+        let words = format!("{called} is somewhere else, where another device may be");
+        Err(Failure::new(Kind::Device, words))
+    }
 }
 
 /// A device's SSH server, and everything that is needed to be let in.
@@ -163,7 +206,11 @@ pub(super) async fn find_unasked(context: &Context, typed: Option<&str>) -> Resu
         None => reach::only(context).await?,
     };
     let typed = typed.map(str::to_owned);
-    Ok(Meant { device, typed })
+    Ok(Meant {
+        device,
+        typed,
+        is_asked: false,
+    })
 }
 
 /// The device of a name or an address, which stays with the one whose key is kept for it: whoever answers may say what it likes.
@@ -223,7 +270,11 @@ pub(super) async fn enter(
     entry: &Entry,
     account: Option<&str>,
 ) -> Result<Ssh, Failure> {
-    let device = named(context, meant.device).await;
+    let device = if meant.is_asked {
+        meant.device
+    } else {
+        named(context, meant.device).await
+    };
     let entrance = Entrance::new(context, &device, entry, account)?;
     let connected = tokio::select! {
         connected = entrance.connect() => connected,

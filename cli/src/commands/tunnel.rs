@@ -6,13 +6,13 @@ use tokio::{sync::mpsc::channel, time::timeout};
 
 use super::{
     Context,
-    enter::{self, Entrance, Entry, Meant},
+    enter::{self, Entrance, Entry, First},
     ssh,
 };
 use crate::{
     discovery::Origin,
     failure::{Failure, Kind},
-    transport::ssh::{Ssh, SshError, host_keys::HostName},
+    transport::ssh::{Ssh, SshError},
     tunnel::{self, Away, Direction, Forward, MOST_EVENTS, Tunnel},
     ui::render,
 };
@@ -103,27 +103,17 @@ struct Way<'a> {
     name: &'a str,
 }
 
-/// The device that was connected to first: a name or an address may be another one's later.
-struct First {
-    uuid: Option<String>,
-    host: HostName,
-}
-
 impl Way<'_> {
     async fn first(&self) -> Result<(Ssh, First), Failure> {
-        let Meant { device, typed } = enter::find(self.context, Some(self.name)).await?;
-        if let Origin::Simulated { .. } = device.origin {
+        let mut meant = enter::find(self.context, Some(self.name)).await?;
+        if let Origin::Simulated { .. } = meant.device.origin {
             let words = format!("{} is simulated: its ports are here already", self.name);
             return Err(Failure::new(Kind::Usage, words));
         }
-        let device = enter::named(self.context, device).await;
-        let entrance = Entrance::new(self.context, &device, self.entry, self.account)?;
+        let first = First::new(self.context, &mut meant).await?;
+        let entrance = Entrance::new(self.context, &meant.device, self.entry, self.account)?;
         let ssh = entrance.connect().await?;
-        enter::bind(self.context, typed.as_deref(), &device)?;
-        let first = First {
-            uuid: device.uuid,
-            host: entrance.target.host,
-        };
+        enter::bind(self.context, meant.typed.as_deref(), &meant.device)?;
         Ok((ssh, first))
     }
 
@@ -137,22 +127,8 @@ impl Way<'_> {
     }
 
     async fn entrance(&self, first: &First) -> Result<Entrance, Failure> {
-        let mut device = enter::find(self.context, Some(self.name)).await?.device;
-        if let (Some(uuid), Some(now)) = (&first.uuid, &device.uuid)
-            && uuid != now
-        {
-            device = enter::find(self.context, Some(uuid)).await?.device;
-        }
-        device.uuid.clone_from(&first.uuid);
-        let entrance = Entrance::new(self.context, &device, self.entry, self.account)?;
-        if entrance.target.host != first.host {
-            let words = format!(
-                "{} is somewhere else, where another device may be",
-                self.name
-            );
-            return Err(Failure::new(Kind::Device, words));
-        }
-        Ok(entrance)
+        let meant = first.again(self.context, Some(self.name)).await?;
+        Entrance::new(self.context, &meant.device, self.entry, self.account)
     }
 }
 
