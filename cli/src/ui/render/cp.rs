@@ -34,7 +34,9 @@ pub struct Copying<'a> {
     total: u64,
     moved: u64,
     summary: Summary,
+    /// What this attempt has left out, and what has been told of it already.
     left: HashSet<String>,
+    told: HashSet<String>,
     list: Vec<Value>,
     is_repeated: bool,
 }
@@ -60,6 +62,7 @@ impl<'a> Copying<'a> {
             moved: 0,
             summary: Summary::default(),
             left: HashSet::new(),
+            told: HashSet::new(),
             list: Vec::new(),
             is_repeated: false,
         }
@@ -84,6 +87,10 @@ impl<'a> Copying<'a> {
             }
             Event::Lost(why) => {
                 self.is_repeated = true;
+                // The next attempt may copy it.
+                self.left.clear();
+                self.list.clear();
+                self.summary.left = 0;
                 self.bar.set_message("waiting for the device");
                 let text = format!(
                     "the connection is lost ({}): waiting for the device to be back",
@@ -134,11 +141,15 @@ impl<'a> Copying<'a> {
         if self.console.is_json() {
             self.list.push(json!({ "path": path, "why": why }));
         }
-        if self.summary.left <= TOLD {
+        if !self.told.insert(path.to_owned()) {
+            return;
+        }
+        let told = u64::try_from(self.told.len()).unwrap_or(u64::MAX);
+        if told <= TOLD {
             let text = format!("{} is not copied: {}", neutralise(path), neutralise(why));
             self.console.warn(&text);
         }
-        if self.summary.left == TOLD {
+        if told == TOLD {
             self.console.warn("what else is not copied is counted only");
         }
     }
