@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Bytes of a path, as the kernel bounds it.
@@ -146,6 +147,23 @@ impl Item {
     }
 }
 
+/// How long the second lasts in which a file was changed last, if that is now. Times are compared by their seconds: what is read when it is over
+/// has another time once it is changed again. `now` is by the clock of the side where the files are.
+pub(super) fn unfinished(items: &[Item], now: Duration) -> Option<Duration> {
+    /// A kernel's times are behind by so much.
+    const GRAIN: Duration = Duration::from_millis(20);
+    let second = i64::try_from(now.as_secs()).ok()?;
+    let is_now = |item: &Item| matches!(item.kind, Kind::File(_)) && item.mtime == second;
+    let rest =
+        Duration::from_secs(1).saturating_sub(Duration::from_nanos(now.subsec_nanos().into()));
+    items.iter().any(is_now).then_some(rest + GRAIN)
+}
+
+/// How the names of what is unfinished of a file begin.
+pub(super) fn part_begin(name: &[u8]) -> Vec<u8> {
+    [b".", name.get(..NAME_IN_PART).unwrap_or(name)].concat()
+}
+
 /// What the unfinished copy of a file is called in the same folder. It belongs to one state of the source: another size or time is
 /// another name.
 pub(super) fn part_name(name: &[u8], size: u64, mtime: i64) -> Vec<u8> {
@@ -156,16 +174,19 @@ pub(super) fn part_name(name: &[u8], size: u64, mtime: i64) -> Vec<u8> {
     hash.update(&mtime.to_le_bytes());
     let hex = hash.finalize().to_hex();
     let hex = hex.as_str().get(..16).unwrap_or_default();
-    let name = name.get(..NAME_IN_PART).unwrap_or(name);
-    [b".", name, b".", hex.as_bytes(), b".os-part"].concat()
+    [
+        &part_begin(name),
+        b".".as_slice(),
+        hex.as_bytes(),
+        b".os-part",
+    ]
+    .concat()
 }
 
 /// Whether a name is that of an unfinished copy of a file, in whatever state.
 pub(super) fn is_part_of(part: &[u8], name: &[u8]) -> bool {
-    let name = name.get(..NAME_IN_PART).unwrap_or(name);
     let state = part
-        .strip_prefix(b".")
-        .and_then(|part| part.strip_prefix(name))
+        .strip_prefix(part_begin(name).as_slice())
         .and_then(|part| part.strip_prefix(b"."))
         .and_then(|part| part.strip_suffix(b".os-part"));
     state.is_some_and(|state| state.len() == 16 && state.iter().all(u8::is_ascii_hexdigit))
@@ -184,6 +205,33 @@ mod tests {
             assert!(!is_part_of(&part, name));
         }
         assert!(!is_part_of(b".x.os-part", b"x"));
+    }
+
+    #[test]
+    fn a_second_that_is_not_over_is_waited_for() {
+        let items = |kind: &Kind| {
+            [7, 1_000].map(|mtime| Item {
+                path: Beneath::default(),
+                kind: kind.clone(),
+                mode: 0o644,
+                mtime,
+            })
+        };
+        let files = items(&Kind::File(1));
+        for (now, rest) in [
+            (7_000, Some(1_020)),
+            (7_900, Some(120)),
+            (8_000, None),
+            (6_999, None),
+            (1_000_500, Some(520)),
+        ] {
+            let answer = unfinished(&files, Duration::from_millis(now));
+            assert_eq!(answer, rest.map(Duration::from_millis), "{now}");
+        }
+        assert_eq!(
+            unfinished(&items(&Kind::Folder), Duration::from_secs(7)),
+            None
+        );
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Listing {
     pub at: Vec<u8>,
     /// What is there, folders before what is in them. The first one is the path itself.
     pub items: Vec<Item>,
+    /// What the device's clock said then, in seconds, if it did.
+    pub now: Option<i64>,
     /// What went away while it was listed.
     pub gone: Vec<Vec<u8>>,
 }
@@ -66,7 +68,9 @@ impl<'a> Rest<'a> {
 /// Reads what the script of a listing answers; `None` when there is nothing at the path.
 pub fn listing(answer: &[u8]) -> Result<Option<Listing>, Unreadable> {
     let mut rest = Rest(answer);
-    let kind = rest.until(b'\n')?;
+    let mut words = rest.until(b'\n')?.splitn(2, |byte| *byte == b' ');
+    let kind = words.next().unwrap_or_default();
+    let now = words.next().and_then(|now| std::str::from_utf8(now).ok());
     if kind == b"n" {
         return Ok(None);
     }
@@ -76,6 +80,7 @@ pub fn listing(answer: &[u8]) -> Result<Option<Listing>, Unreadable> {
     }
     let mut listing = Listing {
         at,
+        now: now.and_then(|now| now.parse().ok()),
         items: Vec::new(),
         gone: Vec::new(),
     };

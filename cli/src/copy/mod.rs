@@ -24,6 +24,7 @@ mod place;
 mod plan;
 mod script;
 mod settled;
+mod stage;
 
 pub use archive::{ArchiveEntry, ArchiveReader, EntryKind};
 pub use device::{Container, Printed, Way, download, name_of, print, upload, upload_stream};

@@ -16,8 +16,28 @@ use super::{
     script::Script,
 };
 
-/// The script's name in the archive; folders have numbers.
+/// The script's name in the archive; folders have numbers, and those that only make a way longer one letter.
 pub(super) const SCRIPT: &str = "move";
+
+/// A file that takes the place of another one gets its owner, where we may give it away.
+const OWN: &str = "own() { for p do f=$d${p##*/}; [ ! -f \"$f\" ] || [ -h \"$f\" ] || { [ -O \"$f\" ] && [ -G \"$f\" ]; } ||
+chown \"$(stat -c %u:%g \"$f\")\" \"$p\" 2>/dev/null; done; }\n";
+
+/// How often a link climbs at most: an engine takes none that seems to lead out of the folder which it unpacks to.
+pub(super) fn climbs(item: &Item) -> usize {
+    match &item.kind {
+        Kind::Link(target) if !target.starts_with(b"/") => {
+            let names = target.split(|byte| *byte == b'/');
+            names.filter(|name| *name == b"..").count()
+        }
+        _ => 0,
+    }
+}
+
+/// A link waits as deep as it climbs.
+fn depth(item: &Item) -> String {
+    "u/".repeat(climbs(item))
+}
 
 /// What is sent together.
 #[derive(Debug, Clone)]
@@ -30,8 +50,10 @@ pub(super) struct Batch {
     /// Folders that are made first.
     pub(super) folders: Vec<Item>,
     pub(super) items: Vec<Item>,
-    /// Those in whose place there is something: it is not gone before the new one is on the disk.
+    /// Those in whose place there is a file.
     pub(super) replaced: HashSet<Beneath>,
+    /// Whether what is replaced is not gone before the new one is on the disk.
+    pub(super) is_synced: bool,
     /// What is before each name in the archive.
     pub(super) prefix: Vec<u8>,
 }
@@ -52,31 +74,36 @@ impl Batch {
     /// Writes the archive. What cannot be read is told, and left out.
     pub(super) fn pack(&self, into: impl Write, events: &Events) -> io::Result<Packed> {
         let mut archive = tar::Builder::new(into);
-        let mut numbers = BTreeMap::<Beneath, Vec<Vec<u8>>>::new();
+        let mut moved = BTreeMap::<Beneath, Vec<Vec<u8>>>::new();
         let mut packed = Vec::new();
+        let mut replaced = BTreeMap::<Beneath, Vec<Vec<u8>>>::new();
         let mut synced = Vec::new();
         let mut order = BTreeMap::<Beneath, usize>::new();
         for item in &self.items {
             let at = self.root.join(&item.path);
             let (folder, name) = at.divided();
-            let name = name.to_vec();
             let next = order.len();
             let number = *order.entry(folder.clone()).or_insert(next);
-            let at = [
-                self.prefix.as_slice(),
+            let waits = [
+                depth(item).as_bytes(),
                 format!("{number}/").as_bytes(),
-                &name,
+                name,
             ]
             .concat();
+            let at = [self.prefix.as_slice(), &waits].concat();
             if self.append(&mut archive, &at, item, events)? {
                 if self.replaced.contains(&item.path) {
-                    synced.push([format!("./{number}/").as_bytes(), &name].concat());
+                    if self.is_synced && item.size() > 0 {
+                        synced.push([b"./".as_slice(), &waits].concat());
+                    }
+                    let replaced = replaced.entry(folder.clone()).or_default();
+                    replaced.push(waits.clone());
                 }
-                numbers.entry(folder).or_default().push(name);
+                moved.entry(folder).or_default().push(waits);
                 packed.push(item.clone());
             }
         }
-        let script = self.script(&order, &numbers, synced);
+        let script = self.script(moved, &replaced, synced);
         let mut header = header(tar::EntryType::Regular, 0o700, 0);
         header.set_size(u64::try_from(script.len()).unwrap_or(0));
         let at = [self.prefix.as_slice(), SCRIPT.as_bytes()].concat();
@@ -146,16 +173,21 @@ impl Batch {
                 return Ok(false);
             }
         };
-        // As it is now, which the next copy will find.
-        let mut header = header(tar::EntryType::Regular, about.mode() & MODE, about.mtime());
+        // With the time that it was found with: one that has been changed since is found to be another by the next copy.
+        let mut header = header(tar::EntryType::Regular, about.mode() & MODE, item.mtime);
         header.set_size(about.len());
         let mut exact = Exact {
             file: &file,
             left: about.len(),
             is_short: false,
+            failed: None,
             events,
         };
         archive.append_data(&mut header, at, &mut exact)?;
+        if let Some(error) = exact.failed {
+            left(events, shown, error.to_string());
+            return Ok(false);
+        }
         let after = file.metadata()?;
         let is_changed = exact.is_short
             || after.len() < about.len()
@@ -169,12 +201,12 @@ impl Batch {
 
     fn script(
         &self,
-        order: &BTreeMap<Beneath, usize>,
-        names: &BTreeMap<Beneath, Vec<Vec<u8>>>,
+        moved: BTreeMap<Beneath, Vec<Vec<u8>>>,
+        replaced: &BTreeMap<Beneath, Vec<Vec<u8>>>,
         synced: Vec<Vec<u8>>,
     ) -> Vec<u8> {
         let mut script = Script::new();
-        script.text("e=0\n");
+        script.text(OWN).text("e=0\n");
         let folders = self.folders.iter().map(|folder| self.at(&folder.path));
         script.each("mkdir -p", folders, " || e=1");
         // Now, too: an interrupted copy is gone on with by another run, to which they are not its own.
@@ -187,16 +219,15 @@ impl Batch {
             script.each(&format!("chmod {mode:o}"), folders, " || e=1");
         }
         script.each("sync", synced, " 2>/dev/null || sync");
-        for (folder, names) in names {
-            let Some(number) = order.get(folder) else {
-                continue;
-            };
+        for (folder, names) in moved {
             let above = [self.base.as_slice(), b"/", folder.bytes(), b"/"].concat();
-            let names = names
-                .iter()
-                .map(|name| [format!("{number}/").as_bytes(), name].concat());
             script
                 .set("d", &above)
+                .each(
+                    "own",
+                    replaced.get(&folder).into_iter().flatten().cloned(),
+                    "",
+                )
                 .each("mv -f", names, " \"$d\" || e=1");
         }
         script.text("exit $e\n");
@@ -236,6 +267,8 @@ struct Exact<'a> {
     file: &'a File,
     left: u64,
     is_short: bool,
+    /// What of this machine ended it.
+    failed: Option<io::Error>,
     events: &'a Events,
 }
 
@@ -250,7 +283,10 @@ impl Read for Exact<'_> {
         let count = if self.is_short {
             0
         } else {
-            self.file.read(into)?
+            self.file.read(into).unwrap_or_else(|error| {
+                self.failed = Some(error);
+                0
+            })
         };
         let count = if count == 0 {
             self.is_short = true;

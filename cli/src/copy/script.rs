@@ -100,7 +100,7 @@ pub(super) fn as_text(script: Vec<u8>) -> String {
     })
 }
 
-/// Lists what is copied from a device: `d`, `f` or `n` in a line, where it really is in the next one, then as [`listing`](super::listing)
+/// Lists what is copied from a device: `d` or `f` and its time in seconds, or `n`, in a line, where it really is in the next one, then as [`listing`](super::listing)
 /// reads it.
 pub(super) fn list(path: &[u8]) -> Vec<u8> {
     // A file that goes away between both leaves a line out: then each is asked for by itself.
@@ -111,13 +111,13 @@ else for p do stat -c "%f %s %Y" -- "$p" 2>/dev/null || echo -; done; fi"#;
     let mut script = Script::new();
     script
         .set("p", path)
-        .text("if [ -d \"$p\" ]; then cd \"$p\" || exit 1; echo d; pwd -P\n find . -exec sh -c ");
+        .text("if [ -d \"$p\" ]; then cd \"$p\" || exit 1; echo \"d $(date +%s)\"; pwd -P\n find . -exec sh -c ");
     script
         .word(ALL.as_bytes())
         .text(" sh {} +\n r=$?; printf '\\0'; find . -type l -exec sh -c ");
     script.word(LINKS.as_bytes()).text(
         " sh {} +; exit $r\n\
-         elif [ -e \"$p\" ]; then echo f; readlink -f \"$p\"; stat -L -c '%f %s %Y' \"$p\"\n\
+         elif [ -e \"$p\" ]; then echo \"f $(date +%s)\"; readlink -f \"$p\"; stat -L -c '%f %s %Y' \"$p\"\n\
          else echo n; fi\n",
     );
     script.done()
@@ -231,14 +231,20 @@ pub(super) fn dress_in_pieces<'a>(
     scripts.collect()
 }
 
-/// Takes the rest of a large file from standard input, and gives it its name once it is whole.
-pub(super) fn receive(part: &[u8], target: &[u8], item: &Item) -> Vec<u8> {
+/// Takes a large file from standard input, from a byte on, and gives it its name once it is whole.
+pub(super) fn receive(part: &[u8], target: &[u8], item: &Item, from: u64) -> Vec<u8> {
     let mut script = Script::new();
     let (size, mode, mtime) = (item.size(), item.mode, item.mtime);
-    script
-        .set("p", part)
-        .set("d", target)
-        .text("cat >>\"$p\" && ");
+    script.set("p", part).set("d", target);
+    match from {
+        // Nothing is written through what somebody has put there meanwhile.
+        0 => drop(script.text("set -C; cat >\"$p\" && ")),
+        from if from == size => {}
+        // At a place and not at the end, where a program of a session that was cut may still write: the same bytes at the same places.
+        from => drop(script.text(&format!(
+            "{{ [ \"$(stat -c %s \"$p\")\" -ge {from} ] && dd bs=1 seek={from} count=0 </dev/null 2>/dev/null && cat; }} 1<>\"$p\" && "
+        ))),
+    }
     script.text(&format!("[ \"$(stat -c %s \"$p\")\" = {size} ] && "));
     finish(&mut script, mode, Some(mtime));
     script.done()
@@ -252,6 +258,10 @@ pub(super) fn finish(script: &mut Script, mode: u32, mtime: Option<i64>) {
     script.text(
         "{ sync \"$p\" 2>/dev/null || fsync \"$p\" 2>/dev/null || sync; } && \
          { [ ! -h \"$d\" ] || rm -f \"$d\"; } && { [ ! -e \"$d\" ] || [ -f \"$d\" ] || { echo 'what is in its place is no file' >&2; false; }; } && ",
+    );
+    // What takes the place of a file gets its owner, where we may give it away.
+    script.text(
+        "{ [ ! -f \"$d\" ] || { [ -O \"$d\" ] && [ -G \"$d\" ]; } || chown \"$(stat -c %u:%g \"$d\")\" \"$p\" 2>/dev/null || :; } && ",
     );
     // At last: one that is gone on with has to be written to.
     script.text(&format!("chmod {mode:o} \"$p\" && mv -f \"$p\" \"$d\"\n"));
@@ -297,6 +307,49 @@ mod tests {
         assert!(texts.iter().all(|text| text.len() < 100 << 10));
         let touched: usize = texts.iter().map(|text| text.matches("touch").count()).sum();
         assert_eq!(touched, 3000);
+    }
+
+    #[test]
+    fn a_part_is_gone_on_with_at_its_place_whatever_is_behind() {
+        use std::{
+            io::Write as _,
+            process::{Command, Stdio},
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let item = Item {
+            path: Beneath::default(),
+            kind: Kind::File(10),
+            mode: 0o400,
+            mtime: 1_000_000_000,
+        };
+        let run = |from: u64, input: &[u8]| {
+            let script = receive(b"./part", b"./file", &item, from);
+            let mut shell = Command::new("sh")
+                .args(["-c", std::str::from_utf8(&script).unwrap()])
+                .current_dir(folder.path())
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            shell.stdin.take().unwrap().write_all(input).unwrap();
+            shell.wait().unwrap().success()
+        };
+        let at = |name: &str| folder.path().join(name);
+        // What a session that was cut has still written.
+        fs_err::write(at("part"), "01234LATE").unwrap();
+        assert!(run(5, b"56789"));
+        assert_eq!(fs_err::read_to_string(at("file")).unwrap(), "0123456789");
+        // Whole already, and not to be written to any more.
+        fs_err::rename(at("file"), at("part")).unwrap();
+        assert!(run(10, b""));
+        // One that has gone does not become one with a hole.
+        assert!(!run(5, b"56789"));
+        fs_err::remove_file(at("part")).unwrap();
+        fs_err::write(at("victim"), "safe").unwrap();
+        std::os::unix::fs::symlink("victim", at("part")).unwrap();
+        assert!(!run(0, b"0123456789"));
+        assert_eq!(fs_err::read_to_string(at("victim")).unwrap(), "safe");
+        fs_err::remove_file(at("part")).unwrap();
+        assert!(run(0, b"0123456789"));
     }
 
     #[test]

@@ -25,8 +25,8 @@ impl Settled {
 pub(super) struct Kept {
     /// The folder that it goes to, and its name there.
     pub(super) place: Option<(Vec<u8>, Beneath)>,
-    /// What no other run calls the folder in which files wait in a container.
-    pub(super) stage: Option<String>,
+    /// The folders in which files have waited on the other side.
+    pub(super) stages: Vec<Vec<u8>>,
     /// Folders that are made for it.
     pub(super) made: Made,
 }

@@ -108,15 +108,16 @@ impl Engine {
         })
     }
 
-    /// Unpacks the archive that `write` writes in a folder of a container. What is a folder there stays one.
-    pub async fn put_archive<W>(
+    /// Unpacks the archive that `write` writes in a folder of a container, and returns what that says of it. What is a folder there stays one.
+    pub async fn put_archive<T, W>(
         &self,
         container: &str,
         path: &[u8],
         write: W,
-    ) -> Result<(), EngineError>
+    ) -> Result<T, EngineError>
     where
-        W: FnOnce(&mut dyn Write) -> Result<(), Box<dyn Error + Send + Sync>> + Send + 'static,
+        T: Send + 'static,
+        W: FnOnce(&mut dyn Write) -> Result<T, Box<dyn Error + Send + Sync>> + Send + 'static,
     {
         let upload = upload::start(write);
         let url = format!("{}&noOverwriteDirNonDir=true", url(container, path));
@@ -129,13 +130,17 @@ impl Engine {
             let body = stream.rest(Limits::default()).await?;
             self.succeeded("PUT /containers/…/archive", &Answer { status, body })
         };
-        let Err(error) = sent.await else {
-            return Ok(());
-        };
+        let sent = sent.await;
+        let written = upload
+            .writer
+            .await
+            .unwrap_or_else(|error| Err(error.into()));
         // What could not be written is why the connection broke off, unless it is the other way round.
-        match upload.writer.await {
-            Ok(Err(written)) if !is_broken_pipe(&*written) => Err(EngineError::Unwritten(written)),
-            _ => Err(error),
+        match (sent, written) {
+            (Ok(()), Ok(written)) => Ok(written),
+            (Err(error), Err(written)) if is_broken_pipe(&*written) => Err(error),
+            (_, Err(written)) => Err(EngineError::Unwritten(written)),
+            (Err(error), Ok(_)) => Err(error),
         }
     }
 }

@@ -23,19 +23,20 @@ const PIECE: usize = 256 << 10;
 const PIECES: usize = 4;
 
 /// A body on its way.
-pub(super) struct Upload {
+pub(super) struct Upload<T> {
     /// The body, for the request.
     pub(super) body: Body,
     /// Bytes that were handed to the connection so far.
     pub(super) sent: watch::Receiver<u64>,
     /// How the writer ended. Joins soon after the body was dropped.
-    pub(super) writer: JoinHandle<Result<(), Box<dyn Error + Send + Sync>>>,
+    pub(super) writer: JoinHandle<Result<T, Box<dyn Error + Send + Sync>>>,
 }
 
 /// Starts `write` in a thread of its own.
-pub(super) fn start<W>(write: W) -> Upload
+pub(super) fn start<T, W>(write: W) -> Upload<T>
 where
-    W: FnOnce(&mut dyn Write) -> Result<(), Box<dyn Error + Send + Sync>> + Send + 'static,
+    T: Send + 'static,
+    W: FnOnce(&mut dyn Write) -> Result<T, Box<dyn Error + Send + Sync>> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, io::Error>>(PIECES);
     let (count, sent) = watch::channel(0_u64);
@@ -44,7 +45,10 @@ where
             buffer: BytesMut::with_capacity(PIECE),
             sender,
         };
-        let result = write(&mut pipe).and_then(|()| Ok(pipe.flush()?));
+        let result = write(&mut pipe).and_then(|written| {
+            pipe.flush()?;
+            Ok(written)
+        });
         if result.is_err() {
             // Without this the receiver would take what it has for the whole context.
             let broken = io::Error::other("the build context could not be read");
@@ -114,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_that_fails_breaks_the_body() {
-        let upload = start(|out| {
+        let upload = start(|out| -> Result<(), _> {
             out.write_all(b"half")?;
             Err("the file vanished".into())
         });
@@ -125,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_ends_when_nobody_reads() {
-        let upload = start(|out| {
+        let upload = start(|out| -> Result<(), _> {
             loop {
                 out.write_all(&[0; 4096])?;
             }

@@ -33,6 +33,7 @@ async fn files_go_into_containers_and_come_back_as_they_were() {
         let script = format!(
             "set -e; cp() {{ \"$OS\" cp -q --accept-host-key -i key \"$@\"; }}; rm -rf src back; mkdir -p src/d/e src/empty back
              echo hi >src/a; : >src/zero; printf x >'src/sp ace'; printf y >$'src/nl\\nx'; printf z >$'src/d/\\xff\\xfe'; chmod 500 src/d/e
+             ln -s ../../../x src/d/e/up; ln -s ../../../../../out src/d/out
              head -c 9000000 /dev/urandom >src/big; ln -s ../a src/d/link; ln -s /nowhere src/dangling; chmod 600 src/a; touch -d @1000000000 src/a src/d
              cp src {there}:/there; cp {there}:/there back/src; rsync -rlpn --itemize-changes --checksum --delete src/ back/src/
              stat -c '%Y %a' back/src/a back/src/d; cp --json src/. {there}:/there | grep -o '\"bytes\":[0-9]*'

@@ -1,9 +1,12 @@
 //! To a container.
 
-use std::{collections::HashMap, io::Write, os::unix::ffi::OsStrExt as _};
+use std::{
+    collections::{HashMap, HashSet},
+    io::Write,
+    os::unix::ffi::OsStrExt as _,
+};
 
 use futures_util::{StreamExt as _, stream};
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::{Container, Upload, container::absolute, mount, tell_plan};
 use crate::{
@@ -11,11 +14,15 @@ use crate::{
         CopyError,
         event::{Event, left, tell},
         item::{Beneath, Item, Kind},
-        pack::{Batch, SCRIPT},
+        pack::{Batch, SCRIPT, climbs},
         plan::{Found, FoundKind, Plan, Step, plan},
         script::{self, Script},
+        stage::Stage,
     },
-    engine::exec::{Channel, ExecRequest},
+    engine::{
+        EngineError,
+        exec::{Channel, ExecRequest},
+    },
 };
 
 /// How many questions are asked at once.
@@ -23,43 +30,46 @@ const AT_ONCE: usize = 8;
 /// Characters of a complaint that are told.
 const TOLD: usize = 2000;
 
-/// Sixteen digits that nobody in a container guesses, who could put something in the way.
-fn token() -> Result<String, CopyError> {
-    let mut bytes = [0; 8];
-    let failed = |_| CopyError::here("random numbers")(std::io::Error::other("there are none"));
-    SystemRandom::new().fill(&mut bytes).map_err(failed)?;
-    Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
+/// Whether a link seems to lead out of the folder that is copied to.
+fn leads_out(root: &Beneath, item: &Item) -> bool {
+    let at = root.join(&item.path);
+    climbs(item) >= at.bytes().split(|byte| *byte == b'/').count()
 }
 
-fn stage_before(root: &Beneath) -> Vec<u8> {
-    let name = root.divided().1;
-    [b"./.", name.get(..200).unwrap_or(name)].concat()
-}
-
-/// Where files wait until all of a batch are there.
-fn stage_of(root: &Beneath, token: &str) -> Vec<u8> {
-    [
-        &stage_before(root),
-        b".".as_slice(),
-        token.as_bytes(),
-        b".os-parts",
-    ]
-    .concat()
+/// Has what is in a stage moved to its places.
+fn moved(shell: &str, base: &[u8], stage: &Stage) -> Vec<u8> {
+    let mut script = Script::new();
+    script
+        .text("cd ")
+        .word(base)
+        .text(" || exit 1\n")
+        .set("s", &stage.path)
+        .text("cd \"$s\" && ")
+        .word(shell.as_bytes())
+        .text(&format!(" ./{SCRIPT}\nr=$?; cd ..; rm -rf \"$s\"\n"));
+    stage.clear(&mut script);
+    script.text("exit $r\n");
+    script.done()
 }
 
 impl Container {
     pub(super) async fn upload(&self, job: Upload<'_>) -> Result<(), CopyError> {
         let (base, root, is_there) = self.target(&job).await?;
         job.kept.place = Some((base.clone(), root.clone()));
-        if job.kept.stage.is_none() {
-            job.kept.stage = Some(token()?);
-        }
+        let stage = Stage::new(&root, &mut job.kept.stages)?;
         let found = if is_there {
             self.look(&base, &root, &job.items).await?
         } else {
             HashMap::new()
         };
-        let plan = plan(&job.items, |item| (found.get(&item.path).copied(), None));
+        let plan = plan(&job.items, |item| {
+            let mut found = found.get(&item.path).copied();
+            if let Some(found) = found.as_mut().filter(|_| job.is_stream) {
+                // A stream has no time that could be compared.
+                found.mtime = i64::MIN;
+            }
+            (found, None)
+        });
         tell_plan(job.events, &plan, &job.items);
         job.kept.made.plan(&job.items, &plan);
         for (item, step) in plan.of(&job.items) {
@@ -68,7 +78,11 @@ impl Container {
                 left(job.events, at.as_os_str().as_bytes(), why);
             }
         }
-        self.send(&job, &base, &root, &plan).await
+        let is_file = |found: &(&Beneath, &Found)| found.1.kind == FoundKind::File;
+        let files = found.iter().filter(is_file);
+        let replaced = files.map(|(path, _)| path.clone()).collect();
+        self.send(&job, (&base, &root), &stage, &plan, &replaced)
+            .await
     }
 
     /// The folder that a source goes to, its name there, and whether there is anything.
@@ -134,9 +148,10 @@ impl Container {
     async fn send(
         &self,
         job: &Upload<'_>,
-        base: &[u8],
-        root: &Beneath,
+        (base, root): (&[u8], &Beneath),
+        stage: &Stage,
         plan: &Plan,
+        replaced: &HashSet<Beneath>,
     ) -> Result<(), CopyError> {
         let made = plan.of(&job.items).filter(|(_, step)| *step == Step::Make);
         let made: Vec<&Item> = made.map(|(item, _)| item).collect();
@@ -145,44 +160,37 @@ impl Container {
         groups.extend(large.into_iter().map(|(item, _)| vec![item]));
         let modes = plan.of(&job.items).filter(|(_, step)| *step == Step::Mode);
         let modes: Vec<&Item> = modes.map(|(item, _)| item).collect();
+        let mut far: Vec<&Item> = Vec::new();
         if self.shell.is_none() {
             // Without a shell, a file is sent anew to change its mode.
             groups.extend(modes.iter().map(|item| vec![*item]));
+            for group in &mut groups {
+                let out = group.extract_if(.., |item| leads_out(root, item));
+                far.extend(out);
+            }
+            groups.retain(|group| !group.is_empty());
             let folders = made.iter().map(|item| vec![*item]);
             groups = folders.chain(groups).collect();
         } else if groups.is_empty() && !made.is_empty() {
             groups.push(Vec::new());
         }
         let mut folders: Vec<Item> = made.iter().map(|item| (*item).clone()).collect();
-        let token = job.kept.stage.as_deref().unwrap_or_default();
         for group in groups {
-            let stage = stage_of(root, token);
             let batch = Batch {
                 source: job.source.to_owned(),
                 base: base.to_vec(),
                 root: root.clone(),
                 folders: std::mem::take(&mut folders),
+                replaced: replaced.clone(),
                 // A container's files are as safe as its engine makes them.
-                replaced: std::collections::HashSet::new(),
+                is_synced: false,
                 items: group.into_iter().cloned().collect(),
-                prefix: [stage.strip_prefix(b"./").unwrap_or(&stage), b"/"].concat(),
+                prefix: [stage.path.strip_prefix(b"./").unwrap_or(&stage.path), b"/"].concat(),
             };
             let packed = self.put(job, base, batch).await?;
             if let Some(shell) = self.shell {
-                let mut script = Script::new();
-                script
-                    .text("cd ")
-                    .word(base)
-                    .text(" || exit 1\n")
-                    .set("s", &stage);
-                script.text(&format!(
-                    "cd \"$s\" && sh ./{SCRIPT}\nr=$?; cd ..; rm -rf \"$s\"\n"
-                ));
-                // Those of runs that were cut for good.
-                script.text("for o in ").word(&stage_before(root)).text(
-                    ".????????????????.os-parts; do [ -z \"$(find \"$o\" -maxdepth 0 -mmin +60 2>/dev/null)\" ] || rm -rf \"$o\"; done; exit $r\n",
-                );
-                self.run(shell, "move files to their places", script.done())
+                let script = moved(shell, base, stage);
+                self.run(shell, "move files to their places", script)
                     .await?;
             }
             for item in packed {
@@ -192,6 +200,20 @@ impl Container {
                 }
             }
         }
+        for link in far {
+            self.put_far(job, base, root, link).await?;
+        }
+        self.dress(job, base, root, plan).await
+    }
+
+    /// Sets modes and times of folders, when nothing more is put into them.
+    async fn dress(
+        &self,
+        job: &Upload<'_>,
+        base: &[u8],
+        root: &Beneath,
+        plan: &Plan,
+    ) -> Result<(), CopyError> {
         let dressed = plan.of(&job.items).filter(|(item, step)| match step {
             Step::Make | Step::Same => job.kept.made.has(&item.path),
             Step::Mode => true,
@@ -204,7 +226,7 @@ impl Container {
             }
             return Ok(());
         }
-        // Sent again, now that nothing more is put into them: an engine sets what they have.
+        // Sent again: an engine sets what they have.
         let folders = dressed.filter(|(item, _)| item.kind == Kind::Folder);
         let items: Vec<Item> = folders.map(|(item, _)| item.clone()).collect();
         if !items.is_empty() {
@@ -213,11 +235,46 @@ impl Container {
                 base: base.to_vec(),
                 root: root.clone(),
                 folders: Vec::new(),
-                replaced: std::collections::HashSet::new(),
+                replaced: HashSet::new(),
+                is_synced: false,
                 items,
                 prefix: Vec::new(),
             };
             self.put(job, base, batch).await?;
+        }
+        Ok(())
+    }
+
+    /// A link that leads out of the folder: an engine takes it where that is the whole container's. A container that may be written to in
+    /// places only does not take it there.
+    async fn put_far(
+        &self,
+        job: &Upload<'_>,
+        base: &[u8],
+        root: &Beneath,
+        link: &Item,
+    ) -> Result<(), CopyError> {
+        let (top, above) = match Beneath::parse(base.strip_prefix(b"/").unwrap_or(base)) {
+            Ok(above) => (b"/".as_slice(), above.join(root)),
+            Err(_) => (base, root.clone()),
+        };
+        let batch = Batch {
+            source: job.source.to_owned(),
+            base: top.to_vec(),
+            root: above,
+            folders: Vec::new(),
+            replaced: HashSet::new(),
+            is_synced: false,
+            items: vec![link.clone()],
+            prefix: Vec::new(),
+        };
+        match self.put(job, top, batch).await {
+            Ok(_) => tell(job.events, Event::Done { size: 0 }),
+            Err(CopyError::Engine(EngineError::Status { message, .. })) => {
+                let at = link.path.below(job.source);
+                left(job.events, at.as_os_str().as_bytes(), message);
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -229,19 +286,14 @@ impl Container {
         batch: Batch,
     ) -> Result<Vec<Item>, CopyError> {
         let (events, has_shell) = (job.events.clone(), self.shell.is_some());
-        let (told, packed) = std::sync::mpsc::channel();
         let write = move |into: &mut dyn Write| {
-            let packed = if has_shell {
+            Ok(if has_shell {
                 batch.pack(into, &events)?
             } else {
                 batch.pack_in_place(into, &events)?
-            };
-            // Who asked for it waits for it, or is gone.
-            drop(told.send(packed));
-            Ok(())
+            })
         };
-        self.engine.put_archive(&self.id, base, write).await?;
-        Ok(packed.recv().unwrap_or_default())
+        Ok(self.engine.put_archive(&self.id, base, write).await?)
     }
 
     async fn run(

@@ -1,12 +1,13 @@
 //! From a device's own files.
 
-use std::{cmp::Ordering, collections::HashMap, io, iter, sync::Arc};
+use std::{cmp::Ordering, collections::HashMap, io, iter, sync::Arc, time::Duration};
 
 use super::{
     Download, Shell,
     host_up::said,
     in_thread, mount,
     receive::{Arrival, Waiting},
+    settle,
     shell::Ran,
     tell_plan,
 };
@@ -44,6 +45,9 @@ pub(super) async fn download(shell: &Shell, job: Download<'_>) -> Result<(), Cop
     let path = source.shell_path();
     let listing = list(shell, &path, events).await?;
     let items = listing.items;
+    if let Some(now) = listing.now.and_then(|now| u64::try_from(now).ok()) {
+        settle(&items, Duration::from_secs(now)).await;
+    }
     for gone in &listing.gone {
         left(events, gone, "it went away while it was listed");
     }
@@ -263,8 +267,9 @@ impl From<'_> {
         let arrival = self.arrival.clone();
         in_thread(move || {
             for item in empty {
-                let (part, size) = arrival.file(&item, None, io::empty())?;
-                arrival.finish(&item, part, size)?;
+                if let Some((part, size)) = arrival.file(&item, None, io::empty())? {
+                    arrival.finish(&item, part, size)?;
+                }
             }
             Ok(())
         })
@@ -309,7 +314,8 @@ impl From<'_> {
         let found = said(&ran.stderr, std::slice::from_ref(&name));
         let found = found.as_ref().and_then(|found| found.get(&name));
         match received {
-            Ok((part, bytes)) => {
+            Ok(None) => return Ok(()),
+            Ok(Some((part, bytes))) => {
                 let read = Read {
                     bytes,
                     is_resumed: from.is_some(),

@@ -11,12 +11,13 @@ use crate::copy::{
     CopyError,
     event::{Event, left, tell},
     here::hash_of,
-    item::{Beneath, Item, Kind},
+    item::{Beneath, Item, Kind, part_begin},
     listing::{Target, stats, target},
     pack::{self, Batch, SCRIPT},
     pipe,
     plan::{Found, FoundKind, LARGE, Plan, Step, plan},
     script::{self, Script},
+    stage::Stage,
 };
 
 /// What is on the other side.
@@ -46,7 +47,8 @@ pub(super) async fn upload(shell: &Shell, job: Upload<'_>) -> Result<(), CopyErr
             left(job.events, at.as_os_str().as_bytes(), why);
         }
     }
-    batches(shell, &job, &there, &plan).await?;
+    let stage = Stage::new(&there.root, &mut job.kept.stages)?;
+    batches(shell, &job, &there, &plan, &stage).await?;
     for (item, from) in plan.large(&job.items) {
         large(shell, &job, &there, item, from).await?;
     }
@@ -125,6 +127,7 @@ async fn batches(
     job: &Upload<'_>,
     there: &There,
     plan: &Plan,
+    stage: &Stage,
 ) -> Result<(), CopyError> {
     let made = plan.of(&job.items).filter(|(_, step)| *step == Step::Make);
     let mut folders: Vec<Item> = made.map(|(item, _)| item.clone()).collect();
@@ -132,10 +135,9 @@ async fn batches(
     if batches.is_empty() && !folders.is_empty() {
         batches.push(Vec::new());
     }
-    let stage = stage(&there.root);
     let is_there = |item: &&Item| {
         let found = there.found.get(&there.root.join(&item.path).dotted());
-        found.is_some() && item.size() > 0
+        found.is_some_and(|found| found.kind == FoundKind::File)
     };
     for items in batches {
         let batch = Batch {
@@ -149,13 +151,15 @@ async fn batches(
                 .filter(is_there)
                 .map(|item| item.path.clone())
                 .collect(),
+            is_synced: true,
             items: items.into_iter().cloned().collect(),
             prefix: Vec::new(),
         };
         let mut script = Script::new();
         script.text("cd ").word(&there.base).text(" || exit 1\n");
-        script.set("s", &stage).text(&format!(
-            "rm -rf \"$s\" && mkdir \"$s\" && cd \"$s\" && tar -xopf - && sh ./{SCRIPT}\nr=$?; cd ..; rm -rf \"$s\"; exit $r\n"
+        stage.clear(&mut script);
+        script.set("s", &stage.path).text(&format!(
+            "mkdir \"$s\" && cd \"$s\" && tar -xopf - && sh ./{SCRIPT}\nr=$?; cd ..; rm -rf \"$s\"; exit $r\n"
         ));
         let (sink, pieces) = pipe::from_thread();
         let (events, shown) = (job.events.clone(), job.source.to_owned());
@@ -170,13 +174,6 @@ async fn batches(
         }
     }
     Ok(())
-}
-
-/// Where a batch waits until it is whole.
-fn stage(root: &Beneath) -> Vec<u8> {
-    let name = root.divided().1;
-    let name = name.get(..200).unwrap_or(name);
-    [b"./.", name, b".os-parts"].concat()
 }
 
 async fn large(
@@ -202,19 +199,14 @@ async fn large(
     script.text("cd ").word(&there.base).text(" || exit 1\n");
     if begin == 0 {
         // Those of other states of the file, too.
-        let start = [
-            folder.dotted(),
-            b"/.".to_vec(),
-            name.get(..200).unwrap_or(name).to_vec(),
-        ]
-        .concat();
+        let start = [folder.dotted(), b"/".to_vec(), part_begin(name)].concat();
         script
             .text("rm -f ")
             .word(&start)
             .text(".????????????????.os-part\n");
     }
     let mut script = script.done();
-    script.extend(script::receive(&part, &at.dotted(), item));
+    script.extend(script::receive(&part, &at.dotted(), item, begin));
     let size = item.size();
     let (mut sink, pieces) = pipe::from_thread();
     let (events, item, path) = (job.events.clone(), item.clone(), here.clone());
@@ -266,8 +258,9 @@ async fn is_beginning(
     script
         .text("cd ")
         .word(&there.base)
-        .text(" && sha256sum <")
-        .word(part);
+        .text(&format!(" && head -c {count} "))
+        .word(part)
+        .text(" | sha256sum\n");
     let path = here.to_owned();
     let ours = in_thread(move || {
         let hash = pack::open(&path).and_then(|file| hash_of(file, count));

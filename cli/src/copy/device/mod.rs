@@ -12,6 +12,7 @@ mod stream;
 use std::{
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 pub use container::Container;
@@ -23,7 +24,7 @@ use super::{
     CopyError, Remote,
     event::{Event, Events, tell},
     here::walk,
-    item::{Beneath, Item, Kind},
+    item::{Beneath, Item, Kind, unfinished},
     plan::Plan,
     settled::{Kept, Settled},
 };
@@ -49,11 +50,14 @@ pub async fn upload(
     for (number, source) in sources.iter().enumerate() {
         let (path, listened) = (source.clone(), events.clone());
         let items = in_thread(move || walk(&path, &listened)).await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        settle(&items, now.unwrap_or_default()).await;
         let job = Upload {
             source,
             items,
             destination,
             many: sources.len() > 1,
+            is_stream: false,
             kept: settled.of(number),
             events,
         };
@@ -96,6 +100,8 @@ struct Upload<'a> {
     destination: &'a Remote,
     /// Whether there are others, so that only a folder can take them.
     many: bool,
+    /// Whether it was a stream, of which nothing is there already.
+    is_stream: bool,
     kept: &'a mut Kept,
     events: &'a Events,
 }
@@ -128,6 +134,13 @@ fn tell_plan(events: &Events, plan: &Plan, items: &[Item]) {
     let (bytes, files, same) = plan.totals(items);
     let bytes = Some(bytes);
     tell(events, Event::Planned { bytes, files, same });
+}
+
+/// Waits until the times of files tell whether they are changed again.
+async fn settle(items: &[Item], now: Duration) {
+    if let Some(rest) = unfinished(items, now) {
+        tokio::time::sleep(rest).await;
+    }
 }
 
 /// Runs what waits for a disk.

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, io, sync::Arc};
 
+use rustix::io::Errno;
+
 use crate::copy::{
     CopyError,
     archive::{ArchiveEntry, ArchiveReader, EntryKind},
@@ -15,6 +17,29 @@ use crate::copy::{
 
 /// How many entries an engine's archive may have.
 const MOST: usize = 1_000_000;
+
+/// Bytes of a file that says that it has none, as those of a kernel do.
+const MOST_UNTOLD: u64 = 64 << 20;
+
+/// Whether a disk takes nothing more.
+fn ends(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+    ) || error.raw_os_error() == Some(Errno::IO.raw_os_error())
+}
+
+/// Whether it is of what comes, and not of this machine.
+fn is_of_content(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionAborted
+    )
+}
 
 /// Where what arrives goes.
 #[derive(Debug, Clone)]
@@ -54,18 +79,31 @@ impl Arrival {
                 }
                 (Step::Mode, _) => self.root.set_mode(&at, item.mode),
                 (Step::Refuse(why), _) => {
-                    left(
-                        &self.events,
-                        self.root.shown(&at).as_os_str().as_encoded_bytes(),
-                        why,
-                    );
+                    self.left(&at, why);
                     Ok(())
                 }
                 (Step::Send | Step::Resume(_) | Step::Same, _) => Ok(()),
             };
-            done.map_err(self.here(&at))?;
+            self.may_fail(&at, done)?;
         }
         Ok(())
+    }
+
+    fn left(&self, at: &Beneath, why: impl Into<String>) {
+        let path = self.root.shown(at);
+        left(&self.events, path.as_os_str().as_encoded_bytes(), why);
+    }
+
+    /// What this machine does not take is left out, and named; a disk that takes nothing more ends the copy.
+    fn may_fail<T>(&self, at: &Beneath, done: io::Result<T>) -> Result<Option<T>, CopyError> {
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(error) if ends(&error) => Err(self.here(at)(error)),
+            Err(error) => {
+                self.left(at, error.to_string());
+                Ok(None)
+            }
+        }
     }
 
     /// Folders get their modes and times when nothing more is put into them; deepest first.
@@ -74,49 +112,49 @@ impl Arrival {
         for (item, step) in all.into_iter().rev() {
             let at = self.at.join(&item.path);
             if matches!(step, Step::Make | Step::Same) && self.made.has(&item.path) {
-                self.root.dress(&at, item).map_err(self.here(&at))?;
+                self.may_fail(&at, self.root.dress(&at, item))?;
             }
         }
         Ok(())
     }
 
-    /// One file's content, to its end, and how many bytes it has. It has no name yet: whoever asked for it says whether it is whole.
+    /// One file's content, to its end, and how many bytes it has. It has no name yet: whoever asked for it says whether it is whole. `None`
+    /// is one that this machine does not take, which is told.
     pub(super) fn file(
         &self,
         item: &Item,
         from: Option<u64>,
         source: impl io::Read,
-    ) -> Result<(Part, u64), CopyError> {
+    ) -> Result<Option<(Part, u64)>, CopyError> {
         let at = self.at.join(&item.path);
-        let mut part = self.root.begin(&at, item, from).map_err(self.here(&at))?;
+        let begun = self.root.begin(&at, item, from);
+        let Some(mut part) = self.may_fail(&at, begun)? else {
+            return Ok(None);
+        };
         let moved = |bytes| tell(&self.events, Event::Moved(bytes));
         // A file that says that it is empty may be one of a kernel's.
         let most = if item.size() == 0 {
-            u64::MAX
+            MOST_UNTOLD
         } else {
             item.size()
         };
-        let size = part
-            .fill(source, most, moved)
-            .map_err(|error| self.of_content(&at, error))?;
-        Ok((part, size))
+        match part.fill(source, most, moved) {
+            Ok(size) => Ok(Some((part, size))),
+            Err(error) if is_of_content(&error) => Err(self.content(error)),
+            Err(error) => {
+                part.discard();
+                self.may_fail(&at, Err(error))
+            }
+        }
     }
 
     /// Gives a file its name.
     pub(super) fn finish(&self, item: &Item, part: Part, size: u64) -> Result<(), CopyError> {
         let at = self.at.join(&item.path);
-        part.finish(item).map_err(self.here(&at))?;
-        tell(&self.events, Event::Done { size });
-        Ok(())
-    }
-
-    fn of_content(&self, at: &Beneath, error: io::Error) -> CopyError {
-        match error.kind() {
-            io::ErrorKind::InvalidData
-            | io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionAborted => self.content(error),
-            _ => self.here(at)(error),
+        if self.may_fail(&at, part.finish(item))?.is_some() {
+            tell(&self.events, Event::Done { size });
         }
+        Ok(())
     }
 
     /// An archive of files that were asked for by these names. They wait for their names; what is not in it as it was said to be comes
@@ -145,8 +183,12 @@ impl Arrival {
             }
             let part = self.filled(item, &mut reader)?;
             let at = self.at.join(&item.path);
-            part.ready(item).map_err(self.here(&at))?;
-            waiting.items.extend(missing.remove(name.bytes()));
+            let ready = match part {
+                Some(part) => self.may_fail(&at, part.ready(item))?,
+                None => None,
+            };
+            let item = missing.remove(name.bytes());
+            waiting.items.extend(item.filter(|_| ready.is_some()));
         }
         reader.drain().map_err(|error| self.content(error))?;
         let mut missing: Vec<Item> = missing.into_values().collect();
@@ -176,7 +218,10 @@ impl Waiting {
         for item in whole {
             let at = arrival.at.join(&item.path);
             let placed = arrival.root.place(&at, &item);
-            placed.map_err(arrival.here(&at))?;
+            if arrival.may_fail(&at, placed)?.is_none() {
+                self.items.push(item);
+                continue;
+            }
             let size = item.size();
             tell(&arrival.events, Event::Done { size });
         }
@@ -266,10 +311,12 @@ impl Arrival {
     }
 
     /// A file of an archive, which has as many bytes as it was said to have.
-    fn filled(&self, item: &Item, content: impl io::Read) -> Result<Part, CopyError> {
-        let (part, size) = self.file(item, None, content)?;
+    fn filled(&self, item: &Item, content: impl io::Read) -> Result<Option<Part>, CopyError> {
+        let Some((part, size)) = self.file(item, None, content)? else {
+            return Ok(None);
+        };
         if size == item.size() {
-            return Ok(part);
+            return Ok(Some(part));
         }
         let problem = "a file has fewer bytes than it was said to have";
         let error = io::Error::new(io::ErrorKind::InvalidData, problem);
@@ -277,8 +324,10 @@ impl Arrival {
     }
 
     fn file_of(&self, item: &Item, content: impl io::Read) -> Result<(), CopyError> {
-        let part = self.filled(item, content)?;
-        self.finish(item, part, item.size())
+        match self.filled(item, content)? {
+            Some(part) => self.finish(item, part, item.size()),
+            None => Ok(()),
+        }
     }
 
     /// Another name of a file that has arrived: the same content once more.
@@ -291,7 +340,9 @@ impl Arrival {
                 Err(io::Error::other("it is no file"))
             }
         });
-        let (file, about) = opened.map_err(self.here(from))?;
+        let Some((file, about)) = self.may_fail(&self.at.join(&item.path), opened)? else {
+            return Ok(());
+        };
         let item = Item {
             kind: Kind::File(about.len()),
             ..item.clone()

@@ -1,6 +1,7 @@
 //! One file to or from a stream.
 
 use std::{
+    fmt,
     fs::Permissions,
     io,
     os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
@@ -8,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use ring::digest;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Shell, Upload, Way, in_thread, mount};
@@ -15,7 +17,7 @@ use crate::copy::{
     CopyError, Remote,
     archive::{ArchiveReader, EntryKind},
     event::{Event, Events, tell},
-    here::walk,
+    here::{hex, walk},
     item::part_name,
     listing::{Target, target},
     pipe,
@@ -27,32 +29,50 @@ use crate::transport::ssh::{Piece, nameless};
 
 /// Bytes that are read at once.
 const PIECE: usize = 128 << 10;
+/// The mode of a file that was not there.
+const NEW: u32 = 0o644;
 
 /// What of a device's file has been written.
-#[derive(Debug, Default)]
 pub struct Printed {
     /// Bytes.
     at: u64,
-    /// Size and time of the file that they are of.
-    of: Option<(u64, i64)>,
+    hash: digest::Context,
+}
+
+impl Default for Printed {
+    fn default() -> Self {
+        Self {
+            at: 0,
+            hash: digest::Context::new(&digest::SHA256),
+        }
+    }
+}
+
+impl fmt::Debug for Printed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Printed")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Printed {
-    /// Notes which state of the file is written. After a cut it must be the same, or a file that grew.
-    fn note(&mut self, device: String, size: u64, mtime: i64) -> Result<(), CopyError> {
-        match self.of {
-            Some(of) if self.at > 0 && of != (size, mtime) && size <= of.0 => {
-                Err(CopyError::Failed {
-                    device,
-                    what: "go on with a file",
-                    words: "it was changed while it was copied".to_owned(),
-                })
-            }
-            _ => {
-                self.of = Some((size, mtime));
-                Ok(())
-            }
-        }
+    fn note(&mut self, bytes: &[u8], events: &Events) {
+        self.hash.update(bytes);
+        moved(&mut self.at, bytes, events);
+    }
+
+    /// SHA-256 of it.
+    fn sum(&self) -> String {
+        hex(self.hash.clone())
+    }
+}
+
+fn other(device: String) -> CopyError {
+    CopyError::Failed {
+        device,
+        what: "go on with a file",
+        words: "it does not begin any more with what has been written".to_owned(),
     }
 }
 
@@ -81,13 +101,19 @@ pub async fn print(
         }
         Err(error) => return Err(shell.bad(error)),
     };
-    printed.note(shell.device(), found.size, found.mtime)?;
-    let at = &mut printed.at;
-    if *at == 0 {
+    if printed.at == 0 {
         planned(events, Some(found.size));
+    } else {
+        let mut script = Script::new();
+        script.text(&format!("head -c {} ", printed.at));
+        script.word(&real).text(" | sha256sum\n");
+        let ran = shell.run(&script.done()).await?;
+        if !ran.stdout.starts_with(printed.sum().as_bytes()) {
+            return Err(other(shell.device()));
+        }
     }
     let mut script = Script::new();
-    match *at {
+    match printed.at {
         0 => script.text("exec cat "),
         at => script.text(&format!("exec tail -c +{} ", at.saturating_add(1))),
     };
@@ -98,7 +124,7 @@ pub async fn print(
         match piece {
             Piece::Stdout(bytes) => {
                 write(&bytes).map_err(CopyError::here("standard output"))?;
-                moved(at, &bytes, events);
+                printed.note(&bytes, events);
             }
             Piece::Stderr(bytes) => stderr.extend(bytes.iter().take(PIECE)),
         }
@@ -110,7 +136,7 @@ pub async fn print(
         code: process.output.exit().code(),
     };
     shell.succeeded("read a file", ran)?;
-    tell(events, Event::Done { size: *at });
+    tell(events, Event::Done { size: printed.at });
     Ok(())
 }
 
@@ -122,14 +148,12 @@ async fn print_of_container(
     events: &Events,
 ) -> Result<(), CopyError> {
     // The archive is read here, where it may wait for the connection and not for a disk, so a thread takes it apart.
-    let (path, stat) = container.resolved(&source.path).await?;
-    printed.note(container.device(), stat.size, stat.mtime)?;
-    let at = &mut printed.at;
+    let (path, _) = container.resolved(&source.path).await?;
     let mut stream = container.open(&path).await?;
     let (feed, piped) = pipe::to_thread();
     let (out, pieces) = tokio::sync::mpsc::channel::<Bytes>(16);
     let device = container.device();
-    let skip = *at;
+    let (skip, sum) = (printed.at, printed.sum());
     let taking = in_thread(move || {
         let content = |source| CopyError::Content {
             device: device.clone(),
@@ -143,6 +167,7 @@ async fn print_of_container(
         };
         let mut left = entry.size;
         let mut skipped = skip;
+        let mut begin = digest::Context::new(&digest::SHA256);
         while left > 0 {
             let mut piece = vec![0; PIECE];
             let count = io::Read::read(&mut reader, &mut piece).map_err(content)?;
@@ -151,11 +176,18 @@ async fn print_of_container(
             left = left.saturating_sub(count);
             let away = skipped.min(count);
             skipped -= away;
-            let piece = Bytes::from(piece).slice(usize::try_from(away).unwrap_or(0)..);
+            let mut piece = Bytes::from(piece);
+            begin.update(&piece.split_to(usize::try_from(away).unwrap_or(0)));
+            if away > 0 && skipped == 0 && hex(begin.clone()) != sum {
+                return Err(other(device));
+            }
             if !piece.is_empty() && out.blocking_send(piece).is_err() {
                 // Nobody reads the rest.
                 return Ok(());
             }
+        }
+        if skipped > 0 {
+            return Err(other(device));
         }
         reader.drain().map_err(content)
     });
@@ -177,7 +209,7 @@ async fn print_of_container(
         let mut pieces = pieces;
         while let Some(bytes) = pieces.recv().await {
             write(&bytes).map_err(CopyError::here("standard output"))?;
-            moved(at, &bytes, events);
+            printed.note(&bytes, events);
         }
         Ok::<(), CopyError>(())
     };
@@ -185,7 +217,7 @@ async fn print_of_container(
     written?;
     poured?;
     taken?;
-    tell(events, Event::Done { size: *at });
+    tell(events, Event::Done { size: printed.at });
     Ok(())
 }
 
@@ -201,7 +233,7 @@ pub async fn upload_stream(
         Way::Container(container) => return spooled(container, from, destination, events).await,
     };
     let shell = Shell::new(ssh);
-    let at = place_of(&shell, destination).await?;
+    let (at, mode) = place_of(&shell, destination).await?;
     planned(events, None);
     let name = mount::name_of(&at);
     let part = [
@@ -259,28 +291,29 @@ pub async fn upload_stream(
         .set("p", &part)
         .set("d", &at)
         .text(&format!("[ \"$(stat -c %s \"$p\")\" = {count} ] && "));
-    script::finish(&mut script, 0o644, None);
+    script::finish(&mut script, mode, None);
     script.text("r=$?; [ $r = 0 ] || rm -f \"$p\"; exit $r\n");
     shell.succeed("name a file", &script.done()).await?;
     tell(events, Event::Done { size: count });
     Ok(())
 }
 
-/// Where on a device the file of a stream goes.
-async fn place_of(shell: &Shell, destination: &Remote) -> Result<Vec<u8>, CopyError> {
+/// Where on a device the file of a stream goes, and its mode: that of the file that is replaced.
+async fn place_of(shell: &Shell, destination: &Remote) -> Result<(Vec<u8>, u32), CopyError> {
     let path = destination.shell_path();
     let looked = shell
         .run(&script::survey(&path, &mount::parent_of(&path), &[]))
         .await?;
     match target(&looked.stdout, &[]) {
-        Ok(Target::File { at, found }) if found.kind == FoundKind::File => Ok(at),
+        Ok(Target::File { at, found }) if found.kind == FoundKind::File => Ok((at, found.mode)),
         Ok(Target::File { at, .. }) => Err(CopyError::Failed {
             device: shell.device(),
             what: "put a file in the place of a device, pipe or socket",
             words: String::from_utf8_lossy(&at).into_owned(),
         }),
         Ok(Target::Nothing { parent }) if !path.ends_with(b"/") => {
-            Ok([parent.as_slice(), b"/", mount::name_of(&path).bytes()].concat())
+            let at = [parent.as_slice(), b"/", mount::name_of(&path).bytes()].concat();
+            Ok((at, NEW))
         }
         Ok(Target::Folder { .. } | Target::Nothing { .. }) => {
             Err(no_file(shell.device(), destination))
@@ -297,14 +330,18 @@ async fn spooled(
     destination: &Remote,
     events: &Events,
 ) -> Result<(), CopyError> {
-    if let Some((_, stat)) = container.find(&destination.path).await?
-        && stat.kind() == FoundKind::Folder
-    {
-        return Err(no_file(container.device(), destination));
-    }
+    let found = container.find(&destination.path).await?;
+    let found = found.map(|(_, stat)| stat.found());
+    let mode = match found {
+        Some(found) if found.kind == FoundKind::Folder => {
+            return Err(no_file(container.device(), destination));
+        }
+        Some(found) => found.mode,
+        None => NEW,
+    };
     let failed = || CopyError::here("standard input");
     let file = nameless(&std::env::temp_dir()).map_err(failed())?;
-    file.set_permissions(Permissions::from_mode(0o644))
+    file.set_permissions(Permissions::from_mode(mode | 0o400))
         .map_err(failed())?;
     let mut into = tokio::fs::File::from_std(file.try_clone().map_err(failed())?);
     tokio::io::copy(&mut from, &mut into)
@@ -318,6 +355,7 @@ async fn spooled(
         items,
         destination,
         many: false,
+        is_stream: true,
         kept: &mut Kept::default(),
         events,
     };

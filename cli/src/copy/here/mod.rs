@@ -6,6 +6,6 @@ mod part;
 mod root;
 mod walk;
 
-pub(super) use part::{Part, hash_of};
+pub(super) use part::{Part, hash_of, hex};
 pub(super) use root::Root;
 pub(super) use walk::walk;

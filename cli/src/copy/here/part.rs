@@ -179,7 +179,12 @@ pub(in crate::copy) fn hash_of(from: impl Read, count: u64) -> io::Result<String
         }
         hash.update(buffer.get(..read).unwrap_or_default());
     }
+    Ok(hex(hash))
+}
+
+/// What was hashed, in hexadecimal.
+pub(in crate::copy) fn hex(hash: ring::digest::Context) -> String {
     let digest = hash.finish();
     let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
-    Ok(hex.collect::<Vec<_>>().concat())
+    hex.collect::<Vec<_>>().concat()
 }
