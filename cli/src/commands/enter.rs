@@ -88,6 +88,8 @@ impl First {
         context: &Context,
         name: Option<&str>,
     ) -> Result<Meant, Failure> {
+        // It may be the only one no longer.
+        let name = name.or(self.uuid.as_deref());
         let mut meant = find(context, name).await?;
         if let (Some(uuid), Some(now)) = (&self.uuid, &meant.device.uuid)
             && uuid != now

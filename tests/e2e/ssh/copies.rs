@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use testkit::{Sshd, Workstation, programs::built, until};
+use testkit::{Lan, Namespace, Sshd, Workstation, programs::built, until};
 
 use super::{HERE, Pair};
 
@@ -120,6 +120,76 @@ async fn another_server_that_takes_the_place_ends_a_copy_at_once() {
     assert!(output.stderr.contains("another one is known"), "{output}");
     assert!(lost.elapsed() < std::time::Duration::from_mins(1));
     assert!(!other.process.log().contains("Accepted"));
+}
+
+#[tokio::test]
+async fn another_device_that_is_there_instead_is_not_copied_to() {
+    let lan = Lan::new();
+    let mut workstation = Workstation::new(Some(&lan));
+    workstation.set("OS", built("os").to_str().expect("a path"));
+    let machine = Namespace::new();
+    let address = lan.join(&machine);
+    let (machine, _agent) = crate::which_device::start(machine, "one", "1a").await;
+    let server = Sshd::start(&machine, "").await;
+    let mut pair = Pair::of(workstation, server);
+    pair.sh("head -c 60000000 /dev/urandom >big; mkdir there")
+        .await
+        .success();
+    let there = format!(":{}", pair.path("there"));
+    let copy = ["cp", "--accept-host-key", "-i", "key", "big", &there];
+    let running = pair.workstation.start(&copy);
+    until("a part is there", async || pair.part()).await;
+    lan.unplug(address);
+    pair.server.cut(&machine).await;
+    let other = Namespace::new();
+    lan.join(&other);
+    let (other, _agent) = crate::which_device::start(other, "two", "2b").await;
+    let server = Sshd::start(&other, "").await;
+    server.authorize(&pair.at("key.pub"));
+    let only = until("the other one is the only one", async || {
+        let output = pair.workstation.os(&["scan", "--json"]).await;
+        let is_only = output.stdout.matches("\"found\"").count() == 1;
+        is_only.then_some(output.stdout)
+    })
+    .await;
+    assert!(only.contains("two"), "{only}");
+    running.says("waiting for the device to be back").await;
+    pair.server.start_again(&machine).await;
+    lan.replug(address);
+    let output = running.output().await;
+    output.success();
+    assert!(output.stderr.contains("goes on after"), "{output}");
+    pair.sh("cmp big there/big").await.success();
+    assert!(!server.process.log().contains("Accepted"), "{output}");
+}
+
+#[tokio::test]
+async fn what_changes_in_the_second_in_which_it_was_copied_is_copied_once_more() {
+    let pair = Pair::new("").await;
+    let script = format!(
+        "set -e; mkdir there back; for n in 1 2 3; do
+           echo a$n >f; {CP} f {HERE}:$PWD/there; echo b$n >f; {CP} f {HERE}:$PWD/there; cmp f there/f
+           echo c$n >f; {CP} {HERE}:$PWD/f back; echo d$n >f; {CP} {HERE}:$PWD/f back; cmp f back/f
+         done"
+    );
+    pair.sh(&script).await.success();
+}
+
+#[tokio::test]
+async fn a_file_that_is_replaced_keeps_its_owner_and_with_a_stream_its_mode() {
+    let pair = Pair::new("").await;
+    let script = format!(
+        "set -e; mkdir -p src there/src; head -c 5000000 /dev/urandom >src/big; echo new | tee src/a src/b >there/src/a; cp there/src/a there/src/big
+         echo x >there/s; chmod 600 there/s; chown 1234:1235 there/src/* there/s; {CP} src {HERE}:$PWD/there; echo streamed | {CP} - {HERE}:$PWD/there/s
+         stat -c '%n %u:%g' there/src/*; stat -c '%a %u:%g' there/s; cat there/s; cmp src/big there/src/big"
+    );
+    let output = pair.sh(&script).await;
+    output.success();
+    assert_eq!(
+        output.stdout,
+        "there/src/a 1234:1235\nthere/src/b 0:0\nthere/src/big 1234:1235\n600 1234:1235\nstreamed\n",
+        "{output}"
+    );
 }
 
 #[tokio::test]

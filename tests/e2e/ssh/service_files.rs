@@ -38,7 +38,7 @@ async fn files_go_into_containers_and_come_back_as_they_were() {
              cp src {there}:/there; cp {there}:/there back/src; rsync -rlpn --itemize-changes --checksum --delete src/ back/src/
              stat -c '%Y %a' back/src/a back/src/d; cp --json src/. {there}:/there | grep -o '\"bytes\":[0-9]*'
              echo more >src/a; cp src/a {there}:there/a; cp src/a {there}:/; cp {there}:/there/a one; cp {there}:/a two; cat one two
-             cp {there}:{home}message -; echo streamed | cp - {there}:/s; cp {there}:s -; timeout 60 \"$OS\" cp -q -i key {there}:/there/big - 2>/dev/null | head -c 1 | wc -c"
+             cp {there}:{home}message -; echo original | cp - {there}:/s; echo streamed | cp - {there}:/s; cp {there}:s -; timeout 60 \"$OS\" cp -q -i key {there}:/there/big - 2>/dev/null | head -c 1 | wc -c"
         );
         let output = workstation
             .start_program(&["bash", "-c", &script])
