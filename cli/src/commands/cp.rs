@@ -40,12 +40,13 @@ const IN_VAIN: usize = 4;
 /// standard input or output, for one file.
 ///
 /// Folders are copied with all that is in them, with modes and times, and with links as links; folders that are there already keep theirs.
-/// Sockets, pipes and devices are named and left out, and not replaced; owners and set-user-id bits are not copied. A file has its name
+/// Sockets, pipes and devices are named and left out, and not replaced; owners and set-user-id bits are not copied: a file that is
+/// replaced on a device keeps its owner, if the account may give it away. A file has its name
 /// when all of it has arrived and not before; of a large one, what has arrived stays beside it as .NAME….os-part, and the same command goes
 /// on with it. What is there already, by size and time, is not sent again. A device that goes away meanwhile is waited for, five minutes.
 /// Nothing is written through a link below the folder that is copied to.
 ///
-/// Large files begin anew in containers after a cut. A container needs no shell for it; without one, a file that is cut while it is sent to
+/// In containers, large files begin anew after a cut, and a folder that comes from one is sent as a whole. A container needs no shell for it; without one, a file that is cut while it is sent to
 /// it is there in part until it is copied again.
 ///
 /// Exit codes: 0 all is copied, 1 something is not, which is named; 4 the device is not reached, 6 it refuses.

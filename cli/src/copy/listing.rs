@@ -74,7 +74,7 @@ pub fn listing(answer: &[u8]) -> Result<Option<Listing>, Unreadable> {
     if kind == b"n" {
         return Ok(None);
     }
-    let at = rest.until(b'\n')?.to_vec();
+    let at = rest.until(0)?.to_vec();
     if !at.starts_with(b"/") {
         return Err(Unreadable::Form);
     }
@@ -253,7 +253,7 @@ pub(super) fn target(answer: &[u8], asked: &[Vec<u8>]) -> Result<Target, Unreada
     if kind == b"x" {
         return Ok(Target::Nowhere);
     }
-    let at = rest.until(b'\n')?.to_vec();
+    let at = rest.until(0)?.to_vec();
     if !at.starts_with(b"/") {
         return Err(Unreadable::Form);
     }
@@ -324,7 +324,7 @@ impl Beneath {
 mod tests {
     use super::*;
 
-    const FOLDER: &[u8] = b"d\n/srv/x\n.\0./a\0./a/b\nc\0./l\0\x0041ed 4096 9\n41c0 4096 9\n81a4 5 7\na1ff 1 7\n\0./l\0../t\0";
+    const FOLDER: &[u8] = b"d\n/srv/x\0.\0./a\0./a/b\nc\0./l\0\x0041ed 4096 9\n41c0 4096 9\n81a4 5 7\na1ff 1 7\n\0./l\0../t\0";
 
     #[test]
     fn a_folder_is_read_with_odd_names() {
@@ -355,21 +355,21 @@ mod tests {
             "./a/../../evil",
             "./a//b",
         ] {
-            let answer = format!("d\n/x\n.\0{name}\0\041ed 1 1\n81a4 1 1\n\0");
+            let answer = format!("d\n/x\0.\0{name}\0\041ed 1 1\n81a4 1 1\n\0");
             assert!(
                 matches!(listing(answer.as_bytes()), Err(Unreadable::Name(_))),
                 "{name}"
             );
         }
-        let twice = b"d\n/x\n.\0./a\0./a\0\x0041ed 1 1\na1ff 1 1\n41ed 1 1\n\0./a\0/etc\0";
+        let twice = b"d\n/x\0.\0./a\0./a\0\x0041ed 1 1\na1ff 1 1\n41ed 1 1\n\0./a\0/etc\0";
         assert!(matches!(listing(twice), Err(Unreadable::Twice(_))));
     }
 
     #[test]
     fn what_is_in_no_folder_is_refused_and_what_is_in_none_any_more_is_gone() {
-        let answer = b"d\n/x\n.\0./l\0./l/x\0\x0041ed 1 1\na1ff 1 1\n81a4 1 1\n\0./l\0/etc\0";
+        let answer = b"d\n/x\0.\0./l\0./l/x\0\x0041ed 1 1\na1ff 1 1\n81a4 1 1\n\0./l\0/etc\0";
         assert!(matches!(listing(answer), Err(Unreadable::NoFolder(_))));
-        let answer = b"d\n/x\n.\0./d\0./d/x\0./d/e\0./d/e/y\0\x0041ed 1 1\n-\n81a4 1 1\n41ed 1 1\n81a4 1 1\n\0";
+        let answer = b"d\n/x\0.\0./d\0./d/x\0./d/e\0./d/e/y\0\x0041ed 1 1\n-\n81a4 1 1\n41ed 1 1\n81a4 1 1\n\0";
         let listing = listing(answer).unwrap().unwrap();
         assert_eq!(listing.items.len(), 1);
         assert_eq!(listing.gone, [&b"d"[..], b"d/e", b"d/e/y", b"d/x"]);

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read, Seek as _, SeekFrom, Write},
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -181,6 +181,7 @@ impl Batch {
             left: about.len(),
             is_short: false,
             failed: None,
+            hash: blake3::Hasher::new(),
             events,
         };
         archive.append_data(&mut header, at, &mut exact)?;
@@ -191,6 +192,8 @@ impl Batch {
         let after = file.metadata()?;
         let is_changed = exact.is_short
             || after.len() < about.len()
+            // A file that only grows, as a log does, has its beginning still.
+            || (after.len() > about.len() && !still_has(&file, 0, about.len(), &exact.hash))
             || (after.len() == about.len()
                 && (after.mtime(), after.mtime_nsec()) != (about.mtime(), about.mtime_nsec()));
         if is_changed {
@@ -262,6 +265,15 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Whether a file has these bytes still.
+pub(super) fn still_has(mut file: &File, from: u64, count: u64, hash: &blake3::Hasher) -> bool {
+    let mut now = blake3::Hasher::new();
+    let read = file
+        .seek(SeekFrom::Start(from))
+        .and_then(|_| io::copy(&mut file.take(count), &mut now));
+    read.is_ok_and(|read| read == count) && now.finalize() == hash.finalize()
+}
+
 /// As many bytes of a file as its header says, whatever becomes of it.
 struct Exact<'a> {
     file: &'a File,
@@ -269,6 +281,7 @@ struct Exact<'a> {
     is_short: bool,
     /// What of this machine ended it.
     failed: Option<io::Error>,
+    hash: blake3::Hasher,
     events: &'a Events,
 }
 
@@ -295,6 +308,7 @@ impl Read for Exact<'_> {
         } else {
             count
         };
+        self.hash.update(into.get(..count).unwrap_or_default());
         let moved = u64::try_from(count).unwrap_or(0);
         self.left = self.left.saturating_sub(moved);
         tell(self.events, Event::Moved(moved));

@@ -19,6 +19,9 @@ pub(super) const MARK: &[u8] = b"\n--os-cp--\n";
 /// Begins all of them: messages in English, files for the owner alone until their modes are set.
 const BEGIN: &str = "LC_ALL=C; export LC_ALL; umask 077\n";
 
+/// Says where something really is, with what ends no path after it.
+const AT: &str = "at() { a=$(\"$@\"; echo .); printf '%s\\0' \"${a%??}\"; }\n";
+
 /// A word that a shell takes as it is.
 pub(super) fn quoted(word: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(word.len() + 2);
@@ -100,7 +103,7 @@ pub(super) fn as_text(script: Vec<u8>) -> String {
     })
 }
 
-/// Lists what is copied from a device: `d` or `f` and its time in seconds, or `n`, in a line, where it really is in the next one, then as [`listing`](super::listing)
+/// Lists what is copied from a device: `d` or `f` and its time in seconds, or `n`, in a line, where it really is up to a zero byte, then as [`listing`](super::listing)
 /// reads it.
 pub(super) fn list(path: &[u8]) -> Vec<u8> {
     // A file that goes away between both leaves a line out: then each is asked for by itself.
@@ -111,30 +114,32 @@ else for p do stat -c "%f %s %Y" -- "$p" 2>/dev/null || echo -; done; fi"#;
     let mut script = Script::new();
     script
         .set("p", path)
-        .text("if [ -d \"$p\" ]; then cd \"$p\" || exit 1; echo \"d $(date +%s)\"; pwd -P\n find . -exec sh -c ");
+        .text(AT)
+        .text("if [ -d \"$p\" ]; then cd \"$p\" || exit 1; echo \"d $(date +%s)\"; at pwd -P\n find . -exec sh -c ");
     script
         .word(ALL.as_bytes())
         .text(" sh {} +\n r=$?; printf '\\0'; find . -type l -exec sh -c ");
     script.word(LINKS.as_bytes()).text(
         " sh {} +; exit $r\n\
-         elif [ -e \"$p\" ]; then echo \"f $(date +%s)\"; readlink -f \"$p\"; stat -L -c '%f %s %Y' \"$p\"\n\
+         elif [ -e \"$p\" ]; then echo \"f $(date +%s)\"; at readlink -f \"$p\"; stat -L -c '%f %s %Y' \"$p\"\n\
          else echo n; fi\n",
     );
     script.done()
 }
 
-/// Looks at what there is of items below the path that a copy goes to: `d`, `f`, `n` or `x` in a line, where it really is in the next
-/// one, then as [`found`](super::found) reads it. `paths` are asked for in a folder only.
+/// Looks at what there is of items below the path that a copy goes to: `d`, `f`, `n` or `x` in a line, where it really is up to a
+/// zero byte, then as [`found`](super::found) reads it. `paths` are asked for in a folder only.
 pub(super) fn survey(path: &[u8], parent: &[u8], paths: &[Vec<u8>]) -> Vec<u8> {
     let mut script = Script::new();
     script
         .set("p", path)
         .set("u", parent)
-        .text("if [ -d \"$p\" ]; then cd \"$p\" || exit 1; echo d; pwd -P\n");
+        .text(AT)
+        .text("if [ -d \"$p\" ]; then cd \"$p\" || exit 1; echo d; at pwd -P\n");
     stat(&mut script, paths);
     script.text(
-        "elif [ -e \"$p\" ]; then echo f; readlink -f \"$p\"; stat -L -c '%f %s %Y' \"$p\"\n\
-         elif [ -d \"$u\" ]; then echo n; cd \"$u\" && pwd -P\n\
+        "elif [ -e \"$p\" ]; then echo f; at readlink -f \"$p\"; stat -L -c '%f %s %Y' \"$p\"\n\
+         elif [ -d \"$u\" ]; then echo n; cd \"$u\" && at pwd -P\n\
          else echo x; fi\nexit 0\n",
     );
     script.done()

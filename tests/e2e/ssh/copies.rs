@@ -164,6 +164,34 @@ async fn another_device_that_is_there_instead_is_not_copied_to() {
 }
 
 #[tokio::test]
+async fn what_is_printed_is_of_one_file() {
+    let pair = Pair::new("").await;
+    pair.sh("head -c 60000000 /dev/urandom >big; head -c 60000001 /dev/urandom >other")
+        .await
+        .success();
+    let script = format!(
+        "{CP} {HERE}:$PWD/big - | {{ head -c 1000000 >/dev/null; touch begun; while [ ! -e go ]; do sleep 0.1; done; cat >/dev/null; }}
+         echo ${{PIPESTATUS[0]}}"
+    );
+    let running = pair.workstation.start_program(&["bash", "-c", &script]);
+    until("it has begun", async || {
+        pair.at("begun").exists().then_some(())
+    })
+    .await;
+    let kill = format!(
+        "mv other big; pkill -KILL -P {}; touch go",
+        "$(pgrep -o sshd)"
+    );
+    pair.sh(&kill).await.success();
+    let output = running.output().await;
+    assert_eq!(output.stdout, "6\n", "{output}");
+    assert!(
+        output.stderr.contains("does not begin any more"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
 async fn what_changes_in_the_second_in_which_it_was_copied_is_copied_once_more() {
     let pair = Pair::new("").await;
     let script = format!(
@@ -229,13 +257,22 @@ async fn no_device_node_is_replaced() {
 
 #[tokio::test]
 async fn what_changes_while_it_is_read_replaces_nothing() {
+    replaces_nothing("touch -d @2000000000 \"$f\"").await;
+}
+
+#[tokio::test]
+async fn what_is_longer_and_begins_otherwise_replaces_nothing() {
+    replaces_nothing("{ printf x; cat \"$f\"; } >x; cat x >\"$f\"").await;
+}
+
+/// What a program does to each file once it has been read.
+async fn replaces_nothing(change: &str) {
     let mut workstation = Workstation::new(None);
     workstation.set("OS", built("os").to_str().expect("a path"));
     let home = workstation.home().display().to_string();
-    // Each is touched once it has been read.
     for program in ["tar", "head"] {
         let wrapper = format!(
-            "#!/bin/sh\n/usr/bin/{program} \"$@\"; r=$?; touch -d @2000000000 {home}/src/*; exit $r\n"
+            "#!/bin/sh\n/usr/bin/{program} \"$@\"; r=$?; cd {home}; for f in src/*; do {change}; done; exit $r\n"
         );
         workstation.write(format!("bin/{program}"), wrapper);
     }
@@ -306,10 +343,14 @@ async fn hostile_names_are_names() {
          rsync -rlptn --itemize-changes --checksum --delete --no-specials src/ there/src/ 2>&1 | grep -v pipe
          rsync -rlptn --itemize-changes --checksum --delete src/ back/src/ 2>&1 | grep -v pipe
          cd src; {above} -- -rf '$(touch evil)' {HERE}:\"$OLDPWD/there\"; echo $?; cd ..
-         {CP} {HERE}:\"$PWD/there/src/\\$(touch evil) in/-n\" {HERE}:\"$PWD/there/-rf/\\$(touch evil)\" one; echo $?; ls -A one; find . -name evil"
+         {CP} {HERE}:\"$PWD/there/src/\\$(touch evil) in/-n\" {HERE}:\"$PWD/there/-rf/\\$(touch evil)\" one; echo $?; ls -A one; find . -name evil
+         {CP} {HERE}:\"$PWD\"/there/src/$'new\\nline' two && {CP} two/-n {HERE}:\"$PWD\"/there/src/$'new\\nline'; echo $?; cmp two/-n there/src/$'new\\nline'/-n"
     );
     let output = pair.sh(&script).await;
-    assert_eq!(output.stdout, "1\n0\n0\n0\n$(touch evil)\n-n\n", "{output}");
+    assert_eq!(
+        output.stdout, "1\n0\n0\n0\n$(touch evil)\n-n\n0\n",
+        "{output}"
+    );
     assert!(!output.stderr.contains(['\u{1b}', '\u{7}']), "{output}");
 }
 
@@ -351,9 +392,9 @@ async fn a_device_that_was_broken_into_writes_nowhere_else() {
         .success();
 
     // Names that it lists, and then what it sends for one that is asked for.
-    let list = |name: &str| format!("d\\n/srv\\n.\\0{name}\\0\\00041ed 4096 9\\n81a4 2 9\\n\\0");
+    let list = |name: &str| format!("d\\n/srv\\0.\\0{name}\\0\\00041ed 4096 9\\n81a4 2 9\\n\\0");
     let link = format!(
-        "d\\n/srv\\n.\\0./l\\0./l/x\\0\\00041ed 1 9\\na1ff 1 9\\n81a4 2 9\\n\\0./l\\0{home}/outside\\0"
+        "d\\n/srv\\0.\\0./l\\0./l/x\\0\\00041ed 1 9\\na1ff 1 9\\n81a4 2 9\\n\\0./l\\0{home}/outside\\0"
     );
     let tar = |options: &str| format!("tar -C src -cPf tar --transform '{options}' x");
     for (listed, sent, problem) in [

@@ -14,7 +14,7 @@ use super::{
 use crate::copy::{
     CopyError,
     event::{Event, Events, left, tell},
-    here::Root,
+    here::{Part, Root},
     item::{Beneath, Item, Kind},
     listing::{Listing, listing},
     pipe,
@@ -174,20 +174,25 @@ impl From<'_> {
             if ran.code == 0 {
                 let names: Vec<Vec<u8>> = files.iter().map(|item| self.asked(item)).collect();
                 let found = said(&ran.stderr, &names).unwrap_or_default();
-                let whole: HashMap<Beneath, bool> = files
+                let states: HashMap<Beneath, State> = files
                     .iter()
                     .zip(&names)
                     .map(|(item, name)| {
                         let read = Read::all_of(item);
-                        (item.path.clone(), is_whole(item, read, found.get(name)))
+                        (item.path.clone(), state(item, read, found.get(name)))
                     })
                     .collect();
+                let state = move |item: &Item| states.get(&item.path).copied();
+                let seen = state.clone();
                 let torn = in_thread(move || match arrived {
-                    Some(arrived) => arrived.place(|item| whole.get(&item.path) == Some(&true)),
+                    Some(arrived) => arrived.place(|item| seen(item) == Some(State::Whole)),
                     None => Ok(Vec::new()),
                 });
                 for item in torn.await? {
-                    self.left(&item, CHANGED);
+                    match state(&item) {
+                        Some(State::Grown) => single.push(item),
+                        _ => self.left(&item, CHANGED),
+                    }
                 }
             } else if !missing.is_empty() {
                 // What is missing is what it complained of; whether it was all is seen now.
@@ -320,7 +325,11 @@ impl From<'_> {
                     bytes,
                     is_resumed: from.is_some(),
                 };
-                if ran.code == 0 && is_whole(item, read, found) {
+                let (part, state) = match ran.code {
+                    0 => self.judged(item, read, found, part).await?,
+                    _ => (part, State::Torn),
+                };
+                if state == State::Whole {
                     let (arrival, item) = (self.arrival.clone(), item.clone());
                     return in_thread(move || arrival.finish(&item, part, bytes)).await;
                 }
@@ -342,14 +351,46 @@ impl From<'_> {
         Ok(())
     }
 
-    /// Whether our part has the first bytes of the device's file. One that cannot be judged is none.
-    async fn is_beginning(&self, item: &Item, name: &[u8], count: u64) -> Result<bool, CopyError> {
+    /// What has become of a file that was read: one that is longer now has to begin with what was read still.
+    async fn judged(
+        &self,
+        item: &Item,
+        read: Read,
+        found: Option<&Found>,
+        mut part: Part,
+    ) -> Result<(Part, State), CopyError> {
+        let state = state(item, read, found);
+        if state != State::Grown {
+            return Ok((part, state));
+        }
+        let hashing = in_thread(move || {
+            let hash = part.hash();
+            Ok((part, hash))
+        });
+        let name = self.asked(item);
+        let (ours, theirs) = tokio::join!(hashing, self.sum(&name, item.size()));
+        let ((part, ours), theirs) = (ours?, theirs?);
+        let state = if ours.is_ok_and(|ours| is_sum(&theirs, &ours)) {
+            State::Whole
+        } else {
+            State::Torn
+        };
+        Ok((part, state))
+    }
+
+    /// The hash of the first bytes of the device's file.
+    async fn sum(&self, name: &[u8], count: u64) -> Result<Ran, CopyError> {
         let mut script = Script::new();
         script
             .text("cd ")
             .word(&self.base)
             .text(&format!(" && head -c {count} "));
         script.word(name).text(" | sha256sum\n");
+        self.shell.run(&script.done()).await
+    }
+
+    /// Whether our part has the first bytes of the device's file. One that cannot be judged is none.
+    async fn is_beginning(&self, item: &Item, name: &[u8], count: u64) -> Result<bool, CopyError> {
         let (arrival, wanted) = (self.arrival.clone(), item.clone());
         let ours = in_thread(move || {
             let at = arrival.at.join(&wanted.path);
@@ -357,11 +398,14 @@ impl From<'_> {
             let hash = part.and_then(|mut part| part.hash());
             hash.map_err(CopyError::here(arrival.root.shown(&at)))
         });
-        let script = script.done();
-        let (ours, theirs) = tokio::join!(ours, self.shell.run(&script));
+        let (ours, theirs) = tokio::join!(ours, self.sum(name, count));
         let theirs = theirs?;
-        Ok(ours.is_ok_and(|ours| theirs.code == 0 && theirs.stdout.starts_with(ours.as_bytes())))
+        Ok(ours.is_ok_and(|ours| is_sum(&theirs, &ours)))
     }
+}
+
+fn is_sum(ran: &Ran, hash: &str) -> bool {
+    ran.code == 0 && ran.stdout.starts_with(hash.as_bytes())
 }
 
 /// Asks what the files are after they were read.
@@ -370,6 +414,15 @@ fn marked(script: &mut Script, names: &[Vec<u8>]) {
     script.text(&format!("{{ printf '{mark}'\n"));
     script::stat(script, names);
     script.text("} >&2\nexit $e\n");
+}
+
+/// What has become of a file that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Whole,
+    /// It is longer now: as a log, or with another beginning.
+    Grown,
+    Torn,
 }
 
 /// What was read of a file.
@@ -390,19 +443,20 @@ impl Read {
 }
 
 /// Whether what was read to its end without a complaint is a state of the file: that which was listed. `found` is what there is afterwards.
-fn is_whole(item: &Item, read: Read, found: Option<&Found>) -> bool {
+fn state(item: &Item, read: Read, found: Option<&Found>) -> State {
     let Some(found) = found.filter(|found| found.kind == FoundKind::File) else {
-        return false;
+        return State::Torn;
     };
     let size = item.size();
     let is_same = found.size == size && found.mtime == item.mtime;
-    match read.bytes.cmp(&size) {
-        // A file that only grows, as a log does, has its beginning still.
-        Ordering::Equal => is_same || found.size > size,
+    let is_whole = match read.bytes.cmp(&size) {
+        Ordering::Equal if !is_same && found.size > size => return State::Grown,
+        Ordering::Equal => is_same,
         // What a kernel makes as it is read has no length before.
         Ordering::Less => is_same && !read.is_resumed,
         Ordering::Greater => size == 0 && found.size == 0,
-    }
+    };
+    if is_whole { State::Whole } else { State::Torn }
 }
 
 #[cfg(test)]
@@ -418,16 +472,16 @@ mod tests {
             mtime: 7,
         };
         for (size, bytes, found, is) in [
-            (5, 5, Some((5, 7)), true),
-            (5, 5, Some((5, 8)), false),
-            (5, 5, Some((9, 8)), true),
-            (5, 5, Some((4, 8)), false),
-            (5, 5, None, false),
-            (5, 4, Some((4, 8)), false),
+            (5, 5, Some((5, 7)), State::Whole),
+            (5, 5, Some((5, 8)), State::Torn),
+            (5, 5, Some((9, 8)), State::Grown),
+            (5, 5, Some((4, 8)), State::Torn),
+            (5, 5, None, State::Torn),
+            (5, 4, Some((4, 8)), State::Torn),
             // Those of a kernel.
-            (4096, 12, Some((4096, 7)), true),
-            (0, 12, Some((0, 8)), true),
-            (0, 12, Some((12, 8)), false),
+            (4096, 12, Some((4096, 7)), State::Whole),
+            (0, 12, Some((0, 8)), State::Whole),
+            (0, 12, Some((12, 8)), State::Torn),
         ] {
             let read = Read {
                 bytes,
@@ -439,7 +493,7 @@ mod tests {
                 size,
                 mtime,
             });
-            let answer = is_whole(&item(size), read, found.as_ref());
+            let answer = state(&item(size), read, found.as_ref());
             assert_eq!(answer, is, "{size} {bytes} {found:?}");
         }
         let read = Read {
@@ -452,6 +506,6 @@ mod tests {
             size: 5,
             mtime: 7,
         };
-        assert!(!is_whole(&item(5), read, Some(&found)));
+        assert_eq!(state(&item(5), read, Some(&found)), State::Torn);
     }
 }

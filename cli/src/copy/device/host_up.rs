@@ -284,6 +284,7 @@ fn read(
     let mut file = pack::open(path)?;
     file.seek(std::io::SeekFrom::Start(from))?;
     let size = item.size();
+    let mut hash = blake3::Hasher::new();
     if from < size {
         let mut rest = (&mut file).take(size - from - 1);
         let mut buffer = vec![0; 256 << 10];
@@ -292,16 +293,23 @@ fn read(
             if count == 0 {
                 break;
             }
-            into.write_all(buffer.get(..count).unwrap_or_default())?;
+            let bytes = buffer.get(..count).unwrap_or_default();
+            hash.update(bytes);
+            into.write_all(bytes)?;
             moved(u64::try_from(count).unwrap_or(0));
         }
     }
     let mut last = [0];
     let is_read = from == size || file.read(&mut last)? == 1;
     let about = file.metadata()?;
-    // A file that only grows, as a log does, has its beginning still.
     let is_same = about.len() == size && about.mtime() == item.mtime;
-    if !is_read || !(is_same || about.len() > size) {
+    if from < size {
+        hash.update(&last);
+    }
+    // A file that only grows, as a log does, has its beginning still.
+    let has_grown =
+        || about.len() > size && pack::still_has(&file, from, size.saturating_sub(from), &hash);
+    if !is_read || !(is_same || has_grown()) {
         return Ok(false);
     }
     if from < size {
@@ -344,4 +352,33 @@ pub(super) fn said(
         .windows(script::MARK.len())
         .rposition(|window| window == script::MARK)?;
     stats(stderr.get(at + script::MARK.len()..)?, asked).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_goes_on_and_one_that_is_rewritten_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let item = Item {
+            path: Beneath::default(),
+            kind: Kind::File(6),
+            mode: 0o644,
+            mtime: 7,
+        };
+        for (then, is_whole) in [("abcdefg", true), ("xbcdefg", false)] {
+            fs_err::write(&path, "abcdef").unwrap();
+            let (mut sink, _pieces) = pipe::from_thread();
+            // After all but the last byte.
+            let moved = |count| {
+                if count == 5 {
+                    fs_err::write(&path, then).unwrap();
+                }
+            };
+            let answer = read(&path, &item, 0, &mut sink, moved).unwrap();
+            assert_eq!(answer, is_whole, "{then}");
+        }
+    }
 }
