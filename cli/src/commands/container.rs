@@ -63,13 +63,15 @@ enum Missing {
     Several { names: Vec<String> },
 }
 
-/// Finds the container of a service: in the engine of this machine for a simulated device, else in the device's, over SSH.
+/// Finds the container of a service: in the engine of this machine for a simulated device, else in the device's, over SSH. `unless` says what
+/// else a word may have been that is no service.
 pub(super) async fn find(
     context: &Context,
     meant: Meant,
     entry: &Entry,
     account: Option<&str>,
     service: &str,
+    unless: Option<&str>,
 ) -> Result<Found, Failure> {
     let name = meant.device.name.clone();
     let uuid = meant.device.uuid.clone();
@@ -98,8 +100,14 @@ pub(super) async fn find(
         let mark = record.map(|record| record.namespace).unwrap_or_default();
         containers.retain(|one| one.labels.get(agent_api::SIMULATED_LABEL) == Some(&mark));
     }
-    let id =
-        of_service(&containers, service).map_err(|missing| explained(missing, &name, service))?;
+    let id = of_service(&containers, service).map_err(|missing| {
+        let is_word = matches!(missing, Missing::Unknown { .. });
+        let failure = explained(missing, &name, service);
+        match unless.filter(|_| is_word) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
     Ok(Found {
         engine,
         id,
@@ -180,8 +188,7 @@ fn explained(missing: Missing, device: &str, service: &str) -> Failure {
                 .hint("`os push` brings services to a device")
         }
         Missing::Unknown { services } => failure(format!("{device} has no service {service}"))
-            .hint(format!("it has: {}", services.join(", ")))
-            .hint("a command stands behind two dashes: os ssh DEVICE -- COMMAND"),
+            .hint(format!("it has: {}", services.join(", "))),
         Missing::Idle { state } => failure(format!(
             "{service} of {device} does not run: its container is {state}"
         ))

@@ -305,7 +305,7 @@ async fn connect(
         (meant, first)
     };
     if let Some(service) = remote.and_then(|remote| remote.service.as_deref()) {
-        let found = container::find(context, meant, entry, account, service).await?;
+        let found = container::find(context, meant, entry, account, service, None).await?;
         let files = found.files(are_written).await?;
         return Ok((Way::Container(files), first));
     }

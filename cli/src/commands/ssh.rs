@@ -56,7 +56,8 @@ async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
         ));
     }
     let remote = if let Some(service) = &args.service {
-        let found = container::find(context, meant, &args.entry, account, service).await?;
+        let command = Some("a command stands behind two dashes: os ssh DEVICE -- COMMAND");
+        let found = container::find(context, meant, &args.entry, account, service, command).await?;
         let command = match args.command.as_slice() {
             [] => vec![found.shell().await?.to_owned()],
             [line] => vec![

@@ -310,13 +310,9 @@ pub(super) fn stats(
 impl Beneath {
     /// Folders right before what is in them: a slash comes before all other bytes.
     fn cmp_as_tree(&self, other: &Self) -> std::cmp::Ordering {
-        let names = |path: &Self| {
-            path.bytes()
-                .iter()
-                .map(|byte| if *byte == b'/' { 0 } else { *byte })
-                .collect::<Vec<u8>>()
-        };
-        names(self).cmp(&names(other))
+        let order = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+        let (ours, theirs) = (self.bytes().iter(), other.bytes().iter());
+        ours.map(order).cmp(theirs.map(order))
     }
 }
 

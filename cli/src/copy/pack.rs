@@ -58,6 +58,15 @@ pub(super) struct Batch {
     pub(super) prefix: Vec<u8>,
 }
 
+/// What has become of one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Appended {
+    Whole,
+    /// It is in the archive, and not what it is called.
+    Torn,
+    Not,
+}
+
 /// What of a batch has been packed.
 pub(super) type Packed = Vec<Item>;
 
@@ -91,7 +100,7 @@ impl Batch {
             ]
             .concat();
             let at = [self.prefix.as_slice(), &waits].concat();
-            if self.append(&mut archive, &at, item, events)? {
+            if self.append(&mut archive, &at, item, events)? == Appended::Whole {
                 if self.replaced.contains(&item.path) {
                     if self.is_synced && item.size() > 0 {
                         synced.push([b"./".as_slice(), &waits].concat());
@@ -121,8 +130,14 @@ impl Batch {
             if at.is_root() {
                 continue;
             }
-            if self.append(&mut archive, at.bytes(), item, events)? {
-                packed.push(item.clone());
+            match self.append(&mut archive, at.bytes(), item, events)? {
+                Appended::Whole => packed.push(item.clone()),
+                Appended::Torn => {
+                    // What has been sent of it has its name. A later copy takes an empty one for no whole file.
+                    let mut header = header(tar::EntryType::Regular, 0o600, 0);
+                    archive.append_data(&mut header, path_of(at.bytes()), io::empty())?;
+                }
+                Appended::Not => {}
             }
         }
         archive.into_inner()?.flush()?;
@@ -135,20 +150,20 @@ impl Batch {
         at: &[u8],
         item: &Item,
         events: &Events,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Appended> {
         let at = path_of(at);
         match &item.kind {
             Kind::Folder => {
                 let mut header = header(tar::EntryType::Directory, item.mode, item.mtime);
                 archive.append_data(&mut header, at, io::empty())?;
-                Ok(true)
+                Ok(Appended::Whole)
             }
             Kind::Link(target) => {
                 let mut header = header(tar::EntryType::Symlink, 0o777, item.mtime);
                 archive.append_link(&mut header, at, path_of(target))?;
-                Ok(true)
+                Ok(Appended::Whole)
             }
-            Kind::Special => Ok(false),
+            Kind::Special => Ok(Appended::Not),
             Kind::File(_) => self.append_file(archive, at, item, events),
         }
     }
@@ -159,7 +174,7 @@ impl Batch {
         at: &Path,
         item: &Item,
         events: &Events,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Appended> {
         let here = item.path.below(&self.source);
         let shown = here.as_os_str().as_bytes();
         let opened = open(&here).and_then(|file| {
@@ -170,7 +185,7 @@ impl Batch {
             Ok(opened) => opened,
             Err(error) => {
                 left(events, shown, error.to_string());
-                return Ok(false);
+                return Ok(Appended::Not);
             }
         };
         // With the time that it was found with: one that has been changed since is found to be another by the next copy.
@@ -187,7 +202,7 @@ impl Batch {
         archive.append_data(&mut header, at, &mut exact)?;
         if let Some(error) = exact.failed {
             left(events, shown, error.to_string());
-            return Ok(false);
+            return Ok(Appended::Torn);
         }
         let after = file.metadata()?;
         let is_changed = exact.is_short
@@ -198,8 +213,9 @@ impl Batch {
                 && (after.mtime(), after.mtime_nsec()) != (about.mtime(), about.mtime_nsec()));
         if is_changed {
             left(events, shown, "it was changed while it was copied");
+            return Ok(Appended::Torn);
         }
-        Ok(!is_changed)
+        Ok(Appended::Whole)
     }
 
     fn script(
@@ -313,5 +329,65 @@ impl Read for Exact<'_> {
         self.left = self.left.saturating_sub(moved);
         tell(self.events, Event::Moved(moved));
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::copy::archive::ArchiveReader;
+
+    #[test]
+    fn what_is_torn_in_its_place_is_empty_at_last() {
+        // A kernel says that it is longer than it is.
+        let source = PathBuf::from("/sys/devices/system/cpu/possible");
+        let size = fs_err::metadata(&source).unwrap().len();
+        let item = |name: &[u8]| Item {
+            path: Beneath::parse(name).unwrap(),
+            kind: Kind::File(size),
+            mode: 0o644,
+            mtime: 7,
+        };
+        let batch = Batch {
+            source,
+            base: b"/".to_vec(),
+            root: Beneath::parse(b"x").unwrap(),
+            folders: Vec::new(),
+            items: vec![item(b"")],
+            replaced: HashSet::new(),
+            is_synced: false,
+            prefix: Vec::new(),
+        };
+        let (events, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let mut archive = Vec::new();
+        let packed = batch.pack_in_place(&mut archive, &events).unwrap();
+        assert_eq!(packed, []);
+        let is_left = |event: Event| matches!(event, Event::Left { .. });
+        assert!(std::iter::from_fn(|| told.try_recv().ok()).any(is_left));
+        let mut reader = ArchiveReader::new(archive.as_slice());
+        let mut entries = Vec::new();
+        while let Some(entry) = reader.entry().unwrap() {
+            entries.push((entry.path, entry.size, entry.mtime));
+        }
+        assert_eq!(entries, [(b"x".to_vec(), size, 7), (b"x".to_vec(), 0, 0)]);
+    }
+
+    #[test]
+    fn a_link_waits_as_deep_as_it_climbs() {
+        let link = |target: &[u8]| Item {
+            path: Beneath::parse(b"l").unwrap(),
+            kind: Kind::Link(target.to_vec()),
+            mode: 0o777,
+            mtime: 7,
+        };
+        for (target, climbed) in [
+            (&b"a"[..], 0),
+            (b"../a", 1),
+            (b"../../a/..", 3),
+            (b"/../a", 0),
+            (b"..a/b", 0),
+        ] {
+            assert_eq!(climbs(&link(target)), climbed, "{target:?}");
+        }
     }
 }

@@ -132,7 +132,7 @@ async fn another_device_that_is_there_instead_is_not_copied_to() {
     let (machine, _agent) = crate::which_device::start(machine, "one", "1a").await;
     let server = Sshd::start(&machine, "").await;
     let mut pair = Pair::of(workstation, server);
-    pair.sh("head -c 60000000 /dev/urandom >big; mkdir there")
+    pair.sh("head -c 60000000 /dev/urandom >big; truncate -s 300000000 big; mkdir there")
         .await
         .success();
     let there = format!(":{}", pair.path("there"));

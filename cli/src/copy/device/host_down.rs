@@ -1,14 +1,13 @@
 //! From a device's own files.
 
-use std::{cmp::Ordering, collections::HashMap, io, iter, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, iter, sync::Arc, time::Duration};
 
 use super::{
-    Download, Shell,
-    host_up::said,
-    in_thread, mount,
+    Download, Shell, in_thread, mount,
     receive::{Arrival, Waiting},
     settle,
     shell::Ran,
+    state::{Read, State, state},
     tell_plan,
 };
 use crate::copy::{
@@ -16,9 +15,9 @@ use crate::copy::{
     event::{Event, Events, left, tell},
     here::{Part, Root},
     item::{Beneath, Item, Kind},
-    listing::{Listing, listing},
+    listing::{Listing, listing, stats},
     pipe,
-    plan::{Found, FoundKind, plan},
+    plan::{Found, plan},
     script::{self, MARK, Script},
 };
 
@@ -31,7 +30,7 @@ const BOUNDED: &str = "t=; timeout 1 true 2>/dev/null && t='timeout 5'\n";
 const UNBOUNDED: &str = "case $? in 124|143) echo ...;; *) echo -;; esac";
 
 /// A source on a device.
-struct From<'a> {
+struct Device<'a> {
     shell: &'a Shell,
     /// The folder that its names begin in.
     base: Vec<u8>,
@@ -63,7 +62,7 @@ pub(super) async fn download(shell: &Shell, job: Download<'_>) -> Result<(), Cop
     let made = job.kept.made.clone();
     let (folder, at) = job.place(&typed, kind)?;
     let root = Root::open(&folder).map_err(CopyError::here(&folder))?;
-    let from = From {
+    let device = Device {
         shell,
         base: if is_folder {
             listing.at.clone()
@@ -79,7 +78,7 @@ pub(super) async fn download(shell: &Shell, job: Download<'_>) -> Result<(), Cop
             events: events.clone(),
         },
     };
-    from.copy(items).await
+    device.copy(items).await
 }
 
 async fn list(shell: &Shell, path: &[u8], events: &Events) -> Result<Listing, CopyError> {
@@ -109,7 +108,7 @@ async fn list(shell: &Shell, path: &[u8], events: &Events) -> Result<Listing, Co
     Ok(found)
 }
 
-impl From<'_> {
+impl Device<'_> {
     async fn copy(&self, items: Vec<Item>) -> Result<(), CopyError> {
         let (arrival, items) = (self.arrival.clone(), Arc::new(items));
         let all = Arc::clone(&items);
@@ -416,96 +415,10 @@ fn marked(script: &mut Script, names: &[Vec<u8>]) {
     script.text("} >&2\nexit $e\n");
 }
 
-/// What has become of a file that was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Whole,
-    /// It is longer now: as a log, or with another beginning.
-    Grown,
-    Torn,
-}
-
-/// What was read of a file.
-#[derive(Debug, Clone, Copy)]
-struct Read {
-    bytes: u64,
-    /// Whether the beginning was there already.
-    is_resumed: bool,
-}
-
-impl Read {
-    fn all_of(item: &Item) -> Self {
-        Self {
-            bytes: item.size(),
-            is_resumed: false,
-        }
-    }
-}
-
-/// Whether what was read to its end without a complaint is a state of the file: that which was listed. `found` is what there is afterwards.
-fn state(item: &Item, read: Read, found: Option<&Found>) -> State {
-    let Some(found) = found.filter(|found| found.kind == FoundKind::File) else {
-        return State::Torn;
-    };
-    let size = item.size();
-    let is_same = found.size == size && found.mtime == item.mtime;
-    let is_whole = match read.bytes.cmp(&size) {
-        Ordering::Equal if !is_same && found.size > size => return State::Grown,
-        Ordering::Equal => is_same,
-        // What a kernel makes as it is read has no length before.
-        Ordering::Less => is_same && !read.is_resumed,
-        Ordering::Greater => size == 0 && found.size == 0,
-    };
-    if is_whole { State::Whole } else { State::Torn }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_changed_is_not_whole() {
-        let item = |size| Item {
-            path: Beneath::default(),
-            kind: Kind::File(size),
-            mode: 0o644,
-            mtime: 7,
-        };
-        for (size, bytes, found, is) in [
-            (5, 5, Some((5, 7)), State::Whole),
-            (5, 5, Some((5, 8)), State::Torn),
-            (5, 5, Some((9, 8)), State::Grown),
-            (5, 5, Some((4, 8)), State::Torn),
-            (5, 5, None, State::Torn),
-            (5, 4, Some((4, 8)), State::Torn),
-            // Those of a kernel.
-            (4096, 12, Some((4096, 7)), State::Whole),
-            (0, 12, Some((0, 8)), State::Whole),
-            (0, 12, Some((12, 8)), State::Torn),
-        ] {
-            let read = Read {
-                bytes,
-                is_resumed: false,
-            };
-            let found = found.map(|(size, mtime)| Found {
-                kind: FoundKind::File,
-                mode: 0o644,
-                size,
-                mtime,
-            });
-            let answer = state(&item(size), read, found.as_ref());
-            assert_eq!(answer, is, "{size} {bytes} {found:?}");
-        }
-        let read = Read {
-            bytes: 4,
-            is_resumed: true,
-        };
-        let found = Found {
-            kind: FoundKind::File,
-            mode: 0o644,
-            size: 5,
-            mtime: 7,
-        };
-        assert_eq!(state(&item(5), read, Some(&found)), State::Torn);
-    }
+/// What a device says about files that were read from it.
+fn said(stderr: &[u8], asked: &[Vec<u8>]) -> Option<HashMap<Vec<u8>, Found>> {
+    let at = stderr
+        .windows(MARK.len())
+        .rposition(|window| window == MARK)?;
+    stats(stderr.get(at + MARK.len()..)?, asked).ok()
 }

@@ -12,7 +12,7 @@ use crate::copy::{
     event::{Event, left, tell},
     here::hash_of,
     item::{Beneath, Item, Kind, part_begin},
-    listing::{Target, stats, target},
+    listing::{Target, target},
     pack::{self, Batch, SCRIPT},
     pipe,
     plan::{Found, FoundKind, LARGE, Plan, Step, plan},
@@ -341,17 +341,6 @@ async fn dress(
     let script = script::dress(&there.base, items);
     shell.succeed("set modes and times", &script).await?;
     Ok(())
-}
-
-/// What a device says about files that were read from it.
-pub(super) fn said(
-    stderr: &[u8],
-    asked: &[Vec<u8>],
-) -> Option<std::collections::HashMap<Vec<u8>, Found>> {
-    let at = stderr
-        .windows(script::MARK.len())
-        .rposition(|window| window == script::MARK)?;
-    stats(stderr.get(at + script::MARK.len()..)?, asked).ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod host_up;
 mod mount;
 mod receive;
 mod shell;
+mod state;
 mod stream;
 
 use std::{

@@ -20,6 +20,8 @@ use crate::copy::{
 
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
+/// Zeros that are worth a hole.
+const HOLE: usize = 4 << 10;
 
 /// A file that is being written under another name.
 #[derive(Debug)]
@@ -102,9 +104,15 @@ impl Part {
                 ));
             }
             if count == 0 {
+                self.file.set_len(self.written)?;
                 return Ok(self.written);
             }
-            self.file.write_all(bytes)?;
+            if count >= HOLE && bytes.iter().all(|byte| *byte == 0) {
+                // What is not written there are zeros, and takes no room.
+                self.file.seek_relative(i64::try_from(count).unwrap_or(0))?;
+            } else {
+                self.file.write_all(bytes)?;
+            }
             moved(more);
         }
     }
@@ -187,4 +195,47 @@ pub(in crate::copy) fn hex(hash: ring::digest::Context) -> String {
     let digest = hash.finish();
     let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
     hex.collect::<Vec<_>>().concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+    use crate::copy::item::{Beneath, Kind};
+
+    #[test]
+    fn zeros_are_holes() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = 8 << 20;
+        let item = Item {
+            path: Beneath::default(),
+            kind: Kind::File(size),
+            mode: 0o644,
+            mtime: 7,
+        };
+        let content = |begin: &[u8]| {
+            let mut content = vec![0; usize::try_from(size).unwrap()];
+            content[..begin.len()].copy_from_slice(begin);
+            content
+        };
+        for begin in [&b""[..], b"x"] {
+            let opened = Arc::new(OwnedFd::from(
+                fs_err::File::open(folder.path()).unwrap().into_file(),
+            ));
+            let mut part = Part::open(opened, b"x", &item, None).unwrap();
+            let content = content(begin);
+            let filled = part.fill(content.as_slice(), size, |_| ()).unwrap();
+            assert_eq!(filled, size);
+            assert_eq!(
+                part.hash().unwrap(),
+                hash_of(content.as_slice(), size).unwrap()
+            );
+            part.finish(&item).unwrap();
+            let path = folder.path().join("x");
+            assert!(fs_err::read(&path).unwrap() == content);
+            let taken = fs_err::metadata(&path).unwrap().blocks() * 512;
+            assert!(taken < size / 2, "{taken}");
+        }
+    }
 }
