@@ -12,7 +12,10 @@ const CONTENT: u64 = 1 << 20;
 
 /// An answer to a listing, to a survey of some paths, and the header in which an engine says what is at one.
 pub(crate) fn copy_answers(input: &[u8]) {
-    if let Ok(Some(Listing { at, items, gone })) = listing(input) {
+    if let Ok(Some(Listing {
+        at, items, gone, ..
+    })) = listing(input)
+    {
         assert!(at.starts_with(b"/"));
         assert!(items.first().is_some_and(|item| item.path.is_root()));
         for (number, item) in items.iter().enumerate() {
