@@ -14,6 +14,7 @@ impl From<SshError> for Failure {
                 failure.hint("the address answers, but no SSH server listens there; --port names another port")
             }
             SshError::Transport(_) | SshError::Name { .. } => failure.hint("is the device on, and in the same network?"),
+            SshError::Tunnel(error) => super::cloud::unopened(failure, error),
             SshError::Old { .. } => failure.hint("OSCLI_SSH_OLD=1 before the command allows what is not safe any more; update the device, if you can"),
             SshError::HostKey { why, .. } => refused(failure, why),
             SshError::Denied { .. } => failure

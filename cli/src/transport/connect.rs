@@ -13,11 +13,13 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::{
     Lasting, TransportError,
     ssh::{SshError, SshStream},
+    tls::{self, TlsServer},
 };
 
 /// How long one address may take to answer.
@@ -33,7 +35,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub(super) const OPERATION: &str = "a connection attempt";
 
 /// An open connection.
-pub(super) type Socket = Either<TcpStream, Either<UnixStream, SshStream>>;
+pub(super) type Socket = Either<TcpStream, Either<UnixStream, Either<SshStream, Box<TlsStream<TcpStream>>>>>;
 
 /// Where a device answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,11 +60,14 @@ pub enum Endpoint {
         /// Its port.
         port: u16,
     },
+    /// A server of the internet.
+    Tls(TlsServer),
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Tls(server) => write!(f, "{} port {}", server.host, server.port),
             Self::Unix(path) => write!(f, "{}", path.display()),
             Self::Ssh { connection, socket } => write!(f, "{socket} of {}", connection.peer()),
             Self::SshTcp {
@@ -91,7 +96,7 @@ pub(super) async fn connect(
         Endpoint::Ssh { connection, socket } => {
             let socket = Channel::Unix(socket);
             let stream = over_ssh(peer, connection, &socket).await?;
-            Ok((Either::Right(Either::Right(stream)), None))
+            Ok((Either::Right(Either::Right(Either::Left(stream))), None))
         }
         Endpoint::SshTcp {
             connection,
@@ -100,7 +105,11 @@ pub(super) async fn connect(
         } => {
             let socket = Channel::Tcp(host, *port);
             let stream = over_ssh(peer, connection, &socket).await?;
-            Ok((Either::Right(Either::Right(stream)), None))
+            Ok((Either::Right(Either::Right(Either::Left(stream))), None))
+        }
+        Endpoint::Tls(server) => {
+            let stream = Box::new(tls::connect(server).await?);
+            Ok((Either::Right(Either::Right(Either::Right(stream))), None))
         }
         Endpoint::Tcp(addresses) => race(peer, addresses)
             .await

@@ -58,7 +58,7 @@ pub(super) fn decide(error: &SshError, past: Past) -> Choice {
         // The server has proven that it is the device's, and says no as it always did.
         SshError::Denied { .. } if past.never_let_in => return Choice::Plain(Reason::Denied),
         SshError::Denied { .. } => Reason::Denied,
-        SshError::Transport(_) | SshError::Name { .. } => Reason::Shut,
+        SshError::Transport(_) | SshError::Tunnel(_) | SshError::Name { .. } => Reason::Shut,
         SshError::Handshake { .. }
         | SshError::Old { .. }
         | SshError::Gone { .. }

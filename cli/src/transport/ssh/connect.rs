@@ -31,7 +31,7 @@ use super::{
     own::Own,
     traffic::Traffic,
 };
-use crate::transport::{Endpoint, connect as sockets};
+use crate::transport::{Endpoint, cloud_tunnel, connect as sockets};
 
 /// How long the exchange of keys may take, without the time that a person takes to decide: an old board computes for seconds.
 const HANDSHAKE: Duration = Duration::from_secs(20);
@@ -142,6 +142,12 @@ async fn directly(
     asks: &Asks,
 ) -> Result<(Opened, String, Option<SocketAddr>), SshError> {
     let addresses = match &target.place {
+        Place::Cloud(tunnel) => {
+            let peer = format!("{} (through {})", target.name, tunnel.server.host);
+            let stream = cloud_tunnel::open(tunnel).await?;
+            let opened = shake_hands(stream, &peer, target, asks).await?;
+            return Ok((opened, peer, None));
+        }
         Place::Addresses(addresses) => addresses.clone(),
         Place::Host(host, port) => {
             let found = lookup_host((host.as_str(), *port)).await;
@@ -167,6 +173,8 @@ async fn through(
 ) -> Result<(Opened, String, Option<SocketAddr>), SshError> {
     let places = match &target.place {
         Place::Host(host, port) => vec![(host.clone(), *port)],
+        // It is reached from here, and by TLS.
+        Place::Cloud(_) => Vec::new(),
         Place::Addresses(addresses) => {
             let addresses = addresses.iter();
             addresses

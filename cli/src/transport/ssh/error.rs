@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use super::HostKeyRefusal;
-use crate::transport::TransportError;
+use crate::transport::{TransportError, cloud_tunnel::TunnelError};
 
 /// A connection, or something on it, that failed. Each variant names the peer: device and address.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum SshError {
     /// No connection at all.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The cloud opens no way to the device.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
     /// A name that cannot be resolved.
     #[error("cannot find the address of {host}")]
     Name {

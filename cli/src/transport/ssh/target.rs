@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Algorithms, host_keys::HostName};
+use crate::transport::cloud_tunnel::CloudTunnel;
 
 /// Where bytes wait that nobody takes, unless a target says otherwise: memory may stand behind `/tmp`.
 const SPOOL: &str = "/var/tmp";
@@ -43,6 +44,8 @@ pub enum Place {
     Addresses(Vec<SocketAddr>),
     /// A name with a port: resolved by the server through which it is reached, or by this machine.
     Host(String, u16),
+    /// Behind the tunnel of a cloud.
+    Cloud(Box<CloudTunnel>),
 }
 
 impl SshTarget {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::transport::{
     TransportError,
+    cloud_tunnel::TunnelError,
     ssh::{HostKeyRefusal, SshError},
 };
 
@@ -19,6 +20,11 @@ pub(super) enum Problem {
         peer: String,
         source: String,
     },
+    Untrusted {
+        peer: String,
+        problem: String,
+    },
+    Tunnel(TunnelError),
     Timeout {
         peer: String,
         operation: String,
@@ -80,6 +86,7 @@ impl From<SshError> for Problem {
     fn from(error: SshError) -> Self {
         match error {
             SshError::Transport(error) => error.into(),
+            SshError::Tunnel(error) => Self::Tunnel(error),
             SshError::Name { host, source } => Self::Name {
                 host,
                 source: chain(&source),
@@ -142,6 +149,7 @@ impl From<TransportError> for Problem {
                 peer,
                 source: chain(&source),
             },
+            TransportError::Untrusted { peer, problem } => Self::Untrusted { peer, problem },
             TransportError::Timeout {
                 peer,
                 operation,
@@ -182,6 +190,10 @@ impl From<Problem> for SshError {
                 source: io::Error::other(source),
             }
             .into(),
+            Problem::Untrusted { peer, problem } => {
+                TransportError::Untrusted { peer, problem }.into()
+            }
+            Problem::Tunnel(error) => Self::Tunnel(error),
             Problem::Timeout {
                 peer,
                 operation,
@@ -249,6 +261,7 @@ impl From<Problem> for SshError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::cloud_tunnel::TunnelRefusal;
 
     /// What a person would read.
     fn read(error: &SshError) -> String {
@@ -264,6 +277,15 @@ mod tests {
                 source: io::Error::other("no route"),
             }),
             SshError::Transport(TransportError::Refused { peer: peer() }),
+            SshError::Transport(TransportError::Untrusted {
+                peer: peer(),
+                problem: "it is another".to_owned(),
+            }),
+            SshError::Tunnel(TunnelError {
+                cloud: "tunnel.x.test".to_owned(),
+                uuid: "5eee".to_owned(),
+                why: TunnelRefusal::Offline,
+            }),
             SshError::Denied {
                 peer: peer(),
                 user: "root".to_owned(),

@@ -166,6 +166,8 @@ pub(super) fn is_ours(stream: &UnixStream) -> io::Result<()> {
 struct Same<'a> {
     host: &'a HostName,
     port: Option<u16>,
+    /// The cloud through which it is reached.
+    cloud: Option<&'a str>,
     user: &'a str,
     identity_files: &'a [PathBuf],
     identities_only: bool,
@@ -181,6 +183,11 @@ impl<'a> Same<'a> {
             port: match &target.place {
                 Place::Addresses(addresses) => addresses.first().map(std::net::SocketAddr::port),
                 Place::Host(_, port) => Some(*port),
+                Place::Cloud(tunnel) => Some(tunnel.port),
+            },
+            cloud: match &target.place {
+                Place::Cloud(tunnel) => Some(&tunnel.server.host),
+                Place::Addresses(_) | Place::Host(..) => None,
             },
             user: &target.user,
             identity_files: &target.identity_files,
