@@ -11,8 +11,8 @@ use std::{
 
 use crate::{
     env::{
-        BALENARC_BALENA_URL, BALENARC_DATA_DIRECTORY, Environment, NODE_EXTRA_CA_CERTS, OSCLI_CLOUD,
-        OSCLI_CLOUD_CA, OSCLI_TOKEN, Paths,
+        BALENARC_BALENA_URL, BALENARC_DATA_DIRECTORY, Environment, NODE_EXTRA_CA_CERTS,
+        OSCLI_CLOUD, OSCLI_CLOUD_CA, OSCLI_TOKEN, Paths,
     },
     project::yaml,
     transport::cloud_tunnel::{InvalidToken, Token},
@@ -292,7 +292,10 @@ mod tests {
         );
         let home = Home::with(&[
             (".resinrc.yml", "balenaUrl: old.test\n"),
-            (".balenarc.yml", "balenaUrl: own.test\ndataDirectory: /nowhere\n"),
+            (
+                ".balenarc.yml",
+                "balenaUrl: own.test\ndataDirectory: /nowhere\n",
+            ),
             ("other/token", "moved"),
         ]);
         assert_eq!(home.pair(&[], None), None);
@@ -312,14 +315,23 @@ mod tests {
         assert_eq!(home.pair(&[], None), pair(USUAL, "kept"));
         let other = (OSCLI_CLOUD, "other.test");
         assert_eq!(home.pair(&[other], None), None);
-        assert_eq!(home.pair(&[(OSCLI_CLOUD, USUAL)], None), pair(USUAL, "kept"));
+        assert_eq!(
+            home.pair(&[(OSCLI_CLOUD, USUAL)], None),
+            pair(USUAL, "kept")
+        );
         let given = (OSCLI_TOKEN, "given");
-        assert_eq!(home.pair(&[other, given], None), pair("other.test", "given"));
+        assert_eq!(
+            home.pair(&[other, given], None),
+            pair("other.test", "given")
+        );
         // Which cloud the token is for cannot be told.
         let home = Home::with(&[(".balena/token", "kept"), (".balenarc.yml", "balenaUrl: [")]);
         let error = home.account(&[], None).unwrap_err();
         assert!(matches!(error, AccountError::Settings { .. }), "{error}");
-        assert_eq!(home.pair(&[other, given], None), pair("other.test", "given"));
+        assert_eq!(
+            home.pair(&[other, given], None),
+            pair("other.test", "given")
+        );
     }
 
     #[test]
@@ -345,7 +357,17 @@ mod tests {
             assert_eq!(parsed(text).unwrap(), "own.test", "{text}");
         }
         let long = "a.".repeat(130);
-        for text in ["", "http://own.test", "own.test:8443", "a@b", "a/b", ".test", "-a.test", "a b", &long] {
+        for text in [
+            "",
+            "http://own.test",
+            "own.test:8443",
+            "a@b",
+            "a/b",
+            ".test",
+            "-a.test",
+            "a b",
+            &long,
+        ] {
             assert!(parsed(text).is_err(), "{text}");
         }
     }

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn only_a_user_has_a_name() {
-        let recorded = br#"{"id":2,"actorType":"user","actorTypeId":2,"username":"admin","email":"a@x.test"}"#;
+        let recorded =
+            br#"{"id":2,"actorType":"user","actorTypeId":2,"username":"admin","email":"a@x.test"}"#;
         assert_eq!(user(recorded), Some(Some("admin".to_owned())));
         let fleet = br#"{"id":9,"actorType":"application","actorTypeId":1,"slug":"admin/fleet1"}"#;
         assert_eq!(user(fleet), Some(None));

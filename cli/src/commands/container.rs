@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{
-    Context, enter,
-    enter::{Entry, Meant},
-    reach,
-};
+use super::{Context, enter, enter::Meant, reach};
 use crate::{
     discovery::{Origin, simulated},
     engine::{
@@ -63,13 +59,7 @@ enum Missing {
 }
 
 /// Finds the container of a service: in the engine of this machine for a simulated device, else in the device's, over SSH.
-pub(super) async fn find(
-    context: &Context,
-    meant: Meant,
-    entry: &Entry,
-    account: Option<&str>,
-    service: &str,
-) -> Result<Found, Failure> {
+pub(super) async fn find(context: &Context, meant: Meant, service: &str) -> Result<Found, Failure> {
     let name = meant.device.name.clone();
     let uuid = meant.device.uuid.clone();
     let (engine, connection) = match &meant.device.origin {
@@ -77,8 +67,8 @@ pub(super) async fn find(
             let endpoint = Endpoint::Unix(engine_socket.clone());
             (Engine::new(&name, endpoint), None)
         }
-        Origin::Network | Origin::Given => {
-            let connection = enter::enter(context, meant, entry, account).await?;
+        Origin::Network | Origin::Given | Origin::Cloud => {
+            let connection = enter::enter(context, meant).await?;
             let socket = socket(&connection).await?;
             let endpoint = Endpoint::Ssh {
                 connection: connection.clone().into(),

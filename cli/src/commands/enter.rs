@@ -11,7 +11,7 @@ use clap::ValueHint;
 use tokio::time::timeout;
 
 use super::{
-    Context, identify,
+    Context, cloud_device, identify,
     plainly::{NEVER, Plainly},
     reach,
     ssh_device::{self, Kept},
@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     agent,
-    discovery::{self, Device, Memory, Selector, selector::Target},
+    cloud::Account,
+    discovery::{self, Device, DiscoveryError, Memory, Origin, Selector, selector::Target},
     env::{OSCLI_SSH_KEEP, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
     failure::{Failure, Kind},
     transport::{
@@ -53,13 +54,25 @@ pub(super) struct Entry {
     /// Trust a device that is not known yet, without a question. One whose key has changed is refused all the same
     #[arg(long)]
     pub(super) accept_host_key: bool,
+    /// Reach it through its fleet's cloud, and do not look for it in the local network; it is named by its uuid. Without this the cloud is asked
+    /// for a uuid that nobody answers to
+    #[arg(long)]
+    pub(super) remote: bool,
+    /// File with a token of that cloud; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps for its cloud
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) token_file: Option<PathBuf>,
+    /// The account that stands before the device's name.
+    #[arg(skip)]
+    pub(super) account: Option<String>,
 }
 
-/// A device, and what it was called by.
+/// A device, what it was called by, and how it is entered.
 #[derive(Debug)]
 pub(super) struct Meant {
     pub(super) device: Device,
+    /// Without account and port.
     pub(super) typed: Option<String>,
+    pub(super) entry: Entry,
 }
 
 /// A device's SSH server, and everything that is needed to be let in.
@@ -69,6 +82,8 @@ pub(super) struct Entrance {
     asks: Asks,
     keeping: Option<Keeping>,
     console: Console,
+    /// Who we are to the cloud, where the account on the device may be that.
+    cloud: Option<Account>,
     keys: Store,
     plainly: Plainly,
     /// What the device is called there.
@@ -76,15 +91,24 @@ pub(super) struct Entrance {
 }
 
 impl Entrance {
-    pub(super) fn new(
-        context: &Context,
-        device: &Device,
-        entry: &Entry,
-        account: Option<&str>,
-    ) -> Result<Self, Failure> {
+    pub(super) fn new(context: &Context, device: &Device, entry: &Entry) -> Result<Self, Failure> {
         let mut trust = Trust::new(context, entry.accept_host_key);
-        let target = of_device(context, device, entry, account, &mut trust)?;
+        let config = configuration(context, &device.name)?;
+        let is_root = entry.account.is_none() && !config.is_user_written;
+        let cloud = match cloud_device::account(context, entry) {
+            // Without one a device in the local network is as it was.
+            Err(_) if device.origin != Origin::Cloud => None,
+            cloud => cloud?,
+        };
+        let target = of_device(
+            context,
+            device,
+            entry,
+            (&config, cloud.as_ref()),
+            &mut trust,
+        )?;
         Ok(Self {
+            cloud: cloud.filter(|_| is_root && device.uuid.is_some()),
             target,
             keys: trust.store.clone(),
             asks: trust.asks(),
@@ -108,10 +132,13 @@ impl Entrance {
     /// Connects, and keeps whether it ever let us in.
     pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
         let was_pinned = self.is_pinned().unwrap_or(true);
-        let connected = match &self.keeping {
-            Some(keeping) => Ssh::kept(&self.target, &self.asks, keeping).await,
-            None => Ssh::connect(&self.target, &self.asks).await,
-        };
+        let mut connected = self.connect_to(&self.target).await;
+        if matches!(connected, Err(SshError::Denied { .. }))
+            && let Some(target) = self.as_user().await
+            && let Ok(entered) = self.connect_to(&target).await
+        {
+            connected = Ok(entered);
+        }
         // What cannot be kept will have to be said again.
         match &connected {
             // The next warning would be for something else.
@@ -131,6 +158,25 @@ impl Entrance {
         connected
     }
 
+    async fn connect_to(&self, target: &SshTarget) -> Result<Ssh, SshError> {
+        match &self.keeping {
+            Some(keeping) => Ssh::kept(target, &self.asks, keeping).await,
+            None => Ssh::connect(target, &self.asks).await,
+        }
+    }
+
+    /// As the person that we are to the cloud: devices of a fleet let in those who may reach the fleet, by the keys that the cloud has of them.
+    async fn as_user(&self) -> Option<SshTarget> {
+        let account = self.cloud.as_ref().filter(|_| !self.never_let_in())?;
+        let user = cloud_device::user(&self.console, account).await?;
+        let root = &self.target.user;
+        let text = format!("{root} is not let in: {user} is tried, as the cloud knows us");
+        self.console.detail(&text);
+        let mut target = self.target.clone();
+        target.user = user;
+        Some(target)
+    }
+
     /// How a connection that has ended is made again.
     pub(super) fn again(self) -> Again {
         let entrance = Arc::new(self);
@@ -142,8 +188,12 @@ impl Entrance {
 }
 
 /// The device that was named, else the only one.
-pub(super) async fn find(context: &Context, typed: Option<&str>) -> Result<Meant, Failure> {
-    let mut meant = find_unasked(context, typed).await?;
+pub(super) async fn find(
+    context: &Context,
+    typed: Option<&str>,
+    entry: &Entry,
+) -> Result<Meant, Failure> {
+    let mut meant = find_unasked(context, typed, entry).await?;
     if let Some(typed) = meant.typed.as_deref().filter(|typed| is_address(typed)) {
         let answering = named(context, meant.device.clone()).await;
         meant.device = settled(context, typed, meant.device, answering)?;
@@ -156,33 +206,74 @@ fn is_address(typed: &str) -> bool {
 }
 
 /// The same; one that is named by an address is not asked who it is. [`settled`] is for whoever asks it.
-pub(super) async fn find_unasked(context: &Context, typed: Option<&str>) -> Result<Meant, Failure> {
-    let typed = reach::named(context, typed);
-    let device = match typed {
-        Some(name) => called(context, name).await?,
-        None => reach::only(context).await?,
+pub(super) async fn find_unasked(
+    context: &Context,
+    typed: Option<&str>,
+    entry: &Entry,
+) -> Result<Meant, Failure> {
+    let (account, name) = divided(reach::named(context, typed));
+    let mut entry = entry.clone();
+    if entry.account.is_none() {
+        entry.account = account.map(str::to_owned);
+    }
+    let Some(name) = name else {
+        if entry.remote {
+            let words = "--remote is for a device that is named, by its uuid";
+            return Err(Failure::new(Kind::Usage, words));
+        }
+        return Ok(Meant {
+            device: reach::only(context).await?,
+            typed: None,
+            entry,
+        });
     };
-    let typed = typed.map(str::to_owned);
-    Ok(Meant { device, typed })
+    let selector = parsed(name)?;
+    entry.port = entry.port.or(selector.port);
+    let typed = selector.without_port().to_owned();
+    let device = called(context, &typed, &entry).await?;
+    Ok(Meant {
+        device,
+        typed: Some(typed),
+        entry,
+    })
+}
+
+/// The account and the device of what was typed.
+pub(super) fn divided(typed: Option<&str>) -> (Option<&str>, Option<&str>) {
+    match typed.and_then(|typed| typed.rsplit_once('@')) {
+        Some((account, device)) if !account.is_empty() => (Some(account), Some(device)),
+        _ => (None, typed),
+    }
+}
+
+fn parsed(name: &str) -> Result<Selector, Failure> {
+    Selector::parse(name).map_err(|error| Failure::from_error(Kind::Usage, &error))
 }
 
 /// The device of a name or an address, which stays with the one whose key is kept for it: whoever answers may say what it likes.
-async fn called(context: &Context, name: &str) -> Result<Device, Failure> {
-    let selector =
-        Selector::parse(name).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+async fn called(context: &Context, name: &str, entry: &Entry) -> Result<Device, Failure> {
+    let selector = parsed(name)?;
     let kept = Kept::below(&context.environment.paths.ssh());
     let bound = kept.bound(name)?;
+    let meant = match &bound {
+        Some(bound) => parsed(bound.device.as_str())?,
+        None => selector.clone(),
+    };
+    if entry.remote {
+        return cloud_device::wanted(context, entry, &meant).await;
+    }
     if !matches!(selector.target, Target::Ip { .. }) {
-        return match bound {
-            Some(bound) => {
-                let uuid = bound.device.as_str();
-                let selector = Selector::parse(uuid)
-                    .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-                let mut device = ssh_device::find(context, &selector).await?;
-                device.uuid = Some(uuid.to_owned());
+        return match ssh_device::look(context, &meant).await {
+            Ok(mut device) => {
+                if let Some(bound) = bound {
+                    device.uuid = Some(bound.device.as_str().to_owned());
+                }
                 Ok(device)
             }
-            None => ssh_device::find(context, &selector).await,
+            Err(nobody @ DiscoveryError::NotFound { .. }) => {
+                cloud_device::instead(context, entry, &meant, nobody.into()).await
+            }
+            Err(error) => Err(error.into()),
         };
     }
     Ok(discovery::resolve(&reach::places(context), &selector, Memory::Use).await?)
@@ -211,15 +302,10 @@ pub(super) fn settled(
     Ok(answering)
 }
 
-/// Connects to a device, which its name means from then on. `account` is that on the device.
-pub(super) async fn enter(
-    context: &Context,
-    meant: Meant,
-    entry: &Entry,
-    account: Option<&str>,
-) -> Result<Ssh, Failure> {
+/// Connects to a device, which its name means from then on.
+pub(super) async fn enter(context: &Context, meant: Meant) -> Result<Ssh, Failure> {
     let device = named(context, meant.device).await;
-    let entrance = Entrance::new(context, &device, entry, account)?;
+    let entrance = Entrance::new(context, &device, &meant.entry)?;
     let connected = tokio::select! {
         connected = entrance.connect() => connected,
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
@@ -294,28 +380,32 @@ fn of_device(
     context: &Context,
     device: &Device,
     entry: &Entry,
-    account: Option<&str>,
+    (config, cloud): (&HostConfig, Option<&Account>),
     trust: &mut Trust,
 ) -> Result<SshTarget, Failure> {
-    let config = configuration(context, &device.name)?;
     let written = config.is_port_written.then_some(config.port);
     let port = entry.port.or(written).unwrap_or(device.ssh_port);
     let addresses = device
         .addresses
         .iter()
         .map(|address| address.with_port(port));
-    let place = if config.host_name.eq_ignore_ascii_case(&device.name) {
-        Place::Addresses(addresses.collect())
-    } else {
-        Place::Host(config.host_name.clone(), port)
+    let is_remote = device.origin == Origin::Cloud;
+    let place = match (cloud, device.uuid.as_deref()) {
+        (Some(account), Some(uuid)) if is_remote => {
+            Place::Cloud(Box::new(account.tunnel(uuid, port)))
+        }
+        _ if config.host_name.eq_ignore_ascii_case(&device.name) => {
+            Place::Addresses(addresses.collect())
+        }
+        _ => Place::Host(config.host_name.clone(), port),
     };
     let mut known_as = device.clone();
     known_as.ssh_port = port;
     let host = host_name(&known_as).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
     let mut target = SshTarget::new(&device.name, host, place);
     target.spool.clone_from(&context.environment.paths.cache);
-    match account {
-        Some(account) => account.clone_into(&mut target.user),
+    match &entry.account {
+        Some(account) => target.user.clone_from(account),
         None if config.is_user_written => target.user.clone_from(&config.user),
         None => {}
     }
@@ -325,7 +415,7 @@ fn of_device(
             .announced
             .insert(target.host.clone(), fingerprint.clone());
     }
-    keys(context, &config, &mut target);
+    keys(context, config, &mut target);
     if !entry.identity.is_empty() {
         let here = &context.environment.current_dir;
         target.identity_files = entry
@@ -335,7 +425,9 @@ fn of_device(
             .collect();
         target.identities_only = true;
     }
-    target.jump = jump(context, &config, trust, MOST_JUMPS)?;
+    if !is_remote {
+        target.jump = jump(context, config, trust, MOST_JUMPS)?;
+    }
     Ok(target)
 }
 
@@ -426,4 +518,16 @@ fn configuration(context: &Context, host: &str) -> Result<HostConfig, Failure> {
         context.console.detail(&notice.to_string());
     }
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_stands_before_the_device() {
+        assert_eq!(divided(Some("ann@kitchen")), (Some("ann"), Some("kitchen")));
+        assert_eq!(divided(Some("kitchen")), (None, Some("kitchen")));
+        assert_eq!(divided(None), (None, None));
+    }
 }

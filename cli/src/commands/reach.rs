@@ -52,11 +52,11 @@ impl Reached {
         }
         let endpoint = match (&self.device.origin, self.agent.http().address()) {
             (Origin::Simulated { engine_socket, .. }, _) => Endpoint::Unix(engine_socket.clone()),
-            (Origin::Network | Origin::Given, Some(mut address)) => {
+            (Origin::Network | Origin::Given | Origin::Cloud, Some(mut address)) => {
                 address.set_port(self.device.engine_port);
                 Endpoint::Tcp(vec![address])
             }
-            (Origin::Network | Origin::Given, None) => {
+            (Origin::Network | Origin::Given | Origin::Cloud, None) => {
                 identify::tcp(&self.device, self.device.engine_port)
             }
         };
@@ -108,12 +108,14 @@ async fn found(
     through: &Through,
     key: Option<ApiKey>,
 ) -> Result<Reached, Failure> {
-    let name = named(context, typed);
+    let (account, name) = enter::divided(named(context, typed));
     let has_port = name
         .is_some_and(|name| Selector::parse(name).is_ok_and(|selector| selector.port.is_some()));
     if !through.plain && !has_port {
-        let meant = Box::pin(enter::find_unasked(context, name)).await?;
-        return Box::pin(ssh_first::reach(context, meant, through, key)).await;
+        let mut entry = through.entry.clone();
+        entry.account = account.map(str::to_owned);
+        let meant = Box::pin(enter::find_unasked(context, name, &entry)).await?;
+        return Box::pin(ssh_first::reach(context, meant, key)).await;
     }
     let wish = if has_port {
         "a port of its API was named"

@@ -7,7 +7,6 @@ use tokio::{sync::mpsc::channel, time::timeout};
 use super::{
     Context,
     enter::{self, Entrance, Entry, Meant},
-    ssh,
 };
 use crate::{
     discovery::Origin,
@@ -59,12 +58,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Direction::ToDevice => tunnel::bind(args.forwards.clone())?,
         Direction::FromDevice => Vec::new(),
     };
-    let (account, name) = ssh::divided(Some(&args.device));
+    let mut entry = args.entry.clone();
+    entry.account.clone_from(&args.user);
     let way = Way {
         context,
-        entry: &args.entry,
-        account: args.user.as_deref().or(account),
-        name: name.unwrap_or(&args.device),
+        entry: &entry,
+        name: &args.device,
     };
     let (ssh, first) = tokio::select! {
         connected = way.first() => connected?,
@@ -98,7 +97,6 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 struct Way<'a> {
     context: &'a Context,
     entry: &'a Entry,
-    account: Option<&'a str>,
     /// Its name, or address.
     name: &'a str,
 }
@@ -111,13 +109,17 @@ struct First {
 
 impl Way<'_> {
     async fn first(&self) -> Result<(Ssh, First), Failure> {
-        let Meant { device, typed } = enter::find(self.context, Some(self.name)).await?;
+        let Meant {
+            device,
+            typed,
+            entry,
+        } = enter::find(self.context, Some(self.name), self.entry).await?;
         if let Origin::Simulated { .. } = device.origin {
             let words = format!("{} is simulated: its ports are here already", self.name);
             return Err(Failure::new(Kind::Usage, words));
         }
         let device = enter::named(self.context, device).await;
-        let entrance = Entrance::new(self.context, &device, self.entry, self.account)?;
+        let entrance = Entrance::new(self.context, &device, &entry)?;
         let ssh = entrance.connect().await?;
         enter::bind(self.context, typed.as_deref(), &device)?;
         let first = First {
@@ -137,14 +139,15 @@ impl Way<'_> {
     }
 
     async fn entrance(&self, first: &First) -> Result<Entrance, Failure> {
-        let mut device = enter::find(self.context, Some(self.name)).await?.device;
+        let meant = enter::find(self.context, Some(self.name), self.entry).await?;
+        let (mut device, entry) = (meant.device, meant.entry);
         if let (Some(uuid), Some(now)) = (&first.uuid, &device.uuid)
             && uuid != now
         {
-            device = enter::find(self.context, Some(uuid)).await?.device;
+            device = enter::find(self.context, Some(uuid), &entry).await?.device;
         }
         device.uuid.clone_from(&first.uuid);
-        let entrance = Entrance::new(self.context, &device, self.entry, self.account)?;
+        let entrance = Entrance::new(self.context, &device, &entry)?;
         if entrance.target.host != first.host {
             let words = format!(
                 "{} is somewhere else, where another device may be",

@@ -15,8 +15,7 @@ const TOKEN: &str = "OSCLI_TOKEN or --token-file FILE is a token of the cloud: a
 /// What to do about a cloud.
 const CLOUD: &str = "OSCLI_CLOUD is the domain of the cloud; does this machine reach it?";
 /// What to do about a cloud of one's own.
-const AUTHORITY: &str =
-    "for a cloud of your own, OSCLI_CLOUD_CA names the file of its authority's certificate; nothing was sent to it";
+const AUTHORITY: &str = "for a cloud of your own, OSCLI_CLOUD_CA names the file of its authority's certificate; nothing was sent to it";
 
 /// What to do when a cloud opens no way to a device.
 pub(super) fn unopened(failure: Failure, error: &TunnelError) -> Failure {
@@ -27,8 +26,9 @@ pub(super) fn unopened(failure: Failure, error: &TunnelError) -> Failure {
             "does {} belong to a fleet that the token may reach?",
             error.uuid
         )),
-        TunnelRefusal::Offline => failure
-            .hint("is the device on, and does it reach the internet? It may connect again in a minute"),
+        TunnelRefusal::Offline => failure.hint(
+            "is the device on, and does it reach the internet? It may connect again in a minute",
+        ),
         TunnelRefusal::PortShut => {
             failure.hint("--port names another port of the device; its SSH server is at 22222")
         }

@@ -35,7 +35,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub(super) const OPERATION: &str = "a connection attempt";
 
 /// An open connection.
-pub(super) type Socket = Either<TcpStream, Either<UnixStream, Either<SshStream, Box<TlsStream<TcpStream>>>>>;
+pub(super) type Socket =
+    Either<TcpStream, Either<UnixStream, Either<SshStream, Box<TlsStream<TcpStream>>>>>;
 
 /// Where a device answers.
 #[derive(Debug, Clone, PartialEq, Eq)]

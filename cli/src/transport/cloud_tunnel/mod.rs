@@ -19,8 +19,8 @@ use tokio::{
     time::timeout,
 };
 
-pub(crate) use reply::parse;
 pub use refusal::{TunnelError, TunnelRefusal};
+pub(crate) use reply::parse;
 pub use token::{InvalidToken, Token};
 
 use super::tls::{self, TlsServer};
@@ -168,7 +168,11 @@ mod tests {
         };
         for (answer, ends, words) in [
             (&b"HTTP/1.0 407 No\r\n\r\n"[..], true, "407"),
-            (b"HTTP/1.0 302 Found\r\nLocation: https://a.test/\r\n\r\n", true, "elsewhere"),
+            (
+                b"HTTP/1.0 302 Found\r\nLocation: https://a.test/\r\n\r\n",
+                true,
+                "elsewhere",
+            ),
             (b"HTTP/1.0 200 OK\r\n", true, "hung up"),
             (b"HTTP/1.0 200 OK\r\n", false, "15 s"),
             (b"SSH-2.0-x\r\n", false, "not HTTP"),

@@ -74,7 +74,10 @@ mod tests {
     fn what_follows_the_header_is_not_part_of_it() {
         let reply = parse(RECORDED).unwrap().unwrap();
         assert_eq!(reply.status, 200);
-        assert_eq!(RECORDED.get(reply.length..).unwrap(), b"SSH-2.0-fake_device\r\n");
+        assert_eq!(
+            RECORDED.get(reply.length..).unwrap(),
+            b"SSH-2.0-fake_device\r\n"
+        );
         for length in 0..reply.length {
             assert_eq!(parse(RECORDED.get(..length).unwrap()), Ok(None), "{length}");
         }
