@@ -4,6 +4,7 @@ mod dropbear;
 mod kept;
 mod keys;
 mod programs;
+mod remote;
 mod services;
 mod streams;
 mod trust;

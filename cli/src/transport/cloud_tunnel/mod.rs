@@ -3,6 +3,7 @@
 //! In: the device's uuid, and who we are to the cloud. Out: a stream to the port. The tunnel is `CONNECT` to `<uuid>.balena:<port>` over TLS, as
 //! the reference's clouds have it. The token is said to a server that has proven its name, and to no other: no answer sends us elsewhere.
 
+pub(crate) mod fuzz;
 mod refusal;
 mod reply;
 mod token;

@@ -210,11 +210,28 @@ pub(super) fn name_of(target: &SshTarget, slot: usize) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::{
+        TlsServer,
+        cloud_tunnel::{CloudTunnel, Token},
+    };
 
     fn target() -> SshTarget {
         let host = HostName::device("5eee").unwrap();
         let place = Place::Addresses(vec!["10.0.0.1:22222".parse().unwrap()]);
         SshTarget::new("kitchen", host, place)
+    }
+
+    fn behind(cloud: &str) -> Place {
+        Place::Cloud(Box::new(CloudTunnel {
+            server: TlsServer {
+                host: format!("tunnel.{cloud}"),
+                port: 443,
+                authorities: None,
+            },
+            token: Token::parse("secret").unwrap(),
+            uuid: "5eee".to_owned(),
+            port: 22222,
+        }))
     }
 
     #[test]
@@ -235,6 +252,14 @@ mod tests {
             },
             SshTarget {
                 place: Place::Addresses(vec!["10.0.0.1:22".parse().unwrap()]),
+                ..target()
+            },
+            SshTarget {
+                place: behind("cloud.test"),
+                ..target()
+            },
+            SshTarget {
+                place: behind("other.test"),
                 ..target()
             },
             SshTarget {
@@ -262,10 +287,11 @@ mod tests {
                 ..target()
             },
         ];
+        let mut names = std::collections::BTreeSet::from([first]);
         for other in others {
-            assert_ne!(name(&other), first, "{other:?}");
+            assert!(names.insert(name(&other)), "{other:?}");
         }
-        assert_ne!(name_of(&target(), 1).unwrap(), first);
+        assert!(names.insert(name_of(&target(), 1).unwrap()));
     }
 
     #[tokio::test]
