@@ -135,13 +135,15 @@ mod tests {
         }
     }
 
-    /// What comes of an answer; the stream has ended behind it if it `ends`.
+    /// What comes of an answer; nothing follows it if it `ends`.
     async fn answered(answer: &'static [u8], ends: bool) -> Result<Vec<u8>, TunnelError> {
         let (ours, mut theirs) = duplex(64 << 10);
         theirs.write_all(answer).await.unwrap();
-        let kept = (!ends).then_some(theirs);
+        if ends {
+            theirs.shutdown().await.unwrap();
+        }
         let mut stream = opened(ours, &tunnel(), Duration::from_secs(1)).await?;
-        drop(kept);
+        drop(theirs);
         let mut said = Vec::new();
         stream.read_to_end(&mut said).await.unwrap();
         Ok(said)
