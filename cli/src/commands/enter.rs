@@ -271,7 +271,13 @@ async fn called(context: &Context, name: &str, entry: &Entry) -> Result<Device, 
                 Ok(device)
             }
             Err(nobody @ DiscoveryError::NotFound { .. }) => {
-                cloud_device::instead(context, entry, &meant, nobody.into()).await
+                let mut nobody = Failure::from(nobody);
+                if bound.is_some() {
+                    nobody = nobody.hint(format!(
+                        "{name} is the device whose key is kept; `os ssh-forget {name}` lets another one have the name"
+                    ));
+                }
+                cloud_device::instead(context, entry, &meant, nobody).await
             }
             Err(error) => Err(error.into()),
         };

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ssh_device::Kept;
 use crate::{
+    cause::chain,
     commands::Context,
     transport::ssh::{
         Asks, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Server,
@@ -159,9 +160,4 @@ impl Trust {
         };
         Some(HostKeyDecision::Refuse(refusal))
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let source = error.source().map(|source| format!(": {source}"));
-    format!("{error}{}", source.unwrap_or_default())
 }
