@@ -12,13 +12,14 @@ use tokio::time::timeout;
 
 use super::{
     Context, cloud_device, identify,
-    plainly::{NEVER, Plainly},
+    plainly::{NEVER, NOR_AS_USER, Plainly},
     reach,
     ssh_device::{self, Kept},
     trust::Trust,
 };
 use crate::{
     agent,
+    cause::chain,
     cloud::Account,
     discovery::{self, Device, DiscoveryError, Memory, Origin, Selector, selector::Target},
     env::{OSCLI_SSH_KEEP, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
@@ -82,6 +83,8 @@ pub(super) struct Entrance {
     asks: Asks,
     keeping: Option<Keeping>,
     console: Console,
+    /// Whether it is reached through its cloud, where there is no other way.
+    is_remote: bool,
     /// Who we are to the cloud, where the account on the device may be that.
     cloud: Option<Account>,
     keys: Store,
@@ -108,6 +111,7 @@ impl Entrance {
             &mut trust,
         )?;
         Ok(Self {
+            is_remote: device.origin == Origin::Cloud,
             cloud: cloud.filter(|_| is_root && device.uuid.is_some()),
             target,
             keys: trust.store.clone(),
@@ -133,11 +137,19 @@ impl Entrance {
     pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
         let was_pinned = self.is_pinned().unwrap_or(true);
         let mut connected = self.connect_to(&self.target).await;
-        if matches!(connected, Err(SshError::Denied { .. }))
+        if let Err(error) = &connected
+            && is_denied(error, &self.target)
             && let Some(target) = self.as_user().await
-            && let Ok(entered) = self.connect_to(&target).await
         {
-            connected = Ok(entered);
+            match self.connect_to(&target).await {
+                Ok(entered) => connected = Ok(entered),
+                Err(error) => {
+                    if is_denied(&error, &target) && !self.is_remote {
+                        drop(self.plainly.learn(&self.called, NOR_AS_USER));
+                    }
+                    self.console.detail(&chain(&error));
+                }
+            }
         }
         // What cannot be kept will have to be said again.
         match &connected {
@@ -150,7 +162,7 @@ impl Entrance {
                 }
             }
             // Its key is kept by now, and it has nothing to lose all the same.
-            Err(SshError::Denied { .. }) if !was_pinned => {
+            Err(SshError::Denied { .. }) if !was_pinned && !self.is_remote => {
                 drop(self.plainly.learn(&self.called, NEVER));
             }
             Err(_) => {}
@@ -167,7 +179,10 @@ impl Entrance {
 
     /// As the person that we are to the cloud: devices of a fleet let in those who may reach the fleet, by the keys that the cloud has of them.
     async fn as_user(&self) -> Option<SshTarget> {
-        let account = self.cloud.as_ref().filter(|_| !self.never_let_in())?;
+        let account = self.cloud.as_ref()?;
+        if !self.is_remote && self.plainly.knows(&self.called, NOR_AS_USER) {
+            return None;
+        }
         let user = cloud_device::user(&self.console, account).await?;
         let root = &self.target.user;
         let text = format!("{root} is not let in: {user} is tried, as the cloud knows us");
@@ -199,6 +214,21 @@ pub(super) async fn find(
         meant.device = settled(context, typed, meant.device, answering)?;
     }
     Ok(meant)
+}
+
+/// Whether this is the server that lets nobody in whom we can be, and not one before it. One that has been shown too many keys hangs up.
+fn is_denied(error: &SshError, target: &SshTarget) -> bool {
+    let is_target = |peer: &str| {
+        let rest = peer.strip_prefix(&target.name);
+        rest.is_some_and(|rest| rest.starts_with(" ("))
+    };
+    match error {
+        SshError::Denied { peer, .. } => is_target(peer),
+        SshError::Gone {
+            peer, operation, ..
+        } => operation == "authentication" && is_target(peer),
+        _ => false,
+    }
 }
 
 fn is_address(typed: &str) -> bool {
@@ -421,9 +451,7 @@ fn of_device(
             .announced
             .insert(target.host.clone(), fingerprint.clone());
     }
-    if config.strict_host_key_checking == Some(StrictChecking::Refuse) {
-        trust.refused.insert(target.host.clone());
-    }
+    refuse_new(config, &target, trust);
     keys(context, config, &mut target);
     if !entry.identity.is_empty() {
         let here = &context.environment.current_dir;
@@ -440,11 +468,18 @@ fn of_device(
     Ok(target)
 }
 
+/// Keeps who wants no new key of a server.
+fn refuse_new(config: &HostConfig, target: &SshTarget, trust: &mut Trust) {
+    if config.strict_host_key_checking == Some(StrictChecking::Refuse) {
+        trust.refused.insert(target.host.clone());
+    }
+}
+
 /// The server that a configuration puts before a host.
 fn jump(
     context: &Context,
     config: &HostConfig,
-    trust: &Trust,
+    trust: &mut Trust,
     most: usize,
 ) -> Result<Option<Box<SshTarget>>, Failure> {
     let hops = match &config.proxy {
@@ -476,6 +511,7 @@ fn jump(
         target.spool.clone_from(&context.environment.paths.cache);
         target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
         target.known_key_kinds = trust.kinds(&target.host);
+        refuse_new(&config, &target, trust);
         keys(context, &config, &mut target);
         target.jump = match before.take() {
             Some(before) => Some(before),
@@ -500,7 +536,9 @@ fn keys(context: &Context, config: &HostConfig, target: &mut SshTarget) {
         .certificate_files
         .clone_from(&config.certificate_files);
     target.connect_timeout = config.connect_timeout.filter(|time| !time.is_zero());
-    target.keep_alive = (config.server_alive_interval, config.server_alive_count_max);
+    let interval = config.server_alive_interval;
+    let interval = interval.filter(|time| !time.is_zero());
+    target.keep_alive = (interval, config.server_alive_count_max);
     target.lists = AlgorithmLists {
         kex: config.kex_algorithms.clone(),
         host_keys: config.host_key_algorithms.clone(),
@@ -547,6 +585,31 @@ fn configuration(context: &Context, host: &str) -> Result<HostConfig, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_before_the_device_does_not_speak_for_it() {
+        let host = HostName::host("kitchen", 22222).unwrap();
+        let target = SshTarget::new("kitchen", host, Place::Addresses(Vec::new()));
+        let denied = |peer: &str| SshError::Denied {
+            peer: peer.to_owned(),
+            user: "root".to_owned(),
+            tried: Vec::new(),
+            takes: Vec::new(),
+        };
+        let gone = |operation: &str| SshError::Gone {
+            peer: "kitchen (10.0.0.1:22222)".to_owned(),
+            operation: operation.to_owned(),
+            source: "it hung up".into(),
+        };
+        for (error, expected) in [
+            (denied("kitchen (10.0.0.1:22222)"), true),
+            (denied("kitchen port 22 (10.0.0.9:22)"), false),
+            (gone("authentication"), true),
+            (gone("a command"), false),
+        ] {
+            assert_eq!(is_denied(&error, &target), expected, "{error}");
+        }
+    }
 
     #[test]
     fn an_account_stands_before_the_device() {

@@ -6,6 +6,8 @@ use crate::transport::ssh::{PrivateFile, PrivateFileError};
 
 /// Mark of a device that has refused us the first time, and ever since.
 pub(super) const NEVER: &str = "never";
+/// Mark of a device that has refused us by the name, too, which the cloud knows us by.
+pub(super) const NOR_AS_USER: &str = "nor-as-user";
 /// Devices that are kept, the last ones.
 const MOST: usize = 1000;
 

@@ -247,8 +247,11 @@ async fn a_cloud_is_asked_only_by_those_whom_it_lets_in() {
 async fn who_is_not_root_is_let_in_by_the_name_that_the_cloud_has() {
     let mut afar = Afar::new("PermitRootLogin no").await;
     let account = "echo 'ann:x:4321:4321::/tmp:/bin/sh' >>/etc/passwd; echo 'ann:*:19000::::::' >>/etc/shadow";
-    afar.device.run("sh", &["-c", account]);
     afar.workstation.set("OSCLI_TOKEN", TOKEN);
+    // That it was of no use once says nothing of the next time.
+    let denied = afar.ssh(&[UUID, "--remote", "--", "id -un"]).await;
+    assert_eq!(denied.code, APART, "{denied}");
+    afar.device.run("sh", &["-c", account]);
     let output = afar
         .ssh(&[UUID, "--remote", "--verbose", "--", "id -un"])
         .await;
