@@ -95,6 +95,9 @@ impl Trust {
         if let Some(decision) = self.settled(known.judge(host, key)) {
             return decision;
         }
+        if self.refused.contains(host) {
+            return HostKeyDecision::Refuse(HostKeyRefusal::Strict);
+        }
         let announced = self.announced.get(host);
         if let Some(other) = announced.filter(|announced| **announced != key.fingerprint()) {
             return HostKeyDecision::Refuse(HostKeyRefusal::Announced {
@@ -105,7 +108,7 @@ impl Trust {
             render::ssh::announced_key(&self.console, name, &key.fingerprint());
         } else if !self.accepts {
             render::ssh::new_key(&self.console, name, key.algorithm(), &key.fingerprint());
-            if !self.console.may_prompt() || self.refused.contains(host) {
+            if !self.console.may_prompt() {
                 return HostKeyDecision::Refuse(HostKeyRefusal::Unknown);
             }
             let asked_about = name.clone();

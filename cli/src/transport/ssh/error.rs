@@ -48,6 +48,16 @@ pub enum SshError {
         /// What it offers.
         theirs: Vec<String>,
     },
+    /// A person's configuration leaves no algorithm that both sides have.
+    #[error("the SSH configuration allows no {kind} that {} ({peer})", had(.theirs))]
+    Excluded {
+        /// Device and address.
+        peer: String,
+        /// What kind of algorithm.
+        kind: String,
+        /// What it offers; empty where it was not asked, since nothing is left of ours.
+        theirs: Vec<String>,
+    },
     /// The server's key was not accepted.
     #[error("the key of {peer} was refused, {algorithm} {fingerprint}: {why}")]
     HostKey {
@@ -102,6 +112,13 @@ pub enum SshError {
         /// What it says.
         reason: String,
     },
+}
+
+fn had(theirs: &[String]) -> String {
+    if theirs.is_empty() {
+        return "os has".to_owned();
+    }
+    format!("it offers: {}", theirs.join(", "))
 }
 
 fn listed(items: &[String]) -> String {
