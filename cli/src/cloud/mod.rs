@@ -20,7 +20,7 @@ use crate::transport::{
     encode_query,
 };
 
-pub use account::{Account, AccountError, Domain, InvalidDomain};
+pub use account::{Account, AccountError, Domain, InvalidDomain, token_in};
 pub use answers::{is_whole_uuid, user, uuids};
 pub use error::CloudError;
 

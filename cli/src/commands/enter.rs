@@ -26,6 +26,7 @@ use crate::{
     failure::{Failure, Kind},
     transport::{
         Again,
+        cloud_tunnel::Token,
         ssh::{
             AlgorithmLists, Algorithms, Asks, Keeping, Named, Place, Ssh, SshError, SshTarget,
             config::{self, HostConfig, IdentityAgent, Proxy, StrictChecking, Subject},
@@ -59,12 +60,15 @@ pub(super) struct Entry {
     /// for a uuid that nobody answers to
     #[arg(long)]
     pub(super) remote: bool,
-    /// File with a token of that cloud; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps for its cloud
+    /// File with a token of that cloud, - for standard input; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps for its cloud
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) token_file: Option<PathBuf>,
     /// The account that stands before the device's name.
     #[arg(skip)]
     pub(super) account: Option<String>,
+    /// What that file holds: [`cloud_device::token`].
+    #[arg(skip)]
+    pub(super) token: Option<Token>,
 }
 
 /// A device, what it was called by, and how it is entered.
@@ -136,26 +140,12 @@ impl Entrance {
     /// Connects, and keeps whether it ever let us in.
     pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
         let was_pinned = self.is_pinned().unwrap_or(true);
-        let mut connected = self.connect_to(&self.target).await;
-        if let Err(error) = &connected
-            && is_denied(error, &self.target)
-            && let Some(target) = self.as_user().await
-        {
-            match self.connect_to(&target).await {
-                Ok(entered) => connected = Ok(entered),
-                Err(error) => {
-                    if is_denied(&error, &target) && !self.is_remote {
-                        drop(self.plainly.learn(&self.called, NOR_AS_USER));
-                    }
-                    self.console.detail(&chain(&error));
-                }
-            }
-        }
+        let (connected, user) = Box::pin(self.connect_as_anybody()).await;
         // What cannot be kept will have to be said again.
         match &connected {
             // The next warning would be for something else.
             Ok(ssh) => {
-                drop(self.plainly.forget(&self.called));
+                drop(self.plainly.let_in(&self.called, user.as_deref()));
                 if let Some(why) = ssh.unkept() {
                     let text = format!("the connection is not kept for commands to come: {why}");
                     self.console.detail(&text);
@@ -170,6 +160,46 @@ impl Entrance {
         connected
     }
 
+    /// As root, else as who we are to the cloud; with the name of that, if it was let in. The one that was let in before goes first.
+    async fn connect_as_anybody(&self) -> (Result<Ssh, SshError>, Option<String>) {
+        let before = self.cloud.as_ref().and(self.plainly.user(&self.called));
+        if let Some(user) = before.clone() {
+            let target = self.named(&user);
+            match self.connect_to(&target).await {
+                Err(error) if is_denied(&error, &target) => self.console.detail(&chain(&error)),
+                connected => return (connected, Some(user)),
+            }
+        }
+        let error = match self.connect_to(&self.target).await {
+            Err(error) if is_denied(&error, &self.target) => error,
+            connected => return (connected, None),
+        };
+        let Some(user) = self
+            .as_user()
+            .await
+            .filter(|user| before.as_ref() != Some(user))
+        else {
+            return (Err(error), None);
+        };
+        let target = self.named(&user);
+        match self.connect_to(&target).await {
+            Ok(entered) => (Ok(entered), Some(user)),
+            Err(also) => {
+                if is_denied(&also, &target) && !self.is_remote {
+                    drop(self.plainly.learn(&self.called, NOR_AS_USER));
+                }
+                self.console.detail(&chain(&also));
+                (Err(error), None)
+            }
+        }
+    }
+
+    fn named(&self, user: &str) -> SshTarget {
+        let mut target = self.target.clone();
+        user.clone_into(&mut target.user);
+        target
+    }
+
     async fn connect_to(&self, target: &SshTarget) -> Result<Ssh, SshError> {
         match &self.keeping {
             Some(keeping) => Ssh::kept(target, &self.asks, keeping).await,
@@ -178,7 +208,7 @@ impl Entrance {
     }
 
     /// As the person that we are to the cloud: devices of a fleet let in those who may reach the fleet, by the keys that the cloud has of them.
-    async fn as_user(&self) -> Option<SshTarget> {
+    async fn as_user(&self) -> Option<String> {
         let account = self.cloud.as_ref()?;
         if !self.is_remote && self.plainly.knows(&self.called, NOR_AS_USER) {
             return None;
@@ -187,9 +217,7 @@ impl Entrance {
         let root = &self.target.user;
         let text = format!("{root} is not let in: {user} is tried, as the cloud knows us");
         self.console.detail(&text);
-        let mut target = self.target.clone();
-        target.user = user;
-        Some(target)
+        Some(user)
     }
 
     /// How a connection that has ended is made again.
@@ -208,7 +236,7 @@ pub(super) async fn find(
     typed: Option<&str>,
     entry: &Entry,
 ) -> Result<Meant, Failure> {
-    let mut meant = find_unasked(context, typed, entry).await?;
+    let mut meant = Box::pin(find_unasked(context, typed, entry)).await?;
     if let Some(typed) = meant.typed.as_deref().filter(|typed| is_address(typed)) {
         let answering = named(context, meant.device.clone()).await;
         meant.device = settled(context, typed, meant.device, answering)?;
@@ -243,6 +271,7 @@ pub(super) async fn find_unasked(
 ) -> Result<Meant, Failure> {
     let (account, name) = divided(reach::named(context, typed));
     let mut entry = entry.clone();
+    entry.token = Box::pin(cloud_device::token(context, &entry)).await?;
     if entry.account.is_none() {
         entry.account = account.map(str::to_owned);
     }

@@ -62,6 +62,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         })?;
         return remove(context, &Files::new(paths, name)).await;
     }
+    if args.entry.token_file.as_deref() == Some(Path::new("-")) {
+        let words = "the context reads the token again whenever it connects, and standard input is not there then";
+        return Err(Failure::new(Kind::Usage, words).hint("--token-file names a file"));
+    }
     let meant = Box::pin(enter::find(context, args.device.as_deref(), &args.entry)).await?;
     if let Origin::Simulated { .. } = meant.device.origin {
         let local = format!(
