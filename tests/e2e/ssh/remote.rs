@@ -279,6 +279,10 @@ async fn who_is_not_root_is_let_in_by_the_name_that_the_cloud_has() {
     let output = afar.ssh(&[UUID, "--remote", "--", "id -un"]).await;
     assert_eq!(output.stdout, "ann\n", "{output}");
     assert_eq!(afar.cloud.asked().len(), asked, "{:?}", afar.cloud.asked());
+    // What a context goes by later cannot be a variable of now.
+    let context = ["docker-context", UUID, "--remote"];
+    let output = afar.workstation.os(&context).await;
+    assert!(output.stderr.contains("written nowhere"), "{output}");
     // An account that was named is the one.
     let named = format!("root@{UUID}");
     let output = afar.ssh(&[&named, "--remote", "--", "true"]).await;
