@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{
-    Context, enter,
-    enter::{Entry, Meant},
-    reach,
-};
+use super::{Context, enter, enter::Meant, reach};
 use crate::{
     copy,
     discovery::{Origin, simulated},
@@ -68,8 +64,6 @@ enum Missing {
 pub(super) async fn find(
     context: &Context,
     meant: Meant,
-    entry: &Entry,
-    account: Option<&str>,
     service: &str,
     unless: Option<&str>,
 ) -> Result<Found, Failure> {
@@ -80,8 +74,8 @@ pub(super) async fn find(
             let endpoint = Endpoint::Unix(engine_socket.clone());
             (Engine::new(&name, endpoint), None)
         }
-        Origin::Network | Origin::Given => {
-            let connection = enter::enter(context, meant, entry, account).await?;
+        Origin::Network | Origin::Given | Origin::Cloud => {
+            let connection = enter::enter(context, meant).await?;
             let socket = socket(&connection).await?;
             let endpoint = Endpoint::Ssh {
                 connection: connection.clone().into(),

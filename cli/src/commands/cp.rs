@@ -13,9 +13,8 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    Context, container,
+    Context, cloud_device, container,
     enter::{self, Entry, First},
-    ssh,
 };
 use crate::{
     cause::causes,
@@ -79,11 +78,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let text = "both - and --json mean standard output";
         return Err(Failure::new(Kind::Usage, text).hint("copy to a file"));
     }
+    let mut entry = args.entry.clone();
+    // The device is looked for again when the connection has ended.
+    entry.token = Box::pin(cloud_device::token(context, &entry)).await?;
     let (events, mut told) = mpsc::unbounded_channel();
     let mut copying = Copying::new(&context.console);
     let steps = Cell::new(0);
     let work = async {
-        let result = repeated(context, &job, &args.entry, &events, &steps).await;
+        let result = repeated(context, &job, &entry, &events, &steps).await;
         drop(events);
         result
     };
@@ -296,16 +298,15 @@ async fn connect(
         Job::DownStream(remote) => (Some(remote), false),
     };
     let named = remote.and_then(|remote| remote.device.as_deref());
-    let (account, name) = ssh::divided(named);
     let (meant, first) = if let Some(first) = first {
-        (first.again(context, name).await?, first.clone())
+        (first.again(context, named, entry).await?, first.clone())
     } else {
-        let mut meant = enter::find(context, name).await?;
+        let mut meant = enter::find(context, named, entry).await?;
         let first = First::new(context, &mut meant).await?;
         (meant, first)
     };
     if let Some(service) = remote.and_then(|remote| remote.service.as_deref()) {
-        let found = container::find(context, meant, entry, account, service, None).await?;
+        let found = container::find(context, meant, service, None).await?;
         let files = found.files(are_written).await?;
         return Ok((Way::Container(files), first));
     }
@@ -314,7 +315,7 @@ async fn connect(
         let text = format!("{name} is simulated: it has services, and no files of its own");
         return Err(Failure::new(Kind::Usage, text).hint(format!("{name}:SERVICE:PATH")));
     }
-    let ssh = enter::enter(context, meant, entry, account).await?;
+    let ssh = enter::enter(context, meant).await?;
     Ok((Way::Host(ssh), first))
 }
 

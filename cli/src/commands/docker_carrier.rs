@@ -218,13 +218,16 @@ async fn connect(context: &Context, record: &Record) -> Result<Standing, String>
         port: record.port,
         identity: record.identity.clone(),
         accept_host_key: false,
+        remote: record.remote,
+        token_file: record.token_file.clone(),
+        account: record.account.clone(),
+        token: None,
     };
-    let account = record.account.as_deref();
     let connecting = async {
-        let mut meant = Box::pin(enter::find(context, Some(&record.device))).await?;
+        let mut meant = Box::pin(enter::find(context, Some(&record.device), &entry)).await?;
         // Who announces a key is no person who accepts it.
         meant.device.ssh_fingerprint = None;
-        let ssh = Box::pin(enter::enter(context, meant, &entry, account)).await?;
+        let ssh = Box::pin(enter::enter(context, meant)).await?;
         let socket = container::socket(&ssh).await?;
         Ok::<_, Failure>((ssh, socket))
     };

@@ -3,6 +3,7 @@
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
 mod act;
+mod cloud_device;
 pub mod completions;
 mod container;
 pub mod cp;
@@ -50,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     env::Environment,
     failure::{Failure, Kind},
-    ui::{Console, Level},
+    ui::{Console, Level, terminal},
 };
 
 /// Develops for container-based devices: finds them, pushes projects to them, follows their logs.
@@ -64,7 +65,7 @@ use crate::{
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted; `os ssh` and `os exec`: that of what they ran, 255 when they could not run it.\n\n\
-        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_AGENT, the os-agent of simulated devices; \
+        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_TOKEN, a token of its fleet's cloud, OSCLI_CLOUD, the domain of that, and OSCLI_CLOUD_CA, the certificate of the authority of a cloud of one's own, by which a device that is not in the local network is reached; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_AGENT, the os-agent of simulated devices; \
         DOCKER_HOST, their engine; NO_COLOR and CLICOLOR_FORCE, colours; XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, \
         XDG_RUNTIME_DIR, where files are kept."
 )]
@@ -195,12 +196,14 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .build()?;
     let result = runtime.block_on(async {
         let watcher = tokio::spawn(interrupts::watch(context.interrupt.clone()));
-        let result = dispatch(context, verb).await;
+        let result = Box::pin(dispatch(context, verb)).await;
         watcher.abort();
         result
     });
     // A thread that still reads a file or a socket must not hold up the end.
     runtime.shutdown_background();
+    // It may be one that asked a person, who has ended it.
+    terminal::restore();
     result
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::ssh_device::{Kept, label, named};
+use super::{
+    plainly::Plainly,
+    ssh_device::{Kept, label, named},
+};
 use crate::{
     commands::Context,
     discovery::{
@@ -32,7 +35,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let kept = Kept::below(&paths.ssh());
     let hosts = meant(context, &kept, &args.device)?;
     let was_announced = unannounce(context, &hosts);
-    let forgotten = forget(&kept, hosts)?;
+    let forgotten = forget(&kept, &Plainly::below(&paths.ssh()), hosts)?;
     if forgotten.is_empty() && !was_announced {
         let message = format!("no host key of `{}` is kept", args.device);
         return Err(Failure::new(Kind::Device, message).hint(format!(
@@ -48,14 +51,21 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 pub(super) fn forget_device(context: &Context, uuid: &str) -> Result<(), Failure> {
     let hosts: BTreeSet<HostName> = HostName::device(uuid).into_iter().collect();
     unannounce(context, &hosts);
-    forget(&Kept::below(&context.environment.paths.ssh()), hosts)?;
+    let folder = context.environment.paths.ssh();
+    forget(&Kept::below(&folder), &Plainly::below(&folder), hosts)?;
     Ok(())
 }
 
-/// Removes keys and names; returns the keys.
-fn forget(kept: &Kept, hosts: BTreeSet<HostName>) -> Result<Vec<(HostName, HostKey)>, Failure> {
+/// Removes keys, names and marks; returns the keys.
+fn forget(
+    kept: &Kept,
+    plainly: &Plainly,
+    hosts: BTreeSet<HostName>,
+) -> Result<Vec<(HostName, HostKey)>, Failure> {
     let mut forgotten = Vec::new();
     for host in hosts {
+        // The next device of this name may let us in.
+        plainly.forget(host.as_str())?;
         for pinned in kept.keys.forget(&host)? {
             forgotten.push((host.clone(), pinned.key));
         }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio::{sync::mpsc::channel, time::timeout};
 
 use super::{
-    Context,
+    Context, cloud_device,
     enter::{self, Entrance, Entry, First},
-    ssh,
 };
 use crate::{
     discovery::Origin,
@@ -59,12 +58,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Direction::ToDevice => tunnel::bind(args.forwards.clone())?,
         Direction::FromDevice => Vec::new(),
     };
-    let (account, name) = ssh::divided(Some(&args.device));
+    let mut entry = args.entry.clone();
+    entry.account.clone_from(&args.user);
+    // It is looked for again when the connection has ended.
+    entry.token = Box::pin(cloud_device::token(context, &entry)).await?;
     let way = Way {
         context,
-        entry: &args.entry,
-        account: args.user.as_deref().or(account),
-        name: name.unwrap_or(&args.device),
+        entry: &entry,
+        name: &args.device,
     };
     let (ssh, first) = tokio::select! {
         connected = way.first() => connected?,
@@ -98,20 +99,19 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 struct Way<'a> {
     context: &'a Context,
     entry: &'a Entry,
-    account: Option<&'a str>,
     /// Its name, or address.
     name: &'a str,
 }
 
 impl Way<'_> {
     async fn first(&self) -> Result<(Ssh, First), Failure> {
-        let mut meant = enter::find(self.context, Some(self.name)).await?;
+        let mut meant = enter::find(self.context, Some(self.name), self.entry).await?;
         if let Origin::Simulated { .. } = meant.device.origin {
             let words = format!("{} is simulated: its ports are here already", self.name);
             return Err(Failure::new(Kind::Usage, words));
         }
         let first = First::new(self.context, &mut meant).await?;
-        let entrance = Entrance::new(self.context, &meant.device, self.entry, self.account)?;
+        let entrance = Entrance::new(self.context, &meant.device, &meant.entry)?;
         let ssh = entrance.connect().await?;
         enter::bind(self.context, meant.typed.as_deref(), &meant.device)?;
         Ok((ssh, first))
@@ -127,8 +127,9 @@ impl Way<'_> {
     }
 
     async fn entrance(&self, first: &First) -> Result<Entrance, Failure> {
-        let meant = first.again(self.context, Some(self.name)).await?;
-        Entrance::new(self.context, &meant.device, self.entry, self.account)
+        let name = Some(self.name);
+        let meant = first.again(self.context, name, self.entry).await?;
+        Entrance::new(self.context, &meant.device, &meant.entry)
     }
 }
 

@@ -61,6 +61,8 @@ pub enum Origin {
     Network,
     /// Its address was typed.
     Given,
+    /// Its cloud knows it: it is reached through that alone.
+    Cloud,
     /// A simulated device of this machine, reachable over its sockets.
     Simulated {
         /// The agent's socket.

@@ -91,7 +91,9 @@ impl From<AgentError> for Failure {
                     agent_api::AGENT_SOCKET
                 )),
             AgentError::TooOld { .. } => failure.hint("update the device's operating system"),
-            AgentError::Transport(TransportError::BadAnswer { .. })
+            AgentError::Transport(
+                TransportError::BadAnswer { .. } | TransportError::Untrusted { .. },
+            )
             | AgentError::Status { .. }
             | AgentError::Unreadable { .. }
             | AgentError::NotADevice { .. } => failure,

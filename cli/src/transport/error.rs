@@ -33,6 +33,14 @@ pub enum TransportError {
         /// How long was waited, in seconds.
         seconds: u64,
     },
+    /// It is not the server that was meant, as far as anybody knows.
+    #[error("{peer} does not prove who it is: {problem}")]
+    Untrusted {
+        /// The server.
+        peer: String,
+        /// What is wrong with its certificate, or with how it speaks TLS.
+        problem: String,
+    },
     /// The connection ended before the answer did.
     #[error("{peer} went away during {operation}")]
     Gone {
@@ -64,7 +72,7 @@ impl TransportError {
         match self {
             Self::Refused { .. } | Self::Unreachable { .. } => true,
             Self::Timeout { operation, .. } => operation == super::connect::OPERATION,
-            Self::Gone { .. } | Self::BadAnswer { .. } => false,
+            Self::Untrusted { .. } | Self::Gone { .. } | Self::BadAnswer { .. } => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! found by TCP keep-alive.
 
 mod bridge;
+pub mod cloud_tunnel;
 mod connect;
 mod error;
 mod escape;
@@ -14,6 +15,7 @@ mod lasting;
 mod line_stream;
 mod lines;
 pub mod ssh;
+mod tls;
 
 pub use bridge::{BridgeError, bridge};
 pub use connect::{Endpoint, dial};
@@ -23,3 +25,4 @@ pub use http::{Answer, Body, Http, Limits, Stream, Upgraded, empty, full};
 pub use lasting::{Again, Lasting};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};
+pub use tls::TlsServer;

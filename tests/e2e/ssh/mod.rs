@@ -1,10 +1,12 @@
 //! `os ssh`, `os exec` and `os tunnel` against OpenSSH's server.
 
+mod configured;
 mod copies;
 mod dropbear;
 mod kept;
 mod keys;
 mod programs;
+mod remote;
 mod restarts;
 mod service_files;
 mod services;

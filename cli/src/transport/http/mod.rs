@@ -287,8 +287,14 @@ impl Http {
         })
     }
 
-    /// The `Host` header: an address without the scope that only this machine understands.
+    /// The `Host` header: a name, or an address without the scope that only this machine understands.
     fn host(&self) -> String {
+        if let Endpoint::Tls(server) = &self.shared.endpoint {
+            return match server.port {
+                443 => server.host.clone(),
+                port => format!("{}:{port}", server.host),
+            };
+        }
         match self.address() {
             Some(SocketAddr::V6(address)) => format!("[{}]:{}", address.ip(), address.port()),
             Some(SocketAddr::V4(address)) => address.to_string(),

@@ -5,7 +5,7 @@ use std::error::Error;
 use serde::{Deserialize, Serialize};
 
 use super::HostKeyRefusal;
-use crate::transport::{TransportError, error::as_text};
+use crate::transport::{TransportError, cloud_tunnel::TunnelError, error::as_text};
 
 /// A connection, or something on it, that failed. Each variant names the peer: device and address.
 ///
@@ -15,6 +15,9 @@ pub enum SshError {
     /// No connection at all.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The cloud opens no way to the device.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
     /// A name that cannot be resolved.
     #[error("cannot find the address of {host}")]
     Name {
@@ -43,6 +46,16 @@ pub enum SshError {
         /// What kind of algorithm.
         kind: String,
         /// What it offers.
+        theirs: Vec<String>,
+    },
+    /// A person's configuration leaves no algorithm that both sides have.
+    #[error("the SSH configuration allows no {kind} that {} ({peer})", had(.theirs))]
+    Excluded {
+        /// Device and address.
+        peer: String,
+        /// What kind of algorithm.
+        kind: String,
+        /// What it offers; empty where it was not asked, since nothing is left of ours.
         theirs: Vec<String>,
     },
     /// The server's key was not accepted.
@@ -101,6 +114,13 @@ pub enum SshError {
     },
 }
 
+fn had(theirs: &[String]) -> String {
+    if theirs.is_empty() {
+        return "os has".to_owned();
+    }
+    format!("it offers: {}", theirs.join(", "))
+}
+
 fn listed(items: &[String]) -> String {
     if items.is_empty() {
         return "nothing".to_owned();
@@ -113,7 +133,7 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::cause::chain;
+    use crate::{cause::chain, transport::cloud_tunnel::TunnelRefusal};
 
     #[test]
     fn an_error_reads_the_same_on_the_other_side() {
@@ -124,6 +144,15 @@ mod tests {
                 source: io::Error::other("no route"),
             }),
             SshError::Transport(TransportError::Refused { peer: peer() }),
+            SshError::Transport(TransportError::Untrusted {
+                peer: peer(),
+                problem: "it is another".to_owned(),
+            }),
+            SshError::Tunnel(TunnelError {
+                cloud: "tunnel.x.test".to_owned(),
+                uuid: "5eee".to_owned(),
+                why: TunnelRefusal::Offline,
+            }),
             SshError::Denied {
                 peer: peer(),
                 user: "root".to_owned(),

@@ -48,4 +48,4 @@ pub use process::{Exit, Input, Output, Piece, Process, Pty, Size};
 pub use session::Ssh;
 pub(crate) use spool::nameless;
 pub use stream::SshStream;
-pub use target::{Place, SshTarget};
+pub use target::{AlgorithmLists, Place, SshTarget};

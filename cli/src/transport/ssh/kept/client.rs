@@ -340,7 +340,7 @@ async fn attached(
 fn is_there(target: &SshTarget, address: Option<SocketAddr>) -> bool {
     match (&target.place, address) {
         (Place::Addresses(addresses), Some(address)) => addresses.contains(&address),
-        (Place::Host(..), _) | (_, None) => true,
+        (Place::Host(..) | Place::Cloud(_), _) | (_, None) => true,
     }
 }
 
