@@ -84,15 +84,21 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
     };
     let told = render::tunnel::follow(&context.console, &args.device, direction, happening);
-    tokio::pin!(told);
-    let ended = tokio::select! {
-        ended = tunnel.run(async || way.again(&first).await) => ended,
-        told = &mut told => return Ok(told?),
-    };
-    if let Ok(told) = timeout(LAST, told).await {
-        told?;
+    let running = tunnel.run(async || way.again(&first).await);
+    tokio::pin!(told, running);
+    tokio::select! {
+        ended = &mut running => {
+            if let Ok(told) = timeout(LAST, told).await {
+                told?;
+            }
+            ended
+        }
+        // When all is told it is over, and only the tunnel knows how it ended.
+        told = &mut told => {
+            told?;
+            running.await
+        }
     }
-    ended
 }
 
 /// How the device is connected to.
