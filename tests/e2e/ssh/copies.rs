@@ -139,8 +139,9 @@ async fn another_device_that_is_there_instead_is_not_copied_to() {
     let copy = ["cp", "--accept-host-key", "-i", "key", "big", &there];
     let running = pair.workstation.start(&copy);
     until("a part is there", async || pair.part()).await;
-    pair.server.cut(&machine).await;
+    // Nobody tells the workstation that it is gone.
     lan.unplug(address);
+    pair.server.cut(&machine).await;
     let other = Namespace::new();
     lan.join(&other);
     let (other, _agent) = crate::which_device::start(other, "two", "2b").await;
