@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use testkit::{Sshd, Workstation};
+use testkit::Workstation;
 
-use crate::desk::{command, os, timed};
+use crate::desk::{command, os, server_for_key, timed};
 use crate::figure::{Goal, Row, Samples, Table, Unit};
 use crate::relay;
 
@@ -24,14 +24,7 @@ const PORTS: (u16, u16) = (22222, 22223);
 pub(crate) async fn measure(table: &mut Table, rounds: usize) {
     let workstation = Workstation::new(None);
     let machine = &workstation.machine;
-    let server = Sshd::start(machine, "").await;
-    let key = workstation.home().join("key");
-    let file = key.display().to_string();
-    machine.run(
-        "ssh-keygen",
-        &["-q", "-t", "ed25519", "-N", "", "-f", &file],
-    );
-    server.authorize(&key.with_extension("pub"));
+    let _server = server_for_key(&workstation).await;
     let (files, size) = SMALL;
     let content = vec![b'x'; usize::try_from(size).expect("a size")];
     for number in 0..files {

@@ -8,9 +8,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testkit::{Namespace, Sshd, Workstation};
+use testkit::{Namespace, Workstation};
 
-use crate::desk::{command, connected, os};
+use crate::desk::{command, connected, os, server_for_key};
 use crate::figure::{Goal, Row, Samples, Table, Unit};
 use crate::relay;
 
@@ -29,14 +29,7 @@ const PIECE: usize = 128 * 1024;
 pub(crate) async fn measure(table: &mut Table, rounds: usize) {
     let workstation = Workstation::new(None);
     let machine = &workstation.machine;
-    let server = Sshd::start(machine, "").await;
-    let key = workstation.home().join("key");
-    let file = key.display().to_string();
-    machine.run(
-        "ssh-keygen",
-        &["-q", "-t", "ed25519", "-N", "", "-f", &file],
-    );
-    server.authorize(&key.with_extension("pub"));
+    let _server = server_for_key(&workstation).await;
     source_and_sink(listener(machine, TARGET));
     for (delay, amount) in AMOUNTS {
         let port = if delay.is_zero() { PORTS.0 } else { PORTS.1 };

@@ -1,9 +1,11 @@
 //! Between a connection, which waits for events, and a thread that waits for a disk.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::mpsc;
+
+use crate::transport::Pieces;
 
 /// Pieces that may wait.
 const PIECES: usize = 32;
@@ -64,39 +66,9 @@ impl Read for Source {
 }
 
 /// What a thread writes, for a connection.
-#[derive(Debug)]
-pub(super) struct Sink {
-    buffer: BytesMut,
-    pieces: mpsc::Sender<Bytes>,
-}
+pub(super) type Sink = Pieces<Bytes>;
 
 pub(super) fn from_thread() -> (Sink, mpsc::Receiver<Bytes>) {
     let (pieces, receiver) = mpsc::channel(PIECES);
-    let sink = Sink {
-        buffer: BytesMut::with_capacity(PIECE),
-        pieces,
-    };
-    (sink, receiver)
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = PIECE.saturating_sub(self.buffer.len());
-        let (now, _later) = bytes.split_at(room.min(bytes.len()));
-        self.buffer.extend_from_slice(now);
-        if self.buffer.len() >= PIECE {
-            self.flush()?;
-        }
-        Ok(now.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(PIECE)).freeze();
-        self.pieces
-            .blocking_send(piece)
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
+    (Pieces::new(pieces, PIECE, |piece| piece), receiver)
 }

@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -14,7 +14,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::transport::Body;
+use crate::transport::{Body, Pieces};
 
 /// Bytes that travel together.
 const PIECE: usize = 256 << 10;
@@ -41,10 +41,7 @@ where
     let (sender, receiver) = mpsc::channel::<Result<Bytes, io::Error>>(PIECES);
     let (count, sent) = watch::channel(0_u64);
     let writer = spawn_blocking(move || {
-        let mut pipe = Pipe {
-            buffer: BytesMut::with_capacity(PIECE),
-            sender,
-        };
+        let mut pipe = Pieces::new(sender, PIECE, Ok);
         let result = write(&mut pipe).and_then(|written| {
             pipe.flush()?;
             Ok(written)
@@ -68,34 +65,6 @@ where
         body: StreamBody::new(pieces).boxed_unsync(),
         sent,
         writer,
-    }
-}
-
-/// The writing end. Writing blocks while the network is slower, and fails once the request is over.
-struct Pipe {
-    buffer: BytesMut,
-    sender: mpsc::Sender<Result<Bytes, io::Error>>,
-}
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = PIECE.saturating_sub(self.buffer.len());
-        let (now, _later) = bytes.split_at(room.min(bytes.len()));
-        self.buffer.extend_from_slice(now);
-        if self.buffer.len() >= PIECE {
-            self.flush()?;
-        }
-        Ok(now.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(PIECE)).freeze();
-        self.sender
-            .blocking_send(Ok(piece))
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 

@@ -214,21 +214,17 @@ impl Container {
         root: &Beneath,
         plan: &Plan,
     ) -> Result<(), CopyError> {
-        let dressed = plan.of(&job.items).filter(|(item, step)| match step {
-            Step::Make | Step::Same => job.kept.made.has(&item.path),
-            Step::Mode => true,
-            _ => false,
-        });
+        let dressed = job.dressed(plan);
         if let Some(shell) = self.shell {
-            let items = dressed.map(|(item, _)| (root.join(&item.path).dotted(), item));
+            let items = dressed.map(|item| (root.join(&item.path).dotted(), item));
             for script in script::dress_in_pieces(base, items) {
                 self.run(shell, "set modes and times", script).await?;
             }
             return Ok(());
         }
         // Sent again: an engine sets what they have.
-        let folders = dressed.filter(|(item, _)| item.kind == Kind::Folder);
-        let items: Vec<Item> = folders.map(|(item, _)| item.clone()).collect();
+        let folders = dressed.filter(|item| item.kind == Kind::Folder);
+        let items: Vec<Item> = folders.cloned().collect();
         if !items.is_empty() {
             let batch = Batch {
                 source: job.source.to_owned(),

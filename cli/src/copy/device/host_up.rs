@@ -327,13 +327,9 @@ async fn dress(
     there: &There,
     plan: &Plan,
 ) -> Result<(), CopyError> {
-    let items = plan.of(&job.items).filter(|(item, step)| match step {
-        Step::Make | Step::Same => job.kept.made.has(&item.path),
-        Step::Mode => true,
-        _ => false,
-    });
-    let mut items = items
-        .map(|(item, _)| (there.root.join(&item.path).dotted(), item))
+    let mut items = job
+        .dressed(plan)
+        .map(|item| (there.root.join(&item.path).dotted(), item))
         .peekable();
     if items.peek().is_none() {
         return Ok(());

@@ -26,7 +26,7 @@ use super::{
     event::{Event, Events, tell},
     here::walk,
     item::{Beneath, Item, Kind, unfinished},
-    plan::Plan,
+    plan::{Plan, Step},
     settled::{Kept, Settled},
 };
 use crate::transport::ssh::Ssh;
@@ -105,6 +105,18 @@ struct Upload<'a> {
     is_stream: bool,
     kept: &'a mut Kept,
     events: &'a Events,
+}
+
+impl Upload<'_> {
+    /// Folders whose modes and times are set when nothing more is put into them.
+    fn dressed<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a Item> {
+        let dressed = plan.of(&self.items).filter(|(item, step)| match step {
+            Step::Make | Step::Same => self.kept.made.has(&item.path),
+            Step::Mode => true,
+            _ => false,
+        });
+        dressed.map(|(item, _)| item)
+    }
 }
 
 /// One source that comes from a device.
