@@ -135,20 +135,8 @@ async fn find(context: &Context, account: &Account, prefix: &str) -> Result<Devi
     };
     let text = format!("{uuid} is reached through the cloud {}", account.domain);
     context.console.detail(&text);
-    Ok(Device {
-        name: uuid.get(..SHORT).unwrap_or(&uuid).to_owned(),
-        uuid: Some(uuid),
-        addresses: Vec::new(),
-        api_port: agent_api::API_PORT,
-        engine_port: agent_api::ENGINE_PORT,
-        ssh_port: agent_api::SSH_PORT,
-        device_type: None,
-        os_version: None,
-        agent_version: None,
-        variant: None,
-        ssh_fingerprint: None,
-        origin: Origin::Cloud,
-    })
+    let name = uuid.get(..SHORT).unwrap_or(&uuid).to_owned();
+    Ok(Device::bare(name, Some(uuid), Origin::Cloud))
 }
 
 /// The name by which the person is known to the cloud, which is that of an account on devices of the fleet.
