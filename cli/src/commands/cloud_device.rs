@@ -13,7 +13,7 @@ use crate::{
     discovery::{Device, Origin, Selector, selector::Target},
     env::{OSCLI_CLOUD, OSCLI_TOKEN, Paths},
     failure::{Failure, Kind},
-    transport::cloud_tunnel::Token,
+    transport::cloud_tunnel::{CloudTunnel, Token},
     ui::Console,
 };
 
@@ -21,25 +21,6 @@ use crate::{
 const SHORT: usize = 7;
 /// What `-` stands for.
 const STDIN: &str = "/dev/stdin";
-
-/// What becomes of a name that nobody in the local network answers to, or that nobody there is asked for.
-#[derive(Debug, PartialEq, Eq)]
-enum Choice<'a> {
-    /// The cloud is asked for the device of this uuid, or of these digits that one begins with.
-    Cloud(&'a str),
-    /// A cloud cannot know it by this.
-    NoUuid,
-    /// Nobody lets us into a cloud.
-    NoAccount,
-}
-
-fn choice(selector: &Selector, has_account: bool) -> Choice<'_> {
-    match selector.uuid_prefix() {
-        None => Choice::NoUuid,
-        Some(_) if !has_account => Choice::NoAccount,
-        Some(prefix) => Choice::Cloud(prefix),
-    }
-}
 
 /// The account of the person, as far as it is told.
 pub(super) fn account(context: &Context, entry: &Entry) -> Result<Option<Account>, Failure> {
@@ -67,24 +48,20 @@ pub(super) async fn wanted(
     entry: &Entry,
     selector: &Selector,
 ) -> Result<Device, Failure> {
-    let account = account(context, entry)?;
-    match (choice(selector, account.is_some()), account) {
-        (Choice::Cloud(prefix), Some(account)) => find(context, &account, prefix).await,
-        (Choice::NoUuid, _) => {
-            let what = match selector.target {
-                Target::Ip { .. } => "an address of the local network",
-                Target::Label(_) => "a name of the local network",
-            };
-            let words = format!("{selector} is {what}: a cloud knows devices by their uuids");
-            Err(Failure::new(Kind::Usage, words)
-                .hint("name its uuid, or at least the first 7 digits of it"))
-        }
-        (Choice::Cloud(_) | Choice::NoAccount, _) => Err(Failure::new(
-            Kind::Usage,
-            "nobody lets us into the device's cloud",
-        )
-        .hint(token_hint())),
-    }
+    let Some(prefix) = selector.uuid_prefix() else {
+        let what = match selector.target {
+            Target::Ip { .. } => "an address of the local network",
+            Target::Label(_) => "a name of the local network",
+        };
+        let words = format!("{selector} is {what}: a cloud knows devices by their uuids");
+        return Err(Failure::new(Kind::Usage, words)
+            .hint("name its uuid, or at least the first 7 digits of it"));
+    };
+    let Some(account) = account(context, entry)? else {
+        let words = "nobody lets us into the device's cloud";
+        return Err(Failure::new(Kind::Usage, words).hint(token_hint()));
+    };
+    find(context, &account, prefix).await
 }
 
 /// The same, after nobody in the local network has answered; what that came to is the answer where the cloud cannot be asked.
@@ -94,29 +71,70 @@ pub(super) async fn instead(
     selector: &Selector,
     nobody: Failure,
 ) -> Result<Device, Failure> {
-    let account = match account(context, entry) {
-        Ok(account) => account,
-        // It matters only to who wanted the cloud.
-        Err(failure) if entry.token_file.is_none() => {
-            return Err(nobody.hint(format!("its cloud is not asked: {}", failure.message())));
-        }
-        Err(failure) => return Err(failure),
+    let (account, prefix, nobody) = elsewhere(context, entry, selector, nobody)?;
+    tell(&context.console, &selector.to_string(), &account);
+    let found = find(context, &account, prefix).await;
+    // That is told apart from what the cloud came to.
+    found.map_err(|failure| failure.hint(nobody.message()))
+}
+
+/// The same for who only has to know which one it is: whoever connects says where that leads.
+pub(super) async fn instead_unsaid(
+    context: &Context,
+    selector: &Selector,
+    nobody: Failure,
+) -> Result<Device, Failure> {
+    let entry = Entry::default();
+    let (account, prefix, _) = elsewhere(context, &entry, selector, nobody)?;
+    find(context, &account, prefix).await
+}
+
+/// The way to a port of a device that nobody in the local network answers to.
+pub(super) fn way_instead(
+    context: &Context,
+    selector: &Selector,
+    port: u16,
+    nobody: Failure,
+) -> Result<CloudTunnel, Failure> {
+    let entry = Entry::default();
+    let (account, uuid, nobody) = elsewhere(context, &entry, selector, nobody)?;
+    if !is_whole_uuid(uuid) {
+        return Err(nobody);
+    }
+    tell(&context.console, uuid, &account);
+    Ok(account.tunnel(uuid, port))
+}
+
+/// The account by which a device may be reached elsewhere, and the digits by which it is known there.
+fn elsewhere<'a>(
+    context: &Context,
+    entry: &Entry,
+    selector: &'a Selector,
+    nobody: Failure,
+) -> Result<(Account, &'a str, Failure), Failure> {
+    let Some(prefix) = selector.uuid_prefix() else {
+        return Err(nobody);
     };
-    match (choice(selector, account.is_some()), account) {
-        (Choice::Cloud(prefix), Some(account)) => {
-            let text = format!(
-                "{selector} does not answer in the local network: it is reached through the cloud {}",
-                account.domain
-            );
-            context.console.say(&text);
-            find(context, &account, prefix).await
-        }
-        (Choice::NoAccount, _) => Err(nobody.hint(format!(
+    match account(context, entry) {
+        Ok(Some(account)) => Ok((account, prefix, nobody)),
+        Ok(None) => Err(nobody.hint(format!(
             "one that is elsewhere is reached through its cloud: {}",
             token_hint()
         ))),
-        (Choice::Cloud(_) | Choice::NoUuid, _) => Err(nobody),
+        // It matters only to who wanted the cloud.
+        Err(failure) if entry.token_file.is_none() => {
+            Err(nobody.hint(format!("its cloud is not asked: {}", failure.message())))
+        }
+        Err(failure) => Err(failure),
     }
+}
+
+fn tell(console: &Console, called: &str, account: &Account) {
+    let text = format!(
+        "{called} does not answer in the local network: it is reached through the cloud {}",
+        account.domain
+    );
+    console.say(&text);
 }
 
 fn token_hint() -> String {
@@ -147,31 +165,6 @@ pub(super) async fn user(console: &Console, account: &Account) -> Option<String>
             let text = format!("the cloud does not say who you are to it: {error}");
             console.detail(&text);
             None
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cloud_is_asked_for_uuids_by_those_whom_it_lets_in() {
-        let chosen = |typed: &str, has_account| {
-            let selector = Selector::parse(typed).unwrap();
-            format!("{:?}", choice(&selector, has_account))
-        };
-        let uuid = "8f3b8bb7510f4ba0b3a4e0aa042d3713";
-        for (typed, has_account, expected) in [
-            (uuid, true, format!("Cloud({uuid:?})")),
-            ("8F3B8BB", true, "Cloud(\"8f3b8bb\")".to_owned()),
-            (uuid, false, "NoAccount".to_owned()),
-            ("8f3b8b", true, "NoUuid".to_owned()),
-            ("kitchen", true, "NoUuid".to_owned()),
-            ("10.0.0.1", true, "NoUuid".to_owned()),
-            ("fe80::1%2", false, "NoUuid".to_owned()),
-        ] {
-            assert_eq!(chosen(typed, has_account), expected, "{typed}");
         }
     }
 }

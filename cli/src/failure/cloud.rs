@@ -5,7 +5,7 @@ use crate::{
     cloud::{AccountError, CloudError},
     transport::{
         TransportError,
-        cloud_tunnel::{TunnelError, TunnelRefusal},
+        cloud_tunnel::{CarryError, TunnelError, TunnelRefusal},
     },
 };
 
@@ -40,6 +40,16 @@ pub(super) fn unopened(failure: Failure, error: &TunnelError) -> Failure {
             "is {} the tunnel of a cloud? OSCLI_CLOUD is the domain of the cloud",
             error.cloud
         )),
+    }
+}
+
+impl From<CarryError> for Failure {
+    fn from(error: CarryError) -> Self {
+        let failure = Self::from_error(Kind::Device, &error);
+        match &error {
+            CarryError::Unopened(error) => unopened(failure, error),
+            CarryError::Broken { .. } => failure,
+        }
     }
 }
 
