@@ -46,25 +46,15 @@ impl Drop for Raw {
     }
 }
 
-/// The modes are kept while a question changes them: whoever is asked may end it all. Dropping it puts them back.
-#[derive(Debug)]
-pub struct Kept(());
-
-impl Kept {
-    /// Keeps those of the terminal that standard input is.
-    pub fn new() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        if let Ok(mut kept) = BEFORE.lock() {
-            kept.get_or_insert(before);
-        }
-        Ok(Self(()))
+/// Asks a person by `ask`. A question changes the modes, and whoever is asked may end it all: they are put back then, too.
+pub fn asking<T>(ask: impl FnOnce() -> dialoguer::Result<T>) -> io::Result<T> {
+    let before = tcgetattr(io::stdin())?;
+    if let Ok(mut kept) = BEFORE.lock() {
+        kept.get_or_insert(before);
     }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        restore();
-    }
+    let asked = ask().map_err(|dialoguer::Error::IO(error)| error);
+    restore();
+    asked
 }
 
 /// Puts the modes back, if they were changed.
