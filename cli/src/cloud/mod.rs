@@ -101,6 +101,7 @@ impl<'a> Cloud<'a> {
         match answer.status {
             StatusCode::OK => Ok(answer),
             StatusCode::UNAUTHORIZED => Err(CloudError::Unauthorized { cloud: cloud() }),
+            StatusCode::TOO_MANY_REQUESTS => Err(CloudError::TooMany { cloud: cloud() }),
             status => Err(CloudError::Status {
                 cloud: cloud(),
                 status: status.as_u16(),

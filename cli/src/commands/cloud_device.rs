@@ -3,9 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     cloud::{self, Account, Cloud, is_whole_uuid},
@@ -22,9 +23,15 @@ const SHORT: usize = 7;
 /// What `-` stands for.
 const STDIN: &str = "/dev/stdin";
 
-/// The account of the person, as far as it is told.
+/// The account of the person, as far as it is told: one whose cloud nobody has named is used only where the cloud is wanted.
 pub(super) fn account(context: &Context, entry: &Entry) -> Result<Option<Account>, Failure> {
-    Ok(Account::of(&context.environment, entry.token.clone())?)
+    let account = any_account(context, entry)?;
+    Ok(account.filter(|account| entry.remote || !account.is_guess))
+}
+
+fn any_account(context: &Context, entry: &Entry) -> Result<Option<Account>, Failure> {
+    let (token, cloud) = (entry.token.clone(), entry.cloud.clone());
+    Ok(Account::of(&context.environment, token, cloud)?)
 }
 
 /// The token of the file that was named, which may be a pipe: it is read once.
@@ -115,7 +122,12 @@ fn elsewhere<'a>(
     let Some(prefix) = selector.uuid_prefix() else {
         return Err(nobody);
     };
-    match account(context, entry) {
+    match any_account(context, entry) {
+        Ok(Some(account)) if account.is_guess => Err(nobody.hint(format!(
+            "one that is elsewhere is reached through its cloud: --remote sends the token that balena-cli keeps to {0}, {OSCLI_CLOUD}={0} lets \
+             every command do so",
+            account.domain
+        ))),
         Ok(Some(account)) => Ok((account, prefix, nobody)),
         Ok(None) => Err(nobody.hint(format!(
             "one that is elsewhere is reached through its cloud: {}",
@@ -152,19 +164,29 @@ async fn find(context: &Context, account: &Account, prefix: &str) -> Result<Devi
         }
     };
     let text = format!("{uuid} is reached through the cloud {}", account.domain);
-    context.console.detail(&text);
+    if account.is_guess {
+        let text = format!("{text}, with the token that balena-cli keeps");
+        context.console.say(&text);
+    } else {
+        context.console.detail(&text);
+    }
     let name = uuid.get(..SHORT).unwrap_or(&uuid).to_owned();
     Ok(Device::bare(name, Some(uuid), Origin::Cloud))
 }
 
 /// The name by which the person is known to the cloud, which is that of an account on devices of the fleet.
-pub(super) async fn user(console: &Console, account: &Account) -> Option<String> {
-    match Cloud::new(account).user().await {
-        Ok(user) => user,
-        Err(error) => {
-            let text = format!("the cloud does not say who you are to it: {error}");
-            console.detail(&text);
-            None
-        }
-    }
+pub(super) async fn user(
+    console: &Console,
+    account: &Account,
+    patience: Duration,
+) -> Option<String> {
+    let cloud = Cloud::new(account);
+    let problem = match timeout(patience, cloud.user()).await {
+        Ok(Ok(user)) => return user,
+        Ok(Err(error)) => error.to_string(),
+        Err(_elapsed) => format!("no answer within {} s", patience.as_secs()),
+    };
+    let text = format!("the cloud does not say who you are to it: {problem}");
+    console.detail(&text);
+    None
 }

@@ -27,4 +27,4 @@ pub use lasting::{Again, Lasting};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};
 pub(crate) use pieces::Pieces;
-pub use tls::TlsServer;
+pub use tls::{Authorities, TlsServer};

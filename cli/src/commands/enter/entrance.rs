@@ -1,6 +1,6 @@
 //! As whom a device lets us in.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Entry,
@@ -23,6 +23,11 @@ use crate::{
     },
     ui::Console,
 };
+
+/// How long a cloud may take to say who we are to it: that is waited for where the device is reached through it,
+const REMOTE: Duration = Duration::from_secs(30);
+/// and elsewhere as little as may be: it has nothing to do with a device that is here.
+const LOCAL: Duration = Duration::from_secs(2);
 
 /// A device's SSH server, and everything that is needed to be let in.
 #[derive(Debug)]
@@ -161,7 +166,8 @@ impl Entrance {
         if !self.is_remote && self.plainly.knows(&self.called, NOR_AS_USER) {
             return None;
         }
-        let user = cloud_device::user(&self.console, account).await?;
+        let patience = if self.is_remote { REMOTE } else { LOCAL };
+        let user = cloud_device::user(&self.console, account, patience).await?;
         let root = &self.target.user;
         let text = format!("{root} is not let in: {user} is tried, as the cloud knows us");
         self.console.detail(&text);

@@ -12,7 +12,7 @@ use crate::{
         Context, cloud_device, identify, reach,
         ssh_device::{self, Kept},
     },
-    discovery::{self, Device, DiscoveryError, Memory, Selector, selector::Target},
+    discovery::{self, Device, DiscoveryError, Memory, Origin, Selector, selector::Target},
     failure::{Failure, Kind},
     transport::ssh::host_keys::HostName,
 };
@@ -24,6 +24,8 @@ const NAMING: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::commands) struct First {
     uuid: Option<String>,
+    /// Whether it is reached through its cloud.
+    is_remote: bool,
     host: HostName,
 }
 
@@ -38,10 +40,14 @@ impl First {
         let uuid = meant.device.uuid.clone();
         let host =
             host_name(&meant.device).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-        Ok(Self { uuid, host })
+        Ok(Self {
+            uuid,
+            is_remote: meant.device.origin == Origin::Cloud,
+            host,
+        })
     }
 
-    /// The same one again. What it has to show is the key of that one, whatever it calls itself.
+    /// The same one again, by the way that it was reached. What it has to show is the key of that one, whatever it calls itself.
     pub(in crate::commands) async fn again(
         &self,
         context: &Context,
@@ -50,6 +56,9 @@ impl First {
     ) -> Result<Meant, Failure> {
         // It may be the only one no longer.
         let name = name.or(self.uuid.as_deref());
+        let mut entry = entry.clone();
+        (entry.remote, entry.is_near) = (self.is_remote, !self.is_remote);
+        let entry = &entry;
         let mut meant = find(context, name, entry).await?;
         if let (Some(uuid), Some(now)) = (&self.uuid, &meant.device.uuid)
             && uuid != now
@@ -142,8 +151,14 @@ async fn called(context: &Context, name: &str, entry: &Entry) -> Result<Device, 
         Some(bound) => parsed(bound.device.as_str())?,
         None => selector.clone(),
     };
+    // What is written of it stands under what it is called.
+    let so_called = |device| Device {
+        name: name.to_owned(),
+        ..device
+    };
     if entry.remote {
-        return cloud_device::wanted(context, entry, &meant).await;
+        let wanted = cloud_device::wanted(context, entry, &meant).await;
+        return wanted.map(so_called);
     }
     if !matches!(selector.target, Target::Ip { .. }) {
         return match ssh_device::look(context, &meant).await {
@@ -160,7 +175,11 @@ async fn called(context: &Context, name: &str, entry: &Entry) -> Result<Device, 
                         "{name} is the device whose key is kept; `os ssh-forget {name}` lets another one have the name"
                     ));
                 }
-                cloud_device::instead(context, entry, &meant, nobody).await
+                if entry.is_near {
+                    return Err(nobody);
+                }
+                let found = cloud_device::instead(context, entry, &meant, nobody).await;
+                found.map(so_called)
             }
             Err(error) => Err(error.into()),
         };

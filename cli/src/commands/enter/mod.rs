@@ -11,6 +11,7 @@ use clap::ValueHint;
 
 use super::{Context, ssh_device::Kept};
 use crate::{
+    cloud::Domain,
     discovery::Device,
     failure::{Failure, Kind},
     transport::{
@@ -48,6 +49,12 @@ pub(super) struct Entry {
     /// What that file holds: [`cloud_device::token`].
     #[arg(skip)]
     pub(super) token: Option<Token>,
+    /// The cloud, instead of the one that the environment names.
+    #[arg(skip)]
+    pub(super) cloud: Option<Domain>,
+    /// Whether it is looked for in the local network alone.
+    #[arg(skip)]
+    pub(super) is_near: bool,
 }
 
 /// A device, what it was called by, and how it is entered.

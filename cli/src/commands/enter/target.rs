@@ -14,6 +14,7 @@ use crate::{
         config::{self, HostConfig, IdentityAgent, Proxy, StrictChecking, Subject},
         host_keys::{HostName, InvalidHostName},
     },
+    ui::Console,
 };
 
 /// Keys that are tried when none is named, as `ssh` has them.
@@ -71,10 +72,28 @@ pub(super) fn of_device(
             .collect();
         target.identities_only = true;
     }
-    if !is_remote {
+    if is_remote {
+        unused_afar(&context.console, config, &device.name);
+    } else {
         target.jump = jump(context, config, trust, MOST_JUMPS)?;
     }
     Ok(target)
+}
+
+/// Names what says where a device is, which its cloud knows.
+fn unused_afar(console: &Console, config: &HostConfig, device: &str) {
+    let is_elsewhere = !config.host_name.eq_ignore_ascii_case(device);
+    let proxy = match config.proxy {
+        Proxy::Direct => None,
+        Proxy::Command(_) => Some("ProxyCommand"),
+        Proxy::Jump(_) => Some("ProxyJump"),
+    };
+    for option in is_elsewhere.then_some("HostName").into_iter().chain(proxy) {
+        let text = format!(
+            "{option} of the SSH configuration is not used: {device} is reached through its cloud"
+        );
+        console.detail(&text);
+    }
 }
 
 /// What a device is called among known hosts.

@@ -137,10 +137,10 @@ where
     let answered = match timeout(patience, asking).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_elapsed) => Err(format!(
-            "its answer did not end within {} s",
-            patience.as_secs()
-        )),
+        Err(_elapsed) => {
+            let seconds = patience.as_secs();
+            return Err(refused(tunnel, TunnelRefusal::Silent { seconds }));
+        }
     };
     let (status, rest) =
         answered.map_err(|problem| refused(tunnel, TunnelRefusal::Unusable { problem }))?;
@@ -174,13 +174,14 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
+    use crate::transport::Authorities;
 
     fn tunnel() -> CloudTunnel {
         CloudTunnel {
             server: TlsServer {
                 host: "tunnel.x.test".to_owned(),
                 port: 443,
-                authorities: None,
+                authorities: Authorities::default(),
             },
             token: Token::parse("secret").unwrap(),
             uuid: "8F3B8BB7510F4BA0B3A4E0AA042D3713".to_owned(),

@@ -78,6 +78,12 @@ pub enum TunnelRefusal {
         /// The status.
         status: u16,
     },
+    /// It says nothing: it waits for the port of the device, and nothing comes from there.
+    #[error("it did not say within {seconds} s whether the device can be reached")]
+    Silent {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// It gave no answer that means anything.
     #[error("{problem}")]
     Unusable {
