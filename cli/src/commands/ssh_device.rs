@@ -18,12 +18,12 @@ const SUFFIX: &str = ".os";
 
 /// Names and host keys, in the folder that both lie in.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct KnownDevices {
     pub(super) names: PrivateFile,
     pub(super) keys: Store,
 }
 
-impl Kept {
+impl KnownDevices {
     pub(super) fn below(folder: &Path) -> Self {
         Self {
             names: PrivateFile::new(folder.join("names")),
@@ -91,7 +91,9 @@ pub(super) async fn look(context: &Context, selector: &Selector) -> Result<Devic
         let proof = prove(&device).await;
         Some((device, proof))
     };
-    let known = Kept::below(&context.environment.paths.ssh()).keys.load();
+    let known = KnownDevices::below(&context.environment.paths.ssh())
+        .keys
+        .load();
     let known = known.unwrap_or_default();
     let is_pinned = |device: &Device| {
         let host = device.uuid.as_deref().map(HostName::device);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::{
     cloud_device,
-    ssh_device::{Kept, bound, label, look, named},
+    ssh_device::{KnownDevices, bound, label, look, named},
 };
 use crate::{
     commands::Context,
@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 }
 
 async fn write(context: &Context, args: Args) -> Result<(), Failure> {
-    let kept = Kept::below(&args.folder);
+    let kept = KnownDevices::below(&args.folder);
     let known = kept.keys.load()?;
     let before = Names::parse(&kept.names.text()?);
     let now = match bound(&before, &known, &args.name).cloned() {

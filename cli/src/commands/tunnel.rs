@@ -1,6 +1,6 @@
 //! `os tunnel`.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use tokio::{sync::mpsc::channel, time::timeout};
 
@@ -85,6 +85,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     let told = render::tunnel::follow(&context.console, &args.device, direction, happening);
     let running = tunnel.run(async || way.again(&first).await);
+    ended(Box::pin(running), told).await
+}
+
+/// How the tunnel has ended, after its last words.
+async fn ended(
+    running: impl Future<Output = Result<(), Failure>>,
+    told: impl Future<Output = io::Result<()>>,
+) -> Result<(), Failure> {
     tokio::pin!(told, running);
     tokio::select! {
         ended = &mut running => {
@@ -117,9 +125,7 @@ impl Way<'_> {
             return Err(Failure::new(Kind::Usage, words));
         }
         let first = First::new(self.context, &mut meant).await?;
-        let entrance = Entrance::new(self.context, &meant.device, &meant.entry)?;
-        let ssh = entrance.connect().await?;
-        enter::bind(self.context, meant.typed.as_deref(), &meant.device)?;
+        let (ssh, _) = Box::pin(enter::connected(self.context, &meant)).await?;
         Ok((ssh, first))
     }
 
@@ -146,4 +152,38 @@ fn still(failure: &Failure) -> Away<Failure> {
         words.push_str(cause);
     }
     Away::Still(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::{sync::oneshot, task::yield_now};
+
+    use super::*;
+
+    /// All may have been told just before it is known how it ended.
+    #[tokio::test]
+    async fn a_tunnel_that_ends_by_an_error_exits_with_it_whoever_is_ready_first() {
+        let failed = || Err(Failure::new(Kind::Device, "another one is there"));
+        let (begins, begun) = oneshot::channel();
+        let late = async {
+            // Nothing more is told, and it has not ended yet.
+            begun.await.unwrap();
+            yield_now().await;
+            failed()
+        };
+        let told = async {
+            begins.send(()).unwrap();
+            Ok(())
+        };
+        let failure = ended(late, told).await.unwrap_err();
+        assert_eq!(failure.message(), "another one is there");
+        ended(ready(failed()), ready(Ok(()))).await.unwrap_err();
+        // A reader that is gone is told at once.
+        let gone = ready(Err(io::ErrorKind::BrokenPipe.into()));
+        let failure = ended(pending(), gone).await.unwrap_err();
+        assert_eq!(failure.kind(), Kind::BrokenPipe);
+        ended(ready(Ok(())), ready(Ok(()))).await.unwrap();
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
     agent,
     commands::{
         Context, cloud_device, identify, reach,
-        ssh_device::{self, Kept},
+        ssh_device::{self, KnownDevices},
     },
     discovery::{self, Device, DiscoveryError, Memory, Origin, Selector, selector::Target},
     failure::{Failure, Kind},
@@ -145,7 +145,7 @@ fn parsed(name: &str) -> Result<Selector, Failure> {
 /// The device of a name or an address, which stays with the one whose key is kept for it: whoever answers may say what it likes.
 async fn called(context: &Context, name: &str, entry: &Entry) -> Result<Device, Failure> {
     let selector = parsed(name)?;
-    let kept = Kept::below(&context.environment.paths.ssh());
+    let kept = KnownDevices::below(&context.environment.paths.ssh());
     let bound = kept.bound(name)?;
     let meant = match &bound {
         Some(bound) => parsed(bound.device.as_str())?,
@@ -194,7 +194,7 @@ pub(in crate::commands) fn settled(
     device: Device,
     mut answering: Device,
 ) -> Result<Device, Failure> {
-    let kept = Kept::below(&context.environment.paths.ssh());
+    let kept = KnownDevices::below(&context.environment.paths.ssh());
     let bound = kept.bound(typed)?;
     let known = kept.keys.load()?;
     let is_known =

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::ValueHint;
 
-use super::{Context, ssh_device::Kept};
+use super::{Context, ssh_device::KnownDevices};
 use crate::{
     cloud::Domain,
     discovery::Device,
@@ -70,22 +70,30 @@ pub(super) struct Meant {
 
 /// Connects to a device, which its name means from then on.
 pub(super) async fn enter(context: &Context, meant: Meant) -> Result<Ssh, Failure> {
-    let device = if meant.is_asked {
-        meant.device
-    } else {
-        named(context, meant.device).await
-    };
-    let entrance = Entrance::new(context, &device, &meant.entry)?;
+    let mut meant = meant;
+    if !meant.is_asked {
+        meant.device = named(context, meant.device).await;
+    }
     let connected = tokio::select! {
-        connected = entrance.connect() => connected,
+        connected = connected(context, &meant) => connected,
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
     };
     if context.interrupt.is_cancelled() {
         return Err(Failure::interrupted());
     }
-    let connected = connected?;
-    bind(context, meant.typed.as_deref(), &device)?;
-    Ok(connected)
+    let (ssh, _) = connected?;
+    Ok(ssh)
+}
+
+/// The same to one that has been asked which one it is, as far as it says; with how the connection is made again.
+pub(super) async fn connected(
+    context: &Context,
+    meant: &Meant,
+) -> Result<(Ssh, Entrance), Failure> {
+    let entrance = Entrance::new(context, &meant.device, &meant.entry)?;
+    let ssh = entrance.connect().await?;
+    bind(context, meant.typed.as_deref(), &meant.device)?;
+    Ok((ssh, entrance))
 }
 
 /// Lets what was typed mean the device from now on.
@@ -96,7 +104,7 @@ pub(super) fn bind(context: &Context, typed: Option<&str>, device: &Device) -> R
                 .map_err(|error| Failure::from_error(Kind::Usage, &error))?,
             port: device.ssh_port,
         };
-        Kept::below(&context.environment.paths.ssh()).bind(typed, &named)?;
+        KnownDevices::below(&context.environment.paths.ssh()).bind(typed, &named)?;
     }
     Ok(())
 }
