@@ -184,6 +184,12 @@ async fn what_the_cloud_says_instead_is_told_with_what_to_do() {
         output.stderr.contains("(500)") && output.stderr.contains("--port"),
         "{output}"
     );
+    afar.cloud.refuses("429 Too Many Requests");
+    let output = afar.ssh(&["1a1a1a1", "--quiet", "--", "true"]).await;
+    // What the local network came to is not lost behind it.
+    for words in ["asked too often", "whole uuid", "no device answers"] {
+        assert!(output.stderr.contains(words), "{words}: {output}");
+    }
     let endless = format!("HTTP/1.0 200 OK\r\nX: {}", "x".repeat(20_000));
     for (answer, words) in [
         (
