@@ -505,6 +505,35 @@ async fn everything_goes_through_the_tunnel() {
     assert_eq!(nobody.code, DEVICE, "{nobody}");
 }
 
+/// What names the cloud may name another one when a context connects again.
+#[tokio::test]
+async fn a_context_keeps_to_the_cloud_that_it_was_made_with() {
+    let device = Namespace::new();
+    let engine = Engine::start_closed(&device).await;
+    let mut server = Sshd::start(&device, "").await;
+    let link = format!("ln -sfn {} /run/docker.sock", engine.socket().display());
+    device.run("sh", &["-c", &link]);
+    let mut workstation = Workstation::new(None);
+    prepare(&mut workstation, &server);
+    let cloud = Cloud::start(&workstation.machine, &device, TOKEN, &[UUID]);
+    workstation.set("OSCLI_CLOUD_CA", cloud.authority());
+    workstation.write("token", TOKEN);
+    workstation.write(".balenarc.yml", format!("balenaUrl: {DOMAIN}\n"));
+    let how = ["--token-file", "token", "-i", "key", "--accept-host-key"];
+    let made = [&["docker-context", UUID], &how[..]].concat();
+    workstation.os(&made).await.success();
+    let listed = format!("docker --context {UUID}.os ps");
+    run(&workstation, &listed).await.success();
+    workstation.write(".balenarc.yml", "balenaUrl: other.test\n");
+    let before = cloud.asked().len();
+    server.cut(&device).await;
+    server.start_again(&device).await;
+    run(&workstation, &listed).await.success();
+    assert!(cloud.asked().len() > before, "it connects again");
+    let removed = workstation.os(&["docker-context", UUID, "--remove"]).await;
+    removed.success();
+}
+
 /// The real `ssh` and what is made of it.
 #[tokio::test]
 async fn plain_tools_reach_a_device_elsewhere() {

@@ -40,7 +40,7 @@ pub(super) struct Entry {
     /// for a uuid that nobody answers to
     #[arg(long)]
     pub(super) remote: bool,
-    /// File with a token of that cloud, - for standard input; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps for its cloud
+    /// File with a token of that cloud, - for standard input; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps, for a cloud that is named or with --remote
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) token_file: Option<PathBuf>,
     /// The account that stands before the device's name.
