@@ -1,7 +1,8 @@
 //! `os cp` to and from the containers of services, with a shell and without one.
 
-use testkit::{Device, Lan, Sshd, Workstation, programs::built};
+use testkit::{Device, Lan, Sshd, Workstation, programs::built, until};
 
+use super::lan_bytes;
 use crate::projects::compose;
 
 const IP: &str = "10.88.7.1";
@@ -138,4 +139,45 @@ async fn files_go_to_mounts_of_their_own_and_not_beneath_what_is_in_memory() {
         .await;
     let expected = "0\nsame\n0\nsame\n0\nstreamed\n2\n";
     assert_eq!(output.stdout, expected, "{output}");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_container_goes_on_when_the_device_is_back() {
+    let lan = Lan::new();
+    let project = |workstation: &Workstation| compose(workstation, "project");
+    let (device, mut server, workstation) = pushed(&lan, project).await;
+    let address = device.address.expect("a place in the network");
+    let sh = async |script: &str| {
+        let program = ["bash", "-c", script];
+        let output = workstation.start_program(&program).output().await;
+        output.success();
+        output
+    };
+    sh(
+        "mkdir -p src/a; for n in $(seq 300); do head -c 20000 /dev/urandom >src/a/$n; done
+        head -c 80000000 /dev/urandom >src/large",
+    )
+    .await;
+    let there = format!("{IP}:worker:/copy");
+    for (from, to) in [("src", there.as_str()), (&there, "back")] {
+        let before = lan_bytes(&device.machine);
+        let words = ["cp", "--accept-host-key", "-i", "key", from, to];
+        let running = workstation.start(&words);
+        until("half of it is sent", async || {
+            (lan_bytes(&device.machine) > before + 40_000_000).then_some(())
+        })
+        .await;
+        lan.unplug(address);
+        server.cut(&device.machine).await;
+        running.says("waiting for the device to be back").await;
+        server.start_again(&device.machine).await;
+        lan.replug(address);
+        running.output().await.success();
+    }
+    let script = format!(
+        "rsync -rlptn --itemize-changes --checksum --delete src/ back/
+         \"$OS\" exec {IP} worker -q -i key -- find / -xdev -name '*os-part*'"
+    );
+    let output = sh(&script).await;
+    assert_eq!(output.stdout, "", "{output}");
 }
