@@ -200,15 +200,26 @@ impl Found {
         let mut shell = None;
         if are_written {
             for path in SHELLS {
-                if self.engine.has_file(&self.id, path).await? {
+                if self.engine.has_file(&self.id, path).await? && self.has_tools(path).await? {
                     shell = Some(path);
                     break;
                 }
             }
         }
+        let mounts = self.engine.mounts(&self.id).await?;
         let name = format!("{} of {}", self.service, self.device);
         let (engine, id) = (self.engine.clone(), self.id.clone());
-        Ok(copy::Container::new(engine, id, name, shell))
+        Ok(copy::Container::new(engine, id, name, shell, mounts))
+    }
+
+    /// Whether a shell finds what files are moved with.
+    async fn has_tools(&self, shell: &str) -> Result<bool, Failure> {
+        let script =
+            "for tool in mkdir chmod touch mv rm; do command -v $tool >/dev/null || exit 1; done";
+        let command = [shell, "-c", script].map(str::to_owned).to_vec();
+        let mut exec = self.run(command, Some("0"), None).await?;
+        while exec.output.next().await?.is_some() {}
+        Ok(exec.handle.exit_code().await? == 0)
     }
 
     /// The shell of the container.

@@ -6,7 +6,7 @@ use std::{
     ffi::OsString,
     io,
     os::{fd::AsFd as _, unix::ffi::OsStrExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -43,10 +43,12 @@ const IN_VAIN: usize = 4;
 /// replaced on a device keeps its owner, if the account may give it away. A file has its name
 /// when all of it has arrived and not before; of a large one, what has arrived stays beside it as .NAME….os-part, and the same command goes
 /// on with it. What is there already, by size and time, is not sent again. A device that goes away meanwhile is waited for, five minutes.
-/// Nothing is written through a link below the folder that is copied to.
+/// Nothing is written through a link below the folder that is copied to. A file that is a mount of its own, as /etc/hosts is in a container, is
+/// written to in its place, and files of /proc and /sys only by programs of the device.
 ///
-/// In containers, large files begin anew after a cut, and a folder that comes from one is sent as a whole. A container needs no shell for it; without one, a file that is cut while it is sent to
-/// it is there in part until it is copied again.
+/// In containers, large files begin anew after a cut, and a folder that comes from one is sent as a whole. A container needs no shell for it;
+/// without one, a file that is cut while it is sent to it is there in part until it is copied again. What is in a container's memory (tmpfs)
+/// its engine does not reach: it is named, and not copied.
 ///
 /// Exit codes: 0 all is copied, 1 something is not, which is named; 4 the device is not reached, 6 it refuses.
 #[derive(Debug, clap::Args)]
@@ -77,6 +79,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if context.console.is_json() && matches!(job, Job::DownStream(_)) {
         let text = "both - and --json mean standard output";
         return Err(Failure::new(Kind::Usage, text).hint("copy to a file"));
+    }
+    let is_token = args.entry.token_file.as_deref() == Some(Path::new("-"));
+    if is_token && matches!(job, Job::UpStream(_)) {
+        let text = "what is copied and the token would both be standard input";
+        return Err(Failure::new(Kind::Usage, text).hint("--token-file FILE"));
     }
     let mut entry = args.entry.clone();
     // The device is looked for again when the connection has ended.
@@ -120,7 +127,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 struct Progress {
     steps: u64,
     /// Up to where each file was there when it was gone on with last.
-    resumed: HashMap<String, u64>,
+    resumed: HashMap<Vec<u8>, u64>,
 }
 
 impl Progress {
@@ -332,7 +339,7 @@ mod tests {
     fn bytes_that_are_sent_again_are_no_progress() {
         let mut progress = Progress::default();
         let resumed = |from| Event::Resumed {
-            path: "a".to_owned(),
+            path: b"a".to_vec(),
             from,
         };
         for (event, is_printed, steps) in [

@@ -42,6 +42,16 @@ pub enum CopyError {
         /// The path.
         path: String,
     },
+    /// A path of a container that its engine does not reach.
+    #[error("{path} of {side} is in memory ({memory}), which its engine does not read or write")]
+    InMemory {
+        /// The container.
+        side: String,
+        /// The path.
+        path: String,
+        /// The file system.
+        memory: String,
+    },
     /// A device's program failed.
     #[error("{device} could not {what}: {words}")]
     Failed {

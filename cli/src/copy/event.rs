@@ -23,15 +23,15 @@ pub enum Event {
     },
     /// A file is gone on with.
     Resumed {
-        /// Which one.
-        path: String,
+        /// Which one, as its system has it.
+        path: Vec<u8>,
         /// From which byte on.
         from: u64,
     },
     /// Something is not copied.
     Left {
-        /// What.
-        path: String,
+        /// What, as its system has it.
+        path: Vec<u8>,
         /// Why.
         why: String,
     },
@@ -79,7 +79,7 @@ pub(super) fn tell(events: &Events, event: Event) {
 
 /// Tells that something is left out.
 pub(super) fn left(events: &Events, path: &[u8], why: impl Into<String>) {
-    let path = String::from_utf8_lossy(path).into_owned();
+    let path = path.to_vec();
     let why = why.into();
     tell(events, Event::Left { path, why });
 }

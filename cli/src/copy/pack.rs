@@ -13,7 +13,7 @@ use std::{
 use super::{
     event::{Event, Events, left, tell},
     item::{Beneath, Item, Kind, MODE},
-    script::Script,
+    script::{PUT, Script},
 };
 
 /// The script's name in the archive; folders have numbers, and those that only make a way longer one letter.
@@ -22,6 +22,10 @@ pub(super) const SCRIPT: &str = "move";
 /// A file that takes the place of another one gets its owner, where we may give it away.
 const OWN: &str = "own() { for p do f=$d${p##*/}; [ ! -f \"$f\" ] || [ -h \"$f\" ] || { [ -O \"$f\" ] && [ -G \"$f\" ]; } ||
 chown \"$(stat -c %u:%g \"$f\")\" \"$p\" 2>/dev/null; done; }\n";
+
+/// All to one folder, which most go to at once.
+const GIVE: &str = "give() { mv -f \"$@\" \"$d\" 2>/dev/null && return
+r=0; for p do if [ -e \"$p\" ] || [ -h \"$p\" ]; then put \"$p\" \"$d\" \"$d${p##*/}\" || r=1; fi; done; return $r; }\n";
 
 /// How often a link climbs at most: an engine takes none that seems to lead out of the folder which it unpacks to.
 pub(super) fn climbs(item: &Item) -> usize {
@@ -225,7 +229,7 @@ impl Batch {
         synced: Vec<Vec<u8>>,
     ) -> Vec<u8> {
         let mut script = Script::new();
-        script.text(OWN).text("e=0\n");
+        script.text(PUT).text(OWN).text(GIVE).text("e=0\n");
         let folders = self.folders.iter().map(|folder| self.at(&folder.path));
         script.each("mkdir -p", folders, " || e=1");
         // Now, too: an interrupted copy is gone on with by another run, to which they are not its own.
@@ -247,7 +251,7 @@ impl Batch {
                     replaced.get(&folder).into_iter().flatten().cloned(),
                     "",
                 )
-                .each("mv -f", names, " \"$d\" || e=1");
+                .each("give", names, " || e=1");
         }
         script.text("exit $e\n");
         script.done()

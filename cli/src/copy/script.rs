@@ -22,6 +22,14 @@ const BEGIN: &str = "LC_ALL=C; export LC_ALL; umask 077\n";
 /// Says where something really is, with what ends no path after it.
 const AT: &str = "at() { a=$(\"$@\"; echo .); printf '%s\\0' \"${a%??}\"; }\n";
 
+/// Moves `$1` to `$2`, which is then `$3`, if that is another name. A file that is a mount of its own, as those that an engine gives to containers are, keeps its place:
+/// it is written to.
+pub(super) const PUT: &str = r#"put() { f=${3:-$2}; m=$(mv -f "$1" "$2" 2>&1) && return
+case $m in *busy*) if [ -f "$f" ] && [ ! -h "$f" ] && cat "$1" >|"$f"; then
+chmod "$(stat -c %a "$1")" "$f"; touch -r "$1" "$f"; sync "$f" 2>/dev/null || sync; rm -f "$1"; return; fi; esac
+printf '%s\n' "$m" >&2; return 1; }
+"#;
+
 /// A word that a shell takes as it is.
 pub(super) fn quoted(word: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(word.len() + 2);
@@ -240,7 +248,7 @@ pub(super) fn dress_in_pieces<'a>(
 pub(super) fn receive(part: &[u8], target: &[u8], item: &Item, from: u64) -> Vec<u8> {
     let mut script = Script::new();
     let (size, mode, mtime) = (item.size(), item.mode, item.mtime);
-    script.set("p", part).set("d", target);
+    script.text(PUT).set("p", part).set("d", target);
     match from {
         // Nothing is written through what somebody has put there meanwhile.
         0 => drop(script.text("set -C; cat >\"$p\" && ")),
@@ -269,7 +277,7 @@ pub(super) fn finish(script: &mut Script, mode: u32, mtime: Option<i64>) {
         "{ [ ! -f \"$d\" ] || { [ -O \"$d\" ] && [ -G \"$d\" ]; } || chown \"$(stat -c %u:%g \"$d\")\" \"$p\" 2>/dev/null || :; } && ",
     );
     // At last: one that is gone on with has to be written to.
-    script.text(&format!("chmod {mode:o} \"$p\" && mv -f \"$p\" \"$d\"\n"));
+    script.text(&format!("chmod {mode:o} \"$p\" && put \"$p\" \"$d\"\n"));
 }
 
 #[cfg(test)]

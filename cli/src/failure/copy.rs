@@ -11,6 +11,9 @@ impl From<CopyError> for Failure {
             error @ (CopyError::Here { .. }
             | CopyError::Missing { .. }
             | CopyError::NoFolder { .. }) => Self::from_error(Kind::Other, &error),
+            error @ CopyError::InMemory { .. } => Self::from_error(Kind::Other, &error).hint(
+                "a program of the container does: os exec DEVICE SERVICE -- cat PATH, or sh -c 'cat >PATH'",
+            ),
             error @ CopyError::Failed { .. } => Self::from_error(Kind::Deploy, &error),
             error @ (CopyError::Answer { .. } | CopyError::Content { .. }) => {
                 Self::from_error(Kind::Deploy, &error)

@@ -16,11 +16,20 @@ mod tunnel;
 
 use std::path::PathBuf;
 
-use testkit::{Sshd, Workstation, programs::built, workstation::Output};
+use testkit::{Namespace, Sshd, Workstation, programs::built, workstation::Output};
 
 /// What `os ssh` and `os exec` end with when nothing was run.
 const APART: i32 = 255;
 const HERE: &str = "127.0.0.1";
+
+/// Bytes that a machine has sent and taken in the local network.
+fn lan_bytes(machine: &Namespace) -> u64 {
+    let told = machine.run("ip", &["-j", "-s", "link", "show", "lan0"]);
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let stats = &told[0]["stats64"];
+    let of = |way: &str| stats[way]["bytes"].as_u64().expect("a number");
+    of("rx") + of("tx")
+}
 
 /// A workstation with a server beside it, which lets the key `~/key` in.
 struct Pair {

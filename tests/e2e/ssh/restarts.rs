@@ -1,5 +1,6 @@
 //! `os cp` with a device that loses its power in the middle: no end of the connection is heard, and all that ran there is gone.
 
+use super::lan_bytes;
 use testkit::{
     Lan, Namespace, Sshd, Workstation,
     lan::Address,
@@ -67,17 +68,6 @@ impl Device {
         self.workstation.start(&words)
     }
 
-    /// Bytes that the device has sent and taken.
-    fn traffic(&self) -> u64 {
-        let told = self
-            .machine
-            .run("ip", &["-j", "-s", "link", "show", "lan0"]);
-        let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-        let stats = &told[0]["stats64"];
-        let of = |way: &str| stats[way]["bytes"].as_u64().expect("a number");
-        of("rx") + of("tx")
-    }
-
     /// Switches it off: nobody is told.
     async fn off(&self) {
         self.lan.unplug(self.address);
@@ -121,7 +111,7 @@ fn arrived(folder: &str) -> Option<u64> {
 
 /// It goes away with the small files and with the large one, is waited for, and no more is sent again than was on its way.
 async fn goes_away_and_comes_back(mut device: Device, from: &str, to: &str, folder: &str) {
-    let (before, at) = (device.traffic(), device.path(folder));
+    let (before, at) = (lan_bytes(&device.machine), device.path(folder));
     let running = device.copy(from, to);
     until("some files are there", async || {
         let names = fs_err::read_dir(format!("{at}/a")).ok()?;
@@ -146,7 +136,7 @@ async fn goes_away_and_comes_back(mut device: Device, from: &str, to: &str, fold
     output.success();
     assert!(output.stderr.contains("goes on after"), "{output}");
     device.is_there(folder).await;
-    let sent = device.traffic() - before;
+    let sent = lan_bytes(&device.machine) - before;
     assert!(sent < MOST, "{sent}");
 }
 

@@ -241,8 +241,10 @@ fn known_services(environment: &Environment, line: &[OsString]) -> Vec<Known> {
     let all = seen_services::load(&environment.paths.seen_services());
     // `os cp` has the device before a colon.
     let words = line.iter().filter_map(|word| word.to_str());
-    let words = words.flat_map(|word| [Some(word), word.split_once(':').map(|(device, _)| device)]);
-    let words = words.flatten();
+    let words = words.flat_map(|word| {
+        let device = word.split_once(':').map_or(word, |(device, _)| device);
+        [word, divided(device).1]
+    });
     let services = seen_services::of_line(&all, words.chain(environment.variable(OSCLI_DEVICE)));
     let services = services.into_iter().filter(|name| needs_no_quoting(name));
     services.map(|name| (name, None)).collect()
@@ -273,6 +275,23 @@ fn needs_no_quoting(name: &str) -> bool {
     plain(name) && !name.is_empty() && !name.starts_with('-')
 }
 
+/// An account with its `@`, and the device after it.
+fn divided(typed: &str) -> (&str, &str) {
+    let after = typed.find('@').map_or(0, |at| at + 1);
+    typed.split_at(after)
+}
+
+/// A device, also after an account that has been typed before it.
+fn devices_after_account(typed: &OsStr, devices: &[Known]) -> Vec<CompletionCandidate> {
+    let text = typed.to_string_lossy();
+    let (account, _) = divided(&text);
+    let named = devices.iter().map(|(name, help)| {
+        CompletionCandidate::new(format!("{account}{name}")).help(help.clone().map(Into::into))
+    });
+    let named = named.filter(|device| device.get_value().to_string_lossy().starts_with(&*text));
+    named.collect()
+}
+
 /// What one side of a copy may be: a path of this machine, a device, a service of the device that stands there.
 fn places(
     typed: &OsStr,
@@ -283,14 +302,15 @@ fn places(
     let text = typed.to_string_lossy();
     let (before, known) = match text.split_once(':') {
         Some((device, _)) if !device.contains('/') => (format!("{device}:"), services),
-        _ => (String::new(), devices),
+        _ if text.contains('/') => (String::new(), devices),
+        _ => (divided(&text).0.to_owned(), devices),
     };
     let named = known.iter().map(|(name, help)| {
         CompletionCandidate::new(format!("{before}{name}:")).help(help.clone().map(Into::into))
     });
     let named = named.filter(|place| place.get_value().to_string_lossy().starts_with(&*text));
     let mut all: Vec<_> = named.collect();
-    if before.is_empty() {
+    if !before.ends_with(':') {
         all.extend(PathCompleter::any().current_dir(folder).complete(typed));
     }
     all
@@ -312,7 +332,12 @@ fn with_names(command: Command, devices: &KnownDevices, services: &[Known]) -> C
     };
     command
         .mut_args(|argument| match argument.get_id().as_str() {
-            "device" => argument.add(offer(&devices.all)),
+            "device" => {
+                let devices = devices.all.clone();
+                argument.add(ArgValueCompleter::new(move |typed: &OsStr| {
+                    devices_after_account(typed, &devices)
+                }))
+            }
             "simulated" => argument.add(offer(&devices.simulated)),
             "service" | "services" => argument.add(offer(services)),
             "copied" => {

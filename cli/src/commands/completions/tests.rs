@@ -148,6 +148,27 @@ fn both_sides_of_a_copy_are_offered() {
     assert_eq!(places, ["kitchen:web:", "kitchen:worker:"]);
     let places = offered(home.path(), &["os", "cp", "root@kitchen:/k"]);
     assert!(places.is_empty(), "{places:?}");
+    for (typed, offered_there) in [
+        ("root@k", &["root@kitchen:"][..]),
+        (
+            "root@kitchen:",
+            &["root@kitchen:web:", "root@kitchen:worker:"],
+        ),
+    ] {
+        let places = offered(home.path(), &["os", "cp", "kernel", typed]);
+        assert_eq!(places, offered_there, "{typed}");
+    }
+}
+
+#[test]
+fn devices_are_offered_after_an_account() {
+    let home = tempfile::tempdir().unwrap();
+    simulated_device(home.path(), "kitchen");
+    assert_eq!(offered(home.path(), &["os", "ssh", "k"]), ["kitchen"]);
+    let typed = ["os", "ssh", "root@k"];
+    assert_eq!(offered(home.path(), &typed), ["root@kitchen"]);
+    let typed = ["os", "ssh", "root@x"];
+    assert!(offered(home.path(), &typed).is_empty());
 }
 
 #[test]

@@ -6,18 +6,22 @@ use super::{Download, in_thread, mount, receive::Arrival};
 use crate::{
     copy::{
         CopyError,
-        event::{Event, tell},
+        event::{Event, left, tell},
         here::Root,
         item::{Beneath, Item, Kind, MODE},
         pipe,
         plan::{Found, FoundKind},
     },
-    engine::{ArchiveStat, Engine, EngineError},
+    engine::{ArchiveStat, Engine, EngineError, Mounts},
     transport::Stream,
 };
 
-/// Links that lead to links.
-const MOST_LINKS: usize = 16;
+/// Links on the way to a path, as many as a kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// Why what is in memory is left out.
+pub(super) const IN_MEMORY: &str =
+    "it is in the container's memory, which its engine does not read or write";
 
 /// A container, and its engine.
 #[derive(Debug, Clone)]
@@ -28,6 +32,7 @@ pub struct Container {
     name: String,
     /// The shell that moves files to their places in one go; without one, files come to be where they are.
     pub(super) shell: Option<&'static str>,
+    pub(super) mounts: Mounts,
 }
 
 /// Paths begin at the root, as `docker cp` has it.
@@ -42,12 +47,19 @@ pub(super) fn absolute(path: &[u8]) -> Vec<u8> {
 impl Container {
     /// A container by its id; `name` is what errors call it.
     #[must_use]
-    pub fn new(engine: Engine, id: String, name: String, shell: Option<&'static str>) -> Self {
+    pub fn new(
+        engine: Engine,
+        id: String,
+        name: String,
+        shell: Option<&'static str>,
+        mounts: Mounts,
+    ) -> Self {
         Self {
             engine,
             id,
             name,
             shell,
+            mounts,
         }
     }
 
@@ -70,27 +82,63 @@ impl Container {
         }
     }
 
+    /// What there is at a path, if there is anything, and the path without links. One that its engine does not reach is refused.
     pub(super) async fn find(
         &self,
         path: &[u8],
     ) -> Result<Option<(Vec<u8>, ArchiveStat)>, CopyError> {
-        let mut path = absolute(path);
-        for _ in 0..MOST_LINKS {
-            let asked = self.engine.archive_stat(&self.id, &path).await?;
-            let Some(stat) = asked else {
+        let names = |path: &[u8]| -> Vec<Vec<u8>> {
+            let names = path.split(|byte| *byte == b'/').rev();
+            names.map(<[u8]>::to_vec).collect()
+        };
+        let mut at = Vec::new();
+        let mut rest = names(&absolute(path));
+        let mut links = 0;
+        let mut found = None;
+        while let Some(name) = rest.pop() {
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    let parent = at.iter().rposition(|byte| *byte == b'/');
+                    at.truncate(parent.unwrap_or(0));
+                    found = None;
+                    continue;
+                }
+                _ => {}
+            }
+            let next = [at.as_slice(), b"/", &name].concat();
+            if let Some(memory) = self.mounts.memory_of(&next) {
+                return Err(CopyError::InMemory {
+                    side: self.device(),
+                    path: String::from_utf8_lossy(path).into_owned(),
+                    memory: memory.to_owned(),
+                });
+            }
+            let Some(stat) = self.engine.archive_stat(&self.id, &next).await? else {
                 return Ok(None);
             };
-            if stat.kind() != FoundKind::Link || stat.link_target.is_empty() {
-                return Ok(Some((path, stat)));
+            if stat.kind() != FoundKind::Link {
+                (at, found) = (next, Some(stat));
+                continue;
+            }
+            links += 1;
+            if links > MOST_LINKS || stat.link_target.is_empty() {
+                return Ok(None);
             }
             let target = stat.link_target.as_bytes();
-            path = if target.starts_with(b"/") {
-                target.to_vec()
-            } else {
-                [mount::parent_of(&path).as_slice(), b"/", target].concat()
-            };
+            if target.starts_with(b"/") {
+                at.clear();
+            }
+            rest.extend(names(target));
         }
-        Ok(None)
+        if at.is_empty() {
+            at.push(b'/');
+        }
+        let stat = match found {
+            None => self.engine.archive_stat(&self.id, &at).await?,
+            found => found,
+        };
+        Ok(stat.map(|stat| (at, stat)))
     }
 
     pub(super) async fn open(&self, path: &[u8]) -> Result<Stream, CopyError> {
@@ -134,6 +182,9 @@ impl Container {
             }
         }
         tell(events, Event::Planned { bytes, files, same });
+        for memory in self.mounts.memory_below(&path) {
+            left(events, memory.as_bytes(), IN_MEMORY);
+        }
         let mut stream = self.open(&path).await?;
         let (feed, piped) = pipe::to_thread();
         let receiving = in_thread(move || arrival.archive(piped, is_folder));

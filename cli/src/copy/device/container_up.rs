@@ -8,7 +8,11 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{Container, Upload, container::absolute, mount, tell_plan};
+use super::{
+    Container, Upload,
+    container::{IN_MEMORY, absolute},
+    mount, tell_plan,
+};
 use crate::{
     copy::{
         CopyError,
@@ -53,8 +57,20 @@ fn moved(shell: &str, base: &[u8], stage: &Stage) -> Vec<u8> {
 }
 
 impl Container {
-    pub(super) async fn upload(&self, job: Upload<'_>) -> Result<(), CopyError> {
+    pub(super) async fn upload(&self, mut job: Upload<'_>) -> Result<(), CopyError> {
         let (base, root, is_there) = self.target(&job).await?;
+        if self.shell.is_none() {
+            // No program moves it to where archives do not come.
+            let hidden = |item: &mut Item| {
+                let above = base.strip_suffix(b"/").unwrap_or(&base);
+                let at = [above, b"/", root.join(&item.path).bytes()].concat();
+                self.mounts.memory_of(&at).is_some()
+            };
+            for item in job.items.extract_if(.., hidden) {
+                let at = item.path.below(job.source);
+                left(job.events, at.as_os_str().as_bytes(), IN_MEMORY);
+            }
+        }
         job.kept.place = Some((base.clone(), root.clone()));
         let stage = Stage::new(&root, &mut job.kept.stages)?;
         let found = if is_there {

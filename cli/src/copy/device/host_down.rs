@@ -290,7 +290,7 @@ impl Device<'_> {
         {
             from = part;
             let path = self.arrival.root.shown(&self.arrival.at.join(&item.path));
-            let path = path.display().to_string();
+            let path = path.into_os_string().into_encoded_bytes();
             let event = Event::Resumed { path, from: count };
             tell(&self.arrival.events, event);
         }

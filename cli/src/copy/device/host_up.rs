@@ -192,7 +192,7 @@ async fn large(
         && is_beginning(shell, there, &part, &here, from).await?
     {
         begin = from;
-        let path = here.display().to_string();
+        let path = here.as_os_str().as_bytes().to_vec();
         tell(job.events, Event::Resumed { path, from });
     }
     let mut script = Script::new();

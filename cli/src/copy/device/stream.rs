@@ -5,7 +5,7 @@ use std::{
     fs::Permissions,
     io,
     os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use crate::copy::{
     script::{self, Script},
     settled::Kept,
 };
-use crate::transport::ssh::{Piece, nameless};
+use crate::transport::ssh::{Piece, SPOOL, nameless};
 
 /// Bytes that are read at once.
 const PIECE: usize = 128 << 10;
@@ -288,6 +288,7 @@ pub async fn upload_stream(
     };
     let mut script = Script::new();
     script
+        .text(script::PUT)
         .set("p", &part)
         .set("d", &at)
         .text(&format!("[ \"$(stat -c %s \"$p\")\" = {count} ] && "));
@@ -340,7 +341,7 @@ async fn spooled(
         None => NEW,
     };
     let failed = || CopyError::here("standard input");
-    let file = nameless(&std::env::temp_dir()).map_err(failed())?;
+    let file = nameless(Path::new(SPOOL)).map_err(failed())?;
     file.set_permissions(Permissions::from_mode(mode | 0o400))
         .map_err(failed())?;
     let mut into = tokio::fs::File::from_std(file.try_clone().map_err(failed())?);

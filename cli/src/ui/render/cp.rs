@@ -35,8 +35,8 @@ pub struct Copying<'a> {
     moved: u64,
     summary: Summary,
     /// What this attempt has left out, and what has been told of it already.
-    left: HashSet<String>,
-    told: HashSet<String>,
+    left: HashSet<Vec<u8>>,
+    told: HashSet<Vec<u8>>,
     list: Vec<Value>,
     is_repeated: bool,
 }
@@ -75,7 +75,7 @@ impl<'a> Copying<'a> {
             Event::Moved(count) => self.moved(*count),
             Event::Done { .. } => self.summary.note(event),
             Event::Resumed { path, from } => {
-                let path = neutralise(path);
+                let path = shown(path);
                 let text = format!("{path} goes on after {}", bytes(*from));
                 self.console.say(&text);
             }
@@ -137,16 +137,17 @@ impl<'a> Copying<'a> {
         }
     }
 
-    fn left(&mut self, path: &str, why: &str) {
+    fn left(&mut self, path: &[u8], why: &str) {
         if self.console.is_json() {
+            let path = String::from_utf8_lossy(path);
             self.list.push(json!({ "path": path, "why": why }));
         }
-        if !self.told.insert(path.to_owned()) {
+        if !self.told.insert(path.to_vec()) {
             return;
         }
         let told = u64::try_from(self.told.len()).unwrap_or(u64::MAX);
         if told <= TOLD {
-            let text = format!("{} is not copied: {}", neutralise(path), neutralise(why));
+            let text = format!("{} is not copied: {}", shown(path), neutralise(why));
             self.console.warn(&text);
         }
         if told == TOLD {
@@ -186,4 +187,9 @@ impl<'a> Copying<'a> {
         self.console.say(&text);
         Ok(summary)
     }
+}
+
+/// A path as a person reads it, which is whatever a system calls a file.
+fn shown(path: &[u8]) -> String {
+    neutralise(&String::from_utf8_lossy(path)).into_owned()
 }
