@@ -20,6 +20,7 @@ pub mod env;
 pub mod failure;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod image;
 pub mod project;
 pub mod simulate;
 pub mod templates;
