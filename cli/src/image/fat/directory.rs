@@ -49,6 +49,8 @@ pub(super) struct Folder {
     pub(super) chain: Vec<u32>,
     /// What `..` of a folder below leads to.
     pub(super) first: u32,
+    /// The file system's name, which stands in its first folder.
+    pub(super) label: Option<String>,
 }
 
 impl Folder {
@@ -102,6 +104,7 @@ impl Folder {
             end: None,
             chain,
             first,
+            label: None,
         };
         let mut long = LongName::default();
         let mut start = 0;
@@ -135,6 +138,8 @@ impl Folder {
                 start = slot + 1;
                 if attributes & LABEL == 0 {
                     folder.entries.push(entry_of(entry, name, slots, geometry));
+                } else {
+                    folder.label.get_or_insert_with(|| label_of(entry));
                 }
             }
         }
@@ -156,6 +161,12 @@ impl Folder {
             |first: &usize| (*first..*first + count).all(|slot| self.free.contains(&slot));
         self.free.iter().copied().find(is_free)
     }
+}
+
+/// It is written without a dot.
+fn label_of(entry: &[u8; ENTRY]) -> String {
+    let (label, _) = entry.split_at(SHORT);
+    String::from_utf8_lossy(label).trim_end().to_owned()
 }
 
 fn entry_of(

@@ -71,6 +71,15 @@ impl<'m> Volume<'m> {
         Ok((bytes(self.geometry.count().into()), bytes(free)))
     }
 
+    /// The file system's own name, if it has one.
+    ///
+    /// # Errors
+    /// [`FatError`].
+    pub fn label(&self) -> Result<Option<String>, FatError> {
+        let root = Folder::root(&mut self.pages(), &self.geometry)?;
+        Ok(root.label)
+    }
+
     /// What a folder holds, by names that are separated by `/`; the empty path is the folder without a name.
     ///
     /// # Errors
