@@ -30,6 +30,9 @@ pub const OSCLI_API_KEY: &str = "OSCLI_API_KEY";
 /// `1` lets SSH servers have algorithms that are not safe any more.
 pub const OSCLI_SSH_OLD: &str = "OSCLI_SSH_OLD";
 
+/// `0` lets no SSH connection be kept for commands to come.
+pub const OSCLI_SSH_KEEP: &str = "OSCLI_SSH_KEEP";
+
 /// Socket of the agent that holds a person's SSH keys.
 pub const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
 
@@ -180,6 +183,12 @@ impl Paths {
     #[must_use]
     pub fn ssh(&self) -> PathBuf {
         self.state.join("ssh")
+    }
+
+    /// Folder of the sockets of SSH connections that are kept.
+    #[must_use]
+    pub fn ssh_connections(&self) -> PathBuf {
+        self.runtime.join("ssh")
     }
 
     /// File that `os ssh-config` writes for OpenSSH.

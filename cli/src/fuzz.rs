@@ -5,6 +5,7 @@
 pub use crate::{
     agent::fuzz::{error_words, log_item},
     discovery::fuzz::Network,
+    transport::ssh::kept::fuzz::{KeptFrames, kept_frames},
 };
 
 /// A message of a log line as it is written to a terminal, with or without colours.

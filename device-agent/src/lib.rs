@@ -28,6 +28,7 @@ pub mod plan;
 mod power;
 mod program;
 mod reconcile;
+mod relay_udp;
 mod report;
 pub mod settings;
 #[cfg(test)]

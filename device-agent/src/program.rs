@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ use crate::daemon::{self, DaemonError, chain};
 use crate::grow;
 use crate::health;
 use crate::os_config::{self, Deed, Lines};
+use crate::relay_udp;
 use crate::settings::{
     self, Arguments, Command, LOG_VARIABLE, Logging, OsConfigArguments, OsConfigCommand,
 };
@@ -45,6 +47,9 @@ pub fn program(words: impl Iterator<Item = OsString>, logging: &Logging) -> Exit
         }
         Command::Grow { device } => on_one_thread(grow::run(&device)),
         Command::Health => on_one_thread(health::run(&settings::health_places(), &OwnDisk)),
+        Command::RelayUdp { address, port } => {
+            on_one_thread(relay_udp::run(SocketAddr::new(address, port)))
+        }
         Command::Join { json } => return join(json),
         Command::Leave => return os_config(&Deed::Leave),
         Command::UpdateConfig => return os_config(&Deed::Update),

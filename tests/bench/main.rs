@@ -14,6 +14,7 @@ mod flood;
 mod footprint;
 mod logs;
 mod memory;
+mod over_ssh;
 mod project;
 mod push;
 mod reach;
@@ -21,15 +22,17 @@ mod reader;
 mod rest;
 mod scan;
 mod throughput;
+mod tunnel;
 mod version;
 
 use figure::Table;
 
 /// What there is, in the order in which it is measured.
-const FIGURES: [&str; 14] = [
+const FIGURES: [&str; 15] = [
     "version",
     "scan",
     "push",
+    "over-ssh",
     "context",
     "agent",
     "idle",
@@ -41,6 +44,7 @@ const FIGURES: [&str; 14] = [
     "flood",
     "reach",
     "footprint",
+    "tunnel",
 ];
 
 /// What the command line asks for.
@@ -109,6 +113,7 @@ fn main() -> std::process::ExitCode {
             "version" => version::measure(&mut table, wish.rounds(50)),
             "scan" => runtime.block_on(scan::measure(&mut table, wish.rounds(15))),
             "push" => runtime.block_on(push::measure(&mut table, wish.rounds(7))),
+            "over-ssh" => runtime.block_on(over_ssh::measure(&mut table, wish.rounds(7))),
             "context" => runtime.block_on(context::measure(&mut table, wish.rounds(7))),
             "agent" => runtime.block_on(agent::measure(&mut table, wish.rounds(15))),
             "idle" => runtime.block_on(rest::idle(&mut table, wish.rounds(5))),
@@ -118,6 +123,7 @@ fn main() -> std::process::ExitCode {
             "flood" => runtime.block_on(flood::measure(&mut table, wish.rounds(3))),
             "decision" => decision::measure(&mut table, wish.rounds(200)),
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
+            "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }

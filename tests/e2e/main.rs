@@ -3,6 +3,7 @@
 mod bad_projects;
 mod build_secrets;
 mod discovery;
+mod docker_context;
 mod engine_faults;
 mod ignore;
 mod install;
@@ -18,6 +19,7 @@ mod simulate;
 mod simulated;
 mod ssh;
 mod ssh_config;
+mod ssh_first;
 mod templates;
 mod unusual_files;
 mod verbs;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::namespace::Namespace;
 
-/// A local network. Its link is `lan0` on every machine.
+/// A local network. Its link is `lan0` on a machine, unless the test says otherwise.
 #[derive(Debug)]
 pub struct Lan {
     switch: Namespace,
@@ -39,6 +39,11 @@ impl Lan {
 
     /// Plugs a machine in. The first one gets 10.88.7.1, the second 10.88.7.2, and so on.
     pub fn join(&self, machine: &Namespace) -> Address {
+        self.join_as(machine, "lan0")
+    }
+
+    /// The same, with another name for the link on the machine.
+    pub fn join_as(&self, machine: &Namespace, link: &str) -> Address {
         let port = self.hosts.fetch_add(1, Ordering::Relaxed);
         let address = Address {
             v4: Ipv4Addr::new(10, 88, 7, port),
@@ -57,7 +62,7 @@ impl Lan {
                 "type",
                 "veth",
             ])
-            .args(["peer", "name", "lan0", "netns", &machine.init().to_string()])
+            .args(["peer", "name", link, "netns", &machine.init().to_string()])
             .output()
             .expect("ip");
         assert!(
@@ -68,8 +73,8 @@ impl Lan {
         let port_up = format!("ip link set port{port} master switch0 up");
         self.switch.run("sh", &["-c", &port_up]);
         let up = format!(
-            "ip addr add {}/24 brd + dev lan0 && ip -6 addr add {}/64 dev lan0 nodad && ip link set lan0 up \
-             && ip route add 224.0.0.0/4 dev lan0",
+            "ip addr add {}/24 brd + dev {link} && ip -6 addr add {}/64 dev {link} nodad && ip link set {link} up \
+             && ip route add 224.0.0.0/4 dev {link}",
             address.v4, address.v6
         );
         machine.run("sh", &["-c", &up]);

@@ -11,6 +11,7 @@ mod lists;
 mod logs;
 mod modes;
 mod network;
+mod push;
 mod resilience;
 mod root;
 mod simulate;

@@ -1,5 +1,9 @@
 //! The container of a service, and what can be run in it.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::{
     Context, enter,
     enter::{Entry, Meant},
@@ -27,6 +31,8 @@ const SOCKETS: [&str; 3] = [
     "/run/balena.sock",
     "/run/docker.sock",
 ];
+/// How long a device may take to say whether a socket is there.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Shells that a person would want, best first.
 const SHELLS: [&str; 6] = [
     "/bin/bash",
@@ -75,7 +81,7 @@ pub(super) async fn find(
             let connection = enter::enter(context, meant, entry, account).await?;
             let socket = socket(&connection).await?;
             let endpoint = Endpoint::Ssh {
-                connection: connection.clone(),
+                connection: connection.clone().into(),
                 socket: socket.to_owned(),
             };
             (Engine::new(&name, endpoint), Some(connection))
@@ -103,13 +109,19 @@ pub(super) async fn find(
 }
 
 /// The socket at which the device's engine listens.
-async fn socket(connection: &Ssh) -> Result<&'static str, Failure> {
+pub(super) async fn socket(connection: &Ssh) -> Result<&'static str, Failure> {
     let mut last = None;
     for socket in SOCKETS {
-        match connection.unix(socket).await {
-            Ok(_) => return Ok(socket),
-            Err(error @ SshError::Refused { .. }) => last = Some(error),
-            Err(error) => return Err(error.into()),
+        match timeout(PATIENCE, connection.unix(socket)).await {
+            Ok(Ok(_)) => return Ok(socket),
+            Ok(Err(error @ SshError::Refused { .. })) => last = Some(error),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_elapsed) => {
+                let silent =
+                    format!("the device's SSH server does not say whether {socket} is there");
+                return Err(Failure::new(Kind::Device, silent)
+                    .hint("the connection may be lost: try again"));
+            }
         }
     }
     let failure = last.map_or_else(

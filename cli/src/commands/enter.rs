@@ -2,27 +2,35 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
+use agent_api::os::Info;
 use clap::ValueHint;
 use tokio::time::timeout;
 
 use super::{
-    Context, identify, reach,
+    Context, identify,
+    plainly::{NEVER, Plainly},
+    reach,
     ssh_device::{self, Kept},
     trust::Trust,
 };
 use crate::{
     agent,
     discovery::{self, Device, Memory, Selector, selector::Target},
-    env::{OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
+    env::{OSCLI_SSH_KEEP, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
     failure::{Failure, Kind},
-    transport::ssh::{
-        Algorithms, Named, Place, Ssh, SshTarget,
-        config::{self, HostConfig, IdentityAgent, Proxy, Subject},
-        host_keys::{HostName, InvalidHostName},
+    transport::{
+        Again,
+        ssh::{
+            Algorithms, Asks, Keeping, Named, Place, Ssh, SshError, SshTarget,
+            config::{self, HostConfig, IdentityAgent, Proxy, Subject},
+            host_keys::{HostName, InvalidHostName, Store},
+        },
     },
+    ui::Console,
 };
 
 /// Keys that are tried when none is named, as `ssh` has them.
@@ -51,11 +59,104 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Meant {
     pub(super) device: Device,
-    typed: Option<String>,
+    pub(super) typed: Option<String>,
+}
+
+/// A device's SSH server, and everything that is needed to be let in.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    pub(super) target: SshTarget,
+    asks: Asks,
+    keeping: Option<Keeping>,
+    console: Console,
+    keys: Store,
+    plainly: Plainly,
+    /// What the device is called there.
+    called: String,
+}
+
+impl Entrance {
+    pub(super) fn new(
+        context: &Context,
+        device: &Device,
+        entry: &Entry,
+        account: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let mut trust = Trust::new(context, entry.accept_host_key);
+        let target = of_device(context, device, entry, account, &mut trust)?;
+        Ok(Self {
+            target,
+            keys: trust.store.clone(),
+            asks: trust.asks(),
+            keeping: keeping(context),
+            console: context.console.clone(),
+            plainly: Plainly::below(&context.environment.paths.ssh()),
+            called: device.uuid.clone().unwrap_or_else(|| device.name.clone()),
+        })
+    }
+
+    /// Whether a key of it is kept.
+    pub(super) fn is_pinned(&self) -> Result<bool, Failure> {
+        Ok(!self.keys.load()?.pinned(&self.target.host).is_empty())
+    }
+
+    /// Whether it has refused us the first time, and ever since.
+    pub(super) fn never_let_in(&self) -> bool {
+        self.plainly.knows(&self.called, NEVER)
+    }
+
+    /// Connects, and keeps whether it ever let us in.
+    pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
+        let was_pinned = self.is_pinned().unwrap_or(true);
+        let connected = match &self.keeping {
+            Some(keeping) => Ssh::kept(&self.target, &self.asks, keeping).await,
+            None => Ssh::connect(&self.target, &self.asks).await,
+        };
+        // What cannot be kept will have to be said again.
+        match &connected {
+            // The next warning would be for something else.
+            Ok(ssh) => {
+                drop(self.plainly.forget(&self.called));
+                if let Some(why) = ssh.unkept() {
+                    let text = format!("the connection is not kept for commands to come: {why}");
+                    self.console.detail(&text);
+                }
+            }
+            // Its key is kept by now, and it has nothing to lose all the same.
+            Err(SshError::Denied { .. }) if !was_pinned => {
+                drop(self.plainly.learn(&self.called, NEVER));
+            }
+            Err(_) => {}
+        }
+        connected
+    }
+
+    /// How a connection that has ended is made again.
+    pub(super) fn again(self) -> Again {
+        let entrance = Arc::new(self);
+        Arc::new(move || {
+            let entrance = Arc::clone(&entrance);
+            Box::pin(async move { entrance.connect().await })
+        })
+    }
 }
 
 /// The device that was named, else the only one.
 pub(super) async fn find(context: &Context, typed: Option<&str>) -> Result<Meant, Failure> {
+    let mut meant = find_unasked(context, typed).await?;
+    if let Some(typed) = meant.typed.as_deref().filter(|typed| is_address(typed)) {
+        let answering = named(context, meant.device.clone()).await;
+        meant.device = settled(context, typed, meant.device, answering)?;
+    }
+    Ok(meant)
+}
+
+fn is_address(typed: &str) -> bool {
+    Selector::parse(typed).is_ok_and(|selector| matches!(selector.target, Target::Ip { .. }))
+}
+
+/// The same; one that is named by an address is not asked who it is. [`settled`] is for whoever asks it.
+pub(super) async fn find_unasked(context: &Context, typed: Option<&str>) -> Result<Meant, Failure> {
     let typed = reach::named(context, typed);
     let device = match typed {
         Some(name) => called(context, name).await?,
@@ -84,8 +185,18 @@ async fn called(context: &Context, name: &str) -> Result<Device, Failure> {
             None => ssh_device::find(context, &selector).await,
         };
     }
-    let device = discovery::resolve(&reach::places(context), &selector, Memory::Use).await?;
-    let mut answering = named(context, device.clone()).await;
+    Ok(discovery::resolve(&reach::places(context), &selector, Memory::Use).await?)
+}
+
+/// Which device answers at an address, as it was typed and as it says: one of which a key is kept has to show it.
+pub(super) fn settled(
+    context: &Context,
+    typed: &str,
+    device: Device,
+    mut answering: Device,
+) -> Result<Device, Failure> {
+    let kept = Kept::below(&context.environment.paths.ssh());
+    let bound = kept.bound(typed)?;
     let known = kept.keys.load()?;
     let is_known =
         |device: &Device| host_name(device).is_ok_and(|host| !known.pinned(&host).is_empty());
@@ -108,37 +219,53 @@ pub(super) async fn enter(
     account: Option<&str>,
 ) -> Result<Ssh, Failure> {
     let device = named(context, meant.device).await;
-    let mut trust = Trust::new(context, entry.accept_host_key);
-    let target = of_device(context, &device, entry, account, &mut trust)?;
-    let asks = trust.asks();
+    let entrance = Entrance::new(context, &device, entry, account)?;
     let connected = tokio::select! {
-        connected = Ssh::connect(&target, &asks) => connected,
+        connected = entrance.connect() => connected,
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
     };
     if context.interrupt.is_cancelled() {
         return Err(Failure::interrupted());
     }
     let connected = connected?;
-    if let (Some(typed), Some(uuid)) = (meant.typed, &device.uuid) {
+    bind(context, meant.typed.as_deref(), &device)?;
+    Ok(connected)
+}
+
+/// Lets what was typed mean the device from now on.
+pub(super) fn bind(context: &Context, typed: Option<&str>, device: &Device) -> Result<(), Failure> {
+    if let (Some(typed), Some(uuid)) = (typed, &device.uuid) {
         let named = Named {
             device: HostName::device(uuid)
                 .map_err(|error| Failure::from_error(Kind::Usage, &error))?,
             port: device.ssh_port,
         };
-        Kept::below(&context.environment.paths.ssh()).bind(&typed, &named)?;
+        Kept::below(&context.environment.paths.ssh()).bind(typed, &named)?;
     }
-    Ok(connected)
+    Ok(())
+}
+
+/// Where connections are kept, unless a person does not want it.
+fn keeping(context: &Context) -> Option<Keeping> {
+    let environment = &context.environment;
+    if environment.variable(OSCLI_SSH_KEEP) == Some("0") {
+        return None;
+    }
+    Some(Keeping {
+        program: environment.program.clone()?,
+        folder: environment.paths.ssh_connections(),
+    })
 }
 
 /// With its uuid, if it tells it. It may say what it likes: the key that belongs to the uuid is what counts.
-async fn named(context: &Context, mut device: Device) -> Device {
+pub(super) async fn named(context: &Context, mut device: Device) -> Device {
     if device.uuid.is_some() {
         return device;
     }
     let asked = timeout(NAMING, identify::identify(device.clone(), None)).await;
     if let Ok(Ok(reached)) = asked {
         if let agent::Kind::Ours(info) = reached.kind {
-            device.uuid = Some(info.uuid);
+            tells(&mut device, &info);
         }
     } else {
         let name = &device.name;
@@ -146,6 +273,12 @@ async fn named(context: &Context, mut device: Device) -> Device {
         context.console.detail(&text);
     }
     device
+}
+
+/// Takes over which one a device says it is. What it says of its key there is no word of the key's: whoever answers at an address would vouch
+/// for himself.
+pub(super) fn tells(device: &mut Device, info: &Info) {
+    device.uuid = Some(info.uuid.clone());
 }
 
 /// What a device is called among known hosts.
@@ -176,17 +309,22 @@ fn of_device(
     } else {
         Place::Host(config.host_name.clone(), port)
     };
-    let mut target = SshTarget::new(&device.name, place);
+    let mut known_as = device.clone();
+    known_as.ssh_port = port;
+    let host = host_name(&known_as).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    let mut target = SshTarget::new(&device.name, host, place);
+    target.spool.clone_from(&context.environment.paths.cache);
     match account {
         Some(account) => account.clone_into(&mut target.user),
         None if config.is_user_written => target.user.clone_from(&config.user),
         None => {}
     }
-    let mut device = device.clone();
-    device.ssh_port = port;
-    let host = host_name(&device).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-    target.known_key_kinds = trust.kinds(&host);
-    trust.hosts.insert(target.name.clone(), host);
+    target.known_key_kinds = trust.kinds(&target.host);
+    if let Some(fingerprint) = &device.ssh_fingerprint {
+        trust
+            .announced
+            .insert(target.host.clone(), fingerprint.clone());
+    }
     keys(context, &config, &mut target);
     if !entry.identity.is_empty() {
         let here = &context.environment.current_dir;
@@ -205,7 +343,7 @@ fn of_device(
 fn jump(
     context: &Context,
     config: &HostConfig,
-    trust: &mut Trust,
+    trust: &Trust,
     most: usize,
 ) -> Result<Option<Box<SshTarget>>, Failure> {
     let hops = match &config.proxy {
@@ -229,13 +367,14 @@ fn jump(
         let config = configuration(context, &hop.host)?;
         let port = hop.port.unwrap_or(config.port);
         let name = format!("{} port {port}", config.host_name);
-        let mut target = SshTarget::new(&name, Place::Host(config.host_name.clone(), port));
-        target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
         let known = config.host_key_alias.as_ref().unwrap_or(&config.host_name);
         let host = HostName::host(known, port)
             .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-        target.known_key_kinds = trust.kinds(&host);
-        trust.hosts.insert(name, host);
+        let place = Place::Host(config.host_name.clone(), port);
+        let mut target = SshTarget::new(name, host, place);
+        target.spool.clone_from(&context.environment.paths.cache);
+        target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
+        target.known_key_kinds = trust.kinds(&target.host);
         keys(context, &config, &mut target);
         target.jump = match before.take() {
             Some(before) => Some(before),

@@ -63,6 +63,7 @@ pub(super) async fn identify(device: Device, key: Option<ApiKey>) -> Result<Reac
         device,
         agent,
         kind,
+        line: None,
     })
 }
 
@@ -110,6 +111,7 @@ pub(super) async fn at_socket(socket: PathBuf, key: Option<ApiKey>) -> Result<Re
         },
         agent,
         kind,
+        line: None,
     })
 }
 

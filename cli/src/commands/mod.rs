@@ -6,6 +6,8 @@ mod act;
 pub mod completions;
 mod container;
 mod cursor_file;
+pub mod docker_carrier;
+pub mod docker_context;
 mod enter;
 pub mod exec;
 mod identify;
@@ -15,6 +17,7 @@ pub mod local;
 pub mod logs;
 mod moment;
 pub mod new;
+mod plainly;
 pub mod ps;
 pub mod purge;
 pub mod push;
@@ -27,12 +30,15 @@ pub mod simulate;
 pub mod ssh;
 pub mod ssh_config;
 mod ssh_device;
+mod ssh_first;
 pub mod ssh_forget;
+pub mod ssh_keeper;
 pub mod ssh_name;
 pub mod ssh_proxy;
 pub mod start;
 pub mod stop;
 mod trust;
+pub mod tunnel;
 mod way;
 
 use std::{io, process::ExitCode};
@@ -57,7 +63,7 @@ use crate::{
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted; `os ssh` and `os exec`: that of what they ran, 255 when they could not run it.\n\n\
-        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_AGENT, the os-agent of simulated devices; \
+        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_AGENT, the os-agent of simulated devices; \
         DOCKER_HOST, their engine; NO_COLOR and CLICOLOR_FORCE, colours; XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, \
         XDG_RUNTIME_DIR, where files are kept."
 )]
@@ -102,8 +108,14 @@ enum Verb {
     Local(local::Args),
     Ssh(ssh::Args),
     Exec(exec::Args),
+    Tunnel(tunnel::Args),
     SshConfig(ssh_config::Args),
     SshForget(ssh_forget::Args),
+    DockerContext(docker_context::Args),
+    #[command(hide = true)]
+    DockerCarrier(docker_carrier::Args),
+    #[command(hide = true)]
+    SshKeeper(ssh_keeper::Args),
     #[command(hide = true)]
     SshName(ssh_name::Args),
     #[command(hide = true)]
@@ -203,9 +215,13 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Local(args) => local::run(context, args).await,
         Verb::Ssh(args) => ssh::run(context, args).await,
         Verb::Exec(args) => exec::run(context, args).await,
+        Verb::Tunnel(args) => tunnel::run(context, args).await,
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args),
         Verb::SshForget(args) => ssh_forget::run(context, &args),
+        Verb::DockerContext(args) => Box::pin(docker_context::run(context, args)).await,
+        Verb::DockerCarrier(args) => docker_carrier::run(context, args).await,
+        Verb::SshKeeper(args) => ssh_keeper::run(context, args).await,
         Verb::SshName(args) => ssh_name::run(context, args).await,
         Verb::SshProxy(args) => ssh_proxy::run(context, args).await,
         Verb::Simulate(args) => simulate::run(context, args).await,

@@ -6,13 +6,17 @@ use dialoguer::{Select, theme::ColorfulTheme};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    agent::{Agent, Kind},
-    commands::{Context, identify, way::Way},
-    discovery::{self, Device, Origin, Places, remembered},
+    agent::{Agent, ApiKey, Kind},
+    commands::{
+        Context, container, enter, identify,
+        ssh_first::{self, Through},
+        way::Way,
+    },
+    discovery::{self, Device, Origin, Places, Selector, remembered},
     engine::Engine,
     env::OSCLI_DEVICE,
     failure::{self, Failure},
-    transport::Endpoint,
+    transport::{Endpoint, Lasting},
     ui::style::neutralise,
 };
 
@@ -22,6 +26,8 @@ pub(super) struct Reached {
     pub(super) device: Device,
     pub(super) agent: Agent,
     pub(super) kind: Kind,
+    /// The connection over SSH, where it is reached by one.
+    pub(super) line: Option<Lasting>,
 }
 
 impl Reached {
@@ -34,8 +40,16 @@ impl Reached {
         }
     }
 
-    /// The device's container engine: on the same address as the agent, or on this machine for a simulated device.
-    pub(super) fn engine(&self) -> Engine {
+    /// The device's container engine: by the way that leads to its agent, or on this machine for a simulated device.
+    pub(super) async fn engine(&self) -> Result<Engine, Failure> {
+        if let Some(line) = &self.line {
+            let socket = container::socket(&line.get().await?).await?;
+            let endpoint = Endpoint::Ssh {
+                connection: line.clone(),
+                socket: socket.to_owned(),
+            };
+            return Ok(Engine::new(&self.device.name, endpoint));
+        }
         let endpoint = match (&self.device.origin, self.agent.http().address()) {
             (Origin::Simulated { engine_socket, .. }, _) => Endpoint::Unix(engine_socket.clone()),
             (Origin::Network | Origin::Given, Some(mut address)) => {
@@ -46,14 +60,13 @@ impl Reached {
                 identify::tcp(&self.device, self.device.engine_port)
             }
         };
-        Engine::new(&self.device.name, endpoint)
+        Ok(Engine::new(&self.device.name, endpoint))
     }
 
     /// The address that ports of services are reached on.
     pub(super) fn address(&self) -> Option<std::net::IpAddr> {
-        self.agent
-            .http()
-            .address()
+        let line = self.line.as_ref().and_then(Lasting::address);
+        line.or_else(|| self.agent.http().address())
             .map(|address| address.ip())
             .or_else(|| self.device.addresses.first().map(|address| address.ip))
     }
@@ -80,14 +93,40 @@ impl Reached {
 }
 
 /// Finds the device that was named, else the one of the environment, else the only one there is, and asks it what it is.
-pub(super) async fn reach(context: &Context, typed: Option<&str>) -> Result<Reached, Failure> {
-    by(context, async {
-        match named(context, typed) {
-            Some(name) => identify::named(&places(context), name, None).await,
-            None => Ok(identify::identify(only(context).await?, None).await?),
-        }
-    })
-    .await
+pub(super) async fn reach(
+    context: &Context,
+    typed: Option<&str>,
+    through: &Through,
+) -> Result<Reached, Failure> {
+    by(context, found(context, typed, through, None)).await
+}
+
+/// By SSH where the device has it, unless somebody wants it otherwise: with a word, or by naming a port of the API. A key is for that alone.
+async fn found(
+    context: &Context,
+    typed: Option<&str>,
+    through: &Through,
+    key: Option<ApiKey>,
+) -> Result<Reached, Failure> {
+    let name = named(context, typed);
+    let has_port = name
+        .is_some_and(|name| Selector::parse(name).is_ok_and(|selector| selector.port.is_some()));
+    if !through.plain && !has_port {
+        let meant = Box::pin(enter::find_unasked(context, name)).await?;
+        return Box::pin(ssh_first::reach(context, meant, through, key)).await;
+    }
+    let wish = if has_port {
+        "a port of its API was named"
+    } else {
+        "--plain was given"
+    };
+    context
+        .console
+        .detail(&format!("{wish}: the device is reached without SSH"));
+    match name {
+        Some(name) => identify::named(&places(context), name, key).await,
+        None => Ok(identify::identify(only(context).await?, None).await?),
+    }
 }
 
 /// The same, for what the agent alone does: by its socket too, and with a key where the device wants one.
@@ -110,16 +149,15 @@ pub(super) async fn reach_agent(
         if let Some(socket) = way.socket(&context.environment, named.is_some()) {
             return identify::at_socket(socket, key).await;
         }
-        match (named, key) {
-            (Some(name), key) => identify::named(&places(context), name, key).await,
-            (None, None) => Ok(identify::identify(only(context).await?, None).await?),
-            // Whoever answers in the network first would be given it.
-            (None, Some(_)) => Err(Failure::new(
+        // Whoever answers in the network first would be given it.
+        if named.is_none() && key.is_some() {
+            return Err(Failure::new(
                 failure::Kind::Usage,
                 "an API key is for one device, and none was named",
             )
-            .hint(format!("name it, or set {OSCLI_DEVICE}"))),
+            .hint(format!("name it, or set {OSCLI_DEVICE}")));
         }
+        found(context, named, &way.through, key).await
     })
     .await
 }

@@ -4,13 +4,18 @@ use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use tokio::{sync::mpsc, time::sleep};
 
-use super::Context;
+use super::{
+    Context,
+    ssh_device::{self, Kept},
+};
 use crate::{
     discovery::{
-        self, Change, Device, Ended, LONGEST_CONNECT, Learnt, Places, ScanOptions, Seen, Variants,
+        self, Change, Device, Ended, LONGEST_CONNECT, Learnt, Origin, Places, ScanOptions, Seen,
+        Variants,
     },
     failure::Failure,
-    ui::render::scan::Renderer,
+    transport::ssh::host_keys::KnownHosts,
+    ui::render::scan::{Renderer, Standing},
 };
 
 /// Lists the devices in the local network as they answer
@@ -39,8 +44,13 @@ pub async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     };
     let (found, seen) = mpsc::channel(64);
     let mut renderer = Renderer::new(&context.console, args.watch);
+    let kept = Kept::below(&context.environment.paths.ssh());
     let shown = Shown {
         renderer: &mut renderer,
+        known: kept.keys.load().unwrap_or_else(|error| {
+            context.console.detail(&error.to_string());
+            KnownHosts::default()
+        }),
         watch: args.watch,
         present: BTreeMap::new(),
     };
@@ -110,6 +120,8 @@ async fn last_answers(
 /// The devices as they are shown.
 struct Shown<'renderer, 'console> {
     renderer: &'renderer mut Renderer<'console>,
+    /// Host keys of devices.
+    known: KnownHosts,
     /// What is shown can still be corrected.
     watch: bool,
     present: BTreeMap<u32, Device>,
@@ -124,7 +136,8 @@ impl Shown<'_, '_> {
             mut device,
         } = event;
         if change == Change::Gone {
-            self.renderer.seen(id, change, &device)?;
+            let ssh = standing(&self.known, &device);
+            self.renderer.seen(id, change, &device, ssh)?;
             self.present.remove(&id);
             variants.forget(id);
             return Ok(());
@@ -136,7 +149,8 @@ impl Shown<'_, '_> {
         } else {
             variants.forget(id);
         }
-        self.renderer.seen(id, change, &device)?;
+        let ssh = standing(&self.known, &device);
+        self.renderer.seen(id, change, &device, ssh)?;
         self.present.insert(id, device);
         Ok(())
     }
@@ -169,8 +183,32 @@ impl Shown<'_, '_> {
             && device.variant.as_deref() != Some(variant)
         {
             device.variant = Some(variant.to_owned());
-            self.renderer.seen(id, Change::Updated, device)?;
+            let ssh = standing(&self.known, device);
+            self.renderer.seen(id, Change::Updated, device, ssh)?;
         }
         Ok(())
+    }
+}
+
+/// What is known of a device's SSH server. Nobody is asked: a scan is for looking around.
+fn standing(known: &KnownHosts, device: &Device) -> Standing {
+    if let Origin::Simulated { .. } = device.origin {
+        return Standing::None;
+    }
+    let Ok(named) = ssh_device::named(device) else {
+        return Standing::New;
+    };
+    let pinned = known.pinned(&named.device);
+    let fits = |announced: &String| {
+        pinned
+            .iter()
+            .any(|pinned| pinned.key.fingerprint() == *announced)
+    };
+    let is_of_first_kind = |kind: &str| pinned.iter().any(|one| one.key.algorithm() == kind);
+    match &device.ssh_fingerprint {
+        _ if pinned.is_empty() => Standing::New,
+        // It announces one key only, and may be known by another that it has, too.
+        Some(announced) if !fits(announced) && is_of_first_kind("ssh-ed25519") => Standing::Changed,
+        Some(_) | None => Standing::Known,
     }
 }

@@ -90,6 +90,12 @@ pub(super) async fn find(context: &Context, selector: &Selector) -> Result<Devic
         let proof = prove(&device).await;
         Some((device, proof))
     };
+    let known = Kept::below(&context.environment.paths.ssh()).keys.load();
+    let known = known.unwrap_or_default();
+    let is_pinned = |device: &Device| {
+        let host = device.uuid.as_deref().map(HostName::device);
+        host.is_some_and(|host| host.is_ok_and(|host| !known.pinned(&host).is_empty()))
+    };
     tokio::pin!(network, memory);
     let found = tokio::select! {
         found = &mut network => match found {
@@ -100,8 +106,9 @@ pub(super) async fn find(context: &Context, selector: &Selector) -> Result<Devic
             found => found,
         },
         remembered = &mut memory => match remembered {
-            Some((device, Proof::Same)) => Ok(device),
-            Some((device, Proof::None)) => match network.await {
+            // What one that is entered for the first time announces now is worth a wait.
+            Some((device, Proof::Same)) if device.ssh_fingerprint.is_some() || is_pinned(&device) => Ok(device),
+            Some((device, Proof::Same | Proof::None)) => match network.await {
                 Err(DiscoveryError::NotFound { .. }) => Ok(device),
                 found => found,
             },

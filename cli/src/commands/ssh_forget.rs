@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 use super::ssh_device::{Kept, label, named};
 use crate::{
     commands::Context,
-    discovery::{Places, Selector, remembered::Remembered, selector::Target, simulated},
+    discovery::{
+        Device, Places, Selector,
+        remembered::{self, Remembered},
+        selector::Target,
+        simulated,
+    },
     failure::{Failure, Kind},
     transport::ssh::{Names, host_keys::HostName},
     ui::render,
@@ -26,7 +31,9 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let paths = &context.environment.paths;
     let kept = Kept::below(&paths.ssh());
     let mut forgotten = Vec::new();
-    for host in meant(context, &kept, &args.device)? {
+    let hosts = meant(context, &kept, &args.device)?;
+    let was_announced = unannounce(context, &hosts);
+    for host in hosts {
         for pinned in kept.keys.forget(&host)? {
             forgotten.push((host.clone(), pinned.key));
         }
@@ -42,7 +49,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             })?;
         }
     }
-    if forgotten.is_empty() {
+    if forgotten.is_empty() && !was_announced {
         let message = format!("no host key of `{}` is kept", args.device);
         return Err(Failure::new(Kind::Device, message).hint(format!(
             "the keys that are kept, by uuid: {}",
@@ -51,6 +58,28 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     render::ssh_forget::forgotten(&context.console, &args.device, &forgotten)?;
     Ok(())
+}
+
+/// What they announced when they were seen last was the key of before: it would speak against the next one.
+/// Whether there was one.
+fn unannounce(context: &Context, hosts: &BTreeSet<HostName>) -> bool {
+    let places = Places::below(&context.environment.paths.state);
+    let seen = Remembered::peek(&places.remembered);
+    let meant = seen.devices().iter().filter(|device| {
+        device.ssh_fingerprint.is_some()
+            && named(device).is_ok_and(|named| hosts.contains(&named.device))
+    });
+    let meant: Vec<Device> = meant
+        .map(|device| Device {
+            ssh_fingerprint: None,
+            ..device.clone()
+        })
+        .collect();
+    if let Err(error) = remembered::learn(&places.remembered, &meant) {
+        context.console.detail(&error.to_string());
+        return false;
+    }
+    !meant.is_empty()
 }
 
 /// All under which keys of it may be kept. Nobody in the network is asked: the device need not be there.

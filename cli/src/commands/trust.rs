@@ -9,7 +9,7 @@ use super::ssh_device::Kept;
 use crate::{
     commands::Context,
     transport::ssh::{
-        Asks, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase,
+        Asks, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Server,
         host_keys::{HostName, Store, Verdict},
     },
     ui::{Console, render},
@@ -19,8 +19,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Trust {
     pub(super) store: Store,
-    /// By the name that a target has.
-    pub(super) hosts: BTreeMap<String, HostName>,
+    /// Fingerprints of the keys that devices announce in the local network: as good as a first contact is.
+    pub(super) announced: BTreeMap<HostName, String>,
     /// Whether new keys are accepted without a question.
     pub(super) accepts: bool,
     console: Console,
@@ -31,7 +31,7 @@ impl Trust {
     pub(super) fn new(context: &Context, accepts: bool) -> Self {
         Self {
             store: Kept::below(&context.environment.paths.ssh()).keys,
-            hosts: BTreeMap::new(),
+            announced: BTreeMap::new(),
             accepts,
             console: context.console.clone(),
             interrupt: context.interrupt.clone(),
@@ -49,12 +49,17 @@ impl Trust {
     pub(super) fn asks(self) -> Asks {
         let console = self.console.clone();
         let trust = Arc::new(self);
+        let knowing = Arc::clone(&trust);
         Asks {
-            host_key: Arc::new(move |name, key| {
+            is_known: Arc::new(move |server, key| {
+                let known = knowing.store.load();
+                known.is_ok_and(|known| known.judge(&server.host, key) == Verdict::Known)
+            }),
+            host_key: Arc::new(move |server, key| {
                 let trust = Arc::clone(&trust);
                 Box::pin(async move {
                     tokio::select! {
-                        decision = trust.decide(&name, &key) => decision,
+                        decision = trust.decide(&server, &key) => decision,
                         () = trust.interrupt.cancelled() => HostKeyDecision::Refuse(HostKeyRefusal::Declined),
                     }
                 })
@@ -72,12 +77,10 @@ impl Trust {
         }
     }
 
-    async fn decide(&self, name: &str, key: &HostKey) -> HostKeyDecision {
+    async fn decide(&self, server: &Server, key: &HostKey) -> HostKeyDecision {
+        let Server { name, host } = server;
         let unreadable =
             |problem: String| HostKeyDecision::Refuse(HostKeyRefusal::Unreadable { problem });
-        let Some(host) = self.hosts.get(name) else {
-            return unreadable(format!("{name} has no name among known hosts"));
-        };
         let known = match self.store.load() {
             Ok(known) => known,
             Err(error) => return unreadable(chain(&error)),
@@ -85,12 +88,20 @@ impl Trust {
         if let Some(decision) = self.settled(known.judge(host, key)) {
             return decision;
         }
-        if !self.accepts {
+        let announced = self.announced.get(host);
+        if let Some(other) = announced.filter(|announced| **announced != key.fingerprint()) {
+            return HostKeyDecision::Refuse(HostKeyRefusal::Announced {
+                fingerprint: other.clone(),
+            });
+        }
+        if announced.is_some() {
+            render::ssh::announced_key(&self.console, name, &key.fingerprint());
+        } else if !self.accepts {
             render::ssh::new_key(&self.console, name, key.algorithm(), &key.fingerprint());
             if !self.console.may_prompt() {
                 return HostKeyDecision::Refuse(HostKeyRefusal::Unknown);
             }
-            let asked_about = name.to_owned();
+            let asked_about = name.clone();
             let asked = spawn_blocking(move || render::ssh::trusts(&asked_about));
             if !matches!(asked.await, Ok(Ok(Some(true)))) {
                 return HostKeyDecision::Refuse(HostKeyRefusal::Declined);

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     agent::ApiKey,
-    commands::Context,
+    commands::{Context, ssh_first::Through},
     env::{Environment, OSCLI_API_KEY, Paths},
     failure::{Failure, Kind},
 };
@@ -30,6 +30,8 @@ pub(super) struct Way {
     /// if that asks for one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) api_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) through: Through,
 }
 
 /// Where a key is read from.

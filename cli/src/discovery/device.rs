@@ -36,7 +36,7 @@ pub struct Device {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// Fingerprint of the SSH server's host key, as the device announces it: `SHA256:` and 43 characters. Anybody may announce anything: it
-    /// helps to notice a key that does not fit, and is no reason to trust one.
+    /// counts as a first contact does, while no key of the device is kept, and never against one that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_fingerprint: Option<String>,
     /// How it became known.

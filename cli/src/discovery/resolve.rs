@@ -29,7 +29,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// Finds the one device that a selector means. With a port in the selector the agent's API is expected there.
 ///
-/// A remembered device is given back as soon as something listens at its API port: the caller compares the uuid that is answered there, and
+/// A remembered device is given back as soon as something listens at its API's or SSH server's port: the caller compares the uuid that is answered there, and
 /// asks again with [`Memory::Ignore`] when it is another one.
 ///
 /// # Errors
@@ -186,14 +186,22 @@ fn the_one(selector: &Selector, devices: Vec<Device>) -> Result<Option<Device>, 
     Ok(devices.into_iter().next())
 }
 
-/// The device with the address that answered first, when something listens at the port of its API.
+/// The device with the address that answered first, when something listens at the port of its API, or at that of its SSH server, which is all that
+/// one in production mode has.
 async fn reachable(device: Device) -> Option<Device> {
     let mut probes = JoinSet::new();
     for address in device.addresses.iter().copied() {
-        let target = address.with_port(device.api_port);
+        let ports = [device.api_port, device.ssh_port];
         probes.spawn(async move {
-            let connected = timeout(CONNECT, TcpStream::connect(target)).await;
-            matches!(connected, Ok(Ok(_))).then_some(address)
+            // One after the other: an SSH server notes everybody who says nothing.
+            for port in ports {
+                let target = address.with_port(port);
+                let connected = timeout(CONNECT, TcpStream::connect(target)).await;
+                if matches!(connected, Ok(Ok(_))) {
+                    return Some(address);
+                }
+            }
+            None
         });
     }
     while let Some(probed) = probes.join_next().await {

@@ -59,9 +59,11 @@ impl From<AgentError> for Failure {
     fn from(error: AgentError) -> Self {
         let failure = Self::from_error(Kind::Device, &error);
         match &error {
-            AgentError::Transport(TransportError::Refused { .. }) => failure.hint(
-                "the address answers, but no agent listens there: is it a device, and is it in local or development mode?",
-            ),
+            AgentError::Transport(TransportError::Refused { .. }) => failure
+                .hint("the address answers, but no agent listens there for us: is it a device?")
+                .hint(
+                    "a device of a fleet that is not in local mode shuts its API to its network. By SSH, with a key that it knows: `os local on DEVICE`                      opens it, `os ssh DEVICE` enters it, and no other command needs its API then",
+                ),
             AgentError::Transport(
                 TransportError::Unreachable { .. } | TransportError::Timeout { .. },
             ) => failure.hint("is the device on, and in the same network?"),
@@ -75,8 +77,9 @@ impl From<AgentError> for Failure {
                     "from here with one of its keys, OSCLI_API_KEY or --api-key-file FILE (- for standard input): \
                      os local on DEVICE --api-key-file FILE",
                 )
+                .hint("from here as root by SSH, where a key of yours is let in: os local on DEVICE, without an API key")
                 .hint(format!(
-                    "from here as root by ssh: ssh -p 22222 -L ./agent.sock:{} root@DEVICE, and os local on --socket ./agent.sock",
+                    "the agent's socket may be forwarded, too: ssh -p 22222 -L ./agent.sock:{} root@DEVICE, and os local on --socket ./agent.sock",
                     agent_api::AGENT_SOCKET
                 ))
                 .hint("a device with the reference agent is switched to local mode in its fleet's dashboard"),

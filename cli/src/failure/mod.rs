@@ -20,6 +20,7 @@ mod device;
 mod simulate;
 mod ssh;
 mod ssh_files;
+mod tunnel;
 
 use std::{error::Error, io, process::ExitCode};
 

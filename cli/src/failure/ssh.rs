@@ -23,6 +23,7 @@ impl From<SshError> for Failure {
                 failure.hint("too many keys may have been tried: --identity FILE shows that one only")
             }
             SshError::Gone { .. } => failure.hint("has the device lost its network or its power?"),
+            SshError::Full { .. } => failure.hint("MaxSessions in the settings of the device's SSH server says how many"),
             SshError::Handshake { .. } | SshError::Refused { .. } => failure,
         }
     }
@@ -32,6 +33,9 @@ fn refused(failure: Failure, why: &HostKeyRefusal) -> Failure {
     match why {
         HostKeyRefusal::Unknown => failure
             .hint("compare the fingerprint with that of the device, then run this in a terminal, or with --accept-host-key"),
+        HostKeyRefusal::Announced { .. } => failure
+            .hint("somebody else may answer in the place of the device, or announce itself by its name; nothing was sent to it")
+            .hint("`os scan` asks the network anew; compare both fingerprints with that of the device"),
         HostKeyRefusal::Declined => failure.hint("nothing was sent to it"),
         HostKeyRefusal::Changed { .. } => failure
             .hint("somebody may sit between you and the device; nothing was sent to it")

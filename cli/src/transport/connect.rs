@@ -16,12 +16,15 @@ use tokio::{
 use tokio_util::either::Either;
 
 use super::{
-    TransportError,
-    ssh::{Ssh, SshStream},
+    Lasting, TransportError,
+    ssh::{SshError, SshStream},
 };
 
 /// How long one address may take to answer.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the other side of an SSH connection may take to open a socket there: a busy device answers late.
+const CHANNEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Head start of an address over the next one, as RFC 8305 recommends.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -42,9 +45,18 @@ pub enum Endpoint {
     /// A unix socket of the other side of a connection.
     Ssh {
         /// The connection.
-        connection: Ssh,
+        connection: Lasting,
         /// The socket's path there.
         socket: String,
+    },
+    /// A port that the other side of a connection reaches.
+    SshTcp {
+        /// The connection.
+        connection: Lasting,
+        /// The host, as the other side calls it.
+        host: String,
+        /// Its port.
+        port: u16,
     },
 }
 
@@ -53,6 +65,11 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => write!(f, "{}", path.display()),
             Self::Ssh { connection, socket } => write!(f, "{socket} of {}", connection.peer()),
+            Self::SshTcp {
+                connection,
+                host,
+                port,
+            } => write!(f, "{host}:{port} of {}", connection.peer()),
             Self::Tcp(addresses) => {
                 for (index, address) in addresses.iter().enumerate() {
                     let separator = if index == 0 { "" } else { ", " };
@@ -72,8 +89,17 @@ pub(super) async fn connect(
     match endpoint {
         Endpoint::Unix(path) => unix(peer, path).await.map(|socket| (socket, None)),
         Endpoint::Ssh { connection, socket } => {
-            let stream = connection.unix(socket).await;
-            let stream = stream.map_err(|error| failed(peer, io::Error::other(error)))?;
+            let socket = Channel::Unix(socket);
+            let stream = over_ssh(peer, connection, &socket).await?;
+            Ok((Either::Right(Either::Right(stream)), None))
+        }
+        Endpoint::SshTcp {
+            connection,
+            host,
+            port,
+        } => {
+            let socket = Channel::Tcp(host, *port);
+            let stream = over_ssh(peer, connection, &socket).await?;
             Ok((Either::Right(Either::Right(stream)), None))
         }
         Endpoint::Tcp(addresses) => race(peer, addresses)
@@ -93,11 +119,43 @@ pub async fn dial(
     race(peer, addresses).await
 }
 
+/// What is opened at the other side of an SSH connection.
+enum Channel<'a> {
+    Unix(&'a str),
+    Tcp(&'a str, u16),
+}
+
+async fn over_ssh(
+    peer: &str,
+    connection: &Lasting,
+    socket: &Channel<'_>,
+) -> Result<SshStream, TransportError> {
+    let refused = |error: SshError| match error {
+        SshError::Transport(error) => error,
+        error => failed(peer, io::Error::other(error)),
+    };
+    // The time of connecting anew has bounds of its own.
+    let ssh = connection.get().await.map_err(refused)?;
+    let opened = async {
+        match socket {
+            Channel::Unix(path) => ssh.unix(path).await,
+            Channel::Tcp(host, port) => ssh.tcp(host, *port).await,
+        }
+    };
+    match timeout(CHANNEL_TIMEOUT, opened).await {
+        Ok(opened) => opened.map_err(refused),
+        Err(_elapsed) => {
+            connection.drop_silent(&ssh).await;
+            Err(timed_out(peer, CHANNEL_TIMEOUT))
+        }
+    }
+}
+
 async fn unix(peer: &str, path: &Path) -> Result<Socket, TransportError> {
     match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
         Ok(Ok(stream)) => Ok(Either::Right(Either::Left(stream))),
         Ok(Err(source)) => Err(failed(peer, source)),
-        Err(_) => Err(timed_out(peer)),
+        Err(_) => Err(timed_out(peer, CONNECT_TIMEOUT)),
     }
 }
 
@@ -134,7 +192,7 @@ async fn race(
                 return Ok((stream, address));
             }
             Some(Ok((_, Ok(Err(source))))) => failed(peer, source),
-            Some(Ok((_, Err(_elapsed)))) => timed_out(peer),
+            Some(Ok((_, Err(_elapsed)))) => timed_out(peer, CONNECT_TIMEOUT),
             Some(Err(join)) => failed(peer, io::Error::other(join)),
             None => {
                 let nothing = || failed(peer, io::Error::other("no address is known"));
@@ -167,10 +225,10 @@ fn failed(peer: &str, source: io::Error) -> TransportError {
     }
 }
 
-fn timed_out(peer: &str) -> TransportError {
+fn timed_out(peer: &str, after: Duration) -> TransportError {
     TransportError::Timeout {
         peer: peer.to_owned(),
         operation: OPERATION.to_owned(),
-        seconds: CONNECT_TIMEOUT.as_secs(),
+        seconds: after.as_secs(),
     }
 }

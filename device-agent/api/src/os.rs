@@ -100,7 +100,7 @@ pub struct Info {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Room>,
     /// By what the device's SSH server is known, the key that clients ask for first before others; empty where the agent finds no keys. Who asks
-    /// by an unauthenticated way may notice by it that a key is another one than before, and may not trust a key for it.
+    /// by an unauthenticated way may take it for what a first contact is: it says nothing against a key that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh_host_keys: Vec<SshHostKey>,
 }

@@ -14,12 +14,17 @@ mod zone;
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::host::ssh_keys;
 
-/// Nothing tells when keys have been made: looked at this often, until there is one.
-const LOOK_FOR_KEY: Duration = Duration::from_secs(2);
+/// Nothing tells when keys have been made, or other ones: looked at this often at first, while a new system makes them, and later.
+const LOOK_FOR_KEY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+/// How long it is looked often.
+const MAKING_KEYS: Duration = Duration::from_mins(1);
 
 /// What is announced, and where.
 #[derive(Debug, Clone)]
@@ -45,7 +50,7 @@ pub struct Config {
     /// Fingerprint of the SSH server's host key, told by our own record. It proves nothing, since anybody may announce anything: it helps to
     /// notice that a key is another one than the device has.
     pub ssh_fingerprint: Option<String>,
-    /// The machine's root, to look for a host key where there is none yet.
+    /// The machine's root, where the host key is looked for; without it `ssh_fingerprint` is told as it is.
     pub host_root: Option<PathBuf>,
     /// Who may find the device.
     pub scope: Scope,
@@ -69,11 +74,12 @@ pub async fn run(mut config: Config, mut shutdown: watch::Receiver<bool>) {
     if config.scope == Scope::None {
         return;
     }
+    let begun = Instant::now();
     loop {
         config.ssh_fingerprint = found_key(&config);
         let avahi = config.scope == Scope::All && avahi::is_running();
         let published = avahi.then(|| avahi::Publication::write(&config));
-        let until = ended(&mut shutdown, &config, avahi);
+        let until = ended(&mut shutdown, &config, avahi, begun);
         let stop = match published {
             Some(Ok(publication)) => {
                 tracing::info!("announced by Avahi");
@@ -93,24 +99,34 @@ pub async fn run(mut config: Config, mut shutdown: watch::Receiver<bool>) {
     }
 }
 
-/// The fingerprint that is known, else that of a key that has come since.
+/// The fingerprint of the key that is there now.
 fn found_key(config: &Config) -> Option<String> {
-    let known = config.ssh_fingerprint.clone();
-    known.or_else(|| ssh_keys::announced(config.host_root.as_deref()?))
-}
-
-/// Returns when there is a host key that was not there before. Keys are made at the first start of a system, beside the agent.
-async fn key_came(config: &Config) {
-    if config.ssh_fingerprint.is_some() || config.host_root.is_none() {
-        std::future::pending::<()>().await;
-    }
-    while found_key(config).is_none() {
-        sleep(LOOK_FOR_KEY).await;
+    match &config.host_root {
+        Some(root) => ssh_keys::announced(root),
+        None => config.ssh_fingerprint.clone(),
     }
 }
 
-/// Returns true when it is time to stop, false when an Avahi daemon came or went or there is a host key to be told.
-async fn ended(shutdown: &mut watch::Receiver<bool>, config: &Config, avahi: bool) -> bool {
+/// Returns when there is another host key than the one that is told. Keys are made at the first start of a system, beside the agent, and
+/// somebody may make new ones.
+async fn key_changed(config: &Config, begun: Instant) {
+    while found_key(config) == config.ssh_fingerprint {
+        sleep(if begun.elapsed() < MAKING_KEYS {
+            LOOK_FOR_KEY.0
+        } else {
+            LOOK_FOR_KEY.1
+        })
+        .await;
+    }
+}
+
+/// Returns true when it is time to stop, false when an Avahi daemon came or went or there is another host key to be told.
+async fn ended(
+    shutdown: &mut watch::Receiver<bool>,
+    config: &Config,
+    avahi: bool,
+    begun: Instant,
+) -> bool {
     let came_or_went = async {
         match config.scope {
             Scope::All => avahi::changed(avahi).await,
@@ -120,7 +136,7 @@ async fn ended(shutdown: &mut watch::Receiver<bool>, config: &Config, avahi: boo
     tokio::select! {
         _stop = shutdown.wait_for(|stop| *stop) => true,
         () = came_or_went => false,
-        () = key_came(config) => false,
+        () = key_changed(config, begun) => false,
     }
 }
 

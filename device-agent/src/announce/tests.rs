@@ -351,3 +351,30 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn another_host_key_is_noticed_whatever_was_told_before() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = Config {
+        host_root: Some(root.path().to_owned()),
+        ..config()
+    };
+    let look = |config: &Config| {
+        let config = config.clone();
+        async move { super::key_changed(&config, tokio::time::Instant::now()).await }
+    };
+    // The one that is told is gone.
+    look(&config).await;
+    config.ssh_fingerprint = super::found_key(&config);
+    assert_eq!(config.ssh_fingerprint, None);
+    let folder = root.path().join("etc/ssh/hostkeys");
+    fs_err::create_dir_all(&folder).unwrap();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4W6mRSkjC9YK8qsnN7r1p4uFpYdCe6uIBfjhXgj3cB";
+    fs_err::write(folder.join("ssh_host_ed25519_key.pub"), key).unwrap();
+    look(&config).await;
+    config.ssh_fingerprint = super::found_key(&config);
+    assert_eq!(
+        config.ssh_fingerprint,
+        super::tests::config().ssh_fingerprint
+    );
+}

@@ -17,6 +17,8 @@ const KEYS: [(&str, &str); 2] = [
     ("etc/ssh/hostkeys/ssh_host_ed25519_key.pub", "ssh-ed25519"),
     ("etc/ssh/hostkeys/ssh_host_rsa_key.pub", "ssh-rsa"),
 ];
+/// The kind of the key that is announced.
+const ANNOUNCED: &str = "ssh-ed25519";
 /// Larger files are no public keys.
 const MAX_FILE: u64 = 8 * 1024;
 
@@ -34,10 +36,11 @@ pub(crate) fn host_keys(root: &Path) -> Vec<SshHostKey> {
     KEYS.into_iter().filter_map(key).collect()
 }
 
-/// The fingerprint of the key that is announced.
+/// The fingerprint of the key that is announced. It is of one kind always: while that key is being made, another one would be told for it.
 pub(crate) fn announced(root: &Path) -> Option<String> {
     let mut keys = host_keys(root).into_iter();
-    keys.next().map(|key| key.fingerprint)
+    keys.find(|key| key.algorithm == ANNOUNCED)
+        .map(|key| key.fingerprint)
 }
 
 /// `SHA256:` and 43 characters, of a public key as `ssh-keygen` writes it: `kind base64 comment`.
@@ -59,6 +62,8 @@ fn fingerprint(text: &str, kind: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// Of another kind.
+    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAABQCrq6ur";
     /// With what `ssh-keygen -l` says of it.
     const KEY: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4W6mRSkjC9YK8qsnN7r1p4uFpYdCe6uIBfjhXgj3cB";
@@ -75,10 +80,13 @@ mod tests {
         };
         write("rsa", "ssh-rsa AAAA");
         assert_eq!(announced(root.path()), None);
+        write("rsa", RSA);
+        assert_eq!(host_keys(root.path())[0].algorithm, "ssh-rsa");
+        assert_eq!(announced(root.path()), None, "it is of another kind");
         write("ed25519", &format!("{KEY} root@device\n"));
         assert_eq!(announced(root.path()).as_deref(), Some(FINGERPRINT));
         let keys = host_keys(root.path());
-        assert_eq!(keys.len(), 1, "{keys:?}");
+        assert_eq!(keys.len(), 2, "{keys:?}");
         assert_eq!(keys[0].algorithm, "ssh-ed25519");
     }
 

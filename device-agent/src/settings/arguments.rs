@@ -59,6 +59,14 @@ pub enum Command {
     },
     /// After an update of the operating system: keep it once it has shown that it works, or go back to the one before.
     Health,
+    /// Carry datagrams between standard input and output and a UDP port: for `os tunnel`, which runs it over SSH.
+    #[command(hide = true)]
+    RelayUdp {
+        /// Where the datagrams go
+        address: IpAddr,
+        /// At which port
+        port: u16,
+    },
 }
 
 /// The command line of `os-config`: as which this program answers, too, when it is called by this name.

@@ -28,16 +28,17 @@ async fn devices_are_shown_as_columns() {
         "development",
         "0.1.0",
         "push,logs",
+        "new",
     ];
     let shown = words(&output.stdout);
-    assert_eq!(shown[..8], facts);
-    assert!(shown[8..].contains(&"10.88.7.2".to_owned()), "{output}");
+    assert_eq!(shown[..9], facts);
+    assert!(shown[9..].contains(&"10.88.7.2".to_owned()), "{output}");
     assert_eq!(output.stdout.lines().count(), 1, "{output}");
     assert!(output.stderr.starts_with("NAME "), "{output}");
 
     let quiet = workstation.os(&["detect", "--quiet"]).await;
     quiet.success();
-    assert_eq!(words(&quiet.stdout)[..8], facts);
+    assert_eq!(words(&quiet.stdout)[..9], facts);
     assert_eq!(quiet.stderr, "");
 }
 
@@ -55,7 +56,7 @@ async fn the_variant_of_a_reference_device_is_learnt_from_its_engine() {
     output.success();
     let words: Vec<&str> = output.stdout.split_whitespace().collect();
     assert_eq!(
-        words[..8],
+        words[..9],
         [
             "peer-device",
             "-",
@@ -64,6 +65,7 @@ async fn the_variant_of_a_reference_device_is_learnt_from_its_engine() {
             "development",
             "reference",
             "push,logs",
+            "new",
             "10.88.7.2"
         ]
     );

@@ -103,7 +103,7 @@ async fn a_certificate_opens_where_its_key_alone_does_not() {
     let mut pair = Pair::new("").await;
     pair.make_key("ca", &["-t", "ed25519"]);
     let trusted = format!("TrustedUserCAKeys {}", pair.path("ca.pub"));
-    pair.server.process.terminate().await;
+    pair.server.stop(&pair.workstation.machine).await;
     pair.server = testkit::Sshd::start(&pair.workstation.machine, &trusted).await;
     assert_eq!(pair.ssh(&WHO).await.code, APART);
     let at = pair.path("key.pub");

@@ -1,9 +1,13 @@
-//! `os ssh` and `os exec` against OpenSSH's server.
+//! `os ssh`, `os exec` and `os tunnel` against OpenSSH's server.
 
+mod dropbear;
+mod kept;
 mod keys;
 mod programs;
 mod services;
+mod streams;
 mod trust;
+mod tunnel;
 
 use std::path::PathBuf;
 

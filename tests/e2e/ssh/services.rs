@@ -85,7 +85,7 @@ async fn programs_run_in_services_byte_by_byte() {
         "{known}"
     );
 
-    server.process.terminate().await;
+    server.stop(&device.machine).await;
     who_takes_its_place_is_refused(&mut device, &workstation, &key).await;
 }
 

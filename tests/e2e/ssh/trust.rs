@@ -48,7 +48,7 @@ async fn a_changed_key_is_refused_whatever_was_allowed() {
     let mut pair = Pair::new("").await;
     pair.ssh(&["--", "true"]).await.success();
     let before = pair.server.fingerprint();
-    pair.server.process.terminate().await;
+    pair.server.stop(&pair.workstation.machine).await;
     pair.server = Sshd::start(&pair.workstation.machine, "").await;
     pair.server.authorize(&pair.at("key.pub"));
     let output = pair.ssh(&["--", "echo secret"]).await;

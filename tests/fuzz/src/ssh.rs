@@ -1,10 +1,13 @@
-//! Files of OpenSSH: a person's configuration, and known hosts.
+//! Files of OpenSSH: a person's configuration, and known hosts; and what is said to a process that keeps a connection.
 
 use std::path::PathBuf;
 
-use os_cli::transport::ssh::{
-    config::{self, File, Proxy, Subject},
-    host_keys::{HostKey, HostName, KnownHosts, Verdict, with, without},
+use os_cli::{
+    fuzz,
+    transport::ssh::{
+        config::{self, File, Proxy, Subject},
+        host_keys::{HostKey, HostName, KnownHosts, Verdict, with, without},
+    },
 };
 
 use super::text::{assert_harmless, texts};
@@ -89,4 +92,19 @@ pub(crate) fn known_hosts(input: &[u8]) {
     assert_eq!(less.lines().count() + removed.len(), more.lines().count());
     let (nothing, _) = without(&less, &host);
     assert_eq!(nothing, None);
+}
+
+/// What comes over the socket of a kept connection.
+pub(crate) fn kept_frames(input: &[u8]) {
+    let whole = fuzz::kept_frames(input);
+    assert!(whole.understood <= whole.count);
+    // A frame is what was received, neither more nor less.
+    let mut again = whole.sent.clone();
+    again.extend(&whole.rest);
+    assert!(again == input);
+    // What waits for more is never longer than the longest frame.
+    assert!(whole.is_invalid || whole.rest.len() < (1 << 20) + 5);
+    // Where it is cut makes no difference to what was whole before.
+    let half = fuzz::kept_frames(input.get(..input.len() / 2).unwrap_or_default());
+    assert!(whole.sent.starts_with(&half.sent));
 }

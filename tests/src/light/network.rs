@@ -7,8 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::programs::built;
@@ -106,15 +107,25 @@ pub(super) fn beside(program: &OsStr) -> Command {
 
 /// Calls `work` on a thread in the devices' network.
 pub(super) fn inside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let network = fs_err::File::open(namespace()).expect("the devices' network");
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
-            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
-                .expect("to enter the devices' network");
+            enter().expect("to enter the devices' network");
             work()
         });
         worker.join().expect("the work in the devices' network")
     })
+}
+
+/// Moves this thread there. The first device makes the network, whose file is there for a moment before it is one.
+fn enter() -> std::io::Result<()> {
+    let end = Instant::now() + CONNECTING;
+    loop {
+        let file = fs_err::File::open(namespace())?;
+        match move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)) {
+            Err(Errno::INVAL) if Instant::now() < end => std::thread::yield_now(),
+            entered => return Ok(entered?),
+        }
+    }
 }
 
 /// Every port there is, in a few threads.

@@ -10,7 +10,7 @@ use clap::{ArgAction, ValueHint};
 
 use crate::{
     agent::{LogQuery, Position},
-    commands::{Context, logs, reach::reach, seen_services},
+    commands::{Context, logs, reach::reach, seen_services, ssh_first::Through},
     deploy::{Follow, PushLock},
     failure::{Failure, Kind},
     ui::render::{log_filter::Filter, logs::LogView, push::PushView},
@@ -98,6 +98,8 @@ pub struct Args {
     /// Only of use for fleets.
     #[arg(long, hide = true)]
     note: Option<String>,
+    #[command(flatten)]
+    through: Through,
 }
 
 /// Pushes.
@@ -117,14 +119,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         )
         .hint(format!("its services are: {}", names.join(", "))));
     }
-    let reached = reach(context, args.device.as_deref()).await?;
+    let reached = reach(context, args.device.as_deref(), &args.through).await?;
     let filter = Filter {
         services: args.services.iter().cloned().collect::<BTreeSet<_>>(),
         system: args.system,
         ..Filter::default()
     };
     let log_view = || LogView::new(&context.console, filter.clone(), &names);
-    let work = Work::new(context, &args, &sources, &reached);
+    let engine = tokio::select! {
+        engine = reached.engine() => engine?,
+        () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
+    };
+    let work = Work::new(context, &args, &sources, (&reached, engine));
     if args.dry_run {
         return work.tell().await;
     }

@@ -32,10 +32,9 @@ impl<'a> Work<'a> {
         context: &'a Context,
         args: &'a Args,
         sources: &'a Sources,
-        reached: &'a Reached,
+        (reached, engine): (&'a Reached, Engine),
     ) -> Self {
         let key = reached.key();
-        let engine = reached.engine();
         let paths = &context.environment.paths;
         Self {
             context,

@@ -9,9 +9,10 @@ use russh::{
     keys::{Algorithm, EcdsaCurve, HashAlg},
     mac,
 };
+use serde::{Deserialize, Serialize};
 
 /// How old a server may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Algorithms {
     /// What `ssh-audit` has nothing to say about.
     #[default]

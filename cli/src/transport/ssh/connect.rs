@@ -1,12 +1,12 @@
 //! From addresses to a connection on which we have been let in.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     error::Error,
     fmt,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex as Lock},
+    sync::{Arc, Mutex as Lock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use russh::{
     SshId,
     client::{self, Handle},
 };
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::lookup_host,
@@ -26,7 +27,9 @@ use super::{
     HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Place, Ssh, SshError, SshTarget,
     authenticate,
     handler::{Client, Ended, Question, WAITING},
-    session::Shared,
+    host_keys::HostName,
+    own::Own,
+    traffic::Traffic,
 };
 use crate::transport::{Endpoint, connect as sockets};
 
@@ -36,22 +39,38 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// So many questions without an answer are the end.
 const UNANSWERED: usize = 3;
-/// What the other side may send of a channel before we have taken it, in bytes.
-const WINDOW: u32 = 2 << 20;
+/// What the other side may send of a channel before we have taken it, in bytes. It hears of more room when half of it is used.
+const WINDOW: u32 = 4 << 20;
+/// Messages of a channel between the library and us.
+const BUFFERED: usize = 32;
 
-/// Decides about a server's key; the name is that of [`SshTarget::name`]. May wait for a person.
+/// Decides about a server's key. May wait for a person.
 pub type HostKeyAsk =
-    Arc<dyn Fn(String, HostKey) -> BoxFuture<'static, HostKeyDecision> + Send + Sync>;
+    Arc<dyn Fn(Server, HostKey) -> BoxFuture<'static, HostKeyDecision> + Send + Sync>;
+
+/// Whether a server's key is known at this moment; nobody is asked.
+pub type HostKeyKnown = Arc<dyn Fn(&Server, &HostKey) -> bool + Send + Sync>;
 
 /// The passphrase of the key in a file; `None` when nobody gives one. The flag says that the one before was wrong.
 pub type PassphraseAsk =
     Arc<dyn Fn(PathBuf, bool) -> BoxFuture<'static, Option<Passphrase>> + Send + Sync>;
+
+/// A server whose key is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// What a person calls it: [`SshTarget::name`].
+    pub name: String,
+    /// Whose key it has to show: [`SshTarget::host`].
+    pub host: HostName,
+}
 
 /// What a person may have to decide.
 #[derive(Clone)]
 pub struct Asks {
     /// Whether a server is the one that is meant.
     pub host_key: HostKeyAsk,
+    /// Whether it is known to be.
+    pub is_known: HostKeyKnown,
     /// What opens a key.
     pub passphrase: PassphraseAsk,
 }
@@ -68,15 +87,16 @@ struct Opened {
     ended: Ended,
     places: super::handler::Places,
     forwarded: mpsc::Receiver<super::Forwarded>,
+    traffic: Arc<Traffic>,
 }
 
 pub(super) fn connect<'a>(
     target: &'a SshTarget,
     asks: &'a Asks,
-) -> BoxFuture<'a, Result<Ssh, SshError>> {
+) -> BoxFuture<'a, Result<Own, SshError>> {
     Box::pin(async move {
         let jump = match &target.jump {
-            Some(jump) => Some(connect(jump, asks).await?),
+            Some(jump) => Some(Ssh::own(connect(jump, asks).await?)),
             None => None,
         };
         let (mut opened, peer, address) = match &jump {
@@ -85,15 +105,17 @@ pub(super) fn connect<'a>(
         };
         let entered = authenticate::authenticate(&mut opened.handle, &peer, target, asks).await;
         entered.map_err(|error| explained(error, &opened.ended))?;
-        Ok(Ssh::new(Shared {
+        Ok(Own {
             handle: opened.handle,
             peer,
             address,
             ended: opened.ended,
             places: opened.places,
             forwarded: Mutex::new(opened.forwarded),
+            traffic: opened.traffic,
+            has_room: AtomicBool::new(false),
             _jump: jump,
-        }))
+        })
     })
 }
 
@@ -181,6 +203,7 @@ fn config(target: &SshTarget) -> client::Config {
         keepalive_interval: Some(KEEP_ALIVE),
         keepalive_max: UNANSWERED,
         nodelay: true,
+        channel_buffer_size: BUFFERED,
         ..client::Config::default()
     }
 }
@@ -195,13 +218,15 @@ async fn shake_hands(
     let (questions, mut asked) = mpsc::channel::<Question>(1);
     let (forwarding, forwarded) = mpsc::channel(WAITING);
     let (ending, ended) = watch::channel(None);
-    let places = Arc::new(Lock::new(HashSet::new()));
+    let places = Arc::new(Lock::new(HashMap::new()));
+    let traffic = Traffic::new(&target.spool);
     let client = Client {
         questions,
         accepted: None,
         places: Arc::clone(&places),
         forwarded: forwarding,
         ended: ending,
+        traffic: Arc::clone(&traffic),
     };
     let connecting = client::connect_stream(Arc::new(config(target)), socket, client);
     tokio::pin!(connecting);
@@ -216,7 +241,11 @@ async fn shake_hands(
         Ok(handle) => handle,
         Err(Question { key, answer }) => {
             let decide = &asks.host_key;
-            if let HostKeyDecision::Refuse(why) = decide(target.name.clone(), key.clone()).await {
+            let server = Server {
+                name: target.name.clone(),
+                host: target.host.clone(),
+            };
+            if let HostKeyDecision::Refuse(why) = decide(server, key.clone()).await {
                 return Err(refused(peer, &key, why));
             }
             // Who does not wait for the answer has ended, and says so below.
@@ -231,6 +260,7 @@ async fn shake_hands(
         ended,
         places,
         forwarded,
+        traffic,
     })
 }
 

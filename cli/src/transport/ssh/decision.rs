@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Whether the server is the one that is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostKeyDecision {
     /// It is.
     Accept,
@@ -12,12 +14,17 @@ pub enum HostKeyDecision {
 }
 
 /// Why a key was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostKeyRefusal {
     /// The key is new, and there is nobody to be asked.
     Unknown,
     /// The key is new, and a person does not trust it.
     Declined,
+    /// The key is new, and the device announces another one.
+    Announced {
+        /// The fingerprint of that.
+        fingerprint: String,
+    },
     /// Other keys are known.
     Changed {
         /// Their kinds and fingerprints, and where they stand.
@@ -40,6 +47,9 @@ impl fmt::Display for HostKeyRefusal {
         match self {
             Self::Unknown => f.write_str("it is not known yet"),
             Self::Declined => f.write_str("it was not trusted"),
+            Self::Announced { fingerprint } => {
+                write!(f, "the device announces another one, {fingerprint}")
+            }
             Self::Changed { known } => write!(f, "another one is known, {known}"),
             Self::Revoked { place } => write!(f, "it was revoked, in {place}"),
             Self::Unreadable { problem } => f.write_str(problem),

@@ -74,6 +74,14 @@ pub enum SshError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The server runs as many programs over one connection as it wants to.
+    #[error("{peer} refused {operation}: it runs no more of them over one connection")]
+    Full {
+        /// Device and address.
+        peer: String,
+        /// What was asked for.
+        operation: String,
+    },
     /// The server refused something on the connection.
     #[error("{peer} refused {operation}: {reason}")]
     Refused {

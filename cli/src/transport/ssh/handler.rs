@@ -2,7 +2,7 @@
 //! is refused.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,9 +11,16 @@ use russh::{
     client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session},
     keys::{PublicKey, PublicKeyOrCertificate},
 };
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{HostKey, SshStream};
+use super::{
+    HostKey, SshStream,
+    inbox::Inbox,
+    incoming::Incoming,
+    outgoing::Outgoing,
+    traffic::{Traffic, User},
+};
 
 /// How many forwarded connections may wait to be taken; more are refused.
 pub(super) const WAITING: usize = 64;
@@ -28,7 +35,7 @@ pub struct Forwarded {
 }
 
 /// A place on the server where connections are taken for us.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ForwardSource {
     /// A TCP port.
     Tcp(u32),
@@ -37,7 +44,16 @@ pub enum ForwardSource {
 }
 
 /// The places that were asked for.
-pub(super) type Places = Arc<Mutex<HashSet<ForwardSource>>>;
+pub(super) type Places = Arc<Mutex<HashMap<ForwardSource, Listening>>>;
+
+/// What is known of such a place.
+#[derive(Debug)]
+pub(super) struct Listening {
+    /// The address that was asked for.
+    pub(super) address: String,
+    /// Somebody may come in at any time.
+    pub(super) _user: User,
+}
 
 /// A key that waits for a decision.
 #[derive(Debug)]
@@ -57,18 +73,32 @@ pub(super) struct Client {
     pub(super) places: Places,
     pub(super) forwarded: mpsc::Sender<Forwarded>,
     pub(super) ended: watch::Sender<Option<String>>,
+    pub(super) traffic: Arc<Traffic>,
+}
+
+/// The stream of a channel, for which `user` stands.
+pub(super) fn stream(
+    channel: Channel<Msg>,
+    traffic: &Arc<Traffic>,
+    user: User,
+    ended: Ended,
+) -> SshStream {
+    let (read, write) = channel.split();
+    let incoming = Incoming::Own(Inbox::new(read, traffic, user));
+    SshStream::new(incoming, Outgoing::own(write, traffic), ended)
 }
 
 impl Client {
     async fn take(&self, source: ForwardSource, channel: Channel<Msg>, reply: ChannelOpenHandle) {
         let is_wanted = {
             let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-            places.contains(&source)
+            places.contains_key(&source)
         };
         // Dropped without an answer, the request is refused.
         if let (true, Ok(room)) = (is_wanted, self.forwarded.try_reserve()) {
             reply.accept().await;
-            let stream = SshStream::new(channel, self.ended.subscribe());
+            let user = self.traffic.enter();
+            let stream = stream(channel, &self.traffic, user, self.ended.subscribe());
             room.send(Forwarded { source, stream });
         }
     }

@@ -1,22 +1,24 @@
 //! A program on the other side: what it reads, what it writes, how it ends.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use russh::{
-    Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty as Mode, Sig, client::Msg,
-};
+use russh::{Channel, Pty as Mode, Sig, client::Msg};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::{
     SshError,
     handler::Ended,
-    stream::{Closing, lost},
+    inbox::{Event, Inbox},
+    incoming::Incoming,
+    outgoing::{Closed, Outgoing},
+    stream::lost,
+    traffic::{Traffic, User},
 };
 
-/// What a program writes besides its standard output is marked with this (RFC 4254, 5.2).
-const STDERR: u32 = 1;
-
 /// A terminal that is made for a program.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pty {
     /// Kind of the terminal, as in `TERM`.
     pub term: String,
@@ -25,7 +27,7 @@ pub struct Pty {
 }
 
 /// Size of a terminal in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// How many stand in a line.
     pub columns: u16,
@@ -45,15 +47,17 @@ pub struct Process {
 /// The side that a program reads.
 #[derive(Debug)]
 pub struct Input {
-    half: Closing,
+    outgoing: Outgoing,
     about: About,
 }
 
 /// The side that a program writes.
 #[derive(Debug)]
 pub struct Output {
-    half: ChannelReadHalf,
+    incoming: Incoming,
     exit: Option<Exit>,
+    /// Whether all that it wrote has come.
+    is_whole: bool,
     about: About,
 }
 
@@ -75,7 +79,7 @@ pub enum Piece {
 }
 
 /// How a program ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
     /// By itself.
     Code(u32),
@@ -91,18 +95,32 @@ pub enum Exit {
 }
 
 /// What is started.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Start {
     Shell,
     Command(Vec<u8>),
 }
 
+impl Start {
+    /// What errors call it.
+    pub(super) fn operation(&self) -> &'static str {
+        match self {
+            Self::Shell => "a shell",
+            Self::Command(_) => "a command",
+        }
+    }
+}
+
 impl About {
     fn gone(&self) -> SshError {
+        self.lost(Box::new(lost(&self.ended)))
+    }
+
+    fn lost(&self, source: Box<dyn std::error::Error + Send + Sync>) -> SshError {
         SshError::Gone {
             peer: self.peer.clone(),
             operation: self.operation.clone(),
-            source: Box::new(lost(&self.ended)),
+            source,
         }
     }
 
@@ -116,14 +134,17 @@ impl About {
 }
 
 impl Process {
-    /// Starts it on a channel that was opened for it.
+    /// Starts it on a channel that was opened for it, for which `user` stands.
     pub(super) async fn start(
         channel: Channel<Msg>,
         start: Start,
         pty: Option<&Pty>,
         about: About,
+        traffic: &Arc<Traffic>,
+        user: User,
     ) -> Result<Self, SshError> {
-        let (mut read, write) = channel.split();
+        let (read, write) = channel.split();
+        let mut incoming = Incoming::Own(Inbox::new(read, traffic, user));
         let mut wanted = 1;
         if let Some(pty) = pty {
             let (columns, rows) = (pty.size.columns.into(), pty.size.rows.into());
@@ -137,41 +158,53 @@ impl Process {
             Start::Command(command) => write.exec(true, command).await,
         };
         asked.map_err(|_| about.gone())?;
-        let half = Closing(Some(write));
+        let outgoing = Outgoing::own(write, traffic);
         let mut exit = None;
         while wanted > 0 {
-            match read.wait().await {
-                Some(ChannelMsg::Success) => wanted -= 1,
-                Some(ChannelMsg::Failure) if wanted == 2 => {
+            match incoming.next().await {
+                Some(Event::Success) => wanted -= 1,
+                Some(Event::Failure) if wanted == 2 => {
                     return Err(about.refused("it makes no terminals"));
                 }
-                Some(ChannelMsg::Failure) => return Err(about.refused("it starts no programs")),
-                Some(ChannelMsg::ExitStatus { exit_status }) => {
-                    exit = Some(Exit::Code(exit_status));
-                }
-                Some(ChannelMsg::Close) => return Err(about.refused("it closed the channel")),
-                Some(_) => {}
+                Some(Event::Failure) => return Err(about.refused("it starts no programs")),
+                Some(Event::Exit(how)) => exit = Some(how),
+                Some(Event::Close) => return Err(about.refused("it closed the channel")),
+                Some(Event::Lost(reason)) => return Err(about.lost(reason.into())),
+                Some(Event::Data(_) | Event::Stderr(_) | Event::Eof) => {}
                 None => return Err(about.gone()),
             }
         }
-        Ok(Self {
+        let mut process = Self::new(incoming, outgoing, about);
+        process.output.exit = exit;
+        Ok(process)
+    }
+
+    /// What it is made of.
+    pub(super) fn into_parts(self) -> (Incoming, Outgoing, Option<Exit>) {
+        (self.output.incoming, self.input.outgoing, self.output.exit)
+    }
+
+    /// One that was started already.
+    pub(super) fn new(incoming: Incoming, outgoing: Outgoing, about: About) -> Self {
+        Self {
             input: Input {
-                half,
+                outgoing,
                 about: about.clone(),
             },
             output: Output {
-                half: read,
-                exit,
+                incoming,
+                exit: None,
+                is_whole: false,
                 about,
             },
-        })
+        }
     }
 }
 
 impl Input {
     /// Where its standard input is written to; shutting it down is the input's end.
     pub fn writer(&self) -> Result<impl AsyncWrite + Send + Unpin + 'static, SshError> {
-        Ok(self.half()?.make_writer())
+        self.outgoing.writer().map_err(|Closed| self.about.gone())
     }
 
     /// Writes all of it to the program's standard input.
@@ -183,32 +216,20 @@ impl Input {
 
     /// Ends the program's standard input.
     pub async fn end(&self) -> Result<(), SshError> {
-        self.half()?.eof().await.map_err(|_| self.about.gone())
+        let ended = self.outgoing.end().await;
+        ended.map_err(|Closed| self.about.gone())
     }
 
     /// Tells it the new size of its terminal.
     pub async fn resize(&self, size: Size) -> Result<(), SshError> {
-        let (columns, rows) = (size.columns.into(), size.rows.into());
-        let told = self.half()?.window_change(columns, rows, 0, 0).await;
-        told.map_err(|_| self.about.gone())
+        let told = self.outgoing.resize(size).await;
+        told.map_err(|Closed| self.about.gone())
     }
 
     /// Sends it a signal, named without `SIG`. Servers may ignore it.
     pub async fn signal(&self, name: &str) -> Result<(), SshError> {
-        let signal = match name {
-            "INT" => Sig::INT,
-            "TERM" => Sig::TERM,
-            "HUP" => Sig::HUP,
-            "KILL" => Sig::KILL,
-            "QUIT" => Sig::QUIT,
-            other => Sig::Custom(other.to_owned()),
-        };
-        let sent = self.half()?.signal(signal).await;
-        sent.map_err(|_| self.about.gone())
-    }
-
-    fn half(&self) -> Result<&ChannelWriteHalf<Msg>, SshError> {
-        self.half.0.as_ref().ok_or_else(|| self.about.gone())
+        let sent = self.outgoing.signal(name).await;
+        sent.map_err(|Closed| self.about.gone())
     }
 }
 
@@ -216,30 +237,21 @@ impl Output {
     /// The next piece of what it writes; `None` when nothing more will come. May be dropped while it waits.
     ///
     /// # Errors
-    /// [`SshError::Gone`] when the connection is lost before the program's end is known.
+    /// [`SshError::Gone`] when the connection is lost before the program's end is known, or before all that it wrote has come.
     pub async fn next(&mut self) -> Result<Option<Piece>, SshError> {
         loop {
-            match self.half.wait().await {
-                Some(ChannelMsg::Data { data }) => return Ok(Some(Piece::Stdout(data))),
-                Some(ChannelMsg::ExtendedData { data, ext: STDERR }) => {
-                    return Ok(Some(Piece::Stderr(data)));
+            match self.incoming.next().await {
+                Some(Event::Data(data)) => return Ok(Some(Piece::Stdout(data))),
+                Some(Event::Stderr(data)) => return Ok(Some(Piece::Stderr(data))),
+                Some(Event::Exit(exit)) => self.exit = Some(exit),
+                Some(Event::Close) => return Ok(None),
+                Some(Event::Eof) => self.is_whole = true,
+                Some(Event::Success | Event::Failure) => {}
+                // A server may say how a program ended before the last of what it wrote.
+                None | Some(Event::Lost(_)) if self.is_whole && self.exit.is_some() => {
+                    return Ok(None);
                 }
-                Some(ChannelMsg::ExitStatus { exit_status }) => {
-                    self.exit = Some(Exit::Code(exit_status));
-                }
-                Some(ChannelMsg::ExitSignal {
-                    signal_name,
-                    error_message,
-                    ..
-                }) => {
-                    self.exit = Some(Exit::Signal {
-                        name: name_of(&signal_name),
-                        message: error_message,
-                    });
-                }
-                Some(ChannelMsg::Close) => return Ok(None),
-                Some(_) => {}
-                None if self.exit.is_some() => return Ok(None),
+                Some(Event::Lost(reason)) => return Err(self.about.lost(reason.into())),
                 None => return Err(self.about.gone()),
             }
         }
@@ -252,7 +264,8 @@ impl Output {
     }
 }
 
-fn name_of(signal: &Sig) -> String {
+/// Name of a signal in the protocol.
+pub(super) fn name_of(signal: &Sig) -> String {
     match signal {
         Sig::Custom(name) => name.clone(),
         known => format!("{known:?}"),

@@ -7,42 +7,41 @@ use std::{
 };
 
 use bytes::Bytes;
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::ReusableBoxFuture;
 
-use super::handler::Ended;
-
-type Reading = (Option<ChannelMsg>, ChannelReadHalf);
+use super::{
+    handler::Ended,
+    inbox::Event,
+    incoming::Incoming,
+    outgoing::{Outgoing, Writer},
+};
 
 /// A socket of the other side. Its end is the end of the stream; if the connection is lost instead, reading fails.
 pub struct SshStream {
-    reading: ReusableBoxFuture<'static, Reading>,
+    incoming: Incoming,
     rest: Bytes,
     is_at_end: bool,
-    writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
-    closing: Closing,
+    /// `None` when the channel is gone.
+    writer: Option<Writer>,
+    outgoing: Outgoing,
     ended: Ended,
 }
 
-/// Closes a channel when it is dropped.
-pub(super) struct Closing(pub(super) Option<ChannelWriteHalf<Msg>>);
-
-async fn next(mut half: ChannelReadHalf) -> Reading {
-    (half.wait().await, half)
-}
-
 impl SshStream {
-    pub(super) fn new(channel: Channel<Msg>, ended: Ended) -> Self {
-        let (read, write) = channel.split();
+    pub(super) fn new(incoming: Incoming, outgoing: Outgoing, ended: Ended) -> Self {
         Self {
-            reading: ReusableBoxFuture::new(next(read)),
+            incoming,
             rest: Bytes::new(),
             is_at_end: false,
-            writer: Box::new(write.make_writer()),
-            closing: Closing(Some(write)),
+            writer: outgoing.writer().ok(),
+            outgoing,
             ended,
         }
+    }
+
+    /// What it is made of.
+    pub(super) fn into_parts(self) -> (Incoming, Outgoing) {
+        (self.incoming, self.outgoing)
     }
 }
 
@@ -69,14 +68,26 @@ impl AsyncRead for SshStream {
             if self.is_at_end {
                 return Poll::Ready(Ok(()));
             }
-            let (message, half) = ready!(self.reading.poll(cx));
-            self.reading.set(next(half));
-            match message {
-                Some(ChannelMsg::Data { data }) => self.rest = data,
-                Some(ChannelMsg::Eof | ChannelMsg::Close) => self.is_at_end = true,
-                Some(_) => {}
+            match ready!(self.incoming.poll_next(cx)) {
+                Some(Event::Data(bytes)) => self.rest = bytes,
+                Some(Event::Eof | Event::Close) => self.is_at_end = true,
+                Some(Event::Lost(reason)) => {
+                    let error = io::Error::new(io::ErrorKind::ConnectionReset, reason);
+                    return Poll::Ready(Err(error));
+                }
+                Some(Event::Stderr(_) | Event::Exit(_) | Event::Success | Event::Failure) => {}
                 None => return Poll::Ready(Err(lost(&self.ended))),
             }
+        }
+    }
+}
+
+impl SshStream {
+    fn writing(&mut self) -> io::Result<Pin<&mut Writer>> {
+        let lost = || lost(&self.ended);
+        match &mut self.writer {
+            Some(writer) => Ok(Pin::new(writer)),
+            None => Err(lost()),
         }
     }
 }
@@ -87,44 +98,22 @@ impl AsyncWrite for SshStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        Pin::new(&mut self.writer).poll_write(cx, bytes)
+        self.writing()?.poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(cx)
+        self.writing()?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_shutdown(cx)
-    }
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        let runtime = tokio::runtime::Handle::try_current();
-        if let (Some(half), Ok(runtime)) = (self.0.take(), runtime) {
-            runtime.spawn(async move {
-                // Where the connection is gone, so is the channel.
-                drop(half.close().await);
-            });
-        }
+        self.writing()?.poll_shutdown(cx)
     }
 }
 
 impl fmt::Debug for SshStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SshStream")
-            .field("channel", &self.closing)
+            .field("channel", &self.outgoing)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Closing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.0.as_ref().map(ChannelWriteHalf::id);
-        f.debug_tuple("Closing").field(&id).finish()
     }
 }

@@ -2,13 +2,20 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use super::Algorithms;
+use serde::{Deserialize, Serialize};
+
+use super::{Algorithms, host_keys::HostName};
+
+/// Where bytes wait that nobody takes, unless a target says otherwise: memory may stand behind `/tmp`.
+const SPOOL: &str = "/var/tmp";
 
 /// A server, and as whom it is entered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SshTarget {
     /// What errors call it: a device's name.
     pub name: String,
+    /// Whose key it has to show.
+    pub host: HostName,
     /// Where it listens.
     pub place: Place,
     /// The account.
@@ -25,10 +32,12 @@ pub struct SshTarget {
     pub known_key_kinds: Vec<String>,
     /// The server through which it is reached.
     pub jump: Option<Box<SshTarget>>,
+    /// Folder on a disk for what waits to be taken; the files have no names.
+    pub spool: PathBuf,
 }
 
 /// Where a server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// Addresses of one machine, best first.
     Addresses(Vec<SocketAddr>),
@@ -39,9 +48,10 @@ pub enum Place {
 impl SshTarget {
     /// A server with no key and no agent, entered as root.
     #[must_use]
-    pub fn new(name: impl Into<String>, place: Place) -> Self {
+    pub fn new(name: impl Into<String>, host: HostName, place: Place) -> Self {
         Self {
             name: name.into(),
+            host,
             place,
             user: "root".to_owned(),
             identity_files: Vec::new(),
@@ -50,6 +60,7 @@ impl SshTarget {
             algorithms: Algorithms::default(),
             known_key_kinds: Vec::new(),
             jump: None,
+            spool: PathBuf::from(SPOOL),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One file for each operation: its events become lines, bars and JSON. Every sentence of an operation stands in its file.
 pub mod act;
+pub mod docker_context;
 pub mod dry_run;
 pub(crate) mod foreign;
 pub mod info;
@@ -17,3 +18,5 @@ pub mod simulate_system;
 pub mod ssh;
 pub mod ssh_config;
 pub mod ssh_forget;
+pub mod tunnel;
+pub mod ways;

@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// Column widths; rows come one by one, so that later ones cannot widen them.
-const WIDTHS: [usize; 7] = [14, 7, 15, 20, 11, 15, 9];
-const HEAD: [&str; 8] = [
+const WIDTHS: [usize; 8] = [14, 7, 15, 20, 11, 15, 9, 7];
+const HEAD: [&str; 9] = [
     "NAME",
     "UUID",
     "TYPE",
@@ -26,8 +26,34 @@ const HEAD: [&str; 8] = [
     "VARIANT",
     "AGENT",
     "CAN",
+    "SSH",
     "ADDRESSES",
 ];
+
+/// What is known of a device's SSH server without asking it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Its key is kept.
+    Known,
+    /// No key of it is kept yet.
+    New,
+    /// It announces another key than those that are kept: it will be refused.
+    Changed,
+    /// It has none.
+    None,
+}
+
+impl Standing {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::None => "-",
+        }
+    }
+}
 
 /// Shows devices.
 #[derive(Debug)]
@@ -50,6 +76,8 @@ struct Line<'a> {
     kind: &'static str,
     /// Verbs that work with it.
     can: Vec<&'static str>,
+    /// What is known of its SSH server.
+    ssh: Standing,
     #[serde(flatten)]
     device: &'a Device,
 }
@@ -73,14 +101,21 @@ impl<'a> Renderer<'a> {
     ///
     /// # Errors
     /// When stdout cannot be written.
-    pub fn seen(&mut self, id: u32, change: Change, device: &Device) -> io::Result<()> {
+    pub fn seen(
+        &mut self,
+        id: u32,
+        change: Change,
+        device: &Device,
+        ssh: Standing,
+    ) -> io::Result<()> {
         self.any = true;
         if self.console.is_json() {
             return self.console.json(&Line {
                 event: word(change),
                 id,
                 kind: kind(device),
-                can: can(device),
+                can: can(device, ssh),
+                ssh,
                 device,
             });
         }
@@ -95,12 +130,12 @@ impl<'a> Renderer<'a> {
             }
             // The variant comes within moments, and a line that was printed stays as it is.
             Change::Found | Change::Updated if device.variant.is_none() => Ok(()),
-            Change::Found | Change::Updated => self.row(id, device),
+            Change::Found | Change::Updated => self.row(id, device, ssh),
         }
     }
 
-    fn row(&mut self, id: u32, device: &Device) -> io::Result<()> {
-        let cells = cells(device);
+    fn row(&mut self, id: u32, device: &Device, ssh: Standing) -> io::Result<()> {
+        let cells = cells(device, ssh);
         let facts = cells.join(" ");
         let mark = match (self.watch, self.shown.get(&id)) {
             (_, Some(shown)) if *shown == facts => return Ok(()),
@@ -184,15 +219,20 @@ fn kind(device: &Device) -> &'static str {
     }
 }
 
-/// What works with a device: in development mode its API and engine are open, otherwise only SSH is.
-fn can(device: &Device) -> Vec<&'static str> {
-    match (&device.origin, device.variant.as_deref()) {
-        (Origin::Simulated { .. }, _) | (_, Some("development")) => vec!["push", "logs"],
-        _ => Vec::new(),
+/// What works with a device: in development mode its API and engine are open, otherwise only SSH is, for those whom it knows.
+fn can(device: &Device, ssh: Standing) -> Vec<&'static str> {
+    let is_open = match (&device.origin, device.variant.as_deref()) {
+        (Origin::Simulated { .. }, _) | (_, Some("development")) => ssh != Standing::Changed,
+        _ => ssh == Standing::Known,
+    };
+    if is_open {
+        vec!["push", "logs"]
+    } else {
+        Vec::new()
     }
 }
 
-fn cells(device: &Device) -> Vec<String> {
+fn cells(device: &Device, ssh: Standing) -> Vec<String> {
     let or_dash = |value: &Option<String>| {
         value
             .as_deref()
@@ -203,7 +243,7 @@ fn cells(device: &Device) -> Vec<String> {
         ("simulated", Some(version)) => format!("{} simulated", neutralise(version)),
         (_, version) => or_dash(version),
     };
-    let can = can(device);
+    let can = can(device, ssh);
     vec![
         neutralise(&device.name).into_owned(),
         device
@@ -219,6 +259,7 @@ fn cells(device: &Device) -> Vec<String> {
         } else {
             can.join(",")
         },
+        ssh.word().to_owned(),
         device
             .addresses
             .iter()

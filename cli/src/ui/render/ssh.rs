@@ -16,6 +16,15 @@ pub fn new_key(console: &Console, device: &str, algorithm: &str, fingerprint: &s
     ));
 }
 
+/// A key that is not known yet, and that the device announces.
+pub fn announced_key(console: &Console, device: &str, fingerprint: &str) {
+    console.detail(&format!(
+        "{} shows the key that it announces in the local network: {}",
+        neutralise(device),
+        neutralise(fingerprint)
+    ));
+}
+
 /// A key that is known from now on.
 pub fn key_accepted(console: &Console, device: &str, fingerprint: &str, file: &Path) {
     let device = neutralise(device);

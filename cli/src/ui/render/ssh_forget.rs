@@ -20,6 +20,12 @@ pub fn forgotten(console: &Console, typed: &str, keys: &[(HostName, HostKey)]) -
             }))
         });
     }
+    if keys.is_empty() {
+        console.say(&format!(
+            "no key of {} was kept; forgot the one that it announced",
+            neutralise(typed)
+        ));
+    }
     for (host, key) in keys {
         console.say(&format!(
             "forgot the {} key of {}: {}",

@@ -26,6 +26,8 @@ use written::Family;
 
 /// Nothing tells when somebody else flushes the rules: they are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// And this soon where it is not known yet which program works.
+const LOOK_SOON: Duration = Duration::from_secs(2);
 /// Is there when the kernel has the sixth version of the protocol.
 const HAS_V6: &str = "/proc/net/if_inet6";
 
@@ -36,22 +38,25 @@ pub(crate) async fn keep(
     mut link: watch::Receiver<Link>,
 ) {
     let mut keepers = vec![Keeper::new(Family::V4)];
-    if Path::new(HAS_V6).exists() {
-        keepers.push(Keeper::new(Family::V6));
-    }
     let mut said = None;
     loop {
+        // It may come later, as a module.
+        if keepers.len() == 1 && Path::new(HAS_V6).exists() {
+            keepers.push(Keeper::new(Family::V6));
+        }
         let wanted = wanted(&listen, &targets.borrow_and_update(), &mut said);
         for keeper in &mut keepers {
             keeper.keep(&wanted).await;
         }
+        let is_undecided = keepers.iter().any(Keeper::is_undecided);
+        let pause = if is_undecided { LOOK_SOON } else { LOOK_EVERY };
         tokio::select! {
             changed = targets.changed() => if changed.is_err() {
                 return;
             },
             // An engine that starts writes rules of its own.
             Ok(()) = link.changed() => {}
-            () = sleep(LOOK_EVERY) => {}
+            () = sleep(pause) => {}
         }
     }
 }

@@ -13,7 +13,8 @@ impl Passphrase {
         Self(text)
     }
 
-    pub(super) fn text(&self) -> &str {
+    /// As it was typed.
+    pub(in crate::transport::ssh) fn text(&self) -> &str {
         &self.0
     }
 }

@@ -8,6 +8,8 @@ mod file;
 mod key;
 mod store;
 
+use serde::{Deserialize, Serialize};
+
 pub use file::{KnownHosts, Pinned, Verdict, with, without};
 pub use key::{HostKey, InvalidKey};
 pub use store::Store;
@@ -16,7 +18,7 @@ pub use store::Store;
 const USUAL_PORT: u16 = 22;
 
 /// The name of a device or a host in the file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HostName(String);
 
 /// The text cannot be a name in a file of known hosts.

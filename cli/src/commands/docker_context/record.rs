@@ -1,0 +1,138 @@
+//! What a context is made of: its name, its files, and the file that the program in the background reads.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    discovery::record_file::{self, FileError},
+    env::{Environment, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
+};
+
+/// What follows the name of a device, as for `ssh`.
+const SUFFIX: &str = ".os";
+
+const VARIABLES: [&str; 8] = [
+    "HOME",
+    "USER",
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    SSH_AUTH_SOCK,
+    OSCLI_SSH_OLD,
+];
+
+/// Which device is meant, and how it is entered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::commands) struct Record {
+    /// Uuid, else what was typed.
+    pub(in crate::commands) device: String,
+    /// Port of its SSH server, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::commands) port: Option<u16>,
+    /// Files of keys, if they were named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::commands) identity: Vec<PathBuf>,
+    /// The account, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::commands) account: Option<String>,
+}
+
+/// Files of one context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::commands) struct Files {
+    /// Its name, which has no character that a file or a unit could not have.
+    pub(in crate::commands) name: String,
+    /// What `docker` connects to.
+    pub(in crate::commands) socket: PathBuf,
+    /// The [`Record`].
+    pub(in crate::commands) record: PathBuf,
+    /// Held by the program in the background.
+    pub(in crate::commands) lock: PathBuf,
+}
+
+impl Files {
+    /// The files of the context of a device, or of a context that was named.
+    pub(in crate::commands) fn new(paths: &Paths, name: &str) -> Self {
+        let name = name_of(name);
+        let state = paths.state.join("docker");
+        Self {
+            socket: paths.runtime.join("docker").join(format!("{name}.sock")),
+            record: state.join(format!("{name}.json")),
+            lock: state.join(format!("{name}.lock")),
+            name,
+        }
+    }
+
+    /// What the program in the background met, where systemd does not keep that.
+    pub(in crate::commands) fn log(&self) -> PathBuf {
+        self.record.with_extension("log")
+    }
+
+    /// As `docker` wants it.
+    pub(in crate::commands) fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+}
+
+/// The variables that the program in the background works with, as far as they are set: where files are, and how devices are entered.
+pub(super) fn variables(environment: &Environment) -> BTreeMap<&str, &str> {
+    let set = VARIABLES.iter().filter_map(|name| {
+        let value = environment.variable(name)?;
+        Some((*name, value))
+    });
+    // A line of a unit ends with its value.
+    set.filter(|(_, value)| !value.chars().any(char::is_control))
+        .collect()
+}
+
+/// A name that `docker` takes: letters, digits, and `_.+-` behind the first of them.
+fn name_of(typed: &str) -> String {
+    let typed = typed.strip_suffix(SUFFIX).unwrap_or(typed);
+    let typed = typed.strip_suffix(".local").unwrap_or(typed);
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "_.-".contains(c) {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
+    let name: String = typed.chars().take(80).map(plain).collect();
+    let name = name.trim_start_matches(['_', '.', '-']);
+    format!("{}{SUFFIX}", if name.is_empty() { "device" } else { name })
+}
+
+impl Record {
+    pub(in crate::commands) fn read(path: &Path) -> Result<Option<Self>, FileError> {
+        record_file::read(path)
+    }
+
+    pub(in crate::commands) fn write(&self, path: &Path) -> Result<(), FileError> {
+        record_file::replace(path, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_docker_and_files_take() {
+        for (typed, name) in [
+            ("kitchen", "kitchen.os"),
+            ("Kitchen.local", "kitchen.os"),
+            ("kitchen.os", "kitchen.os"),
+            ("10.0.0.7", "10.0.0.7.os"),
+            ("fe80::1%eth0", "fe80--1-eth0.os"),
+            ("../../etc", "etc.os"),
+            ("a/../b", "a-..-b.os"),
+            ("", "device.os"),
+        ] {
+            assert_eq!(name_of(typed), name, "{typed}");
+        }
+    }
+}

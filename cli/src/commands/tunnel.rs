@@ -1,0 +1,166 @@
+//! `os tunnel`.
+
+use std::time::Duration;
+
+use tokio::{sync::mpsc::channel, time::timeout};
+
+use super::{
+    Context,
+    enter::{self, Entrance, Entry, Meant},
+    ssh,
+};
+use crate::{
+    discovery::Origin,
+    failure::{Failure, Kind},
+    transport::ssh::{Ssh, SshError, host_keys::HostName},
+    tunnel::{self, Away, Direction, Forward, MOST_EVENTS, Tunnel},
+    ui::render,
+};
+
+/// How long its last words may take, when nobody reads them.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Makes ports and sockets of a device reachable here, or ours there
+///
+/// A forward is a port of the device (that of a service, too, where it publishes one) or the path of a unix socket there, and perhaps where it is here:
+/// `80:8080`, `80:0.0.0.0:8080`, `80:[::1]:8080`, `/run/x.sock:8080`, `80:./x.sock`. Without an address it is on the loopback
+/// addresses alone; without a port on the device's; with port 0 on one that is free. `53/udp` carries datagrams, to
+/// 127.0.0.1 of the device, which needs os-agent there; who sends none and gets none for two minutes is forgotten.
+///
+/// Each connection is told when it begins and when it ends, with --json as one object a line. When the device goes away, what listens goes on
+/// listening: new connections wait for the device, for 30 s at most. Ctrl-C ends it, with exit code 0.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name, name.local, uuid, or address of the device, perhaps with ACCOUNT@ before it
+    device: String,
+    /// What is forwarded
+    #[arg(required = true, value_name = "PORT[/udp][:[ADDRESS:]PORT]")]
+    forwards: Vec<Forward>,
+    /// The other way round: the device listens at its loopback addresses, and who connects there reaches the port or socket here
+    #[arg(long)]
+    reverse: bool,
+    /// The account on the device, root if none is named
+    #[arg(long, short, value_name = "USER")]
+    user: Option<String>,
+    #[command(flatten)]
+    entry: Entry,
+}
+
+/// Forwards until it is interrupted, which is its proper end.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let direction = if args.reverse {
+        Direction::FromDevice
+    } else {
+        Direction::ToDevice
+    };
+    tunnel::check(&args.forwards, direction)?;
+    // Before the device is looked for: this fails at once, or not at all.
+    let bound = match direction {
+        Direction::ToDevice => tunnel::bind(args.forwards.clone())?,
+        Direction::FromDevice => Vec::new(),
+    };
+    let (account, name) = ssh::divided(Some(&args.device));
+    let way = Way {
+        context,
+        entry: &args.entry,
+        account: args.user.as_deref().or(account),
+        name: name.unwrap_or(&args.device),
+    };
+    let (ssh, first) = tokio::select! {
+        connected = way.first() => connected?,
+        () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
+    };
+    let (events, happening) = channel(MOST_EVENTS);
+    let stop = context.interrupt.child_token();
+    let begin = async {
+        match direction {
+            Direction::ToDevice => Tunnel::to_device(ssh, bound, events, stop).await,
+            Direction::FromDevice => Tunnel::from_device(ssh, args.forwards, events, stop).await,
+        }
+    };
+    let tunnel = tokio::select! {
+        tunnel = begin => tunnel?,
+        () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
+    };
+    let told = render::tunnel::follow(&context.console, &args.device, direction, happening);
+    tokio::pin!(told);
+    let ended = tokio::select! {
+        ended = tunnel.run(async || way.again(&first).await) => ended,
+        told = &mut told => return Ok(told?),
+    };
+    if let Ok(told) = timeout(LAST, told).await {
+        told?;
+    }
+    ended
+}
+
+/// How the device is connected to.
+struct Way<'a> {
+    context: &'a Context,
+    entry: &'a Entry,
+    account: Option<&'a str>,
+    /// Its name, or address.
+    name: &'a str,
+}
+
+/// The device that was connected to first: a name or an address may be another one's later.
+struct First {
+    uuid: Option<String>,
+    host: HostName,
+}
+
+impl Way<'_> {
+    async fn first(&self) -> Result<(Ssh, First), Failure> {
+        let Meant { device, typed } = enter::find(self.context, Some(self.name)).await?;
+        if let Origin::Simulated { .. } = device.origin {
+            let words = format!("{} is simulated: its ports are here already", self.name);
+            return Err(Failure::new(Kind::Usage, words));
+        }
+        let device = enter::named(self.context, device).await;
+        let entrance = Entrance::new(self.context, &device, self.entry, self.account)?;
+        let ssh = entrance.connect().await?;
+        enter::bind(self.context, typed.as_deref(), &device)?;
+        let first = First {
+            uuid: device.uuid,
+            host: entrance.target.host,
+        };
+        Ok((ssh, first))
+    }
+
+    /// Connects to the same one. What it has to show is the key of that one, whatever it calls itself.
+    async fn again(&self, first: &First) -> Result<Ssh, Away<Failure>> {
+        let entrance = self.entrance(first).await.map_err(|error| still(&error))?;
+        entrance.connect().await.map_err(|error| match error {
+            SshError::HostKey { .. } => Away::Forever(error.into()),
+            error => still(&error.into()),
+        })
+    }
+
+    async fn entrance(&self, first: &First) -> Result<Entrance, Failure> {
+        let mut device = enter::find(self.context, Some(self.name)).await?.device;
+        if let (Some(uuid), Some(now)) = (&first.uuid, &device.uuid)
+            && uuid != now
+        {
+            device = enter::find(self.context, Some(uuid)).await?.device;
+        }
+        device.uuid.clone_from(&first.uuid);
+        let entrance = Entrance::new(self.context, &device, self.entry, self.account)?;
+        if entrance.target.host != first.host {
+            let words = format!(
+                "{} is somewhere else, where another device may be",
+                self.name
+            );
+            return Err(Failure::new(Kind::Device, words));
+        }
+        Ok(entrance)
+    }
+}
+
+fn still(failure: &Failure) -> Away<Failure> {
+    let mut words = failure.message().to_owned();
+    for cause in failure.causes() {
+        words.push_str(": ");
+        words.push_str(cause);
+    }
+    Away::Still(words)
+}
