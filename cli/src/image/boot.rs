@@ -1,7 +1,7 @@
 //! The partition that a board boots from, where its configuration lies.
 
 use super::{
-    Part, ReadAt,
+    ReadAt,
     fat::{FatError, Volume},
     table::{self, Kind, Partition, Table, TableError},
 };
@@ -84,11 +84,7 @@ impl Boot {
     /// # Errors
     /// [`BootError::FileSystem`].
     pub fn volume<'m>(&self, medium: &'m dyn ReadAt) -> Result<Volume<'m>, BootError> {
-        let part = Part {
-            medium,
-            start: self.partition.start,
-            size: self.partition.size,
-        };
+        let part = self.partition.part(medium);
         Volume::open(part).map_err(|source| BootError::FileSystem {
             number: self.partition.number,
             source,
@@ -105,13 +101,8 @@ struct Candidate<'t> {
 
 impl<'t> Candidate<'t> {
     fn of(medium: &dyn ReadAt, partition: &'t Partition) -> Self {
-        let part = Part {
-            medium,
-            start: partition.start,
-            size: partition.size,
-        };
         // What is no FAT, or broken, is just not it, unless nothing else is.
-        let volume = Volume::open(part).ok();
+        let volume = Volume::open(partition.part(medium)).ok();
         let root = volume.as_ref().and_then(|volume| volume.list("").ok());
         Self {
             partition,
@@ -140,4 +131,62 @@ fn decide(candidates: &[Candidate<'_>]) -> Option<Boot> {
         partition: found.partition.clone(),
         by,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(number: u32, name: Option<&str>) -> Partition {
+        Partition {
+            number,
+            start: 0,
+            size: 1,
+            name: name.map(str::to_owned),
+        }
+    }
+
+    /// What is found among partitions of these numbers, names, labels, and with or without the file.
+    fn found(partitions: &[(u32, Option<&str>, Option<&str>, bool)]) -> Option<(u32, By)> {
+        let all: Vec<Partition> = partitions
+            .iter()
+            .map(|(number, name, ..)| partition(*number, *name))
+            .collect();
+        let candidates: Vec<Candidate<'_>> = partitions
+            .iter()
+            .zip(&all)
+            .map(|((_, _, label, has_mark), partition)| Candidate {
+                partition,
+                label: label.map(str::to_owned),
+                has_mark: *has_mark,
+            })
+            .collect();
+        decide(&candidates).map(|boot| (boot.partition.number, boot.by))
+    }
+
+    #[test]
+    fn a_name_counts_more_than_a_file_and_that_more_than_the_order() {
+        let name = |name: &str| By::Name(name.to_owned());
+        let label = Some("resin-boot");
+        assert_eq!(found(&[]), None);
+        assert_eq!(
+            found(&[(1, None, None, true), (5, None, label, false)]),
+            Some((5, name("resin-boot")))
+        );
+        assert_eq!(
+            found(&[
+                (1, Some("EFI"), None, true),
+                (2, Some("flash-boot"), None, false)
+            ]),
+            Some((2, name("flash-boot")))
+        );
+        assert_eq!(
+            found(&[(1, None, Some("OTHER"), false), (3, None, None, true)]),
+            Some((3, By::Mark))
+        );
+        assert_eq!(
+            found(&[(2, None, None, false), (1, None, None, false)]),
+            Some((1, By::Order))
+        );
+    }
 }

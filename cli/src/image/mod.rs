@@ -6,9 +6,12 @@
 
 pub mod boot;
 pub mod container;
+mod disk;
+pub mod ext4;
 pub mod fat;
 mod field;
 mod medium;
 pub mod table;
 
+pub use disk::{Disk, DiskError, Done, Holder, Purpose};
 pub use medium::{Opened, Part, ReadAt, WriteAt};

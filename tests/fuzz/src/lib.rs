@@ -8,6 +8,7 @@ mod agent;
 mod discovery;
 mod files;
 mod host;
+mod image;
 mod logs;
 mod output;
 mod project;
@@ -36,6 +37,10 @@ pub const ALL: &[Target] = &[
     ("dotenv", project::dotenv),
     ("engine_answers", agent::engine_answers),
     ("fleet_config", agent::fleet_config),
+    ("image_boot", image::boot),
+    ("image_container", image::container),
+    ("image_ext4", image::ext4),
+    ("image_fat", image::fat),
     ("interpolate", project::interpolate),
     ("journal_rows", logs::journal_rows),
     ("kept_frames", ssh::kept_frames),

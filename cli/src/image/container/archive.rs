@@ -7,7 +7,7 @@ use std::{
 };
 
 use fs_err::File;
-use zip::{CompressionMethod, ZipArchive};
+use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
 use super::{ContainerError, Counted};
 
@@ -18,44 +18,72 @@ const ENDS: [&str; 4] = [".img", ".wic", ".raw", ".bin"];
 
 pub(super) type Opened = (Box<dyn Read + Send>, Option<u64>);
 
-/// Finds the image of an archive.
+/// Which entry of an archive is the image, and what it is called there.
+pub(super) fn image<R: Read + io::Seek>(
+    zip: &mut ZipArchive<R>,
+    path: &Path,
+) -> Result<(usize, String), ContainerError> {
+    let mut names = Vec::new();
+    for index in 0..zip.len() {
+        let entry = zip
+            .by_index_raw(index)
+            .map_err(|error| damaged(path, error))?;
+        if entry.is_file() {
+            // What a name is written in is not always told, and it is only looked at and shown.
+            names.push((
+                index,
+                String::from_utf8_lossy(entry.name_raw()).into_owned(),
+            ));
+        }
+    }
+    let is_image = |name: &str| ENDS.iter().any(|end| name.to_lowercase().ends_with(end));
+    let mut images = names.iter().filter(|(_, name)| is_image(name));
+    match (names.as_slice(), images.next(), images.next()) {
+        ([only], _, _) | (_, Some(only), None) => Ok(only.clone()),
+        _ => {
+            let some: Vec<&str> = names
+                .iter()
+                .map(|(_, name)| name.as_str())
+                .take(NAMED)
+                .collect();
+            Err(no_image(
+                path,
+                format!(
+                    "it holds {} files where one is expected: {}: unpack it, and name the one that is meant",
+                    names.len(),
+                    some.join(", ")
+                ),
+            ))
+        }
+    }
+}
+
+fn no_image(path: &Path, because: String) -> ContainerError {
+    let path = path.to_owned();
+    ContainerError::Archive { path, because }
+}
+
+fn damaged(path: &Path, error: ZipError) -> ContainerError {
+    match error {
+        ZipError::Io(source) => ContainerError::Read {
+            path: path.to_owned(),
+            source,
+        },
+        error => no_image(path, format!("its archive is damaged: {error}")),
+    }
+}
+
+/// Opens the image of an archive.
 pub(super) fn open(
     file: File,
     path: &Path,
     taken: Arc<AtomicU64>,
 ) -> Result<Opened, ContainerError> {
-    let archive = |because: String| ContainerError::Archive {
-        path: path.to_owned(),
-        because,
-    };
-    let read = |error: zip::result::ZipError| match error {
-        zip::result::ZipError::Io(source) => ContainerError::Read {
-            path: path.to_owned(),
-            source,
-        },
-        error => archive(format!("its archive is damaged: {error}")),
-    };
+    let archive = |because: String| no_image(path, because);
+    let read = |error: ZipError| damaged(path, error);
     let counted = Counted { inner: file, taken };
     let mut zip = ZipArchive::new(counted).map_err(read)?;
-    let names: Vec<(usize, String)> = (0..zip.len())
-        .filter_map(|index| {
-            let entry = zip.by_index_raw(index).ok()?;
-            entry.is_file().then(|| (index, entry.name().to_owned()))
-        })
-        .collect();
-    let is_image = |name: &str| ENDS.iter().any(|end| name.to_lowercase().ends_with(end));
-    let mut images = names.iter().filter(|(_, name)| is_image(name));
-    let index = match (names.as_slice(), images.next(), images.next()) {
-        ([(index, _)], _, _) | (_, Some((index, _)), None) => *index,
-        _ => {
-            let some: Vec<&str> = names.iter().map(|(_, name)| name.as_str()).take(NAMED).collect();
-            return Err(archive(format!(
-                "it holds {} files where one is expected: {}: unpack it, and name the one that is meant",
-                names.len(),
-                some.join(", ")
-            )));
-        }
-    };
+    let (index, _) = image(&mut zip, path)?;
     let entry = zip.by_index_raw(index).map_err(read)?;
     let (method, sum, size) = (entry.compression(), entry.crc32(), entry.size());
     let encrypted = entry.encrypted();
@@ -75,7 +103,11 @@ pub(super) fn open(
     let reader: Box<dyn Read + Send> = match method {
         CompressionMethod::Stored => Box::new(packed),
         CompressionMethod::Deflated => Box::new(flate2::bufread::DeflateDecoder::new(packed)),
-        method => return Err(archive(format!("it is packed by {method}, which is not known"))),
+        method => {
+            return Err(archive(format!(
+                "it is packed by {method}, which is not known"
+            )));
+        }
     };
     let checked = Checked {
         reader,
@@ -100,7 +132,8 @@ impl Read for Checked {
         let bad = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
         if count == 0 && !into.is_empty() {
             if self.left > 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                let words = "the image has fewer bytes than its archive says";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, words));
             }
             if self.hasher.clone().finalize() != self.sum {
                 return bad("the image has another checksum than its archive says");

@@ -5,6 +5,7 @@
 //! fewer bytes. How large it gets is not believed beforehand: whoever reads stops.
 
 mod archive;
+mod repack;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -21,12 +22,16 @@ use std::{
 
 use fs_err::File;
 
+pub use repack::{Change, Progress, repack};
 pub use spool::Spool;
 
 /// Bytes by which a format is told.
 const MAGIC: usize = 6;
 /// Bytes that are read of a packed file at once.
 const PIECE: usize = 256 * 1024;
+
+/// Bytes that xz may take: its highest preset wants 65 MiB.
+const XZ_MEMORY: u64 = 256 * 1024 * 1024;
 
 /// How an image is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +89,15 @@ pub enum ContainerError {
         /// Of the image.
         path: PathBuf,
         /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// While it was packed again.
+    #[error("{} cannot be packed again", path.display())]
+    Pack {
+        /// Of the image.
+        path: PathBuf,
+        /// What went wrong: with it, or with what was written.
         #[source]
         source: io::Error,
     },
@@ -164,7 +178,11 @@ pub fn unpacker(
     Ok(match format {
         Format::Raw | Format::Zip => Box::new(packed),
         Format::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        Format::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(packed)),
+        Format::Xz => {
+            let concatenated = liblzma::stream::CONCATENATED;
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, concatenated)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
+        }
         Format::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(packed)?;
             // What the program of that name unpacks by itself, and no more: 128 MiB.

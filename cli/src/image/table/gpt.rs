@@ -21,11 +21,19 @@ pub(super) fn read(medium: &dyn ReadAt) -> Result<Table, TableError> {
     let mut first = None;
     let size = medium.size();
     // The end of what is still unpacked is not known, and to look for it would unpack all.
-    let copies = if size == u64::MAX { Vec::new() } else { SECTORS.to_vec() };
+    let copies = if size == u64::MAX {
+        Vec::new()
+    } else {
+        SECTORS.to_vec()
+    };
     for (kind, sector, place) in SECTORS
         .map(|sector| (Kind::Gpt, sector, sector))
         .into_iter()
-        .chain(copies.into_iter().map(|sector| (Kind::GptCopy, sector, size.saturating_sub(sector))))
+        .chain(
+            copies
+                .into_iter()
+                .map(|sector| (Kind::GptCopy, sector, size.saturating_sub(sector))),
+        )
     {
         match at(medium, sector, place) {
             Ok(partitions) => return Ok(Table { kind, partitions }),

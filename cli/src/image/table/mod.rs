@@ -41,6 +41,18 @@ pub struct Partition {
     pub name: Option<String>,
 }
 
+impl Partition {
+    /// Its bytes.
+    #[must_use]
+    pub fn part<'m>(&self, medium: &'m dyn ReadAt) -> Part<'m> {
+        Part {
+            medium,
+            start: self.start,
+            size: self.size,
+        }
+    }
+}
+
 /// What is on a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
