@@ -70,12 +70,8 @@ impl Boot {
             let by = By::Whole;
             return Ok((Self { partition, by }, table));
         }
-        let candidates: Vec<Candidate<'_>> = table
-            .partitions
-            .iter()
-            .map(|partition| Candidate::of(medium, partition))
-            .collect();
-        let found = decide(&candidates).ok_or(BootError::None)?;
+        let look = |partition: &Partition| Look::at(medium, partition);
+        let found = decide(&table.partitions, look).ok_or(BootError::None)?;
         Ok((found, table))
     }
 
@@ -92,45 +88,54 @@ impl Boot {
     }
 }
 
-/// What is known of a partition.
-struct Candidate<'t> {
-    partition: &'t Partition,
+/// What is found in a partition.
+#[derive(Default)]
+struct Look {
     label: Option<String>,
     has_mark: bool,
 }
 
-impl<'t> Candidate<'t> {
-    fn of(medium: &dyn ReadAt, partition: &'t Partition) -> Self {
+impl Look {
+    fn at(medium: &dyn ReadAt, partition: &Partition) -> Self {
         // What is no FAT, or broken, is just not it, unless nothing else is.
-        let volume = Volume::open(partition.part(medium)).ok();
-        let root = volume.as_ref().and_then(|volume| volume.list("").ok());
+        let Ok(volume) = Volume::open(partition.part(medium)) else {
+            return Self::default();
+        };
+        let root = volume.list("").unwrap_or_default();
         Self {
-            partition,
-            label: volume.as_ref().and_then(|volume| volume.label().ok()?),
-            has_mark: root.is_some_and(|root| root.iter().any(|entry| entry.name == MARK)),
+            label: volume.label().unwrap_or_default(),
+            has_mark: root.iter().any(|entry| entry.name == MARK),
         }
-    }
-
-    fn name(&self) -> Option<&str> {
-        let names = [self.partition.name.as_deref(), self.label.as_deref()];
-        let mut names = names.into_iter().flatten();
-        names.find(|name| NAMES.contains(name))
     }
 }
 
-fn decide(candidates: &[Candidate<'_>]) -> Option<Boot> {
-    let named = candidates
-        .iter()
-        .find_map(|found| Some((found, By::Name(found.name()?.to_owned()))));
-    let marked = || candidates.iter().find(|found| found.has_mark);
-    let first = || candidates.iter().min_by_key(|found| found.partition.number);
-    let (found, by) = named
-        .or_else(|| Some((marked()?, By::Mark)))
-        .or_else(|| Some((first()?, By::Order)))?;
-    Some(Boot {
-        partition: found.partition.clone(),
+/// Looks into no more partitions than it has to: of a packed image, each one further back has to be unpacked.
+fn decide(partitions: &[Partition], mut look: impl FnMut(&Partition) -> Look) -> Option<Boot> {
+    let boot = |partition: &Partition, by: By| Boot {
+        partition: partition.clone(),
         by,
-    })
+    };
+    let is_known = |name: &str| NAMES.contains(&name);
+    let named = partitions.iter().find_map(|partition| {
+        let name = partition.name.as_deref().filter(|name| is_known(name))?;
+        Some(boot(partition, By::Name(name.to_owned())))
+    });
+    if named.is_some() {
+        return named;
+    }
+    let mut in_order: Vec<&Partition> = partitions.iter().collect();
+    in_order.sort_by_key(|partition| partition.start);
+    let mut marked = None;
+    for partition in in_order {
+        let found = look(partition);
+        match found.label {
+            Some(label) if is_known(&label) => return Some(boot(partition, By::Name(label))),
+            _ if found.has_mark => marked = marked.or(Some(boot(partition, By::Mark))),
+            _ => {}
+        }
+    }
+    let first = || partitions.iter().min_by_key(|partition| partition.number);
+    marked.or_else(|| Some(boot(first()?, By::Order)))
 }
 
 #[cfg(test)]
@@ -140,53 +145,59 @@ mod tests {
     fn partition(number: u32, name: Option<&str>) -> Partition {
         Partition {
             number,
-            start: 0,
+            start: number.into(),
             size: 1,
             name: name.map(str::to_owned),
         }
     }
 
-    /// What is found among partitions of these numbers, names, labels, and with or without the file.
-    fn found(partitions: &[(u32, Option<&str>, Option<&str>, bool)]) -> Option<(u32, By)> {
+    /// What is found among partitions of these numbers, names, labels, and with or without the file; and how many are looked into.
+    fn found(partitions: &[(u32, Option<&str>, Option<&str>, bool)]) -> (Option<(u32, By)>, usize) {
         let all: Vec<Partition> = partitions
             .iter()
             .map(|(number, name, ..)| partition(*number, *name))
             .collect();
-        let candidates: Vec<Candidate<'_>> = partitions
-            .iter()
-            .zip(&all)
-            .map(|((_, _, label, has_mark), partition)| Candidate {
-                partition,
+        let mut looks = 0;
+        let look = |partition: &Partition| {
+            looks += 1;
+            let (_, _, label, has_mark) = partitions
+                .iter()
+                .find(|(number, ..)| *number == partition.number)
+                .unwrap();
+            Look {
                 label: label.map(str::to_owned),
                 has_mark: *has_mark,
-            })
-            .collect();
-        decide(&candidates).map(|boot| (boot.partition.number, boot.by))
+            }
+        };
+        let boot = decide(&all, look);
+        (boot.map(|boot| (boot.partition.number, boot.by)), looks)
     }
 
     #[test]
     fn a_name_counts_more_than_a_file_and_that_more_than_the_order() {
         let name = |name: &str| By::Name(name.to_owned());
         let label = Some("resin-boot");
-        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[]), (None, 0));
         assert_eq!(
-            found(&[(1, None, None, true), (5, None, label, false)]),
-            Some((5, name("resin-boot")))
+            found(&[(5, None, label, false), (1, None, None, true)]),
+            (Some((5, name("resin-boot"))), 2)
         );
         assert_eq!(
-            found(&[
-                (1, Some("EFI"), None, true),
-                (2, Some("flash-boot"), None, false)
-            ]),
-            Some((2, name("flash-boot")))
+            found(&[(1, None, label, true), (2, None, None, false)]),
+            (Some((1, name("resin-boot"))), 1)
         );
+        let gpt = [
+            (1, Some("EFI"), None, true),
+            (2, Some("flash-boot"), None, false),
+        ];
+        assert_eq!(found(&gpt), (Some((2, name("flash-boot"))), 0));
         assert_eq!(
             found(&[(1, None, Some("OTHER"), false), (3, None, None, true)]),
-            Some((3, By::Mark))
+            (Some((3, By::Mark)), 2)
         );
         assert_eq!(
             found(&[(2, None, None, false), (1, None, None, false)]),
-            Some((1, By::Order))
+            (Some((1, By::Order)), 2)
         );
     }
 }

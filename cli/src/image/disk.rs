@@ -309,7 +309,9 @@ impl Disk {
             .map_err(failed)
     }
 
-    fn fat(&self, source: FatError) -> DiskError {
+    /// What is wrong with a file of the boot partition, with the image's name.
+    #[must_use]
+    pub fn fat(&self, source: FatError) -> DiskError {
         let path = self.path.clone();
         DiskError::Fat { path, source }
     }

@@ -73,6 +73,17 @@ pub fn read(
     }
 }
 
+/// The file system's own name, if it is one and has one.
+#[must_use]
+pub fn label(medium: &dyn ReadAt, partition: &Partition) -> Option<String> {
+    let (at, count) = SUPERBLOCK;
+    let first = partition.part(medium).bytes(at, count).ok()?;
+    let is_ext4 = u16_at(&first, 56)? == MAGIC;
+    let name = first.get(120..136)?.split(|byte| *byte == 0).next()?;
+    let name = String::from_utf8_lossy(name).into_owned();
+    Some(name).filter(|name| is_ext4 && !name.is_empty())
+}
+
 /// Whether a file system of this first block has room in `size` bytes.
 fn is_sound(first: &[u8], size: u64) -> bool {
     let fields = || {
