@@ -17,6 +17,7 @@
 
 mod deploy;
 mod device;
+mod image;
 mod simulate;
 mod ssh;
 mod ssh_files;

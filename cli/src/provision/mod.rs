@@ -15,7 +15,7 @@ mod secret;
 mod wishes;
 
 pub use secret::Secret;
-pub use wishes::{CONFIG, File, Wishes, WishError, public_key};
+pub use wishes::{CONFIG, File, WishError, Wishes, public_key};
 
 /// Whether bytes are a text with such a part, as certificates and keys are: `-----BEGIN … what-----`.
 fn is_pem(bytes: &[u8], what: &str) -> bool {
