@@ -1,6 +1,9 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
 mod completions;
+mod configure;
+mod disks;
+mod images;
 mod ssh_config;
 mod surface;
 

@@ -133,13 +133,14 @@ impl Disk {
         };
         // Where a link leads to is what is changed, and the link stays.
         let path = &fs_err::canonicalize(path).map_err(failed)?;
-        let file = open(path, purpose)?;
-        let kind = file.metadata().map_err(failed)?.file_type();
+        let kind = fs_err::metadata(path).map_err(failed)?.file_type();
         let is_drive = kind.is_block_device();
+        // A pipe without a writer would be waited for.
         if !is_drive && !kind.is_file() {
             let words = "it is neither a file nor a drive";
             return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, words)));
         }
+        let file = open(path, purpose, is_drive)?;
         if purpose == Purpose::Change
             && flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
         {
@@ -332,15 +333,11 @@ impl fmt::Debug for Disk {
     }
 }
 
-fn open(path: &Path, purpose: Purpose) -> Result<File, DiskError> {
+fn open(path: &Path, purpose: Purpose, is_drive: bool) -> Result<File, DiskError> {
     let failed = |source: io::Error| DiskError::Open {
         path: path.to_owned(),
         source,
     };
-    let is_drive = fs_err::metadata(path)
-        .map_err(failed)?
-        .file_type()
-        .is_block_device();
     let mut options = OpenOptions::new();
     options.read(true).write(purpose == Purpose::Change);
     if is_drive && purpose == Purpose::Change {
