@@ -19,11 +19,11 @@ pub type Change = (u64, Vec<u8>);
 /// Called after each piece with the bytes of the packed file that were read. Its error ends the work.
 pub type Progress<'p> = dyn FnMut(u64) -> io::Result<()> + 'p;
 
-/// How hard each format tries: what its own program does unasked, or nearly.
+/// How hard each format tries: an image that was configured is written to a card next, so that time counts more than size.
 const GZIP_LEVEL: u32 = 6;
-const XZ_LEVEL: u32 = 6;
-const ZSTD_LEVEL: i32 = 6;
-/// Each of these takes some 100 MiB.
+const XZ_LEVEL: u32 = 2;
+const ZSTD_LEVEL: i32 = 3;
+/// Each of these takes some 30 MiB.
 const XZ_THREADS: usize = 4;
 
 /// Writes the file `from` to `to`, with the changes.
