@@ -10,6 +10,10 @@ use os_cli::image::{
     fat::{Change, Stamp, Volume, apply},
     table::Partition,
 };
+use os_cli::provision::{
+    config::{Document, names},
+    network::Connection,
+};
 
 /// Bytes that an image of a target unpacks to at most.
 const MOST: u64 = 4 * 1024 * 1024;
@@ -85,6 +89,62 @@ pub(crate) fn ext4(input: &[u8]) {
     let medium: Rc<dyn ReadAt> = Rc::new(input.to_vec());
     if let Ok(Some(content)) = ext4::read(&medium, &partition, "/etc/os-release", 4096) {
         assert!(content.len() <= 4096);
+    }
+}
+
+/// A config.json, then a key, then a value: what is taken is there and is read again, what is refused changes nothing, and nothing of
+/// the file is in an error.
+pub(crate) fn config(input: &[u8]) {
+    let mut parts = input.splitn(3, |byte| *byte == 0);
+    let mut part = || parts.next().unwrap_or_default();
+    let (file, key, value) = (part(), part(), part());
+    let mut document = match Document::read(file) {
+        Ok(document) => document,
+        Err(error) => {
+            assert!(error.to_string().len() < 100, "{error}");
+            return;
+        }
+    };
+    assert_eq!(document.bytes(), file);
+    let known = names().filter(|name| document.get(name).is_some()).count();
+    assert!(
+        known <= document.keys().len()
+            || document.get("os").is_some()
+            || document.get("installer").is_some()
+    );
+    drop((document.wrong(), document.without_secrets()));
+    let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
+    for any in [false, true] {
+        let before = document.keys().clone();
+        if document.write(&key, &value, any).is_ok() {
+            assert!(document.get(&key).is_some(), "{key:?} is not there");
+            let again = Document::read(&document.bytes()).expect("what was written");
+            assert_eq!(again.keys(), document.keys());
+            document
+                .write(&key, &value, any)
+                .expect("the same once more");
+            assert_eq!(document.bytes(), again.bytes());
+        } else {
+            // Objects on the way to a key that cannot be there may have come.
+            assert!(before.keys().all(|name| document.keys().contains_key(name)));
+        }
+    }
+    document.remove(&key);
+    assert_eq!(document.get(&key), None);
+}
+
+/// A person's own connection: taken as it is, or refused in few words.
+pub(crate) fn connection(input: &[u8]) {
+    let mut parts = input.splitn(2, |byte| *byte == 0);
+    let name = String::from_utf8_lossy(parts.next().unwrap_or_default());
+    let content = parts.next().unwrap_or_default();
+    match Connection::own(&name, content) {
+        Ok(own) => {
+            assert!(content.ends_with(&own.bytes) && !own.bytes.contains(&0));
+            assert_eq!(own.path, format!("system-connections/{name}"));
+            assert!(!name.contains(['/', '\\']) && !name.starts_with('.'));
+        }
+        Err(error) => assert!(error.to_string().len() < 400 + 4 * name.len(), "{error}"),
     }
 }
 

@@ -92,7 +92,8 @@ fn zipped<W: Write + Seek>(
     let file = File::open(from).map_err(failed)?;
     let mut before = ZipArchive::new(file).map_err(archived)?;
     let (image, name) = archive::image(&mut before, from)?;
-    let mut after = ZipWriter::new(to);
+    let has_failed = false;
+    let mut after = ZipWriter::new(Sink { to, has_failed });
     for index in 0..before.len() {
         let entry = before.by_index_raw(index).map_err(archived)?;
         if index != image {
@@ -107,8 +108,39 @@ fn zipped<W: Write + Seek>(
         after.start_file(&name, options).map_err(archived)?;
         copy.all(&mut after).map_err(failed)?;
     }
-    after.finish().map_err(archived)?;
+    let sink = after.finish().map_err(archived)?;
+    if sink.has_failed {
+        return Err(failed(io::ErrorKind::WriteZero.into()));
+    }
     Ok(())
+}
+
+/// Fails once, and takes all that comes behind for nothing: the archive's writer tries to write its end all the same, and would complain
+/// aloud.
+struct Sink<W> {
+    to: W,
+    has_failed: bool,
+}
+
+impl<W: Write> Write for Sink<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.has_failed {
+            return Ok(bytes.len());
+        }
+        let done = self.to.write(bytes);
+        self.has_failed = done.is_err();
+        done
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<W: Seek> Seek for Sink<W> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.to.seek(to)
+    }
 }
 
 /// An image on its way.

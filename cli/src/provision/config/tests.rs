@@ -32,6 +32,8 @@ fn what_does_not_change_stays_as_it_was_written() {
     assert!(document.remove("os.sshKeys"));
     assert_eq!(document.get("os.sshKeys"), None);
     assert_eq!(document.get("b"), Some(&json!(1)));
+    assert!(document.remove("b"));
+    assert!(text(&document).starts_with("{\"a\":{\"c\":[]},\"os\":"));
 }
 
 #[test]
