@@ -6,6 +6,7 @@ mod beside;
 mod broken;
 mod firewall;
 mod fleet;
+mod image;
 mod keys;
 mod lists;
 mod logs;
