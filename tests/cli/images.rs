@@ -172,7 +172,7 @@ async fn an_image_is_shown_with_its_layout_system_board_and_configuration() {
 #[tokio::test]
 async fn a_packed_image_keeps_its_format_and_is_unpacked_as_far_as_it_has_to_be() {
     let workstation = Workstation::new(None);
-    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
     let expected = disk.bytes();
     for (program, name, format) in [
         (&["gzip", "-1", "-k"][..], "disk.img.gz", "gzip"),
@@ -196,6 +196,8 @@ async fn a_packed_image_keeps_its_format_and_is_unpacked_as_far_as_it_has_to_be(
         json.success();
         let json = value(&json.stdout);
         assert_eq!(json["format"], format);
+        // Those would be found behind it.
+        assert_eq!(json["more_partitions"], true);
         let unpacked = json["unpacked"].as_u64().unwrap();
         assert!(
             unpacked < u64::try_from(expected.len()).unwrap(),

@@ -21,7 +21,7 @@ use super::{
     boot::{Boot, BootError},
     container::{self, ContainerError, Format, Spool, Unpacked},
     fat::{self, Change, FatError, Stamp, Volume},
-    table::Table,
+    table::{self, Depth, Table},
 };
 
 /// What an image is opened for.
@@ -118,7 +118,6 @@ pub struct Disk {
     /// Held as long as this is.
     lock: File,
     boot: Boot,
-    table: Table,
 }
 
 impl Disk {
@@ -162,7 +161,7 @@ impl Disk {
         let raw = opened.clone().map(|opened| -> Rc<dyn ReadAt> { opened });
         let unpacked = spool.clone().map(|spool| -> Rc<dyn ReadAt> { spool });
         let medium = raw.or(unpacked).unwrap_or_else(|| Rc::new(Vec::new()));
-        let (boot, table) = Boot::find(medium.as_ref()).map_err(|source| DiskError::Boot {
+        let boot = Boot::find(medium.as_ref()).map_err(|source| DiskError::Boot {
             path: path.clone(),
             source,
         })?;
@@ -179,7 +178,6 @@ impl Disk {
             spool,
             lock: file,
             boot,
-            table,
         })
     }
 
@@ -207,10 +205,20 @@ impl Disk {
         &self.boot
     }
 
-    /// Its partitions.
-    #[must_use]
-    pub fn table(&self) -> &Table {
-        &self.table
+    /// Its partitions. Of a packed image, only those are looked for that its start tells of: the others would have to be unpacked.
+    ///
+    /// # Errors
+    /// [`DiskError::Boot`].
+    pub fn table(&self) -> Result<Table, DiskError> {
+        let depth = if self.spool.is_some() {
+            Depth::First
+        } else {
+            Depth::All
+        };
+        table::read(self.medium.as_ref(), depth).map_err(|error| DiskError::Boot {
+            path: self.path.clone(),
+            source: error.into(),
+        })
     }
 
     /// Bytes of a packed image that were unpacked so far.

@@ -8,7 +8,7 @@ use os_cli::image::{
     container::{Format, Spool, Unpacked, repack, unpacker},
     ext4,
     fat::{Change, Stamp, Volume, apply},
-    table::Partition,
+    table::{self, Depth, Partition},
 };
 use os_cli::provision::{
     config::{Document, names},
@@ -21,9 +21,11 @@ const MOST: u64 = 4 * 1024 * 1024;
 /// A disk: what is found lies within it, whatever its tables say.
 pub(crate) fn boot(input: &[u8]) {
     match Boot::find(&input) {
-        Ok((boot, table)) => {
+        Ok(boot) => {
             let size = input.size();
-            for found in table.partitions.iter().chain([&boot.partition]) {
+            let table = table::read(&input, Depth::All);
+            let partitions = table.map(|table| table.partitions).unwrap_or_default();
+            for found in partitions.iter().chain([&boot.partition]) {
                 let end = found.start.checked_add(found.size);
                 assert!(end.is_some_and(|end| end <= size), "{found:?} of {size}");
             }
