@@ -18,6 +18,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::{
     Opened, ReadAt,
+    beside::Beside,
     boot::{Boot, BootError},
     container::{self, ContainerError, Format, Spool, Unpacked},
     fat::{self, Change, FatError, Stamp, Volume},
@@ -301,17 +302,12 @@ impl Disk {
         let failed = |source| self.write(source);
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let before = self.lock.metadata().map_err(failed)?;
-        let beside = tempfile::Builder::new()
-            .prefix(".os-image-")
-            .tempfile_in(folder)
-            .map_err(failed)?;
-        container::repack(&self.path, beside.as_file(), changes, progress)?;
-        let file = beside.as_file();
+        let beside = Beside::new(folder).map_err(failed)?;
+        let file = beside.file();
+        container::repack(&self.path, file, changes, progress)?;
         file.set_permissions(before.permissions()).map_err(failed)?;
         file.sync_all().map_err(failed)?;
-        beside
-            .persist(&self.path)
-            .map_err(|error| failed(error.error))?;
+        beside.take_place(&self.path).map_err(failed)?;
         // The new name is on the disk, too.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
