@@ -50,6 +50,7 @@ fn an_unknown_key_is_refused_with_what_may_be_meant() {
         ("code", "007", json!("007")),
         ("deep.down", "true", json!(true)),
         ("list", "[1, 2]", json!([1, 2])),
+        ("quoted", "\"a\"", json!("\"a\"")),
     ] {
         document.write(key, typed, true).unwrap();
         assert_eq!(document.get(key), Some(&value), "{key}");
