@@ -37,6 +37,16 @@ fn what_does_not_change_stays_as_it_was_written() {
 }
 
 #[test]
+fn a_number_of_others_stays_the_same_number() {
+    let mut document = read("{\"own\":1.4444444444444443e25}");
+    document.write("hostname", "a", false).unwrap();
+    let expected = "{\"own\":1.4444444444444443e+25,\"hostname\":\"a\"}";
+    assert_eq!(text(&document), expected);
+    assert_eq!(text(&read(expected)), expected);
+    assert_eq!(read(expected).keys(), document.keys());
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_what_may_be_meant() {
     let mut document = read("{\"own\":\"5\"}");
     let refused = document.write("persistantLogging", "true", false);
