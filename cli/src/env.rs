@@ -27,6 +27,24 @@ pub const OSCLI_DEVICE: &str = "OSCLI_DEVICE";
 /// A key of a device's API, for a device of a fleet that is not in local mode.
 pub const OSCLI_API_KEY: &str = "OSCLI_API_KEY";
 
+/// The cloud of a fleet: its domain.
+pub const OSCLI_CLOUD: &str = "OSCLI_CLOUD";
+
+/// File with certificates of authorities that vouch for a cloud of one's own, beside those that the system trusts.
+pub const OSCLI_CLOUD_CA: &str = "OSCLI_CLOUD_CA";
+
+/// A session or an API key of that cloud.
+pub const OSCLI_TOKEN: &str = "OSCLI_TOKEN";
+
+/// The cloud of the reference's client, whose token may be used for it.
+pub const BALENARC_BALENA_URL: &str = "BALENARC_BALENA_URL";
+
+/// Where the reference's client keeps its token.
+pub const BALENARC_DATA_DIRECTORY: &str = "BALENARC_DATA_DIRECTORY";
+
+/// Where the reference's client is told of further authorities.
+pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
+
 /// `1` lets SSH servers have algorithms that are not safe any more.
 pub const OSCLI_SSH_OLD: &str = "OSCLI_SSH_OLD";
 

@@ -5,6 +5,7 @@
 pub use crate::{
     agent::fuzz::{error_words, log_item},
     discovery::fuzz::Network,
+    transport::cloud_tunnel::fuzz::connect_reply,
     transport::ssh::kept::fuzz::{KeptFrames, kept_frames},
 };
 

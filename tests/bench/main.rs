@@ -6,10 +6,12 @@
 mod agent;
 mod bare;
 mod context;
+mod copy;
 mod death;
 mod decision;
 mod desk;
 mod figure;
+mod first_byte;
 mod flood;
 mod footprint;
 mod logs;
@@ -19,6 +21,7 @@ mod project;
 mod push;
 mod reach;
 mod reader;
+mod relay;
 mod rest;
 mod scan;
 mod throughput;
@@ -28,10 +31,11 @@ mod version;
 use figure::Table;
 
 /// What there is, in the order in which it is measured.
-const FIGURES: [&str; 15] = [
+const FIGURES: &[&str] = &[
     "version",
     "scan",
     "push",
+    "first-byte",
     "over-ssh",
     "context",
     "agent",
@@ -44,6 +48,7 @@ const FIGURES: [&str; 15] = [
     "flood",
     "reach",
     "footprint",
+    "copy",
     "tunnel",
 ];
 
@@ -83,7 +88,7 @@ impl Wish {
             }
         }
         if wish.figures.is_empty() {
-            wish.figures = FIGURES.map(str::to_owned).to_vec();
+            wish.figures = FIGURES.iter().map(|&name| name.to_owned()).collect();
         }
         Ok(wish)
     }
@@ -113,6 +118,7 @@ fn main() -> std::process::ExitCode {
             "version" => version::measure(&mut table, wish.rounds(50)),
             "scan" => runtime.block_on(scan::measure(&mut table, wish.rounds(15))),
             "push" => runtime.block_on(push::measure(&mut table, wish.rounds(7))),
+            "first-byte" => runtime.block_on(first_byte::measure(&mut table, wish.rounds(30))),
             "over-ssh" => runtime.block_on(over_ssh::measure(&mut table, wish.rounds(7))),
             "context" => runtime.block_on(context::measure(&mut table, wish.rounds(7))),
             "agent" => runtime.block_on(agent::measure(&mut table, wish.rounds(15))),
@@ -123,6 +129,7 @@ fn main() -> std::process::ExitCode {
             "flood" => runtime.block_on(flood::measure(&mut table, wish.rounds(3))),
             "decision" => decision::measure(&mut table, wish.rounds(200)),
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
+            "copy" => runtime.block_on(copy::measure(&mut table, wish.rounds(5))),
             "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),

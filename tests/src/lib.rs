@@ -11,6 +11,7 @@
 //! | [`agent`] | [`Agent`]: the built `os-agent` |
 //! | [`avahi`] | [`Avahi`]: the responder of the reference |
 //! | [`logind`] | [`Logind`]: a system bus, and on it who ends machines |
+//! | [`cloud`] | [`Cloud`]: the front of a fleet's cloud, with its tunnel |
 //! | [`device`] | [`Device`]: machine + engine + agent |
 //! | [`light`] | [`LightDevice`]: the whole system of `os-build/`, booted |
 //! | [`workstation`] | [`Workstation`]: a machine with a home, on which `os` runs, with or without a terminal |
@@ -29,6 +30,7 @@
 
 pub mod agent;
 pub mod avahi;
+pub mod cloud;
 pub mod device;
 pub mod engine;
 pub mod http;
@@ -56,6 +58,7 @@ pub mod workstation;
 
 pub use agent::Agent;
 pub use avahi::Avahi;
+pub use cloud::Cloud;
 pub use device::Device;
 pub use engine::Engine;
 pub use http::{Answer, Endpoint};

@@ -141,8 +141,12 @@ impl Namespace {
 
     /// Calls `work` on a thread that is in this machine's network: sockets made there stay there.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let network = fs_err::File::open(format!("/proc/{}/ns/net", self.init))
-            .expect("the machine's network");
+        Self::inside_of(self.init, work)
+    }
+
+    fn inside_of<T: Send>(init: u32, work: impl FnOnce() -> T + Send) -> T {
+        let network =
+            fs_err::File::open(format!("/proc/{init}/ns/net")).expect("the machine's network");
         std::thread::scope(|scope| {
             scope
                 .spawn(|| {
@@ -157,7 +161,12 @@ impl Namespace {
 
     /// A TCP connection from this machine.
     pub fn connect(&self, to: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
-        let stream = self.inside(|| TcpStream::connect(to))?;
+        Self::connect_in(self.init, to)
+    }
+
+    /// The same from the machine of which this is pid 1, as seen from outside.
+    pub(crate) fn connect_in(init: u32, to: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
+        let stream = Self::inside_of(init, || TcpStream::connect(to))?;
         stream.set_nonblocking(true)?;
         tokio::net::TcpStream::from_std(stream)
     }

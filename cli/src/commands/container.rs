@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{
-    Context, enter,
-    enter::{Entry, Meant},
-    reach,
-};
+use super::{Context, enter, enter::Meant, reach};
 use crate::{
+    copy,
     discovery::{Origin, simulated},
     engine::{
         Engine,
@@ -62,13 +59,13 @@ enum Missing {
     Several { names: Vec<String> },
 }
 
-/// Finds the container of a service: in the engine of this machine for a simulated device, else in the device's, over SSH.
+/// Finds the container of a service: in the engine of this machine for a simulated device, else in the device's, over SSH. `unless` says what
+/// else a word may have been that is no service.
 pub(super) async fn find(
     context: &Context,
     meant: Meant,
-    entry: &Entry,
-    account: Option<&str>,
     service: &str,
+    unless: Option<&str>,
 ) -> Result<Found, Failure> {
     let name = meant.device.name.clone();
     let uuid = meant.device.uuid.clone();
@@ -77,8 +74,8 @@ pub(super) async fn find(
             let endpoint = Endpoint::Unix(engine_socket.clone());
             (Engine::new(&name, endpoint), None)
         }
-        Origin::Network | Origin::Given => {
-            let connection = enter::enter(context, meant, entry, account).await?;
+        Origin::Network | Origin::Given | Origin::Cloud => {
+            let connection = enter::enter(context, meant).await?;
             let socket = socket(&connection).await?;
             let endpoint = Endpoint::Ssh {
                 connection: connection.clone().into(),
@@ -97,8 +94,14 @@ pub(super) async fn find(
         let mark = record.map(|record| record.namespace).unwrap_or_default();
         containers.retain(|one| one.labels.get(agent_api::SIMULATED_LABEL) == Some(&mark));
     }
-    let id =
-        of_service(&containers, service).map_err(|missing| explained(missing, &name, service))?;
+    let id = of_service(&containers, service).map_err(|missing| {
+        let is_word = matches!(missing, Missing::Unknown { .. });
+        let failure = explained(missing, &name, service);
+        match unless.filter(|_| is_word) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
     Ok(Found {
         engine,
         id,
@@ -179,8 +182,7 @@ fn explained(missing: Missing, device: &str, service: &str) -> Failure {
                 .hint("`os push` brings services to a device")
         }
         Missing::Unknown { services } => failure(format!("{device} has no service {service}"))
-            .hint(format!("it has: {}", services.join(", ")))
-            .hint("a command stands behind two dashes: os ssh DEVICE -- COMMAND"),
+            .hint(format!("it has: {}", services.join(", "))),
         Missing::Idle { state } => failure(format!(
             "{service} of {device} does not run: its container is {state}"
         ))
@@ -193,6 +195,22 @@ fn explained(missing: Missing, device: &str, service: &str) -> Failure {
 }
 
 impl Found {
+    /// Its files. They are moved to their places by its shell, where it has one.
+    pub(super) async fn files(&self, are_written: bool) -> Result<copy::Container, Failure> {
+        let mut shell = None;
+        if are_written {
+            for path in SHELLS {
+                if self.engine.has_file(&self.id, path).await? {
+                    shell = Some(path);
+                    break;
+                }
+            }
+        }
+        let name = format!("{} of {}", self.service, self.device);
+        let (engine, id) = (self.engine.clone(), self.id.clone());
+        Ok(copy::Container::new(engine, id, name, shell))
+    }
+
     /// The shell of the container.
     ///
     /// # Errors

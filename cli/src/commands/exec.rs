@@ -51,9 +51,8 @@ async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
         .iter()
         .map(ssh::text)
         .collect::<Result<Vec<_>, _>>()?;
-    let (account, name) = ssh::divided(Some(&args.device));
-    let meant = enter::find(context, name).await?;
-    let found = container::find(context, meant, &args.entry, account, &args.service).await?;
+    let meant = enter::find(context, Some(&args.device), &args.entry).await?;
+    let found = container::find(context, meant, &args.service, None).await?;
     let term = args.tty.then(|| ssh::term(context));
     let exec = found.run(command, args.user.as_deref(), term).await?;
     remote::run(context, Remote::Container(Box::new(exec)), args.tty).await

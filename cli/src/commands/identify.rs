@@ -55,7 +55,7 @@ fn unanswered(error: Option<AgentError>, nobody: Failure, has_key: bool) -> Fail
 pub(super) async fn identify(device: Device, key: Option<ApiKey>) -> Result<Reached, AgentError> {
     let endpoint = match &device.origin {
         Origin::Simulated { agent_socket, .. } => Endpoint::Unix(agent_socket.clone()),
-        Origin::Network | Origin::Given => tcp(&device, device.api_port),
+        Origin::Network | Origin::Given | Origin::Cloud => tcp(&device, device.api_port),
     };
     let agent = Agent::new(device.name.clone(), endpoint);
     let (agent, kind) = ask(agent, key).await?;
@@ -95,20 +95,7 @@ pub(super) async fn at_socket(socket: PathBuf, key: Option<ApiKey>) -> Result<Re
         Kind::Reference { .. } => ("the device".to_owned(), None),
     };
     Ok(Reached {
-        device: Device {
-            name,
-            uuid,
-            addresses: Vec::new(),
-            api_port: agent_api::API_PORT,
-            engine_port: agent_api::ENGINE_PORT,
-            ssh_port: agent_api::SSH_PORT,
-            device_type: None,
-            os_version: None,
-            agent_version: None,
-            variant: None,
-            ssh_fingerprint: None,
-            origin: Origin::Given,
-        },
+        device: Device::bare(name, uuid, Origin::Given),
         agent,
         kind,
         line: None,

@@ -3,10 +3,12 @@
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
 mod act;
+mod cloud_device;
 pub mod completions;
 pub mod config;
 pub mod configure;
 mod container;
+pub mod cp;
 mod cursor_file;
 mod disk;
 pub mod docker_carrier;
@@ -54,7 +56,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     env::Environment,
     failure::{Failure, Kind},
-    ui::{Console, Level},
+    ui::{Console, Level, terminal},
 };
 
 /// Develops for container-based devices: finds them, pushes projects to them, follows their logs.
@@ -68,7 +70,7 @@ use crate::{
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted; `os ssh` and `os exec`: that of what they ran, 255 when they could not run it.\n\n\
-        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_AGENT, the os-agent of simulated devices; OSCLI_WIFI_KEY, OSCLI_CELLULAR_PASSWORD and OSCLI_CELLULAR_PIN, what opens the networks that an image is configured for; TMPDIR, where packed images are unpacked as far as they are read; \
+        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_TOKEN, a token of its fleet's cloud, OSCLI_CLOUD, the domain of that, and OSCLI_CLOUD_CA, the certificate of the authority of a cloud of one's own, by which a device that is not in the local network is reached; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_WIFI_KEY, OSCLI_CELLULAR_PASSWORD and OSCLI_CELLULAR_PIN, what opens the networks that an image is configured for; TMPDIR, where packed images are unpacked as far as they are read; OSCLI_AGENT, the os-agent of simulated devices; \
         DOCKER_HOST, their engine; NO_COLOR and CLICOLOR_FORCE, colours; XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, \
         XDG_RUNTIME_DIR, where files are kept."
 )]
@@ -113,6 +115,7 @@ enum Verb {
     Local(local::Args),
     Ssh(ssh::Args),
     Exec(exec::Args),
+    Cp(cp::Args),
     Tunnel(tunnel::Args),
     SshConfig(ssh_config::Args),
     SshForget(ssh_forget::Args),
@@ -201,12 +204,14 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .build()?;
     let result = runtime.block_on(async {
         let watcher = tokio::spawn(interrupts::watch(context.interrupt.clone()));
-        let result = dispatch(context, verb).await;
+        let result = Box::pin(dispatch(context, verb)).await;
         watcher.abort();
         result
     });
     // A thread that still reads a file or a socket must not hold up the end.
     runtime.shutdown_background();
+    // It may be one that asked a person, who has ended it.
+    terminal::restore();
     result
 }
 
@@ -223,6 +228,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Local(args) => local::run(context, args).await,
         Verb::Ssh(args) => ssh::run(context, args).await,
         Verb::Exec(args) => exec::run(context, args).await,
+        Verb::Cp(args) => Box::pin(cp::run(context, args)).await,
         Verb::Tunnel(args) => tunnel::run(context, args).await,
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args),

@@ -45,8 +45,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 }
 
 async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
-    let (account, name) = divided(args.device.as_deref());
-    let meant = enter::find(context, name).await?;
+    let meant = enter::find(context, args.device.as_deref(), &args.entry).await?;
     let terminal = context.environment.terminal;
     let has_terminal = terminal.stdin && terminal.stdout && (args.tty || args.command.is_empty());
     if args.tty && !has_terminal {
@@ -56,7 +55,8 @@ async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
         ));
     }
     let remote = if let Some(service) = &args.service {
-        let found = container::find(context, meant, &args.entry, account, service).await?;
+        let command = Some("a command stands behind two dashes: os ssh DEVICE -- COMMAND");
+        let found = container::find(context, meant, service, command).await?;
         let command = match args.command.as_slice() {
             [] => vec![found.shell().await?.to_owned()],
             [line] => vec![
@@ -70,16 +70,14 @@ async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
         let exec = found.run(command, args.user.as_deref(), term).await?;
         Remote::Container(Box::new(exec))
     } else {
-        let account = args.user.as_deref().or(account);
-        on_device(context, meant, account, &args, has_terminal).await?
+        on_device(context, meant, &args, has_terminal).await?
     };
     remote::run(context, remote, has_terminal).await
 }
 
 async fn on_device(
     context: &Context,
-    meant: Meant,
-    account: Option<&str>,
+    mut meant: Meant,
     args: &Args,
     has_terminal: bool,
 ) -> Result<Remote, Failure> {
@@ -96,7 +94,10 @@ async fn on_device(
             .hint(format!("os ssh {} SERVICE", device.name))
             .hint("`os simulate --system` starts a device with a system"));
     }
-    let ssh = enter::enter(context, meant, &args.entry, account).await?;
+    if let Some(user) = &args.user {
+        meant.entry.account = Some(user.clone());
+    }
+    let ssh = enter::enter(context, meant).await?;
     let (columns, rows) = terminal::size().unwrap_or((80, 24));
     let pty = has_terminal.then(|| Pty {
         term: term(context),
@@ -125,14 +126,6 @@ pub(super) fn text(argument: &OsString) -> Result<String, Failure> {
         let source = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
         Failure::from_error(Kind::Usage, &source).hint("an argument for a container must be UTF-8")
     })
-}
-
-/// The account and the device of what was typed.
-pub(super) fn divided(typed: Option<&str>) -> (Option<&str>, Option<&str>) {
-    match typed.and_then(|typed| typed.rsplit_once('@')) {
-        Some((account, device)) if !account.is_empty() => (Some(account), Some(device)),
-        _ => (None, typed),
-    }
 }
 
 /// A command line that a POSIX shell takes apart into exactly these arguments.
@@ -175,12 +168,5 @@ mod tests {
             line(&["echo", "a b", "", "it's", "$HOME;*"]),
             r"echo 'a b' '' 'it'\''s' '$HOME;*'"
         );
-    }
-
-    #[test]
-    fn an_account_stands_before_the_device() {
-        assert_eq!(divided(Some("ann@kitchen")), (Some("ann"), Some("kitchen")));
-        assert_eq!(divided(Some("kitchen")), (None, Some("kitchen")));
-        assert_eq!(divided(None), (None, None));
     }
 }

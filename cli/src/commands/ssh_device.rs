@@ -81,6 +81,11 @@ pub(super) fn named(device: &Device) -> Result<Named, InvalidHostName> {
 /// Where a device is. An address of before is believed only if its agent says that it is still that device, or if nobody in the network
 /// says better: addresses move between devices, and another one's host key would look like an attack.
 pub(super) async fn find(context: &Context, selector: &Selector) -> Result<Device, Failure> {
+    Ok(look(context, selector).await?)
+}
+
+/// The same; who is not found may be somewhere else.
+pub(super) async fn look(context: &Context, selector: &Selector) -> Result<Device, DiscoveryError> {
     let places = Places::below(&context.environment.paths.state);
     let network = discovery::resolve(&places, selector, Memory::Ignore);
     let memory = async {
@@ -97,7 +102,7 @@ pub(super) async fn find(context: &Context, selector: &Selector) -> Result<Devic
         host.is_some_and(|host| host.is_ok_and(|host| !known.pinned(&host).is_empty()))
     };
     tokio::pin!(network, memory);
-    let found = tokio::select! {
+    tokio::select! {
         found = &mut network => match found {
             Err(error @ DiscoveryError::NotFound { .. }) => match memory.await {
                 Some((device, Proof::Same | Proof::None)) => Ok(device),
@@ -114,8 +119,7 @@ pub(super) async fn find(context: &Context, selector: &Selector) -> Result<Devic
             },
             Some((_, Proof::Another)) | None => network.await,
         },
-    };
-    Ok(found?)
+    }
 }
 
 /// Whether what answers at a device's address says that it is that device. It is no proof against an enemy; the host key is.

@@ -1,12 +1,16 @@
 //! Whose key is whose: known keys are accepted, changed ones refused, new ones put before a person.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::ssh_device::Kept;
 use crate::{
+    cause::chain,
     commands::Context,
     transport::ssh::{
         Asks, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Server,
@@ -21,6 +25,8 @@ pub(super) struct Trust {
     pub(super) store: Store,
     /// Fingerprints of the keys that devices announce in the local network: as good as a first contact is.
     pub(super) announced: BTreeMap<HostName, String>,
+    /// Hosts whose new keys a person does not want to be asked about: they are refused.
+    pub(super) refused: BTreeSet<HostName>,
     /// Whether new keys are accepted without a question.
     pub(super) accepts: bool,
     console: Console,
@@ -32,6 +38,7 @@ impl Trust {
         Self {
             store: Kept::below(&context.environment.paths.ssh()).keys,
             announced: BTreeMap::new(),
+            refused: BTreeSet::new(),
             accepts,
             console: context.console.clone(),
             interrupt: context.interrupt.clone(),
@@ -87,6 +94,9 @@ impl Trust {
         };
         if let Some(decision) = self.settled(known.judge(host, key)) {
             return decision;
+        }
+        if self.refused.contains(host) {
+            return HostKeyDecision::Refuse(HostKeyRefusal::Strict);
         }
         let announced = self.announced.get(host);
         if let Some(other) = announced.filter(|announced| **announced != key.fingerprint()) {
@@ -153,9 +163,4 @@ impl Trust {
         };
         Some(HostKeyDecision::Refuse(refusal))
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let source = error.source().map(|source| format!(": {source}"));
-    format!("{error}{}", source.unwrap_or_default())
 }

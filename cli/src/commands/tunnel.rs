@@ -5,14 +5,13 @@ use std::time::Duration;
 use tokio::{sync::mpsc::channel, time::timeout};
 
 use super::{
-    Context,
-    enter::{self, Entrance, Entry, Meant},
-    ssh,
+    Context, cloud_device,
+    enter::{self, Entrance, Entry, First},
 };
 use crate::{
     discovery::Origin,
     failure::{Failure, Kind},
-    transport::ssh::{Ssh, SshError, host_keys::HostName},
+    transport::ssh::{Ssh, SshError},
     tunnel::{self, Away, Direction, Forward, MOST_EVENTS, Tunnel},
     ui::render,
 };
@@ -59,12 +58,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Direction::ToDevice => tunnel::bind(args.forwards.clone())?,
         Direction::FromDevice => Vec::new(),
     };
-    let (account, name) = ssh::divided(Some(&args.device));
+    let mut entry = args.entry.clone();
+    entry.account.clone_from(&args.user);
+    // It is looked for again when the connection has ended.
+    entry.token = Box::pin(cloud_device::token(context, &entry)).await?;
     let way = Way {
         context,
-        entry: &args.entry,
-        account: args.user.as_deref().or(account),
-        name: name.unwrap_or(&args.device),
+        entry: &entry,
+        name: &args.device,
     };
     let (ssh, first) = tokio::select! {
         connected = way.first() => connected?,
@@ -83,47 +84,42 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
     };
     let told = render::tunnel::follow(&context.console, &args.device, direction, happening);
-    tokio::pin!(told);
-    let ended = tokio::select! {
-        ended = tunnel.run(async || way.again(&first).await) => ended,
-        told = &mut told => return Ok(told?),
-    };
-    if let Ok(told) = timeout(LAST, told).await {
-        told?;
+    let running = tunnel.run(async || way.again(&first).await);
+    tokio::pin!(told, running);
+    tokio::select! {
+        ended = &mut running => {
+            if let Ok(told) = timeout(LAST, told).await {
+                told?;
+            }
+            ended
+        }
+        // When all is told it is over, and only the tunnel knows how it ended.
+        told = &mut told => {
+            told?;
+            running.await
+        }
     }
-    ended
 }
 
 /// How the device is connected to.
 struct Way<'a> {
     context: &'a Context,
     entry: &'a Entry,
-    account: Option<&'a str>,
     /// Its name, or address.
     name: &'a str,
 }
 
-/// The device that was connected to first: a name or an address may be another one's later.
-struct First {
-    uuid: Option<String>,
-    host: HostName,
-}
-
 impl Way<'_> {
     async fn first(&self) -> Result<(Ssh, First), Failure> {
-        let Meant { device, typed } = enter::find(self.context, Some(self.name)).await?;
-        if let Origin::Simulated { .. } = device.origin {
+        let mut meant = enter::find(self.context, Some(self.name), self.entry).await?;
+        if let Origin::Simulated { .. } = meant.device.origin {
             let words = format!("{} is simulated: its ports are here already", self.name);
             return Err(Failure::new(Kind::Usage, words));
         }
-        let device = enter::named(self.context, device).await;
-        let entrance = Entrance::new(self.context, &device, self.entry, self.account)?;
+        let first = First::new(self.context, &mut meant).await?;
+        let entrance = Entrance::new(self.context, &meant.device, &meant.entry)?;
         let ssh = entrance.connect().await?;
-        enter::bind(self.context, typed.as_deref(), &device)?;
-        let first = First {
-            uuid: device.uuid,
-            host: entrance.target.host,
-        };
+        enter::bind(self.context, meant.typed.as_deref(), &meant.device)?;
         Ok((ssh, first))
     }
 
@@ -137,22 +133,9 @@ impl Way<'_> {
     }
 
     async fn entrance(&self, first: &First) -> Result<Entrance, Failure> {
-        let mut device = enter::find(self.context, Some(self.name)).await?.device;
-        if let (Some(uuid), Some(now)) = (&first.uuid, &device.uuid)
-            && uuid != now
-        {
-            device = enter::find(self.context, Some(uuid)).await?.device;
-        }
-        device.uuid.clone_from(&first.uuid);
-        let entrance = Entrance::new(self.context, &device, self.entry, self.account)?;
-        if entrance.target.host != first.host {
-            let words = format!(
-                "{} is somewhere else, where another device may be",
-                self.name
-            );
-            return Err(Failure::new(Kind::Device, words));
-        }
-        Ok(entrance)
+        let name = Some(self.name);
+        let meant = first.again(self.context, name, self.entry).await?;
+        Entrance::new(self.context, &meant.device, &meant.entry)
     }
 }
 

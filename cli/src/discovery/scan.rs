@@ -242,7 +242,7 @@ async fn is_alive(record: &Record) -> bool {
             let connected = timeout(LOCAL_ANSWER, UnixStream::connect(agent_socket)).await;
             matches!(connected, Ok(Ok(_)))
         }
-        Origin::Network | Origin::Given => false,
+        Origin::Network | Origin::Given | Origin::Cloud => false,
     }
 }
 

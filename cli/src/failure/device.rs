@@ -49,6 +49,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let kind = match &error {
             EngineError::Status { .. } => Kind::Deploy,
+            EngineError::Unwritten(_) => Kind::Other,
             _ => Kind::Device,
         };
         Self::from_error(kind, &error)
@@ -90,7 +91,9 @@ impl From<AgentError> for Failure {
                     agent_api::AGENT_SOCKET
                 )),
             AgentError::TooOld { .. } => failure.hint("update the device's operating system"),
-            AgentError::Transport(TransportError::BadAnswer { .. })
+            AgentError::Transport(
+                TransportError::BadAnswer { .. } | TransportError::Untrusted { .. },
+            )
             | AgentError::Status { .. }
             | AgentError::Unreadable { .. }
             | AgentError::NotADevice { .. } => failure,

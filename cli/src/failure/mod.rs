@@ -15,6 +15,8 @@
 //!
 //! `os ssh` and `os exec` end with the exit code of the program that they ran, and with 255 when they could not run it.
 
+mod cloud;
+mod copy;
 mod deploy;
 mod device;
 mod image;
@@ -25,7 +27,7 @@ mod tunnel;
 
 use std::{error::Error, io, process::ExitCode};
 
-use crate::templates;
+use crate::{cause::causes, templates};
 
 /// Exit code of a command that could not run what ends with codes of its own, as `ssh` has it.
 const APART: u8 = 255;
@@ -38,6 +40,7 @@ pub struct Failure {
     causes: Vec<String>,
     hints: Vec<String>,
     exit_code: Option<u8>,
+    lasts: bool,
 }
 
 /// Kind of a failure; decides the exit code.
@@ -72,23 +75,19 @@ impl Failure {
             causes: Vec::new(),
             hints: Vec::new(),
             exit_code: None,
+            lasts: false,
         }
     }
 
     /// A failure from a typed error with the errors that caused it.
     pub fn from_error(kind: Kind, error: &(dyn Error + 'static)) -> Self {
-        let mut causes = Vec::new();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            causes.push(cause.to_string());
-            source = cause.source();
-        }
         Self {
             kind,
             message: error.to_string(),
-            causes,
+            causes: causes(error).map(ToString::to_string).collect(),
             hints: Vec::new(),
             exit_code: None,
+            lasts: false,
         }
     }
 
@@ -115,6 +114,19 @@ impl Failure {
             self.exit_code = Some(APART);
         }
         self
+    }
+
+    /// Says that it is the same however long one waits.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.lasts = true;
+        self
+    }
+
+    /// Whether another try is in vain.
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        self.lasts
     }
 
     /// The exit code that it is worth.

@@ -63,7 +63,9 @@ impl From<TransportError> for Failure {
             TransportError::Unreachable { .. } | TransportError::Timeout { .. } => {
                 failure.hint("is the device on, and in the same network?")
             }
-            TransportError::Gone { .. } | TransportError::BadAnswer { .. } => failure,
+            TransportError::Untrusted { .. }
+            | TransportError::Gone { .. }
+            | TransportError::BadAnswer { .. } => failure,
         }
     }
 }

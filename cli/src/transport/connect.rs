@@ -13,11 +13,13 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::{
     Lasting, TransportError,
     ssh::{SshError, SshStream},
+    tls::{self, TlsServer},
 };
 
 /// How long one address may take to answer.
@@ -33,7 +35,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub(super) const OPERATION: &str = "a connection attempt";
 
 /// An open connection.
-pub(super) type Socket = Either<TcpStream, Either<UnixStream, SshStream>>;
+pub(super) type Socket =
+    Either<TcpStream, Either<UnixStream, Either<SshStream, Box<TlsStream<TcpStream>>>>>;
 
 /// Where a device answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,11 +61,14 @@ pub enum Endpoint {
         /// Its port.
         port: u16,
     },
+    /// A server of the internet.
+    Tls(TlsServer),
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Tls(server) => write!(f, "{} port {}", server.host, server.port),
             Self::Unix(path) => write!(f, "{}", path.display()),
             Self::Ssh { connection, socket } => write!(f, "{socket} of {}", connection.peer()),
             Self::SshTcp {
@@ -91,7 +97,7 @@ pub(super) async fn connect(
         Endpoint::Ssh { connection, socket } => {
             let socket = Channel::Unix(socket);
             let stream = over_ssh(peer, connection, &socket).await?;
-            Ok((Either::Right(Either::Right(stream)), None))
+            Ok((Either::Right(Either::Right(Either::Left(stream))), None))
         }
         Endpoint::SshTcp {
             connection,
@@ -100,9 +106,13 @@ pub(super) async fn connect(
         } => {
             let socket = Channel::Tcp(host, *port);
             let stream = over_ssh(peer, connection, &socket).await?;
-            Ok((Either::Right(Either::Right(stream)), None))
+            Ok((Either::Right(Either::Right(Either::Left(stream))), None))
         }
-        Endpoint::Tcp(addresses) => race(peer, addresses)
+        Endpoint::Tls(server) => {
+            let stream = Box::new(tls::connect(server).await?);
+            Ok((Either::Right(Either::Right(Either::Right(stream))), None))
+        }
+        Endpoint::Tcp(addresses) => race(peer, addresses, CONNECT_TIMEOUT)
             .await
             .map(|(stream, address)| (Either::Left(stream), Some(address))),
     }
@@ -116,7 +126,7 @@ pub async fn dial(
     peer: &str,
     addresses: &[SocketAddr],
 ) -> Result<(TcpStream, SocketAddr), TransportError> {
-    race(peer, addresses).await
+    race(peer, addresses, CONNECT_TIMEOUT).await
 }
 
 /// What is opened at the other side of an SSH connection.
@@ -159,17 +169,18 @@ async fn unix(peer: &str, path: &Path) -> Result<Socket, TransportError> {
     }
 }
 
-/// Starts the next address when the one before has failed or has had its head start.
-async fn race(
+/// An address has `patience` to answer. Starts the next address when the one before has failed or has had its head start.
+pub(super) async fn race(
     peer: &str,
     addresses: &[SocketAddr],
+    patience: Duration,
 ) -> Result<(TcpStream, SocketAddr), TransportError> {
     let mut waiting = addresses.iter().copied();
     let mut running = JoinSet::new();
     let mut first_error = None;
     let start = |running: &mut JoinSet<_>, address: SocketAddr| {
         running.spawn(async move {
-            let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+            let stream = timeout(patience, TcpStream::connect(address)).await;
             (address, stream)
         });
     };
@@ -192,7 +203,7 @@ async fn race(
                 return Ok((stream, address));
             }
             Some(Ok((_, Ok(Err(source))))) => failed(peer, source),
-            Some(Ok((_, Err(_elapsed)))) => timed_out(peer, CONNECT_TIMEOUT),
+            Some(Ok((_, Err(_elapsed)))) => timed_out(peer, patience),
             Some(Err(join)) => failed(peer, io::Error::other(join)),
             None => {
                 let nothing = || failed(peer, io::Error::other("no address is known"));

@@ -6,6 +6,7 @@
 //! found by TCP keep-alive.
 
 mod bridge;
+pub mod cloud_tunnel;
 mod connect;
 mod error;
 mod escape;
@@ -13,13 +14,17 @@ mod http;
 mod lasting;
 mod line_stream;
 mod lines;
+mod pieces;
 pub mod ssh;
+mod tls;
 
 pub use bridge::{BridgeError, bridge};
 pub use connect::{Endpoint, dial};
 pub use error::TransportError;
-pub use escape::{encode_path, encode_query};
+pub use escape::{encode_path, encode_query, encode_query_bytes};
 pub use http::{Answer, Body, Http, Limits, Stream, Upgraded, empty, full};
 pub use lasting::{Again, Lasting};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};
+pub(crate) use pieces::Pieces;
+pub use tls::TlsServer;

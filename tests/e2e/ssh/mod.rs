@@ -1,9 +1,14 @@
 //! `os ssh`, `os exec` and `os tunnel` against OpenSSH's server.
 
+mod configured;
+mod copies;
 mod dropbear;
 mod kept;
 mod keys;
 mod programs;
+mod remote;
+mod restarts;
+mod service_files;
 mod services;
 mod streams;
 mod trust;
@@ -28,6 +33,11 @@ impl Pair {
         let mut workstation = Workstation::new(None);
         workstation.set("OS", built("os").to_str().expect("a path"));
         let server = Sshd::start(&workstation.machine, settings).await;
+        Self::of(workstation, server)
+    }
+
+    /// With a server that is there already.
+    fn of(workstation: Workstation, server: Sshd) -> Self {
         let pair = Self {
             workstation,
             server,

@@ -5,6 +5,8 @@
 //! the input holds them one after another with a zero byte between them.
 
 mod agent;
+mod cloud;
+mod copy;
 mod discovery;
 mod files;
 mod host;
@@ -25,11 +27,15 @@ pub const ALL: &[Target] = &[
     ("agent_answers", output::agent_answers),
     ("boot_env", system::boot_env),
     ("build_output", output::build_output),
+    ("cloud_answers", cloud::cloud_answers),
     ("compose", project::compose),
     ("config_json", agent::config_json),
     ("configure", agent::configure),
+    ("connect_reply", cloud::connect_reply),
     ("connection_file", system::connection_file),
     ("context_cache", files::context_cache),
+    ("copy_answers", copy::copy_answers),
+    ("copy_archive", copy::copy_archive),
     ("datagrams", host::datagrams),
     ("device_files", files::device_files),
     ("dockerfile", project::dockerfile),

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
@@ -133,6 +133,21 @@ fn services_of_the_named_device_are_offered() {
     assert_eq!(offered(home.path(), &line), ["kitchen"]);
     let line = ["os", "local", "o"];
     assert_eq!(offered(home.path(), &line), ["on", "off"]);
+}
+
+#[test]
+fn both_sides_of_a_copy_are_offered() {
+    let home = tempfile::tempdir().unwrap();
+    simulated_device(home.path(), "kitchen");
+    fs_err::write(home.path().join("kernel"), "").unwrap();
+    let seen = r#"[{"names": ["kitchen"], "services": ["web", "worker", "$(id)"]}, {"names": ["other"], "services": ["db"]}]"#;
+    fs_err::write(home.path().join("os/services.json"), seen).unwrap();
+    let places = offered(home.path(), &["os", "cp", "k"]);
+    assert_eq!(places, ["kitchen:", "kernel"]);
+    let places = offered(home.path(), &["os", "cp", "kernel", "kitchen:w"]);
+    assert_eq!(places, ["kitchen:web:", "kitchen:worker:"]);
+    let places = offered(home.path(), &["os", "cp", "root@kitchen:/k"]);
+    assert!(places.is_empty(), "{places:?}");
 }
 
 #[test]

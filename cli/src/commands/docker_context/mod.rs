@@ -8,7 +8,7 @@ use std::{
     fs::Permissions,
     io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -18,12 +18,11 @@ use tokio::{task::spawn_blocking, time::timeout};
 use super::{
     Context, container,
     enter::{self, Entry},
-    ssh,
 };
 use crate::{
     discovery::Origin,
     engine::Engine,
-    env::Paths,
+    env::{OSCLI_TOKEN, Paths},
     failure::{Failure, Kind},
     transport::Endpoint,
     ui::render::docker_context::{self as render, Made},
@@ -55,7 +54,7 @@ pub struct Args {
 
 /// Makes or removes it.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let (account, typed) = ssh::divided(args.device.as_deref());
+    let (_, typed) = enter::divided(args.device.as_deref());
     let paths = &context.environment.paths;
     if args.remove {
         let name = args.name.as_deref().or(typed).ok_or_else(|| {
@@ -63,13 +62,25 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         })?;
         return remove(context, &Files::new(paths, name)).await;
     }
-    let meant = Box::pin(enter::find(context, typed)).await?;
+    if args.entry.token_file.as_deref() == Some(Path::new("-")) {
+        let words = "the context reads the token again whenever it connects, and standard input is not there then";
+        return Err(Failure::new(Kind::Usage, words).hint("--token-file names a file"));
+    }
+    let meant = Box::pin(enter::find(context, args.device.as_deref(), &args.entry)).await?;
     if let Origin::Simulated { .. } = meant.device.origin {
         let local = format!(
             "{} is simulated: its engine is that of this machine",
             meant.device.name
         );
         return Err(Failure::new(Kind::Usage, local).hint("the context `default` leads to it"));
+    }
+    let has_variable = context.environment.variable(OSCLI_TOKEN).is_some();
+    if meant.device.origin == Origin::Cloud && meant.entry.token_file.is_none() && has_variable {
+        let words = format!(
+            "the context would need the token of {OSCLI_TOKEN} again, which is written nowhere"
+        );
+        return Err(Failure::new(Kind::Usage, words)
+            .hint("--token-file names a file that stays where it is"));
     }
     let named = args.name.as_deref().or(typed);
     let name = named.unwrap_or(&meant.device.name).to_owned();
@@ -78,19 +89,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     programs::wanted(&files).await?;
     let device = meant.device.name.clone();
     let uuid = meant.device.uuid.clone();
+    let (entry, called) = (meant.entry.clone(), meant.typed.clone());
     // Here a person can be asked; the program in the background asks nobody.
-    let connection = Box::pin(enter::enter(context, meant, &args.entry, account)).await?;
+    let connection = Box::pin(enter::enter(context, meant)).await?;
     let engine = container::socket(&connection).await?;
+    let absolute = |path: &PathBuf| Paths::absolute(&context.environment.current_dir, path);
     let record = Record {
-        device: uuid.or_else(|| typed.map(str::to_owned)).unwrap_or(name),
-        port: args.entry.port,
-        identity: args
-            .entry
-            .identity
-            .iter()
-            .map(|path| Paths::absolute(&context.environment.current_dir, path))
-            .collect(),
-        account: account.map(str::to_owned),
+        device: uuid.or(called).unwrap_or(name),
+        port: entry.port,
+        identity: entry.identity.iter().map(absolute).collect(),
+        account: entry.account,
+        remote: entry.remote,
+        token_file: entry.token_file.as_ref().map(absolute),
     };
     let _turn = turn(paths).await?;
     let by = match made(context, &files, &record, &device).await {
@@ -246,7 +256,7 @@ async fn remove(context: &Context, files: &Files) -> Result<(), Failure> {
 }
 
 /// Where a person's units lie.
-fn units_folder(context: &Context) -> std::path::PathBuf {
+fn units_folder(context: &Context) -> PathBuf {
     let config = &context.environment.paths.config;
     config.parent().unwrap_or(config).join("systemd/user")
 }

@@ -9,13 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     discovery::record_file::{self, FileError},
-    env::{Environment, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
+    env::{
+        BALENARC_BALENA_URL, BALENARC_DATA_DIRECTORY, Environment, NODE_EXTRA_CA_CERTS,
+        OSCLI_CLOUD, OSCLI_CLOUD_CA, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK,
+    },
 };
 
 /// What follows the name of a device, as for `ssh`.
 const SUFFIX: &str = ".os";
 
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 13] = [
     "HOME",
     "USER",
     "XDG_CONFIG_HOME",
@@ -24,6 +27,12 @@ const VARIABLES: [&str; 8] = [
     "XDG_RUNTIME_DIR",
     SSH_AUTH_SOCK,
     OSCLI_SSH_OLD,
+    // Not the token: it would stand in a unit's file.
+    OSCLI_CLOUD,
+    OSCLI_CLOUD_CA,
+    NODE_EXTRA_CA_CERTS,
+    BALENARC_BALENA_URL,
+    BALENARC_DATA_DIRECTORY,
 ];
 
 /// Which device is meant, and how it is entered.
@@ -40,6 +49,12 @@ pub(in crate::commands) struct Record {
     /// The account, if one was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::commands) account: Option<String>,
+    /// Whether it is not looked for in the local network.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::commands) remote: bool,
+    /// File with a token of that, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::commands) token_file: Option<PathBuf>,
 }
 
 /// Files of one context.

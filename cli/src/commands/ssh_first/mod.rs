@@ -44,7 +44,7 @@ pub(super) struct Through {
     pub(super) entry: Entry,
     /// Do without SSH, even if the device was reached by it before: its API at port 48484 and its engine at 2375 know nobody, and anybody in the
     /// network can be them
-    #[arg(long)]
+    #[arg(long, conflicts_with = "remote")]
     pub(super) plain: bool,
 }
 
@@ -55,9 +55,15 @@ type Heard = (Result<Ssh, SshError>, Option<Result<Reached, AgentError>>);
 pub(super) async fn reach(
     context: &Context,
     meant: Meant,
-    through: &Through,
     key: Option<ApiKey>,
 ) -> Result<Reached, Failure> {
+    let entry = &meant.entry;
+    if meant.device.origin == Origin::Cloud {
+        let entrance = Entrance::new(context, &meant.device, entry)?;
+        let connection = entrance.connect().await?;
+        enter::bind(context, meant.typed.as_deref(), &meant.device)?;
+        return over(connection, entrance, meant.device).await;
+    }
     if let Origin::Simulated { .. } = meant.device.origin {
         return Ok(identify::identify(meant.device, key).await?);
     }
@@ -65,14 +71,14 @@ pub(super) async fn reach(
         (meant.device, None)
     } else {
         let (answering, answer) =
-            asked(context, meant.device.clone(), &through.entry, key.is_some()).await?;
+            asked(context, meant.device.clone(), entry, key.is_some()).await?;
         let device = match meant.typed.as_deref() {
             Some(typed) => enter::settled(context, typed, meant.device, answering)?,
             None => answering,
         };
         (device, answer)
     };
-    let entrance = Entrance::new(context, &device, &through.entry, None)?;
+    let entrance = Entrance::new(context, &device, entry)?;
     let kept = Kept::below(&context.environment.paths.ssh());
     let past = Past {
         is_pinned: entrance.is_pinned()?,
@@ -141,7 +147,7 @@ async fn asked(
     entry: &Entry,
     has_key: bool,
 ) -> Result<(Device, Option<Result<Reached, AgentError>>), Failure> {
-    let entrance = Entrance::new(context, &device, entry, None)?;
+    let entrance = Entrance::new(context, &device, entry)?;
     let mut plain = pin!(identify::identify(device.clone(), None));
     let mut looked = pin!(async {
         sleep(HEAD_START).await;

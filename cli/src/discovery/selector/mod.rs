@@ -68,6 +68,15 @@ impl Selector {
         })
     }
 
+    /// What was typed, without a port behind it.
+    #[must_use]
+    pub fn without_port(&self) -> &str {
+        match (self.port, self.typed.rsplit_once(':')) {
+            (Some(_), Some((name, _))) => name,
+            _ => &self.typed,
+        }
+    }
+
     /// Whether this means that device. An address means a device that has it; a name means the device of that name, or the one
     /// whose uuid begins with it.
     #[must_use]

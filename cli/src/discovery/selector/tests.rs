@@ -42,6 +42,14 @@ fn every_documented_form_is_understood() {
     assert_eq!(parsed("10.0.0.7:48485").to_string(), "10.0.0.7:48485");
     assert_eq!(parsed("fe80::1%eth0").to_string(), "fe80::1%eth0");
     assert_eq!(parsed("[fe80::1%eth0]:99").to_string(), "[fe80::1%eth0]:99");
+    for (typed, name) in [
+        ("[fe80::1%eth0]:99", "[fe80::1%eth0]"),
+        ("10.0.0.7:99", "10.0.0.7"),
+        ("lamp:99", "lamp"),
+        ("fe80::1", "fe80::1"),
+    ] {
+        assert_eq!(parsed(typed).without_port(), name);
+    }
     assert_eq!(parsed("[2001:db8::1]").to_string(), "[2001:db8::1]");
     assert_eq!(
         parsed("::1").target,

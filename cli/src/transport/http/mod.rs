@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{Endpoint, TransportError, connect};
+use crate::cause::causes;
 
 mod stream;
 mod upgrade;
@@ -184,6 +185,7 @@ impl Http {
             .map_err(|outcome| outcome.into_error(&self.peer(), &operation))?;
         Ok(Stream {
             status: response.status(),
+            headers: response.headers().clone(),
             body: response.into_body(),
             peer: self.peer(),
             operation,
@@ -226,6 +228,7 @@ impl Http {
         };
         let mut stream = Stream {
             status: response.status(),
+            headers: response.headers().clone(),
             body: response.into_body(),
             peer: self.peer(),
             operation,
@@ -284,8 +287,14 @@ impl Http {
         })
     }
 
-    /// The `Host` header: an address without the scope that only this machine understands.
+    /// The `Host` header: a name, or an address without the scope that only this machine understands.
     fn host(&self) -> String {
+        if let Endpoint::Tls(server) = &self.shared.endpoint {
+            return match server.port {
+                443 => server.host.clone(),
+                port => format!("{}:{port}", server.host),
+            };
+        }
         match self.address() {
             Some(SocketAddr::V6(address)) => format!("[{}]:{}", address.ip(), address.port()),
             Some(SocketAddr::V4(address)) => address.to_string(),
@@ -381,12 +390,8 @@ fn classify(peer: &str, operation: &str, error: hyper::Error) -> TransportError 
     }
 }
 
-fn innermost(error: &dyn Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
 }
 
 #[cfg(test)]

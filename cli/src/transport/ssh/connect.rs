@@ -16,6 +16,7 @@ use russh::{
     client::{self, Handle},
 };
 use serde::{Deserialize, Serialize};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::lookup_host,
@@ -24,14 +25,14 @@ use tokio::{
 };
 
 use super::{
-    HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Place, Ssh, SshError, SshTarget,
-    authenticate,
+    AlgorithmLists, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Place, Ssh, SshError,
+    SshTarget, authenticate,
     handler::{Client, Ended, Question, WAITING},
     host_keys::HostName,
     own::Own,
     traffic::Traffic,
 };
-use crate::transport::{Endpoint, connect as sockets};
+use crate::transport::{Endpoint, cloud_tunnel, connect as sockets};
 
 /// How long the exchange of keys may take, without the time that a person takes to decide: an old board computes for seconds.
 const HANDSHAKE: Duration = Duration::from_secs(20);
@@ -142,6 +143,12 @@ async fn directly(
     asks: &Asks,
 ) -> Result<(Opened, String, Option<SocketAddr>), SshError> {
     let addresses = match &target.place {
+        Place::Cloud(tunnel) => {
+            let peer = format!("{} (through {})", target.name, tunnel.server.host);
+            let stream = cloud_tunnel::open(tunnel).await?;
+            let opened = shake_hands(stream, &peer, target, asks).await?;
+            return Ok((opened, peer, None));
+        }
         Place::Addresses(addresses) => addresses.clone(),
         Place::Host(host, port) => {
             let found = lookup_host((host.as_str(), *port)).await;
@@ -152,12 +159,14 @@ async fn directly(
             found.collect()
         }
     };
-    let endpoint = Endpoint::Tcp(addresses);
-    let peer = format!("{} ({endpoint})", target.name);
-    let (socket, address) = sockets::connect(&peer, &endpoint).await?;
-    let peer = address.map_or(peer, |address| format!("{} ({address})", target.name));
+    let peer = format!("{} ({})", target.name, Endpoint::Tcp(addresses.clone()));
+    let patience = target.connect_timeout.unwrap_or(sockets::CONNECT_TIMEOUT);
+    let (socket, address) = sockets::race(&peer, &addresses, patience).await?;
+    // While what was sent is not acknowledged nothing else is, and no question whether it is there. Without it the peer is given up later.
+    drop(SockRef::from(&socket).set_tcp_user_timeout(Some(silence(target))));
+    let peer = format!("{} ({address})", target.name);
     let opened = shake_hands(socket, &peer, target, asks).await?;
-    Ok((opened, peer, address))
+    Ok((opened, peer, Some(address)))
 }
 
 async fn through(
@@ -167,6 +176,8 @@ async fn through(
 ) -> Result<(Opened, String, Option<SocketAddr>), SshError> {
     let places = match &target.place {
         Place::Host(host, port) => vec![(host.clone(), *port)],
+        // It is reached from here, and by TLS.
+        Place::Cloud(_) => Vec::new(),
         Place::Addresses(addresses) => {
             let addresses = addresses.iter();
             addresses
@@ -195,17 +206,44 @@ async fn through(
     }))
 }
 
-fn config(target: &SshTarget) -> client::Config {
-    client::Config {
+/// How often a silent server is asked whether it is there, and how many questions may be left unanswered.
+fn keep_alive(target: &SshTarget) -> (Duration, usize) {
+    let (interval, unanswered) = target.keep_alive;
+    let unanswered = unanswered.and_then(|count| usize::try_from(count).ok());
+    // To the library none is no end, to OpenSSH the end at once.
+    let unanswered = unanswered.map_or(UNANSWERED, |count| count.max(1));
+    (interval.unwrap_or(KEEP_ALIVE), unanswered)
+}
+
+/// After what time a silent server is given up.
+fn silence(target: &SshTarget) -> Duration {
+    let (interval, unanswered) = keep_alive(target);
+    let questions = u32::try_from(unanswered)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
+    interval.saturating_mul(questions)
+}
+
+fn config(target: &SshTarget, peer: &str) -> Result<client::Config, SshError> {
+    let offered = target
+        .algorithms
+        .offered(&target.known_key_kinds, &target.lists);
+    let preferred = offered.map_err(|kind| SshError::Excluded {
+        peer: peer.to_owned(),
+        kind: kind.to_owned(),
+        theirs: Vec::new(),
+    })?;
+    let (interval, unanswered) = keep_alive(target);
+    Ok(client::Config {
         client_id: SshId::Standard(concat!("SSH-2.0-os_", env!("CARGO_PKG_VERSION")).into()),
-        preferred: target.algorithms.offered(&target.known_key_kinds),
+        preferred,
         window_size: WINDOW,
-        keepalive_interval: Some(KEEP_ALIVE),
-        keepalive_max: UNANSWERED,
+        keepalive_interval: Some(interval),
+        keepalive_max: unanswered,
         nodelay: true,
         channel_buffer_size: BUFFERED,
         ..client::Config::default()
-    }
+    })
 }
 
 /// Exchanges keys. The server has proven that it has its key before that is put before anybody.
@@ -228,7 +266,7 @@ async fn shake_hands(
         ended: ending,
         traffic: Arc::clone(&traffic),
     };
-    let connecting = client::connect_stream(Arc::new(config(target)), socket, client);
+    let connecting = client::connect_stream(Arc::new(config(target, peer)?), socket, client);
     tokio::pin!(connecting);
     let first = timeout(HANDSHAKE, async {
         tokio::select! {
@@ -256,7 +294,7 @@ async fn shake_hands(
         }
     };
     Ok(Opened {
-        handle: handle.map_err(|error| failed(peer, error))?,
+        handle: handle.map_err(|error| failed(peer, error, &target.lists))?,
         ended,
         places,
         forwarded,
@@ -280,9 +318,16 @@ fn late(peer: &str) -> SshError {
     }
 }
 
-fn failed(peer: &str, error: russh::Error) -> SshError {
+fn failed(peer: &str, error: russh::Error, lists: &AlgorithmLists) -> SshError {
     let peer = peer.to_owned();
     match error {
+        russh::Error::NoCommonAlgo { kind, theirs, .. } if is_chosen(&kind, lists) => {
+            SshError::Excluded {
+                peer,
+                kind: kind_of(&kind).to_owned(),
+                theirs,
+            }
+        }
         russh::Error::NoCommonAlgo { kind, theirs, .. } => SshError::Old {
             peer,
             kind: kind_of(&kind).to_owned(),
@@ -295,6 +340,18 @@ fn failed(peer: &str, error: russh::Error) -> SshError {
     }
 }
 
+/// Whether a person has said which algorithms of the kind are offered.
+fn is_chosen(kind: &russh::AlgorithmKind, lists: &AlgorithmLists) -> bool {
+    let list = match kind {
+        russh::AlgorithmKind::Kex => &lists.kex,
+        russh::AlgorithmKind::Key => &lists.host_keys,
+        russh::AlgorithmKind::Cipher => &lists.ciphers,
+        russh::AlgorithmKind::Mac => &lists.macs,
+        russh::AlgorithmKind::Compression => return false,
+    };
+    list.is_some()
+}
+
 fn kind_of(kind: &russh::AlgorithmKind) -> &'static str {
     match kind {
         russh::AlgorithmKind::Kex => "key exchange",
@@ -302,5 +359,44 @@ fn kind_of(kind: &russh::AlgorithmKind) -> &'static str {
         russh::AlgorithmKind::Cipher => "cipher",
         russh::AlgorithmKind::Compression => "compression",
         russh::AlgorithmKind::Mac => "check sum",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_silent_is_given_up_whatever_is_written() {
+        let host = HostName::host("x", 22).unwrap();
+        let mut target = SshTarget::new("x", host, Place::Addresses(Vec::new()));
+        for (written, meant) in [(None, UNANSWERED), (Some(0), 1), (Some(7), 7)] {
+            target.keep_alive.1 = written;
+            let config = config(&target, "x").unwrap();
+            assert_eq!(config.keepalive_max, meant, "{written:?}");
+        }
+    }
+
+    #[test]
+    fn who_says_which_algorithms_are_offered_is_told_that_there_are_none() {
+        let failed = |lists: &AlgorithmLists| {
+            let error = russh::Error::NoCommonAlgo {
+                kind: russh::AlgorithmKind::Cipher,
+                ours: Vec::new(),
+                theirs: vec!["aes128-ctr".to_owned()],
+            };
+            failed("x", error, lists)
+        };
+        let mut lists = AlgorithmLists::default();
+        assert!(matches!(failed(&lists), SshError::Old { .. }));
+        lists.ciphers = Some(crate::transport::ssh::config::AlgorithmList {
+            how: crate::transport::ssh::config::Combine::Replace,
+            names: vec!["aes256-ctr".to_owned()],
+        });
+        let text = failed(&lists).to_string();
+        assert!(
+            text.contains("no cipher that it offers: aes128-ctr"),
+            "{text}"
+        );
     }
 }

@@ -3,8 +3,8 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use super::{
-    Asks, Forwarded, Keeping, Process, Pty, SshError, SshStream, SshTarget, connect, kept::Kept,
-    own::Own, process::Start,
+    Asks, Forwarded, Keeping, Process, Pty, SshError, SshStream, SshTarget, connect,
+    kept::KeptConnection, own::Own, process::Start,
 };
 
 /// A connection on which we have been let in. Clones share it; it ends with the last of them and of what was opened over it.
@@ -16,8 +16,8 @@ pub struct Ssh {
 }
 
 enum Shared {
-    Own(Own),
-    Kept(Kept),
+    Own(Box<Own>),
+    Kept(Box<KeptConnection>),
 }
 
 impl Ssh {
@@ -33,9 +33,9 @@ impl Ssh {
         asks: &Asks,
         keeping: &Keeping,
     ) -> Result<Self, SshError> {
-        match Kept::new(target, asks, keeping).await? {
+        match KeptConnection::new(target, asks, keeping).await? {
             Ok(kept) => Ok(Self {
-                shared: Arc::new(Shared::Kept(kept)),
+                shared: Arc::new(Shared::Kept(Box::new(kept))),
                 unkept: None,
             }),
             Err(error) => Ok(Self {
@@ -47,7 +47,7 @@ impl Ssh {
 
     pub(super) fn own(own: Own) -> Self {
         Self {
-            shared: Arc::new(Shared::Own(own)),
+            shared: Arc::new(Shared::Own(Box::new(own))),
             unkept: None,
         }
     }

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::frames::VERSION;
-use crate::transport::ssh::{Algorithms, Place, SshTarget, host_keys::HostName};
+use crate::transport::ssh::{AlgorithmLists, Algorithms, Place, SshTarget, host_keys::HostName};
 
 /// How long another command may take to connect: a person may be asked something there.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -166,11 +166,15 @@ pub(super) fn is_ours(stream: &UnixStream) -> io::Result<()> {
 struct Same<'a> {
     host: &'a HostName,
     port: Option<u16>,
+    /// The cloud through which it is reached.
+    cloud: Option<&'a str>,
     user: &'a str,
     identity_files: &'a [PathBuf],
+    certificate_files: &'a [PathBuf],
     identities_only: bool,
     agent: &'a Option<PathBuf>,
     algorithms: Algorithms,
+    lists: &'a AlgorithmLists,
     jump: Option<Box<Same<'a>>>,
 }
 
@@ -181,12 +185,19 @@ impl<'a> Same<'a> {
             port: match &target.place {
                 Place::Addresses(addresses) => addresses.first().map(std::net::SocketAddr::port),
                 Place::Host(_, port) => Some(*port),
+                Place::Cloud(tunnel) => Some(tunnel.port),
+            },
+            cloud: match &target.place {
+                Place::Cloud(tunnel) => Some(&tunnel.server.host),
+                Place::Addresses(_) | Place::Host(..) => None,
             },
             user: &target.user,
             identity_files: &target.identity_files,
+            certificate_files: &target.certificate_files,
             identities_only: target.identities_only,
             agent: &target.agent,
             algorithms: target.algorithms,
+            lists: &target.lists,
             jump: target.jump.as_deref().map(|jump| Box::new(Self::of(jump))),
         }
     }
@@ -203,11 +214,29 @@ pub(super) fn name_of(target: &SshTarget, slot: usize) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::{
+        TlsServer,
+        cloud_tunnel::{CloudTunnel, Token},
+        ssh::config::{AlgorithmList, Combine},
+    };
 
     fn target() -> SshTarget {
         let host = HostName::device("5eee").unwrap();
         let place = Place::Addresses(vec!["10.0.0.1:22222".parse().unwrap()]);
         SshTarget::new("kitchen", host, place)
+    }
+
+    fn behind(cloud: &str) -> Place {
+        Place::Cloud(Box::new(CloudTunnel {
+            server: TlsServer {
+                host: format!("tunnel.{cloud}"),
+                port: 443,
+                authorities: None,
+            },
+            token: Token::parse("secret").unwrap(),
+            uuid: "5eee".to_owned(),
+            port: 22222,
+        }))
     }
 
     #[test]
@@ -231,11 +260,33 @@ mod tests {
                 ..target()
             },
             SshTarget {
+                place: behind("cloud.test"),
+                ..target()
+            },
+            SshTarget {
+                place: behind("other.test"),
+                ..target()
+            },
+            SshTarget {
                 user: "ann".to_owned(),
                 ..target()
             },
             SshTarget {
                 identity_files: vec!["/home/ann/key".into()],
+                ..target()
+            },
+            SshTarget {
+                certificate_files: vec!["/home/ann/certificate".into()],
+                ..target()
+            },
+            SshTarget {
+                lists: AlgorithmLists {
+                    ciphers: Some(AlgorithmList {
+                        how: Combine::Replace,
+                        names: vec!["aes256-ctr".to_owned()],
+                    }),
+                    ..AlgorithmLists::default()
+                },
                 ..target()
             },
             SshTarget {
@@ -255,10 +306,11 @@ mod tests {
                 ..target()
             },
         ];
+        let mut names = std::collections::BTreeSet::from([first]);
         for other in others {
-            assert_ne!(name(&other), first, "{other:?}");
+            assert!(names.insert(name(&other)), "{other:?}");
         }
-        assert_ne!(name_of(&target(), 1).unwrap(), first);
+        assert!(names.insert(name_of(&target(), 1).unwrap()));
     }
 
     #[tokio::test]

@@ -1,0 +1,383 @@
+//! Which cloud is meant, and what we are let in with: from the environment, and from where the reference's client keeps it.
+//!
+//! A token is for one cloud. That of a file of the reference's client is for the cloud which that client's settings name, and for no other.
+//! Settings in the current folder, which the reference reads too, are not: a project would decide who is sent the token.
+
+use std::{
+    fmt,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    env::{
+        BALENARC_BALENA_URL, BALENARC_DATA_DIRECTORY, Environment, NODE_EXTRA_CA_CERTS,
+        OSCLI_CLOUD, OSCLI_CLOUD_CA, OSCLI_TOKEN, Paths,
+    },
+    project::yaml,
+    transport::cloud_tunnel::{InvalidToken, Token},
+};
+
+/// The cloud that is meant when none is named.
+const USUAL: &str = "balena-cloud.com";
+/// Settings of the reference's client, in the home; what is read later goes before.
+const SETTINGS: [&str; 2] = [".resinrc.yml", ".balenarc.yml"];
+/// Bytes that are read of a file.
+const LONGEST: u64 = 64 << 10;
+
+/// A cloud, and the token that is for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The cloud.
+    pub domain: Domain,
+    /// File of further authorities that vouch for it.
+    pub authorities: Option<PathBuf>,
+    pub(super) token: Token,
+}
+
+/// The domain of a cloud, from which the names of its servers are made: in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain(String);
+
+/// The text is no domain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no domain of a cloud, as in my-cloud.example")]
+pub struct InvalidDomain(String);
+
+/// What was given says nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// No domain.
+    #[error("{place} names no cloud")]
+    Domain {
+        /// Where it stands.
+        place: String,
+        /// Why not.
+        #[source]
+        source: InvalidDomain,
+    },
+    /// No token. It is not repeated.
+    #[error("{place} holds no token")]
+    Token {
+        /// Where it should be.
+        place: String,
+        /// Why not.
+        #[source]
+        source: InvalidToken,
+    },
+    /// A file that cannot be read.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// Settings of the reference's client that cannot be understood: which cloud its token is for is not known then.
+    #[error("{place} cannot be understood: {source}")]
+    Settings {
+        /// The file.
+        place: String,
+        /// Why not.
+        source: yaml::Invalid,
+    },
+}
+
+/// What the reference's client has been told.
+#[derive(Debug)]
+struct Reference {
+    domain: Domain,
+    data: PathBuf,
+}
+
+impl Domain {
+    /// Reads a domain, perhaps as the address of a web page has it.
+    ///
+    /// # Errors
+    /// [`InvalidDomain`] when no server could have such a name.
+    pub fn parse(text: &str) -> Result<Self, InvalidDomain> {
+        let bare = text.trim().trim_end_matches('/');
+        let bare = bare.strip_prefix("https://").unwrap_or(bare);
+        let domain = bare.to_ascii_lowercase();
+        let is_label = |label: &str| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            (1..=63).contains(&label.len()) && !label.starts_with('-') && label.bytes().all(fits)
+        };
+        // `tunnel.` goes before it.
+        if domain.len() > 240 || !domain.split('.').all(is_label) {
+            return Err(InvalidDomain(text.to_owned()));
+        }
+        Ok(Self(domain))
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Account {
+    /// The account of a person, if there is one. The token of a file that was named goes before the variable, and that before the file of the reference's
+    /// client.
+    ///
+    /// # Errors
+    /// [`AccountError`] when something was given that says nothing.
+    pub fn of(
+        environment: &Environment,
+        named_token: Option<Token>,
+    ) -> Result<Option<Self>, AccountError> {
+        let named = match environment.variable(OSCLI_CLOUD) {
+            Some(text) => Some(domain(text, OSCLI_CLOUD)?),
+            None => None,
+        };
+        let given = match named_token {
+            Some(token) => Some(token),
+            None => match environment.variable(OSCLI_TOKEN) {
+                Some(text) => Some(token(text, OSCLI_TOKEN)?),
+                None => None,
+            },
+        };
+        let (domain, token) = match (named, given) {
+            (Some(domain), Some(token)) => (domain, token),
+            (None, Some(token)) => (Reference::of(environment)?.domain, token),
+            (named, None) => {
+                let reference = Reference::of(environment)?;
+                if named.is_some_and(|named| named != reference.domain) {
+                    return Ok(None);
+                }
+                let path = reference.data.join("token");
+                match read(&path) {
+                    Ok(token) => (reference.domain, token),
+                    Err(AccountError::File(error)) if error.kind() == io::ErrorKind::NotFound => {
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        let authorities = environment
+            .variable(OSCLI_CLOUD_CA)
+            .or_else(|| environment.variable(NODE_EXTRA_CA_CERTS))
+            .map(|path| Paths::absolute(&environment.current_dir, Path::new(path)));
+        Ok(Some(Self {
+            domain,
+            authorities,
+            token,
+        }))
+    }
+}
+
+impl Reference {
+    fn of(environment: &Environment) -> Result<Self, AccountError> {
+        let home = PathBuf::from(environment.variable("HOME").unwrap_or("/"));
+        let mut url = (USUAL.to_owned(), "the usual cloud".to_owned());
+        let mut data = None;
+        for name in SETTINGS {
+            let path = home.join(name);
+            let Some(text) = text(&path)? else { continue };
+            let place = path.display().to_string();
+            let settings = yaml::parse(&text).map_err(|source| AccountError::Settings {
+                place: place.clone(),
+                source,
+            })?;
+            let word = |key| Some(settings.get(key)?.scalar()?.text.clone());
+            if let Some(word) = word("balenaUrl") {
+                url = (word, place);
+            }
+            data = word("dataDirectory").or(data);
+        }
+        if let Some(word) = environment.variable(BALENARC_BALENA_URL) {
+            url = (word.to_owned(), BALENARC_BALENA_URL.to_owned());
+        }
+        let variable = environment.variable(BALENARC_DATA_DIRECTORY);
+        let data = variable.map(str::to_owned).or(data);
+        Ok(Self {
+            domain: domain(&url.0, &url.1)?,
+            data: data.map_or_else(
+                || home.join(".balena"),
+                |data| Paths::absolute(&environment.current_dir, Path::new(&data)),
+            ),
+        })
+    }
+}
+
+fn domain(text: &str, place: &str) -> Result<Domain, AccountError> {
+    Domain::parse(text).map_err(|source| AccountError::Domain {
+        place: place.to_owned(),
+        source,
+    })
+}
+
+fn token(text: &str, place: &str) -> Result<Token, AccountError> {
+    Token::parse(text).map_err(|source| AccountError::Token {
+        place: place.to_owned(),
+        source,
+    })
+}
+
+/// The token in a file that was named: once, since it may be a pipe, for whose other end this waits.
+///
+/// # Errors
+/// [`AccountError`] when it cannot be read, or holds none.
+pub fn token_in(path: &Path) -> Result<Token, AccountError> {
+    read(path)
+}
+
+fn read(path: &Path) -> Result<Token, AccountError> {
+    let missing = || io::Error::new(io::ErrorKind::NotFound, path.display().to_string());
+    let text = text(path)?.ok_or_else(missing)?;
+    token(&text, &path.display().to_string())
+}
+
+/// The text of a file; `None` when there is none.
+fn text(path: &Path) -> Result<Option<String>, AccountError> {
+    let mut text = String::new();
+    match fs_err::File::open(path) {
+        Ok(file) => file.take(LONGEST).read_to_string(&mut text)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::env::Terminal;
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn with(files: &[(&str, &str)]) -> Self {
+            let home = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                let path = home.path().join(name);
+                fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+                fs_err::write(path, text).unwrap();
+            }
+            Self(home)
+        }
+
+        fn account(
+            &self,
+            variables: &[(&str, &str)],
+            file: Option<&str>,
+        ) -> Result<Option<Account>, AccountError> {
+            let home = ("HOME", self.0.path().to_str().unwrap());
+            let variables: BTreeMap<String, String> = variables
+                .iter()
+                .chain([&home])
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            let environment = Environment {
+                args: Vec::new(),
+                program: None,
+                paths: Paths::from_variables(&variables),
+                variables,
+                current_dir: self.0.path().join("project"),
+                terminal: Terminal::default(),
+            };
+            let named = file.map(|file| token_in(&environment.current_dir.join(file)));
+            Account::of(&environment, named.transpose()?)
+        }
+
+        /// Cloud and token.
+        fn pair(&self, variables: &[(&str, &str)], file: Option<&str>) -> Option<(String, String)> {
+            let account = self.account(variables, file).unwrap()?;
+            let token = account.token().text().to_owned();
+            Some((account.domain.to_string(), token))
+        }
+    }
+
+    fn pair(domain: &str, token: &str) -> (String, String) {
+        (domain.to_owned(), token.to_owned())
+    }
+
+    #[test]
+    fn an_account_is_found_where_the_reference_keeps_it() {
+        let home = Home::with(&[(".balena/token", "kept\n")]);
+        assert_eq!(home.pair(&[], None), Some(pair(USUAL, "kept")));
+        assert_eq!(
+            home.pair(&[(BALENARC_BALENA_URL, "own.test")], None),
+            Some(pair("own.test", "kept"))
+        );
+        let home = Home::with(&[
+            (".resinrc.yml", "balenaUrl: old.test\n"),
+            (
+                ".balenarc.yml",
+                "balenaUrl: own.test\ndataDirectory: /nowhere\n",
+            ),
+            ("other/token", "moved"),
+        ]);
+        assert_eq!(home.pair(&[], None), None);
+        let moved = home.0.path().join("other");
+        let moved = (BALENARC_DATA_DIRECTORY, moved.to_str().unwrap());
+        assert_eq!(home.pair(&[moved], None), Some(pair("own.test", "moved")));
+        assert_eq!(Home::with(&[]).pair(&[], None), None);
+    }
+
+    #[test]
+    fn a_token_is_for_the_cloud_that_it_came_with_and_for_no_other() {
+        let home = Home::with(&[
+            (".balena/token", "kept"),
+            // A project must not decide where tokens go.
+            ("project/balenarc.yml", "balenaUrl: evil.test\n"),
+        ]);
+        assert_eq!(home.pair(&[], None), Some(pair(USUAL, "kept")));
+        let other = (OSCLI_CLOUD, "other.test");
+        assert_eq!(home.pair(&[other], None), None);
+        assert_eq!(
+            home.pair(&[(OSCLI_CLOUD, USUAL)], None),
+            Some(pair(USUAL, "kept"))
+        );
+        let given = (OSCLI_TOKEN, "given");
+        assert_eq!(
+            home.pair(&[other, given], None),
+            Some(pair("other.test", "given"))
+        );
+        // Which cloud the token is for cannot be told.
+        let home = Home::with(&[(".balena/token", "kept"), (".balenarc.yml", "balenaUrl: [")]);
+        let error = home.account(&[], None).unwrap_err();
+        assert!(matches!(error, AccountError::Settings { .. }), "{error}");
+        assert_eq!(
+            home.pair(&[other, given], None),
+            Some(pair("other.test", "given"))
+        );
+    }
+
+    #[test]
+    fn what_was_named_goes_before_and_is_not_repeated_where_it_is_wrong() {
+        let home = Home::with(&[("project/own", "named"), (".balena/token", "two words")]);
+        let given = (OSCLI_TOKEN, "given");
+        assert_eq!(home.pair(&[given], Some("own")), Some(pair(USUAL, "named")));
+        assert_eq!(home.pair(&[given], None), Some(pair(USUAL, "given")));
+        for (variables, file) in [
+            (&[][..], None),
+            (&[(OSCLI_TOKEN, "two words")], None),
+            (&[], Some("none")),
+        ] {
+            let error = home.account(variables, file).unwrap_err();
+            assert!(!format!("{error:?}").contains("two words"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_a_name() {
+        let parsed = |text| Domain::parse(text).map(|domain| domain.to_string());
+        for text in ["Own.test", "https://own.test/"] {
+            assert_eq!(parsed(text).unwrap(), "own.test", "{text}");
+        }
+        let long = "a.".repeat(130);
+        for text in [
+            "",
+            "http://own.test",
+            "own.test:8443",
+            "a@b",
+            "a/b",
+            ".test",
+            "-a.test",
+            "a b",
+            &long,
+        ] {
+            assert!(parsed(text).is_err(), "{text}");
+        }
+    }
+}

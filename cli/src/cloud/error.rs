@@ -1,0 +1,51 @@
+//! What can go wrong between this machine and a cloud's API.
+
+use crate::transport::TransportError;
+
+/// A question that got no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    /// The cloud is not reached, or does not prove who it is.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// It does not take the token.
+    #[error("the cloud {cloud} does not take the token")]
+    Unauthorized {
+        /// Its domain.
+        cloud: String,
+    },
+    /// It answers with something else than was asked for.
+    #[error("the cloud {cloud} answered with status {status}")]
+    Status {
+        /// Its domain.
+        cloud: String,
+        /// The status.
+        status: u16,
+    },
+    /// It answers with what means nothing.
+    #[error("the cloud {cloud} gave an unusable answer about {about}")]
+    Unusable {
+        /// Its domain.
+        cloud: String,
+        /// What was asked.
+        about: &'static str,
+    },
+    /// No device of ours has such a uuid.
+    #[error("the cloud {cloud} knows no device of yours whose uuid begins with {prefix}")]
+    NoDevice {
+        /// Its domain.
+        cloud: String,
+        /// What was asked for.
+        prefix: String,
+    },
+    /// More than one has.
+    #[error("the cloud {cloud} knows several devices whose uuid begins with {prefix}: {}", .uuids.join(", "))]
+    SeveralDevices {
+        /// Its domain.
+        cloud: String,
+        /// What was asked for.
+        prefix: String,
+        /// Some of them.
+        uuids: Vec<String>,
+    },
+}

@@ -1,0 +1,144 @@
+//! A fleet's cloud, as a person who uses it sees it: which device is meant, and who we are.
+//!
+//! In: an [`Account`]: a cloud, and the token that is for it. Out: answers of its API, typed and within bounds. The token goes to the API and to the
+//! tunnel of this one cloud, by TLS; an answer that sends us elsewhere is an error.
+
+mod account;
+mod answers;
+mod error;
+
+use std::time::Duration;
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{AUTHORIZATION, HeaderValue},
+};
+
+use crate::transport::{
+    Answer, Endpoint, Http, Limits, TlsServer,
+    cloud_tunnel::{CloudTunnel, Token},
+    encode_query,
+};
+
+pub use account::{Account, AccountError, Domain, InvalidDomain, token_in};
+pub use answers::{is_whole_uuid, user, uuids};
+pub use error::CloudError;
+
+/// The port of everything that a cloud offers.
+const PORT: u16 = 443;
+/// What an answer about a few devices may take, and how large it may be.
+const LIMITS: Limits = Limits {
+    headers: Duration::from_secs(10),
+    stall: Duration::from_secs(10),
+    body: 64 << 10,
+};
+
+/// A cloud's API.
+#[derive(Debug)]
+pub struct Cloud<'a> {
+    account: &'a Account,
+    http: Http,
+}
+
+impl<'a> Cloud<'a> {
+    /// The API of an account's cloud.
+    #[must_use]
+    pub fn new(account: &'a Account) -> Self {
+        let server = account.server("api");
+        let name = server.host.clone();
+        Self {
+            account,
+            http: Http::new(name, Endpoint::Tls(server)),
+        }
+    }
+
+    /// The one device whose uuid begins with these hex digits.
+    ///
+    /// # Errors
+    /// [`CloudError`], also when there is none or more than one.
+    pub async fn device(&self, prefix: &str) -> Result<String, CloudError> {
+        let prefix = prefix.to_ascii_lowercase();
+        let filter = encode_query(&format!("startswith(uuid,'{prefix}')"));
+        let path = format!("/v7/device?$select=uuid&$filter={filter}&$top=3");
+        let answer = self.get(&path).await?;
+        let found = uuids(&answer.body).ok_or_else(|| self.unusable("the devices"))?;
+        let found: Vec<String> = found
+            .into_iter()
+            .filter(|uuid| uuid.starts_with(&prefix))
+            .collect();
+        match found.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(CloudError::NoDevice {
+                cloud: self.account.domain.to_string(),
+                prefix,
+            }),
+            _ => Err(CloudError::SeveralDevices {
+                cloud: self.account.domain.to_string(),
+                prefix,
+                uuids: found,
+            }),
+        }
+    }
+
+    /// The name of the person whose token it is; `None` for a token of a fleet or a device.
+    ///
+    /// # Errors
+    /// [`CloudError`] when the cloud does not say.
+    pub async fn user(&self) -> Result<Option<String>, CloudError> {
+        let answer = self.get("/actor/v1/whoami").await?;
+        user(&answer.body).ok_or_else(|| self.unusable("whose token it is"))
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, CloudError> {
+        let bearer = format!("Bearer {}", self.account.token.text());
+        let mut headers = HeaderMap::new();
+        if let Ok(mut bearer) = HeaderValue::from_str(&bearer) {
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        let answer = self.http.get_with(path, &headers, LIMITS).await?;
+        let cloud = || self.account.domain.to_string();
+        match answer.status {
+            StatusCode::OK => Ok(answer),
+            StatusCode::UNAUTHORIZED => Err(CloudError::Unauthorized { cloud: cloud() }),
+            status => Err(CloudError::Status {
+                cloud: cloud(),
+                status: status.as_u16(),
+            }),
+        }
+    }
+
+    fn unusable(&self, about: &'static str) -> CloudError {
+        CloudError::Unusable {
+            cloud: self.account.domain.to_string(),
+            about,
+        }
+    }
+}
+
+impl Account {
+    /// The way to a port of a device.
+    #[must_use]
+    pub fn tunnel(&self, uuid: &str, port: u16) -> CloudTunnel {
+        CloudTunnel {
+            server: self.server("tunnel"),
+            token: self.token.clone(),
+            uuid: uuid.to_owned(),
+            port,
+        }
+    }
+
+    fn server(&self, name: &str) -> TlsServer {
+        TlsServer {
+            host: format!("{name}.{}", self.domain),
+            port: PORT,
+            authorities: self.authorities.clone(),
+        }
+    }
+
+    /// What it is let in with.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+}

@@ -1,0 +1,78 @@
+//! Clouds that do not answer, or do not do what they are asked for.
+
+use super::{Failure, Kind};
+use crate::{
+    cloud::{AccountError, CloudError},
+    transport::{
+        TransportError,
+        cloud_tunnel::{TunnelError, TunnelRefusal},
+    },
+};
+
+/// What to do about a token.
+const TOKEN: &str = "OSCLI_TOKEN or --token-file FILE is a token of the cloud: an API key, or a session; a token of another cloud, or one that has run out, \
+                     does not do";
+/// What to do about a cloud.
+const CLOUD: &str = "OSCLI_CLOUD is the domain of the cloud; does this machine reach it?";
+/// What to do about a cloud of one's own.
+const AUTHORITY: &str = "for a cloud of your own, OSCLI_CLOUD_CA names the file of its authority's certificate; nothing was sent to it";
+
+/// What to do when a cloud opens no way to a device.
+pub(super) fn unopened(failure: Failure, error: &TunnelError) -> Failure {
+    match &error.why {
+        TunnelRefusal::Unreached { .. } => failure.hint(CLOUD),
+        TunnelRefusal::Untrusted { .. } => failure.hint(AUTHORITY),
+        TunnelRefusal::NotAllowed => failure.hint(TOKEN).hint(format!(
+            "does {} belong to a fleet that the token may reach?",
+            error.uuid
+        )),
+        TunnelRefusal::Offline => failure.hint(
+            "is the device on, and does it reach the internet? It may connect again in a minute",
+        ),
+        TunnelRefusal::PortShut => {
+            failure.hint("--port names another port of the device; its SSH server is at 22222")
+        }
+        TunnelRefusal::NotUnderstood { .. } => failure.hint("name the device by its whole uuid"),
+        TunnelRefusal::NoTunnel
+        | TunnelRefusal::Elsewhere { .. }
+        | TunnelRefusal::Other { .. }
+        | TunnelRefusal::Unusable { .. } => failure.hint(format!(
+            "is {} the tunnel of a cloud? OSCLI_CLOUD is the domain of the cloud",
+            error.cloud
+        )),
+    }
+}
+
+impl From<CloudError> for Failure {
+    fn from(error: CloudError) -> Self {
+        let kind = match &error {
+            CloudError::SeveralDevices { .. } => Kind::Usage,
+            _ => Kind::Device,
+        };
+        let failure = Self::from_error(kind, &error);
+        match &error {
+            CloudError::Transport(TransportError::Untrusted { .. }) => failure.hint(AUTHORITY),
+            CloudError::Transport(_) | CloudError::Status { .. } | CloudError::Unusable { .. } => {
+                failure.hint(CLOUD)
+            }
+            CloudError::Unauthorized { .. } => failure.hint(TOKEN),
+            CloudError::NoDevice { .. } => {
+                failure.hint("does it belong to a fleet that the token may reach?")
+            }
+            CloudError::SeveralDevices { .. } => failure.hint("type more digits of its uuid"),
+        }
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        let failure = Self::from_error(Kind::Usage, &error);
+        match error {
+            AccountError::Domain { .. } => failure.hint("it is a domain, as in my-cloud.example"),
+            AccountError::Token { .. } => failure.hint(TOKEN),
+            AccountError::File(_) | AccountError::Settings { .. } => {
+                failure.hint("with OSCLI_CLOUD and OSCLI_TOKEN nothing else is looked for")
+            }
+        }
+    }
+}

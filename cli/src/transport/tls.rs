@@ -1,0 +1,147 @@
+//! TLS to a server of the internet, which proves who it is by a certificate of an authority that this machine trusts.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    },
+};
+
+use super::{TransportError, dial};
+
+/// How long both sides may take to agree on keys, and a name server to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a file of authorities that are read.
+const LONGEST_FILE: u64 = 4 << 20;
+
+/// A server, and who vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsServer {
+    /// Its name, which its certificate has to have.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// File with certificates of further authorities in PEM, beside those that the system trusts.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Connects, and lets the server prove who it is before anything is said.
+pub(super) async fn connect(server: &TlsServer) -> Result<TlsStream<TcpStream>, TransportError> {
+    let peer = &server.host;
+    let config = trusting(server).await?;
+    let name = ServerName::try_from(peer.clone()).map_err(|error| unreachable(peer, error))?;
+    let looked_up = timeout(PATIENCE, lookup_host((peer.as_str(), server.port)));
+    let addresses = looked_up.await.map_err(|_| late(peer, "a name server"))?;
+    let addresses: Vec<SocketAddr> = addresses
+        .map_err(|error| unreachable(peer, error))?
+        .collect();
+    let (stream, _) = dial(peer, &addresses).await?;
+    let shaking = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    match timeout(PATIENCE, shaking).await {
+        Ok(shaken) => shaken.map_err(|source| TransportError::Untrusted {
+            peer: peer.clone(),
+            problem: source.to_string(),
+        }),
+        Err(_elapsed) => Err(late(peer, "a TLS handshake")),
+    }
+}
+
+async fn trusting(server: &TlsServer) -> Result<ClientConfig, TransportError> {
+    let file = server.authorities.clone();
+    let read = tokio::task::spawn_blocking(move || roots(file)).await;
+    let roots = read.map_err(io::Error::other).and_then(|roots| roots);
+    let roots = roots.map_err(|error| unreachable(&server.host, error))?;
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unreachable(&server.host, error))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// The system's authorities, and those of the file.
+fn roots(file: Option<PathBuf>) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    // What the system has beside certificates that can be used is nothing that we could mend.
+    let (_added, _ignored) = roots.add_parsable_certificates(found.certs);
+    if let Some(path) = file {
+        let broken = |problem: String| {
+            let problem = format!("{}: {problem}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, problem)
+        };
+        let mut text = Vec::new();
+        io::Read::read_to_end(
+            &mut io::Read::take(fs_err::File::open(&path)?, LONGEST_FILE),
+            &mut text,
+        )?;
+        let mut count = 0;
+        for certificate in CertificateDer::pem_slice_iter(&text) {
+            let certificate = certificate.map_err(|error| broken(error.to_string()))?;
+            let added = roots.add(certificate);
+            added.map_err(|error| broken(error.to_string()))?;
+            count += 1;
+        }
+        if count == 0 {
+            return Err(broken("it has no certificate in PEM".to_owned()));
+        }
+    }
+    if roots.is_empty() {
+        return Err(io::Error::other(
+            "this machine has no list of authorities that it trusts (Debian: ca-certificates)",
+        ));
+    }
+    Ok(roots)
+}
+
+fn unreachable(
+    peer: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> TransportError {
+    TransportError::Unreachable {
+        peer: peer.to_owned(),
+        source: io::Error::other(source),
+    }
+}
+
+fn late(peer: &str, operation: &str) -> TransportError {
+    TransportError::Timeout {
+        peer: peer.to_owned(),
+        operation: operation.to_owned(),
+        seconds: PATIENCE.as_secs(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_authorities_has_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let problem = |text: &str| {
+            fs_err::write(&path, text).unwrap();
+            roots(Some(path.clone())).map(|_| ()).unwrap_err()
+        };
+        for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n"] {
+            let problem = problem(text).to_string();
+            assert!(problem.contains("ca.pem"), "{problem}");
+        }
+        let made = rcgen::generate_simple_self_signed(vec!["x.test".to_owned()]).unwrap();
+        fs_err::write(&path, made.cert.pem()).unwrap();
+        let without = roots(None).map_or(0, |roots| roots.len());
+        assert_eq!(roots(Some(path)).unwrap().len(), without + 1);
+        roots(Some(folder.path().join("none"))).unwrap_err();
+    }
+}

@@ -1,0 +1,274 @@
+//! The front of a fleet's cloud: TLS with an authority of its own, the tunnel of the reference, and the two questions to the API that reaching a
+//! device takes. The wire is that of the recorded exchanges (`wire/cloud/910`, `912`, `065`, `006`).
+//!
+//! In: the machine on which it is reached, at port 443 of the loopback address, and the device that is connected to it. Out: a [`Cloud`].
+//! Nobody else gets to the device: it need not be in any network.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::server::TlsStream;
+
+use crate::namespace::Namespace;
+
+/// Its domain.
+pub const DOMAIN: &str = "cloud.test";
+/// Bytes of a request's header, at most.
+const LONGEST: usize = 16 << 10;
+
+/// A cloud. Dropping it ends it.
+#[derive(Debug)]
+pub struct Cloud {
+    shared: Arc<Shared>,
+    authority: PathBuf,
+    accepting: JoinHandle<()>,
+}
+
+/// What its tunnel answers.
+#[derive(Debug, Clone)]
+pub enum Tunnel {
+    /// As the reference: the device's port, for the right token.
+    Open,
+    /// This, whatever it is asked; then it holds the connection.
+    Says(String),
+}
+
+#[derive(Debug)]
+struct Shared {
+    token: String,
+    user: String,
+    /// Every device's uuid; the first is connected.
+    uuids: Vec<String>,
+    /// Process that is in the device's network.
+    device: u32,
+    tunnel: Mutex<Tunnel>,
+    /// The first line of each request that a proven client made.
+    asked: Mutex<Vec<String>>,
+}
+
+impl Cloud {
+    /// Starts it on `machine`, where its names lead to it, with the device and with others that are not there.
+    pub fn start(machine: &Namespace, device: &Namespace, token: &str, uuids: &[&str]) -> Self {
+        let authority = machine.dir().join("authority.pem");
+        let (acceptor, pem) = certified();
+        fs_err::write(&authority, pem).expect("a file");
+        let names = format!("echo 127.0.0.1 api.{DOMAIN} tunnel.{DOMAIN} >>/etc/hosts");
+        machine.run("sh", &["-c", &names]);
+        let listener = machine
+            .listen(SocketAddr::from(([127, 0, 0, 1], 443)))
+            .expect("a free port");
+        let shared = Arc::new(Shared {
+            token: token.to_owned(),
+            user: "ann".to_owned(),
+            uuids: uuids.iter().map(|uuid| (*uuid).to_owned()).collect(),
+            device: device.init(),
+            tunnel: Mutex::new(Tunnel::Open),
+            asked: Mutex::default(),
+        });
+        let front = Arc::clone(&shared);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, front) = (acceptor.clone(), Arc::clone(&front));
+                tokio::spawn(async move {
+                    // Who does not trust it says nothing.
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        front.serve(stream).await;
+                    }
+                });
+            }
+        });
+        Self {
+            shared,
+            authority,
+            accepting,
+        }
+    }
+
+    /// File of the certificate of its authority.
+    pub fn authority(&self) -> &str {
+        self.authority.to_str().expect("a path")
+    }
+
+    /// Lets its tunnel answer in another way from now on.
+    pub fn tunnel(&self, tunnel: Tunnel) {
+        *self
+            .shared
+            .tunnel
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = tunnel;
+    }
+
+    /// The first lines of the requests so far.
+    pub fn asked(&self) -> Vec<String> {
+        let asked = self.shared.asked.lock();
+        asked.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Shared {
+    async fn serve(&self, mut stream: TlsStream<TcpStream>) {
+        let is_tunnel = stream.get_ref().1.server_name() == Some(&format!("tunnel.{DOMAIN}"));
+        loop {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") && request.len() < LONGEST {
+                match stream.read_u8().await {
+                    Ok(byte) => request.push(byte),
+                    Err(_) => return,
+                }
+            }
+            let request = String::from_utf8_lossy(&request).into_owned();
+            let line = request.lines().next().unwrap_or_default().to_owned();
+            self.asked
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line.clone());
+            if is_tunnel {
+                return self.connect(stream, &line, &request).await;
+            }
+            let answer = self.answer(&line, &request);
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// `CONNECT`.
+    async fn connect(&self, mut stream: TlsStream<TcpStream>, line: &str, request: &str) {
+        let way = self
+            .tunnel
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let status = match way {
+            Tunnel::Says(answer) => {
+                drop(stream.write_all(answer.as_bytes()).await);
+                // It ends when the client has had enough.
+                while stream.read_u8().await.is_ok() {}
+                return;
+            }
+            Tunnel::Open => match self.judged(line, request) {
+                Ok(mut device) => {
+                    // The beginning of what the device says comes with the header, as it may.
+                    let mut answer =
+                        b"HTTP/1.0 200 Connection Established\r\nProxy-agent: balena-io/node-tunnel (v4.0.8)\r\n\r\n"
+                            .to_vec();
+                    let mut first = [0; 8];
+                    if device.read_exact(&mut first).await.is_ok() {
+                        answer.extend(first);
+                        drop(stream.write_all(&answer).await);
+                        drop(copy_bidirectional(&mut stream, &mut device).await);
+                    }
+                    return;
+                }
+                Err(status) => status,
+            },
+        };
+        drop(
+            stream
+                .write_all(format!("HTTP/1.0 {status}\r\n\r\n").as_bytes())
+                .await,
+        );
+        drop(stream.shutdown().await);
+    }
+
+    fn judged(&self, line: &str, request: &str) -> Result<TcpStream, &'static str> {
+        const UNAUTHORISED: &str = "407 Proxy Authorization Required";
+        let target = line
+            .strip_prefix("CONNECT ")
+            .ok_or("405 Method Not Allowed")?;
+        let target = target.split(' ').next().unwrap_or_default();
+        let (host, port) = target.split_once(':').unwrap_or((target, "80"));
+        let uuid = host.strip_suffix(".balena").ok_or("403 Forbidden")?;
+        let who = request
+            .lines()
+            .find_map(|line| line.strip_prefix("Proxy-Authorization: Basic "))
+            .and_then(|basic| BASE64_STANDARD.decode(basic).ok())
+            .ok_or(UNAUTHORISED)?;
+        let who = String::from_utf8_lossy(&who);
+        let is_known = self.uuids.iter().any(|known| known == uuid);
+        if who.split_once(':').map(|(_, token)| token) != Some(&self.token) || !is_known {
+            return Err(UNAUTHORISED);
+        }
+        if self.uuids.first().is_some_and(|first| first != uuid) {
+            return Err("503 Service Unavailable");
+        }
+        let port: u16 = port.parse().map_err(|_| "400 Bad Request")?;
+        let at = SocketAddr::from(([127, 0, 0, 1], port));
+        let connected = Namespace::connect_in(self.device, at);
+        connected.map_err(|_| "500 Internal Server Error")
+    }
+
+    fn answer(&self, line: &str, request: &str) -> String {
+        let bearer = format!("authorization: Bearer {}", self.token);
+        let lets_in = request
+            .lines()
+            .any(|line| line.eq_ignore_ascii_case(&bearer) && line.ends_with(&self.token));
+        if !lets_in {
+            return "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned();
+        }
+        let line = line.replace("%28", "(").replace("%29", ")");
+        let line = line.replace("%27", "'").replace("%2C", ",");
+        let body = if line.starts_with("GET /actor/v1/whoami ") {
+            serde_json::json!({"id": 2, "actorType": "user", "actorTypeId": 2, "username": self.user, "email": "a@cloud.test"})
+        } else if let Some((_, prefix)) = line.split_once("startswith(uuid,'") {
+            let prefix = prefix.split('\'').next().unwrap_or_default();
+            let found = self.uuids.iter().filter(|uuid| uuid.starts_with(prefix));
+            let rows: Vec<_> = found
+                .map(|uuid| serde_json::json!({"uuid": uuid}))
+                .collect();
+            serde_json::json!({ "d": rows })
+        } else {
+            return "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned();
+        };
+        let body = body.to_string();
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+}
+
+/// A certificate for the names of the cloud, and that of the authority behind it in PEM.
+fn certified() -> (TlsAcceptor, String) {
+    let key = || KeyPair::generate().expect("a key");
+    let authority_key = key();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "an authority of the tests");
+    let pem = authority
+        .self_signed(&authority_key)
+        .expect("a certificate")
+        .pem();
+    let issuer = Issuer::new(authority, authority_key);
+    let names = vec![format!("api.{DOMAIN}"), format!("tunnel.{DOMAIN}")];
+    let own_key = key();
+    let certificate = CertificateParams::new(names)
+        .and_then(|own| own.signed_by(&own_key, &issuer))
+        .expect("a certificate");
+    let private = PrivateKeyDer::try_from(own_key.serialize_der()).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], private)
+        .expect("a certificate with its key");
+    (TlsAcceptor::from(Arc::new(config)), pem)
+}
