@@ -24,6 +24,7 @@ pub mod local;
 pub mod logs;
 mod moment;
 pub mod new;
+mod output;
 mod plainly;
 pub mod ps;
 pub mod purge;
