@@ -1,7 +1,7 @@
 //! Images, and the files that `os image`, `os config` and `os configure` take, make and replace: whose they are, and what is left of them.
 
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 
