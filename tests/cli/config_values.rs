@@ -8,6 +8,7 @@ const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4W6mRSkjC9YK8qsnN7r1p4uFpYdCe6uIBfjhXgj3cB";
 
 /// Keys, and values of which a device takes some.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn values() -> Vec<(&'static str, Vec<Value>)> {
     let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let encoded = base64::engine::general_purpose::STANDARD.encode(pem);

@@ -248,38 +248,7 @@ impl Disk {
                 }
             }
         }
-        assert!(
-            old[..geometry.reserved] == new[..geometry.reserved],
-            "{:?}: before the tables of clusters",
-            self.layout
-        );
-        let tables = |bytes: &[u8]| -> Vec<Vec<u32>> {
-            let all = &bytes[geometry.reserved..geometry.root_start];
-            let table = all.chunks(geometry.table);
-            table.map(|table| geometry.entries(table)).collect()
-        };
-        let (old_tables, new_tables) = (tables(old), tables(new));
-        for (old, new) in old_tables.iter().zip(&new_tables) {
-            for (cluster, (old, new)) in old.iter().zip(new).enumerate() {
-                assert!(
-                    old == new || allowed.contains(&cluster) || geometry.root.contains(&cluster),
-                    "{:?}: the entry of cluster {cluster} is none of {changed:?}: {allowed:?}",
-                    self.layout
-                );
-            }
-            assert!(
-                new == &new_tables[0],
-                "{:?}: the tables differ",
-                self.layout
-            );
-        }
-        let data = geometry.data * 512;
-        for (old, new) in old[geometry.root_start..data]
-            .chunks(32)
-            .zip(new[geometry.root_start..data].chunks(32))
-        {
-            self.is_entry(old, new);
-        }
+        self.has_same_tables((old, new), &geometry, &allowed);
         for (sector, (old, new)) in old.chunks(512).zip(new.chunks(512)).enumerate() {
             if old == new || sector < geometry.data {
                 continue;
@@ -296,6 +265,51 @@ impl Disk {
                 "{:?}: sector {sector} of cluster {cluster} is none of {changed:?}: {allowed:?}",
                 self.layout
             );
+        }
+    }
+
+    /// Before the clusters, only their own entries in the tables are others, and entries of the first folder.
+    #[track_caller]
+    fn has_same_tables(
+        &self,
+        (old, new): (&[u8], &[u8]),
+        geometry: &Geometry,
+        allowed: &BTreeSet<usize>,
+    ) {
+        // A FAT32 counts what is free, twice four bytes of it.
+        let counts = geometry.counts.clone();
+        let is_same = |at: usize| old[at] == new[at] || counts.contains(&at);
+        assert!(
+            (0..geometry.reserved).all(is_same),
+            "{:?}: before the tables of clusters",
+            self.layout
+        );
+        let tables = |bytes: &[u8]| -> Vec<Vec<u32>> {
+            let all = &bytes[geometry.reserved..geometry.root_start];
+            let table = all.chunks(geometry.table);
+            table.map(|table| geometry.entries(table)).collect()
+        };
+        let (old_tables, new_tables) = (tables(old), tables(new));
+        for (old, new) in old_tables.iter().zip(&new_tables) {
+            for (cluster, (old, new)) in old.iter().zip(new).enumerate() {
+                assert!(
+                    old == new || allowed.contains(&cluster) || geometry.root.contains(&cluster),
+                    "{:?}: the entry of cluster {cluster} is none of {allowed:?}",
+                    self.layout
+                );
+            }
+            assert!(
+                new == &new_tables[0],
+                "{:?}: the tables differ",
+                self.layout
+            );
+        }
+        let data = geometry.data * 512;
+        for (old, new) in old[geometry.root_start..data]
+            .chunks(32)
+            .zip(new[geometry.root_start..data].chunks(32))
+        {
+            self.is_entry(old, new);
         }
     }
 
@@ -322,6 +336,8 @@ struct Geometry {
     root_start: usize,
     /// Bits of an entry of such a table.
     bits: usize,
+    /// Where a FAT32 counts what is free.
+    counts: std::ops::Range<usize>,
 }
 
 impl Geometry {
@@ -353,6 +369,10 @@ impl Geometry {
             table: table * 512,
             root_start: (two(14) + tables) * 512,
             bits,
+            counts: match bits {
+                32 => two(48) * 512 + 488..two(48) * 512 + 496,
+                _ => 0..0,
+            },
         }
     }
 

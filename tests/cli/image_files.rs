@@ -167,7 +167,7 @@ async fn no_room_for_what_is_unpacked_is_told_as_that() {
     let small = workstation.home().join("small");
     fs::create_dir(&small).unwrap();
     let words =
-        "mount -t tmpfs -o size=1m none \"$1\" && TMPDIR=\"$1\" exec \"$2\" image inspect \"$3\"";
+        "mount -t tmpfs -o size=64k none \"$1\" && TMPDIR=\"$1\" exec \"$2\" image inspect \"$3\"";
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", words, "sh"])
         .arg(&small)
@@ -299,7 +299,7 @@ async fn an_interrupt_ends_the_unpacking_of_an_image_that_is_to_be_changed() {
     // It has begun when it holds the image.
     testkit::until("the image is held", async || {
         let is_free = flock(&held, FlockOperation::NonBlockingLockShared).is_ok();
-        drop(flock(&held, FlockOperation::Unlock));
+        flock(&held, FlockOperation::Unlock).expect("unlocked");
         (!is_free).then_some(())
     })
     .await;

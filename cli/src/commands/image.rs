@@ -212,6 +212,9 @@ async fn insert(
         );
     }
     let asked = to.clone();
+    let known = fs_err::metadata(given::absolute(context, file)).ok();
+    let size = known.filter(|_| own.is_some()).map(|found| found.len());
+    let name = own.clone();
     let look = move |place: &Place| {
         let disk = place.open(Purpose::Look)?;
         let volume = disk.volume()?;
@@ -221,7 +224,11 @@ async fn insert(
             None | Some("") => None,
             Some(path) => volume.find(path).map_err(fat)?,
         };
-        let (total, _) = volume.room().map_err(fat)?;
+        let (total, free) = volume.room().map_err(fat)?;
+        if let Some(needed) = size.filter(|size| *size > total) {
+            let path = asked.or(name).unwrap_or_default();
+            return Err(fat(FatError::Full { path, needed, free }).into());
+        }
         Ok((total, found.is_some_and(|found| found.is_folder)))
     };
     // No more is read than fits there.
