@@ -237,6 +237,7 @@ impl Disk {
         );
         let (old, new) = (&before[self.start..end], &after[self.start..end]);
         let geometry = Geometry::of(new);
+        let old_all = old;
         let mut allowed = BTreeSet::new();
         for path in changed {
             for bytes in [old, new] {
@@ -254,7 +255,12 @@ impl Disk {
                 continue;
             }
             let cluster = (sector - geometry.data) / geometry.per_cluster + 2;
-            if geometry.root.contains(&cluster) {
+            // One that the folder has gained held something else before.
+            let was_root = Geometry::of(old_all).root.contains(&cluster);
+            if geometry.root.contains(&cluster) && !was_root {
+                continue;
+            }
+            if was_root {
                 for (old, new) in old.chunks(32).zip(new.chunks(32)) {
                     self.is_entry(old, new);
                 }
