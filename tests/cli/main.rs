@@ -1,6 +1,11 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
 mod completions;
+mod config_values;
+mod configure;
+mod disks;
+mod image_files;
+mod images;
 mod ssh_config;
 mod surface;
 

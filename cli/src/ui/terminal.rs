@@ -83,6 +83,16 @@ pub fn write_stdout(bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
+/// The same, as they come.
+pub fn stream_stdout<T, E: From<io::Error>>(
+    write: impl FnOnce(&mut dyn io::Write) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut stdout = io::stdout().lock();
+    let written = write(&mut stdout)?;
+    stdout.flush()?;
+    Ok(written)
+}
+
 /// Bytes of a program's standard error.
 pub fn write_stderr(bytes: &[u8]) -> io::Result<()> {
     io::stderr().lock().write_all(bytes)

@@ -10,6 +10,7 @@ mod copy;
 mod discovery;
 mod files;
 mod host;
+mod image;
 mod logs;
 mod output;
 mod project;
@@ -42,6 +43,12 @@ pub const ALL: &[Target] = &[
     ("dotenv", project::dotenv),
     ("engine_answers", agent::engine_answers),
     ("fleet_config", agent::fleet_config),
+    ("image_boot", image::boot),
+    ("image_config", image::config),
+    ("image_connection", image::connection),
+    ("image_container", image::container),
+    ("image_ext4", image::ext4),
+    ("image_fat", image::fat),
     ("interpolate", project::interpolate),
     ("journal_rows", logs::journal_rows),
     ("kept_frames", ssh::kept_frames),

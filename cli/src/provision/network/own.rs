@@ -1,0 +1,207 @@
+//! A person's own connection: is it one, and would `NetworkManager` take it?
+
+use super::{Connection, FOLDER, NetworkError, keyfile::Read};
+
+/// Bytes of a connection that devices read.
+const MOST_BYTES: usize = 256 * 1024;
+/// Letters of a file's name.
+const MOST_NAME: usize = 128;
+/// Names that `NetworkManager` or devices pass over.
+const PASSED_OVER: [&str; 6] = [".ignore", "~", ".rpmnew", ".rpmsave", ".swp", ".bak"];
+const WIFI: [&str; 2] = ["wifi", "802-11-wireless"];
+/// Kinds of connections that `NetworkManager` has, with older names.
+const KINDS: [&str; 36] = [
+    "6lowpan",
+    "802-11-olpc-mesh",
+    "802-11-wireless",
+    "802-3-ethernet",
+    "adsl",
+    "bluetooth",
+    "bond",
+    "bridge",
+    "cdma",
+    "dummy",
+    "ethernet",
+    "generic",
+    "gsm",
+    "hsr",
+    "infiniband",
+    "ip-tunnel",
+    "ipvlan",
+    "loopback",
+    "macsec",
+    "macvlan",
+    "ovs-bridge",
+    "ovs-dpdk",
+    "ovs-interface",
+    "ovs-patch",
+    "ovs-port",
+    "pppoe",
+    "team",
+    "tun",
+    "veth",
+    "vlan",
+    "vpn",
+    "vrf",
+    "vxlan",
+    "wifi",
+    "wifi-p2p",
+    "wireguard",
+];
+/// How a Wi-Fi network may be closed.
+const CLOSED: [&str; 7] = [
+    "none",
+    "ieee8021x",
+    "owe",
+    "sae",
+    "wpa-eap",
+    "wpa-eap-suite-b-192",
+    "wpa-psk",
+];
+/// Those that want a section [802-1x].
+const BY_NAME: [&str; 2] = ["wpa-eap", "wpa-eap-suite-b-192"];
+/// How addresses come, by the kind of them.
+const METHODS: [(&str, &[&str]); 2] = [
+    (
+        "ipv4",
+        &["auto", "disabled", "link-local", "manual", "shared"],
+    ),
+    (
+        "ipv6",
+        &[
+            "auto",
+            "dhcp",
+            "disabled",
+            "ignore",
+            "link-local",
+            "manual",
+            "shared",
+        ],
+    ),
+];
+const SECURITY: [&str; 2] = ["wifi-security", "802-11-wireless-security"];
+
+impl Connection {
+    /// Takes a file as it is, if it is a connection.
+    ///
+    /// # Errors
+    /// [`NetworkError::Own`], without anything of the file's words.
+    pub fn own(name: &str, bytes: &[u8]) -> Result<Self, NetworkError> {
+        let refused = |because: String| NetworkError::Own {
+            name: name.to_owned(),
+            because,
+        };
+        check_name(name).map_err(refused)?;
+        if bytes.len() > MOST_BYTES {
+            return Err(refused("it is larger than 256 KiB".to_owned()));
+        }
+        let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        let text = std::str::from_utf8(text).ok();
+        let text = text.filter(|text| !text.contains('\0'));
+        let text = text.ok_or_else(|| refused("it is not written in UTF-8".to_owned()))?;
+        check(&Read::parse(text).map_err(refused)?).map_err(refused)?;
+        Ok(Self {
+            path: format!("{FOLDER}/{name}"),
+            bytes: text.as_bytes().to_owned(),
+        })
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let is_plain = |letter: char| !letter.is_control() && !"/\\:*?\"<>|".contains(letter);
+    if name.is_empty() || name.chars().count() > MOST_NAME || !name.chars().all(is_plain) {
+        return Err("its name cannot be that of a connection".to_owned());
+    }
+    if name.starts_with('.') || PASSED_OVER.iter().any(|end| name.ends_with(end)) {
+        return Err("devices pass over files of such a name: give it another one".to_owned());
+    }
+    Ok(())
+}
+
+fn check(read: &Read) -> Result<(), String> {
+    let kind = read
+        .get(&["connection"], "type")
+        .filter(|kind| !kind.is_empty());
+    let kind = kind.ok_or("it has no section [connection] with a type")?;
+    if !KINDS.contains(&kind) {
+        return Err("its type is no known type of connection".to_owned());
+    }
+    if let Some(uuid) = read.get(&["connection"], "uuid")
+        && !is_uuid(uuid)
+    {
+        return Err(
+            "its uuid is none: leave it out, or write 8-4-4-4-12 hexadecimal digits".to_owned(),
+        );
+    }
+    for (section, methods) in METHODS {
+        let Some(method) = read.get(&[section], "method") else {
+            continue;
+        };
+        if !methods.contains(&method) {
+            let methods = methods.join(", ");
+            return Err(format!(
+                "its method in [{section}] is none of these: {methods}"
+            ));
+        }
+        if method == "manual" && !read.has_like(section, "address") {
+            return Err(format!(
+                "its method in [{section}] is manual, and it has no address there"
+            ));
+        }
+    }
+    if WIFI.contains(&kind) {
+        check_wifi(read)?;
+    }
+    Ok(())
+}
+
+fn check_wifi(read: &Read) -> Result<(), String> {
+    let ssid = read.get(&WIFI, "ssid").unwrap_or_default();
+    if ssid.is_empty() {
+        return Err("it is of type wifi and names no ssid in [wifi]".to_owned());
+    }
+    if !read.has(&SECURITY) {
+        return Ok(());
+    }
+    let closed = read.get(&SECURITY, "key-mgmt").unwrap_or_default();
+    let closed = closed.to_ascii_lowercase();
+    if !CLOSED.contains(&closed.as_str()) {
+        let closed = CLOSED.join(", ");
+        return Err(format!(
+            "its key-mgmt in [wifi-security] is none of these: {closed}"
+        ));
+    }
+    if BY_NAME.contains(&closed.as_str()) && !read.has(&["802-1x"]) {
+        return Err("its key-mgmt wants a section [802-1x]".to_owned());
+    }
+    let Some(psk) = read.get(&SECURITY, "psk") else {
+        return Ok(());
+    };
+    let is_quoted = psk.len() > 1 && psk.starts_with('"') && psk.ends_with('"');
+    if is_quoted {
+        return Err(
+            "its psk is in quotes, which would be part of the password: leave them out".to_owned(),
+        );
+    }
+    // What is escaped is shorter than it is written. WPA3 alone takes a password of any length.
+    let is_short = psk.len() < 8;
+    let is_long = psk.len() > 64 && !psk.contains('\\');
+    if closed == "wpa-psk" && (is_short || is_long) {
+        return Err("its psk has another length than 8 to 63 letters".to_owned());
+    }
+    Ok(())
+}
+
+fn is_uuid(text: &str) -> bool {
+    let lengths = [8, 4, 4, 4, 12];
+    let mut parts = text.split('-');
+    let is_part = |length: usize, part: Option<&str>| {
+        part.is_some_and(|part| {
+            part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    };
+    lengths
+        .into_iter()
+        .all(|length| is_part(length, parts.next()))
+        && parts.next().is_none()
+}
