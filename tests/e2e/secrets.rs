@@ -18,8 +18,8 @@ async fn no_request_to_a_device_carries_a_cloud_token() {
     settings.more = ["--listen", "127.0.0.1:48485"].map(str::to_owned).to_vec();
     let agent = Agent::start(&machine, settings).await;
     let ports = [
-        Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket()),
-        Recorder::start(&machine, agent_api::API_PORT, &agent.socket()),
+        Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket()).await,
+        Recorder::start(&machine, agent_api::API_PORT, &agent.socket()).await,
     ];
     let mut workstation = Workstation::new(Some(&lan));
     // Everywhere that a token may be found in.
