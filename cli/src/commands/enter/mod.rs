@@ -41,7 +41,7 @@ pub(super) struct Entry {
     pub(super) accept_host_key: bool,
     /// Reach it through its fleet's cloud, and do not look for it in the local network; it is named by its uuid. Without this the cloud is asked
     /// for a uuid that nobody answers to
-    #[arg(long = "remote", action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(Sought::of))]
+    #[arg(id = "remote", long, action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(Sought::of))]
     pub(super) sought: Sought,
     /// File with a token of that cloud, - for standard input; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps, for a cloud that is named or with --remote.
     /// A device that is here and does not let root in is tried by the name that the cloud has for the token, too
