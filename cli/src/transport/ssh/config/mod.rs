@@ -148,7 +148,7 @@ impl HostConfig {
             ),
             (
                 self.host_key_alias.is_some(),
-                "HostKeyAlias: the key of a device is that of its uuid; servers before it are known by their aliases",
+                "HostKeyAlias, where the uuid of a device is known, of which its key is; a device that tells none is known by it, and servers before a device are",
             ),
             (
                 self.server_alive_interval
