@@ -148,7 +148,7 @@ impl HostConfig {
             ),
             (
                 self.host_key_alias.is_some(),
-                "HostKeyAlias, where the uuid of a device is known, of which its key is; a device that tells none is known by it, and servers before a device are",
+                "HostKeyAlias: the key is that of the device's uuid, which is known; servers before it, and devices that tell none, are known by the alias",
             ),
             (
                 self.server_alive_interval
