@@ -33,6 +33,15 @@ pub(super) struct Ours {
     lines: Vec<String>,
 }
 
+impl Ours {
+    /// Whether it is all that [`restore`] wrote, and nothing else: somebody may have flushed it in the meantime.
+    pub(super) fn is_all_of(&self, input: &str) -> bool {
+        let rule = format!("-A {CHAIN} ");
+        let rules = input.lines().filter(|line| line.starts_with(&rule));
+        self.jumps == 1 && self.lines.len() == rules.count() + 1
+    }
+}
+
 /// Reads what `iptables-save` says.
 pub(super) fn ours(saved: &str) -> Ours {
     let jump = format!("-A INPUT -j {CHAIN}");
@@ -131,6 +140,16 @@ pub(super) fn ruleset(rules: &[Rule], family: Family) -> String {
     ));
     lines.push(format!("add rule {table} input jump {CHAIN}\n"));
     lines.join("\n")
+}
+
+/// Whether what `nft list table` says is all that [`ruleset`] wrote, and nothing else.
+pub(super) fn lists_all_of(listed: &str, input: &str) -> bool {
+    let frame = ["table ", "chain ", "type ", "}", "#"];
+    let is_rule =
+        |line: &&str| !line.is_empty() && !frame.iter().any(|word| line.starts_with(word));
+    let found = listed.lines().map(str::trim).filter(is_rule).count();
+    let rules = input.lines().filter(|line| line.starts_with("add rule "));
+    found == rules.count()
 }
 
 fn nft(packets: Packets, family: Family) -> Option<String> {

@@ -1,5 +1,8 @@
 //! Rules in the kernel, by the system's programs. Decides nothing but which program works.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::decide::Rule;
-use super::written::{Family, Ours, TABLE, ours, restore, ruleset};
+use super::written::{Family, Ours, TABLE, lists_all_of, ours, restore, ruleset};
 
 /// So often `iptables` fails in a row from the start on before it is taken for one that does not work here.
 const FAILURES: u32 = 2;
@@ -43,6 +46,9 @@ enum TablesError {
         program: &'static str,
         source: io::Error,
     },
+    /// What it had written was changed before it could be looked at: were that taken for what is to be, it would stay so.
+    #[error("what `{program}` wrote was changed at once by somebody else")]
+    Changed { program: &'static str },
     /// It failed.
     #[error("`{program}` failed: {words}")]
     Failed {
@@ -162,6 +168,10 @@ impl Keeper {
                 return Ok((Tool::Iptables, standing));
             }
             Err(error @ TablesError::Program { .. }) => error,
+            Err(error @ TablesError::Changed { .. }) => {
+                self.failures = None;
+                return Err(error.to_string());
+            }
             Err(error) => {
                 self.failures = self.failures.map(|count| count.saturating_add(1));
                 let is_of_no_use = self.failures.is_some_and(|count| count >= FAILURES);
@@ -193,13 +203,21 @@ impl Keeper {
                 tracing::debug!(%error, "no table of nftables was taken away");
             }
         }
-        self.saved().await.map(Standing::Iptables)
+        let found = self.saved().await?;
+        if !found.is_all_of(&input) {
+            return Err(TablesError::Changed { program });
+        }
+        Ok(Standing::Iptables(found))
     }
 
     async fn put_by_nft(&self, rules: &[Rule]) -> Result<Standing, TablesError> {
-        self.run("nft", &["-f", "-"], &ruleset(rules, self.family))
-            .await?;
-        self.listed().await.map(Standing::Nft)
+        let input = ruleset(rules, self.family);
+        self.run("nft", &["-f", "-"], &input).await?;
+        let found = self.listed().await?;
+        if !lists_all_of(&found, &input) {
+            return Err(TablesError::Changed { program: "nft" });
+        }
+        Ok(Standing::Nft(found))
     }
 
     async fn saved(&self) -> Result<Ours, TablesError> {
@@ -280,114 +298,4 @@ async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>) -> io::Result<Str
         from.take(MAX_TABLE).read_to_end(&mut bytes).await?;
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::super::decide::{Packets, Verdict};
-    use super::*;
-
-    /// A program that notes its name, and fails while a file `fails`, or `NAME-fails`, stands beside it. It is written by another process: one that has a file open
-    /// for writing cannot run it, and neither can its children.
-    fn program(folder: &Path, name: &str) {
-        let text = format!(
-            "#!/bin/sh\ncat >/dev/null\necho {name} >>{0}/ran\n[ ! -e {0}/fails ] && [ ! -e {0}/{name}-fails ]\n",
-            folder.display()
-        );
-        let file = folder.join(name).display().to_string();
-        let script = "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"";
-        let written = std::process::Command::new("sh")
-            .args(["-c", script, "sh", &text, &file])
-            .status();
-        assert!(written.unwrap().success());
-    }
-
-    fn ran(folder: &Path) -> Vec<String> {
-        let text = fs_err::read_to_string(folder.join("ran")).unwrap_or_default();
-        drop(fs_err::remove_file(folder.join("ran")));
-        text.lines().map(str::to_owned).collect()
-    }
-
-    #[tokio::test]
-    async fn the_other_program_is_for_systems_without_the_first() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path();
-        for name in ["iptables-save", "iptables-restore", "nft"] {
-            program(place, name);
-        }
-        let mut keeper = Keeper {
-            programs: Some(place.to_owned()),
-            ..Keeper::new(Family::V4)
-        };
-        let rules = [Rule(Packets::Any, Verdict::Return)];
-        // Somebody else is at the tables for longer than it waits.
-        fs_err::write(place.join("fails"), "").unwrap();
-        keeper.keep(&rules).await;
-        assert_eq!(ran(place), ["iptables-save"]);
-        assert_eq!(keeper.tool, None);
-        fs_err::remove_file(place.join("fails")).unwrap();
-        keeper.keep(&rules).await;
-        assert_eq!(keeper.tool, Some(Tool::Iptables));
-        assert!(ran(place).contains(&"iptables-restore".to_owned()));
-
-        // It is removed, and comes back with the next change.
-        for name in ["iptables-save", "iptables-restore"] {
-            fs_err::remove_file(place.join(name)).unwrap();
-        }
-        keeper.keep(&rules).await;
-        assert_eq!(keeper.tool, Some(Tool::Nft));
-        assert_eq!(ran(place), ["nft", "nft"]);
-        for name in ["iptables-save", "iptables-restore"] {
-            program(place, name);
-        }
-        keeper.keep(&[]).await;
-        assert_eq!(keeper.tool, Some(Tool::Iptables));
-        let last = ["iptables-save", "iptables-restore", "nft", "iptables-save"];
-        assert_eq!(ran(place), last, "its table is taken away");
-    }
-
-    #[tokio::test]
-    async fn a_first_program_that_never_works_is_left_and_one_that_has_worked_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path();
-        for name in ["iptables-save", "iptables-restore", "nft"] {
-            program(place, name);
-        }
-        let keeper = || Keeper {
-            programs: Some(place.to_owned()),
-            ..Keeper::new(Family::V4)
-        };
-        let rules = [Rule(Packets::Any, Verdict::Return)];
-        let fails = place.join("iptables-restore-fails");
-        // The kernel has nothing for it.
-        fs_err::write(&fails, "").unwrap();
-        let mut never = keeper();
-        never.keep(&rules).await;
-        assert_eq!(never.tool, None);
-        assert_eq!(never.pause(), LOOK_SOON);
-        never.keep(&rules).await;
-        assert_eq!(never.tool, Some(Tool::Nft));
-        assert_eq!(never.pause(), LOOK_EVERY);
-        ran(place);
-        never.keep(&[]).await;
-        assert_eq!(
-            ran(place),
-            ["iptables-save", "iptables-restore", "nft", "nft"]
-        );
-
-        fs_err::remove_file(&fails).unwrap();
-        let mut once = keeper();
-        once.keep(&rules).await;
-        fs_err::write(&fails, "").unwrap();
-        for pause in [2, 4, 8, 16, 32, 60, 60] {
-            once.keep(&[]).await;
-            assert_eq!(once.pause(), Duration::from_secs(pause));
-        }
-        assert_eq!(once.tool, Some(Tool::Iptables), "it may work again");
-        fs_err::remove_file(&fails).unwrap();
-        once.keep(&[]).await;
-        assert_eq!(once.pause(), LOOK_EVERY);
-    }
 }
