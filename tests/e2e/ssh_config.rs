@@ -1,4 +1,4 @@
-//! Plain `ssh`, `scp`, `sftp` and `rsync` by the names of devices, against real servers; and everybody who is not the device, refused.
+//! Plain `ssh`, `scp`, `sftp`, `rsync` and git by the names of devices, against real servers; and everybody who is not the device, refused.
 
 use testkit::agent::Settings;
 use testkit::workstation::Output;
@@ -156,6 +156,12 @@ async fn plain_tools_take_a_device_by_its_name_and_know_it_by_its_uuid() {
     .await
     .success();
     run(&person, &format!("mkdir folder && cp sent folder/ && rsync -a folder/ kitchen.os:{place}/by-rsync/ && cmp sent {place}/by-rsync/sent")).await.success();
+    let by_git = format!(
+        "set -e; git init --quiet --bare {place}/by-git; git clone --quiet kitchen.os:{place}/by-git work 2>/dev/null; cd work; cp ../sent .; git add sent; \
+         git -c user.name=a -c user.email=a@a.example commit --quiet --message a; git push --quiet origin HEAD; \
+         git --git-dir {place}/by-git cat-file blob HEAD:sent | cmp - sent"
+    );
+    run(&person, &by_git).await.success();
     let many = "for n in 1 2 3 4 5 6; do ssh kitchen.os echo $n & done; wait";
     let many = run(&person, many).await;
     assert_eq!(many.stdout.lines().count(), 6, "{many}");
