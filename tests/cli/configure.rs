@@ -253,13 +253,7 @@ async fn a_terminal_is_as_before_when_a_question_is_ended_from_elsewhere() {
     );
     let running = workstation.start_program_in_terminal(&["bash", "-c", &script]);
     running.shows("Password of Home").await;
-    let end = "until stty -a -F /proc/$(pgrep -xo os)/fd/0 | grep -qw -- -echo; do sleep 0.01; done; pkill -TERM -xo os; \
-        sleep 0.1; pkill -TERM -xo os; true";
-    workstation
-        .start_program(&["bash", "-c", end])
-        .output()
-        .await
-        .success();
+    workstation.end_at_question("-echo").await;
     running.shows("end").await;
     let output = running.output().await;
     assert!(

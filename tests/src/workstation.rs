@@ -133,6 +133,15 @@ impl Workstation {
         self.start_program_in_terminal(&program)
     }
 
+    /// Ends the oldest `os` that runs here as a service manager does, and insists until it is gone; first waits until its terminal has a mode, as
+    /// `stty` writes it: `-icanon` while single keys are read, `-echo` while nothing that is typed is shown.
+    pub async fn end_at_question(&self, mode: &str) {
+        let script = "os=$(pgrep -xo os); until stty -a -F /proc/$os/fd/0 | grep -qw -- \"$1\"; do sleep 0.01; done; \
+            while kill -TERM $os 2>/dev/null; do sleep 0.01; done";
+        let ended = self.start_program(&["bash", "-c", script, "bash", mode]);
+        ended.output().await.success();
+    }
+
     /// Starts another program in the home directory, with such a terminal.
     pub fn start_program_in_terminal(&self, program: &[&str]) -> Running {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");

@@ -220,9 +220,7 @@ async fn a_terminal_shows_what_is_typed_whichever_question_was_ended_by_a_signal
     running.shows("Is it the key").await;
     // It has to have taken the terminal by now: the first key is no answer.
     running.press("x");
-    pair.sh("until stty -a -F /proc/$(pgrep -xo os)/fd/0 | grep -qw -- -icanon; do sleep 0.01; done; pkill -TERM -xo os; sleep 0.1; pkill -TERM -xo os; true")
-        .await
-        .success();
+    pair.workstation.end_at_question("-icanon").await;
     running.shows("end").await;
     let output = running.output().await;
     assert!(
