@@ -6,6 +6,7 @@
 mod account;
 mod answers;
 mod error;
+pub mod os_versions;
 
 use std::time::Duration;
 
