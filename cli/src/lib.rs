@@ -16,6 +16,7 @@ pub mod cloud;
 pub mod commands;
 pub mod deploy;
 pub mod discovery;
+pub mod download;
 pub mod engine;
 pub mod env;
 pub mod failure;

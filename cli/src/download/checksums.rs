@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sha2::{Digest as _, Sha256, Sha512};
+use ring::digest::{Context, SHA256, SHA512};
 
 /// Bytes of a list of checksums that are read.
 pub const LONGEST_LIST: usize = 1 << 20;
@@ -89,7 +89,9 @@ pub fn of_list(text: &str, file: &str, place: &str) -> Vec<Checksum> {
         let line = line.trim();
         let (value, name) = match line.split_once(" = ") {
             Some((of, value)) => {
-                let name = of.split_once(" (").and_then(|(_, name)| name.strip_suffix(')'));
+                let name = of
+                    .split_once(" (")
+                    .and_then(|(_, name)| name.strip_suffix(')'));
                 (value, name)
             }
             None => match line.split_once([' ', '\t']) {
@@ -123,7 +125,10 @@ pub fn of_field(text: &str, field: &str) -> Vec<Checksum> {
     let one = |part: &str| {
         let (name, value) = part.trim().split_once('=')?;
         let algorithm = Algorithm::of_field(name)?;
-        let value = value.strip_prefix(':').and_then(|value| value.strip_suffix(':')).unwrap_or(value);
+        let value = value
+            .strip_prefix(':')
+            .and_then(|value| value.strip_suffix(':'))
+            .unwrap_or(value);
         let value = STANDARD.decode(value).ok()?;
         (value.len() == algorithm.length()).then(|| Checksum {
             algorithm,
@@ -135,10 +140,16 @@ pub fn of_field(text: &str, field: &str) -> Vec<Checksum> {
 }
 
 /// Takes bytes in their order, and has all checksums of them at the end.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct Sums {
-    sha256: Sha256,
-    sha512: Option<Sha512>,
+    sha256: Context,
+    sha512: Option<Context>,
+}
+
+impl fmt::Debug for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sums").finish_non_exhaustive()
+    }
 }
 
 impl Sums {
@@ -147,8 +158,8 @@ impl Sums {
     pub fn new(of: &[Checksum]) -> Self {
         let is_512 = of.iter().any(|one| one.algorithm == Algorithm::Sha512);
         Self {
-            sha256: Sha256::new(),
-            sha512: is_512.then(Sha512::new),
+            sha256: Context::new(&SHA256),
+            sha512: is_512.then(|| Context::new(&SHA512)),
         }
     }
 
@@ -163,9 +174,10 @@ impl Sums {
     /// All of them.
     #[must_use]
     pub fn finish(self) -> Finished {
+        let value = |context: Context| context.finish().as_ref().to_vec();
         Finished {
-            sha256: self.sha256.finalize().to_vec(),
-            sha512: self.sha512.map(|sha512| sha512.finalize().to_vec()),
+            sha256: value(self.sha256),
+            sha512: self.sha512.map(value),
         }
     }
 }
@@ -212,7 +224,10 @@ mod tests {
             format!("{EMPTY}  os.img.xz\n"),
             format!("{EMPTY} *./images/os.img.xz\r\n"),
             format!("SHA256 (os.img.xz) = {}", EMPTY.to_uppercase()),
-            format!("# of today\n{}  other.img\n{EMPTY}\tos.img.xz", "0".repeat(64)),
+            format!(
+                "# of today\n{}  other.img\n{EMPTY}\tos.img.xz",
+                "0".repeat(64)
+            ),
             format!("{EMPTY}\n"),
         ] {
             assert_eq!(list(&text), expected, "{text}");

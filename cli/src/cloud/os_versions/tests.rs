@@ -118,6 +118,9 @@ fn an_answer_of_the_api_is_read_with_what_its_tags_say() {
 #[test]
 fn a_slug_cannot_say_more_than_it_is() {
     let path = path("x' or 'y' eq 'y", true);
-    assert!(path.contains("%27x%27%27%20or%20%27%27y%27%27%20eq%20%27%27y%27"), "{path}");
+    assert!(
+        path.contains("%27x%27%27%20or%20%27%27y%27%27%20eq%20%27%27y%27"),
+        "{path}"
+    );
     assert!(!path.contains(' '), "{path}");
 }

@@ -1,0 +1,3 @@
+//! Images of operating systems: fetched, checked and kept.
+
+pub mod checksums;
