@@ -26,8 +26,8 @@ use crate::{
     transport::{
         Again,
         ssh::{
-            Algorithms, Asks, Keeping, Named, Place, Ssh, SshError, SshTarget,
-            config::{self, HostConfig, IdentityAgent, Proxy, Subject},
+            AlgorithmLists, Algorithms, Asks, Keeping, Named, Place, Ssh, SshError, SshTarget,
+            config::{self, HostConfig, IdentityAgent, Proxy, StrictChecking, Subject},
             host_keys::{HostName, InvalidHostName, Store},
         },
     },
@@ -415,6 +415,9 @@ fn of_device(
             .announced
             .insert(target.host.clone(), fingerprint.clone());
     }
+    if config.strict_host_key_checking == Some(StrictChecking::Refuse) {
+        trust.refused.insert(target.host.clone());
+    }
     keys(context, config, &mut target);
     if !entry.identity.is_empty() {
         let here = &context.environment.current_dir;
@@ -441,9 +444,9 @@ fn jump(
     let hops = match &config.proxy {
         Proxy::Direct => return Ok(None),
         Proxy::Command(_) => {
-            context
-                .console
-                .warn("the ProxyCommand of the SSH configuration is not used");
+            context.console.warn(
+                "the ProxyCommand of the SSH configuration is not used: the server is connected to without it. A ProxyJump is used",
+            );
             return Ok(None);
         }
         Proxy::Jump(hops) => hops,
@@ -487,6 +490,17 @@ fn keys(context: &Context, config: &HostConfig, target: &mut SshTarget) {
         target.identity_files = usual.filter(|path| path.exists()).collect();
     }
     target.identities_only = config.identities_only;
+    target
+        .certificate_files
+        .clone_from(&config.certificate_files);
+    target.connect_timeout = config.connect_timeout.filter(|time| !time.is_zero());
+    target.keep_alive = (config.server_alive_interval, config.server_alive_count_max);
+    target.lists = AlgorithmLists {
+        kex: config.kex_algorithms.clone(),
+        host_keys: config.host_key_algorithms.clone(),
+        ciphers: config.ciphers.clone(),
+        macs: config.macs.clone(),
+    };
     target.agent = match &config.identity_agent {
         IdentityAgent::Environment => environment.variable(SSH_AUTH_SOCK).map(PathBuf::from),
         IdentityAgent::None => None,
@@ -516,6 +530,10 @@ fn configuration(context: &Context, host: &str) -> Result<HostConfig, Failure> {
     })?;
     for notice in &config.notices {
         context.console.detail(&notice.to_string());
+    }
+    for unused in config.unused() {
+        let text = format!("the SSH configuration of {host} is not used in {unused}");
+        context.console.detail(&text);
     }
     Ok(config)
 }

@@ -50,7 +50,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     env::Environment,
     failure::{Failure, Kind},
-    ui::{Console, Level},
+    ui::{Console, Level, terminal},
 };
 
 /// Develops for container-based devices: finds them, pushes projects to them, follows their logs.
@@ -200,6 +200,8 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     });
     // A thread that still reads a file or a socket must not hold up the end.
     runtime.shutdown_background();
+    // It may be one that asked a person, who has ended it.
+    terminal::restore();
     result
 }
 

@@ -1,6 +1,9 @@
 //! Whose key is whose: known keys are accepted, changed ones refused, new ones put before a person.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +24,8 @@ pub(super) struct Trust {
     pub(super) store: Store,
     /// Fingerprints of the keys that devices announce in the local network: as good as a first contact is.
     pub(super) announced: BTreeMap<HostName, String>,
+    /// Hosts whose new keys a person does not want to be asked about: they are refused.
+    pub(super) refused: BTreeSet<HostName>,
     /// Whether new keys are accepted without a question.
     pub(super) accepts: bool,
     console: Console,
@@ -32,6 +37,7 @@ impl Trust {
         Self {
             store: Kept::below(&context.environment.paths.ssh()).keys,
             announced: BTreeMap::new(),
+            refused: BTreeSet::new(),
             accepts,
             console: context.console.clone(),
             interrupt: context.interrupt.clone(),
@@ -98,7 +104,7 @@ impl Trust {
             render::ssh::announced_key(&self.console, name, &key.fingerprint());
         } else if !self.accepts {
             render::ssh::new_key(&self.console, name, key.algorithm(), &key.fingerprint());
-            if !self.console.may_prompt() {
+            if !self.console.may_prompt() || self.refused.contains(host) {
                 return HostKeyDecision::Refuse(HostKeyRefusal::Unknown);
             }
             let asked_about = name.clone();

@@ -112,7 +112,7 @@ pub(super) async fn connect(
             let stream = Box::new(tls::connect(server).await?);
             Ok((Either::Right(Either::Right(Either::Right(stream))), None))
         }
-        Endpoint::Tcp(addresses) => race(peer, addresses)
+        Endpoint::Tcp(addresses) => race(peer, addresses, CONNECT_TIMEOUT)
             .await
             .map(|(stream, address)| (Either::Left(stream), Some(address))),
     }
@@ -126,7 +126,7 @@ pub async fn dial(
     peer: &str,
     addresses: &[SocketAddr],
 ) -> Result<(TcpStream, SocketAddr), TransportError> {
-    race(peer, addresses).await
+    race(peer, addresses, CONNECT_TIMEOUT).await
 }
 
 /// What is opened at the other side of an SSH connection.
@@ -169,17 +169,18 @@ async fn unix(peer: &str, path: &Path) -> Result<Socket, TransportError> {
     }
 }
 
-/// Starts the next address when the one before has failed or has had its head start.
-async fn race(
+/// An address has `patience` to answer. Starts the next address when the one before has failed or has had its head start.
+pub(super) async fn race(
     peer: &str,
     addresses: &[SocketAddr],
+    patience: Duration,
 ) -> Result<(TcpStream, SocketAddr), TransportError> {
     let mut waiting = addresses.iter().copied();
     let mut running = JoinSet::new();
     let mut first_error = None;
     let start = |running: &mut JoinSet<_>, address: SocketAddr| {
         running.spawn(async move {
-            let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+            let stream = timeout(patience, TcpStream::connect(address)).await;
             (address, stream)
         });
     };
@@ -202,7 +203,7 @@ async fn race(
                 return Ok((stream, address));
             }
             Some(Ok((_, Ok(Err(source))))) => failed(peer, source),
-            Some(Ok((_, Err(_elapsed)))) => timed_out(peer, CONNECT_TIMEOUT),
+            Some(Ok((_, Err(_elapsed)))) => timed_out(peer, patience),
             Some(Err(join)) => failed(peer, io::Error::other(join)),
             None => {
                 let nothing = || failed(peer, io::Error::other("no address is known"));

@@ -139,6 +139,11 @@ impl Console {
         }
     }
 
+    /// What a question is about; said even when quiet.
+    pub fn ask(&self, line: &str) {
+        self.stderr_line(line);
+    }
+
     /// A line for people who asked for more.
     pub fn detail(&self, line: &str) {
         if self.level == Level::Verbose {

@@ -46,6 +46,27 @@ impl Drop for Raw {
     }
 }
 
+/// The modes are kept while a question changes them: whoever is asked may end it all. Dropping it puts them back.
+#[derive(Debug)]
+pub struct Kept(());
+
+impl Kept {
+    /// Keeps those of the terminal that standard input is.
+    pub fn new() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        if let Ok(mut kept) = BEFORE.lock() {
+            kept.get_or_insert(before);
+        }
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
 /// Puts the modes back, if they were changed.
 pub fn restore() {
     // Whoever holds the lock is putting them back.

@@ -1,5 +1,6 @@
 //! `os ssh`, `os exec` and `os tunnel` against OpenSSH's server.
 
+mod configured;
 mod dropbear;
 mod kept;
 mod keys;

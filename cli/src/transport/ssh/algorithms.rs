@@ -11,6 +11,12 @@ use russh::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::{
+    AlgorithmLists,
+    config::{AlgorithmList, Combine},
+    pattern,
+};
+
 /// How old a server may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Algorithms {
@@ -51,8 +57,13 @@ impl Algorithms {
         self == Self::WithOld
     }
 
-    /// The lists that a server is offered, best first; kinds of keys by which it is known before all others.
-    pub(super) fn offered(self, known: &[String]) -> Preferred {
+    /// The lists that a server is offered, best first; kinds of keys by which it is known before all others. A person chooses among what is
+    /// offered anyway: no list makes a server be spoken to in an old way. The error is a kind of algorithm of which nothing is left.
+    pub(super) fn offered(
+        self,
+        known: &[String],
+        lists: &AlgorithmLists,
+    ) -> Result<Preferred, &'static str> {
         let mut kex = vec![
             kex::MLKEM768X25519_SHA256,
             kex::CURVE25519,
@@ -92,17 +103,59 @@ impl Algorithms {
                 mac::HMAC_SHA1,
             ]);
         }
+        let kex = chosen(kex, lists.kex.as_ref(), |kex| kex.as_ref().to_owned());
+        let mut kex = kex.ok_or("key exchange")?;
         kex.extend(EXTENSIONS);
-        key.sort_by_key(|kind| !known.iter().any(|known| *known == kind_of_key(kind)));
-        Preferred {
+        let key = chosen(key, lists.host_keys.as_ref(), ToString::to_string);
+        let mut key = key.ok_or("kind of host key")?;
+        if lists.host_keys.is_none() {
+            key.sort_by_key(|kind| !known.iter().any(|known| *known == kind_of_key(kind)));
+        }
+        let ciphers = chosen(ciphers, lists.ciphers.as_ref(), |name| {
+            name.as_ref().to_owned()
+        });
+        let ciphers = ciphers.ok_or("cipher")?;
+        let macs = chosen(macs, lists.macs.as_ref(), |name| name.as_ref().to_owned());
+        let macs = macs.ok_or("check sum")?;
+        Ok(Preferred {
             kex: Cow::Owned(kex),
             key: Cow::Owned(key),
             host_key_certificates: Cow::Borrowed(&[]),
             cipher: Cow::Owned(ciphers),
             mac: Cow::Owned(macs),
             compression: Cow::Borrowed(&[compression::NONE]),
-        }
+        })
     }
+}
+
+/// What a person's list makes of ours; `None` when nothing is left of it.
+fn chosen<T: Clone>(
+    ours: Vec<T>,
+    list: Option<&AlgorithmList>,
+    name: impl Fn(&T) -> String,
+) -> Option<Vec<T>> {
+    let Some(list) = list else { return Some(ours) };
+    let is_listed = |one: &T| {
+        let name = name(one);
+        list.names
+            .iter()
+            .any(|listed| pattern::matches(&name, listed))
+    };
+    let in_their_order = || {
+        let names = list.names.iter();
+        names.filter_map(|listed| ours.iter().find(|one| name(one) == *listed).cloned())
+    };
+    let left: Vec<T> = match list.how {
+        Combine::Replace => in_their_order().collect(),
+        // What would be added is there already, or is too old.
+        Combine::Append => ours.clone(),
+        Combine::Remove => ours.iter().filter(|one| !is_listed(one)).cloned().collect(),
+        Combine::Prepend => {
+            let others = ours.iter().filter(|one| !is_listed(one)).cloned();
+            in_their_order().chain(others).collect()
+        }
+    };
+    (!left.is_empty()).then_some(left)
 }
 
 /// Keys of RSA are of one kind, whatever is signed with them.
@@ -121,6 +174,10 @@ mod tests {
         list.iter().map(AsRef::as_ref).collect()
     }
 
+    fn names_of<T: AsRef<str>>(list: &[T]) -> Vec<String> {
+        names(list).into_iter().map(str::to_owned).collect()
+    }
+
     #[test]
     fn nothing_old_is_offered_unless_it_was_allowed() {
         let is_old = |name: &&str| {
@@ -128,7 +185,7 @@ mod tests {
             parts.iter().any(|part| name.contains(part)) || name.ends_with("hmac-sha2-256")
         };
         let old = |algorithms: Algorithms| {
-            let offered = algorithms.offered(&[]);
+            let offered = algorithms.offered(&[], &AlgorithmLists::default()).unwrap();
             let keys: Vec<String> = offered.key.iter().map(ToString::to_string).collect();
             let mut all = names(&offered.kex);
             all.extend(names(&offered.cipher));
@@ -143,7 +200,9 @@ mod tests {
     #[test]
     fn the_kind_of_key_that_is_known_is_asked_for_first() {
         let first = |known: &str| {
-            let offered = Algorithms::Modern.offered(&[known.to_owned()]);
+            let offered = Algorithms::Modern
+                .offered(&[known.to_owned()], &AlgorithmLists::default())
+                .unwrap();
             offered.key[0].to_string()
         };
         assert_eq!(first("ssh-rsa"), "rsa-sha2-512");
@@ -151,9 +210,45 @@ mod tests {
     }
 
     #[test]
+    fn a_person_chooses_among_what_is_offered_and_brings_nothing_old_back() {
+        let ciphers = |text: &str, algorithms: Algorithms| {
+            let (how, names) = match text.split_at(1) {
+                ("+", names) => (Combine::Append, names),
+                ("-", names) => (Combine::Remove, names),
+                ("^", names) => (Combine::Prepend, names),
+                _ => (Combine::Replace, text),
+            };
+            let names = names.split(',').map(str::to_owned).collect();
+            let lists = AlgorithmLists {
+                ciphers: Some(AlgorithmList { how, names }),
+                ..AlgorithmLists::default()
+            };
+            let offered = algorithms.offered(&[], &lists)?;
+            Ok(names_of(&offered.cipher))
+        };
+        let modern = |text: &str| ciphers(text, Algorithms::Modern);
+        assert_eq!(
+            modern("aes256-cbc,aes128-ctr,aes256-ctr").unwrap(),
+            ["aes128-ctr", "aes256-ctr"]
+        );
+        assert_eq!(modern("aes256-cbc"), Err("cipher"));
+        assert_eq!(modern("-*"), Err("cipher"));
+        assert_eq!(modern("-aes*").unwrap(), ["chacha20-poly1305@openssh.com"]);
+        assert_eq!(modern("^aes128-ctr").unwrap()[0], "aes128-ctr");
+        assert_eq!(modern("^aes128-ctr").unwrap().len(), 6);
+        assert!(
+            !modern("+aes256-cbc")
+                .unwrap()
+                .contains(&"aes256-cbc".to_owned())
+        );
+        let old = ciphers("aes256-cbc", Algorithms::WithOld);
+        assert_eq!(old.unwrap(), ["aes256-cbc"]);
+    }
+
+    #[test]
     fn strict_key_exchange_is_always_asked_for() {
         for algorithms in [Algorithms::Modern, Algorithms::WithOld] {
-            let offered = algorithms.offered(&[]);
+            let offered = algorithms.offered(&[], &AlgorithmLists::default()).unwrap();
             assert!(names(&offered.kex).contains(&"kex-strict-c-v00@openssh.com"));
             assert_eq!(names(&offered.kex)[0], "mlkem768x25519-sha256");
         }

@@ -158,12 +158,12 @@ async fn directly(
             found.collect()
         }
     };
-    let endpoint = Endpoint::Tcp(addresses);
-    let peer = format!("{} ({endpoint})", target.name);
-    let (socket, address) = sockets::connect(&peer, &endpoint).await?;
-    let peer = address.map_or(peer, |address| format!("{} ({address})", target.name));
+    let peer = format!("{} ({})", target.name, Endpoint::Tcp(addresses.clone()));
+    let patience = target.connect_timeout.unwrap_or(sockets::CONNECT_TIMEOUT);
+    let (socket, address) = sockets::race(&peer, &addresses, patience).await?;
+    let peer = format!("{} ({address})", target.name);
     let opened = shake_hands(socket, &peer, target, asks).await?;
-    Ok((opened, peer, address))
+    Ok((opened, peer, Some(address)))
 }
 
 async fn through(
@@ -203,17 +203,26 @@ async fn through(
     }))
 }
 
-fn config(target: &SshTarget) -> client::Config {
-    client::Config {
+fn config(target: &SshTarget, peer: &str) -> Result<client::Config, SshError> {
+    let offered = target
+        .algorithms
+        .offered(&target.known_key_kinds, &target.lists);
+    let preferred = offered.map_err(|kind| SshError::Handshake {
+        peer: peer.to_owned(),
+        source: format!("the SSH configuration allows no {kind} that os has").into(),
+    })?;
+    let (interval, unanswered) = target.keep_alive;
+    let unanswered = unanswered.and_then(|count| usize::try_from(count).ok());
+    Ok(client::Config {
         client_id: SshId::Standard(concat!("SSH-2.0-os_", env!("CARGO_PKG_VERSION")).into()),
-        preferred: target.algorithms.offered(&target.known_key_kinds),
+        preferred,
         window_size: WINDOW,
-        keepalive_interval: Some(KEEP_ALIVE),
-        keepalive_max: UNANSWERED,
+        keepalive_interval: Some(interval.unwrap_or(KEEP_ALIVE)),
+        keepalive_max: unanswered.unwrap_or(UNANSWERED),
         nodelay: true,
         channel_buffer_size: BUFFERED,
         ..client::Config::default()
-    }
+    })
 }
 
 /// Exchanges keys. The server has proven that it has its key before that is put before anybody.
@@ -236,7 +245,7 @@ async fn shake_hands(
         ended: ending,
         traffic: Arc::clone(&traffic),
     };
-    let connecting = client::connect_stream(Arc::new(config(target)), socket, client);
+    let connecting = client::connect_stream(Arc::new(config(target, peer)?), socket, client);
     tokio::pin!(connecting);
     let first = timeout(HANDSHAKE, async {
         tokio::select! {

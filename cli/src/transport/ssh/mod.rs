@@ -47,4 +47,4 @@ pub use private_file::{PrivateFile, PrivateFileError};
 pub use process::{Exit, Input, Output, Piece, Process, Pty, Size};
 pub use session::Ssh;
 pub use stream::SshStream;
-pub use target::{Place, SshTarget};
+pub use target::{AlgorithmLists, Place, SshTarget};

@@ -16,8 +16,8 @@ pub struct Ssh {
 }
 
 enum Shared {
-    Own(Own),
-    Kept(Kept),
+    Own(Box<Own>),
+    Kept(Box<Kept>),
 }
 
 impl Ssh {
@@ -35,7 +35,7 @@ impl Ssh {
     ) -> Result<Self, SshError> {
         match Kept::new(target, asks, keeping).await? {
             Ok(kept) => Ok(Self {
-                shared: Arc::new(Shared::Kept(kept)),
+                shared: Arc::new(Shared::Kept(Box::new(kept))),
                 unkept: None,
             }),
             Err(error) => Ok(Self {
@@ -47,7 +47,7 @@ impl Ssh {
 
     pub(super) fn own(own: Own) -> Self {
         Self {
-            shared: Arc::new(Shared::Own(own)),
+            shared: Arc::new(Shared::Own(Box::new(own))),
             unkept: None,
         }
     }

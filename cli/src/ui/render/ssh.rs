@@ -4,16 +4,21 @@ use std::{io, path::Path};
 
 use dialoguer::{Confirm, Password, theme::ColorfulTheme};
 
-use crate::ui::{Console, style::neutralise};
+use crate::ui::{Console, style::neutralise, terminal};
 
-/// A key that is not known yet.
+/// A key that is not known yet; a person is asked about it where one can be.
 pub fn new_key(console: &Console, device: &str, algorithm: &str, fingerprint: &str) {
-    console.say(&format!(
+    let line = format!(
         "{} shows a key that is not known yet: {} {}",
         neutralise(device),
         neutralise(algorithm),
         neutralise(fingerprint)
-    ));
+    );
+    if console.may_prompt() {
+        console.ask(&line);
+    } else {
+        console.say(&line);
+    }
 }
 
 /// A key that is not known yet, and that the device announces.
@@ -44,6 +49,7 @@ pub fn trusts(device: &str) -> dialoguer::Result<Option<bool>> {
 
 /// Asks for what opens a key. Blocks.
 pub fn passphrase(file: &Path, again: bool) -> io::Result<String> {
+    let _modes = terminal::Kept::new()?;
     let file = neutralise(&file.display().to_string()).into_owned();
     let prompt = if again {
         format!("That was wrong. Passphrase of {file}")

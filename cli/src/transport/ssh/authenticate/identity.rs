@@ -71,6 +71,25 @@ pub(super) fn read(path: &Path) -> Result<Identity, String> {
     })
 }
 
+/// Gives the certificate in a file to its key.
+pub(super) fn certify(path: &Path, identities: &mut [Identity]) -> Result<(), String> {
+    let told = |problem: &str| format!("{} ({problem})", path.display());
+    let (text, _) = text(path).map_err(|error| told(&error.to_string()))?;
+    let certificate = Certificate::from_openssh(text.trim())
+        .map_err(|error| told(&format!("not a certificate: {error}")))?;
+    let is_of = |identity: &&mut Identity| {
+        let public = identity.public.as_ref();
+        public.is_some_and(|public| public.key_data() == certificate.public_key())
+    };
+    match identities.iter_mut().find(is_of) {
+        Some(identity) => {
+            identity.certificate = Some(certificate);
+            Ok(())
+        }
+        None => Err(told("a certificate of a key that no file has")),
+    }
+}
+
 /// The text of a file, and whether nobody else can read it.
 fn text(path: &Path) -> std::io::Result<(String, bool)> {
     let file = fs_err::File::open(path)?;

@@ -94,6 +94,11 @@ impl Attempt<'_> {
                     Err(problem) => self.tried.push(problem),
                 }
             }
+            for path in &self.target.certificate_files {
+                if let Err(problem) = identity::certify(path, &mut files) {
+                    self.tried.push(problem);
+                }
+            }
             files
         };
         if let Some(socket) = &self.target.agent {

@@ -22,7 +22,7 @@ use std::{
 pub use error::ConfigError;
 pub use reader::File;
 pub use settings::{Settings, WrittenProxy};
-pub use values::{Algorithms, Combine, ForwardAgent, Hop, StrictChecking};
+pub use values::{AlgorithmList, Combine, ForwardAgent, Hop, StrictChecking};
 
 use expand::Tokens;
 use reader::Reader;
@@ -72,17 +72,18 @@ pub struct HostConfig {
     /// Files of known hosts; `None` when none is named.
     pub user_known_hosts_files: Option<Vec<PathBuf>>,
     pub connect_timeout: Option<Duration>,
-    /// Silence after which the host is asked whether it is there; `None` when it never is.
+    /// Silence after which the host is asked whether it is there; `None` when it is not said, or never is.
     pub server_alive_interval: Option<Duration>,
-    pub server_alive_count_max: u32,
+    /// `None` when it is not said.
+    pub server_alive_count_max: Option<u32>,
     /// `None` when it is not said.
     pub strict_host_key_checking: Option<StrictChecking>,
     pub forward_agent: ForwardAgent,
-    pub ciphers: Option<Algorithms>,
-    pub kex_algorithms: Option<Algorithms>,
-    pub macs: Option<Algorithms>,
-    pub host_key_algorithms: Option<Algorithms>,
-    pub pubkey_accepted_algorithms: Option<Algorithms>,
+    pub ciphers: Option<AlgorithmList>,
+    pub kex_algorithms: Option<AlgorithmList>,
+    pub macs: Option<AlgorithmList>,
+    pub host_key_algorithms: Option<AlgorithmList>,
+    pub pubkey_accepted_algorithms: Option<AlgorithmList>,
     /// What was passed over.
     pub notices: Vec<Notice>,
 }
@@ -127,6 +128,40 @@ pub enum Untaken {
     Option(String),
     /// A criterion of `Match` that is not judged here: its block does not count.
     Criterion(String),
+}
+
+impl HostConfig {
+    /// What is said of the host and not used here, each with the reason.
+    #[must_use]
+    pub fn unused(&self) -> Vec<&'static str> {
+        let weak = [StrictChecking::AcceptNew, StrictChecking::Off];
+        let is_weak = |strict| weak.contains(&strict);
+        let has_files = |files: &Vec<PathBuf>| !files.is_empty();
+        let all = [
+            (
+                self.strict_host_key_checking.is_some_and(is_weak),
+                "StrictHostKeyChecking: --accept-host-key accepts a key that is not known yet, and nothing one that has changed",
+            ),
+            (
+                self.user_known_hosts_files.as_ref().is_some_and(has_files),
+                "UserKnownHostsFile: keys are kept in a file of our own, by the devices' uuids",
+            ),
+            (
+                self.host_key_alias.is_some(),
+                "HostKeyAlias: the key of a device is that of its uuid; servers before it are known by their aliases",
+            ),
+            (
+                self.forward_agent != ForwardAgent::No,
+                "ForwardAgent: a device is lent no keys",
+            ),
+            (
+                self.pubkey_accepted_algorithms.is_some(),
+                "PubkeyAcceptedAlgorithms: keys of RSA sign with SHA-2, unless OSCLI_SSH_OLD=1",
+            ),
+        ];
+        let said = all.into_iter().filter(|(is_said, _)| *is_said);
+        said.map(|(_, words)| words).collect()
+    }
 }
 
 impl fmt::Display for Notice {
@@ -271,7 +306,7 @@ pub fn expanded(
             .server_alive_interval
             .flatten()
             .filter(|time| !time.is_zero()),
-        server_alive_count_max: settings.server_alive_count_max.unwrap_or(3),
+        server_alive_count_max: settings.server_alive_count_max,
         strict_host_key_checking: settings.strict_host_key_checking,
         forward_agent: match (settings.forward_agent, settings.forward_agent_socket) {
             (None | Some(false), _) => ForwardAgent::No,

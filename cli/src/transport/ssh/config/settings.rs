@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::values::{self, Algorithms, Hop, StrictChecking};
+use super::values::{self, AlgorithmList, Hop, StrictChecking};
 
 /// Files that may be named for one host; OpenSSH takes as many.
 const MOST_FILES: usize = 100;
@@ -30,11 +30,11 @@ pub struct Settings {
     pub forward_agent: Option<bool>,
     /// A socket in the place of `yes`. As for OpenSSH, a `no` before it stays.
     pub forward_agent_socket: Option<String>,
-    pub ciphers: Option<Algorithms>,
-    pub kex_algorithms: Option<Algorithms>,
-    pub macs: Option<Algorithms>,
-    pub host_key_algorithms: Option<Algorithms>,
-    pub pubkey_accepted_algorithms: Option<Algorithms>,
+    pub ciphers: Option<AlgorithmList>,
+    pub kex_algorithms: Option<AlgorithmList>,
+    pub macs: Option<AlgorithmList>,
+    pub host_key_algorithms: Option<AlgorithmList>,
+    pub pubkey_accepted_algorithms: Option<AlgorithmList>,
 }
 
 /// `ProxyJump` or `ProxyCommand`, whichever came first; only `ProxyJump none` leaves it to a `ProxyCommand` that follows.

@@ -35,9 +35,29 @@ fn without_a_configuration_there_are_defaults() {
     );
     assert_eq!(
         (config.proxy, config.server_alive_count_max),
-        (Proxy::Direct, 3)
+        (Proxy::Direct, None)
     );
     assert_eq!(config.user_known_hosts_files, None);
+}
+
+#[test]
+fn what_is_not_used_is_named_where_it_is_said() {
+    let first_words = |text: &str| {
+        let unused = host("a", text).unused();
+        let options = unused.iter().map(|words| words.split(':').next().unwrap());
+        options.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(first_words(""), "");
+    assert_eq!(
+        first_words("StrictHostKeyChecking yes\nUserKnownHostsFile none\nForwardAgent no\n"),
+        ""
+    );
+    assert_eq!(
+        first_words(
+            "StrictHostKeyChecking accept-new\nUserKnownHostsFile /a\nForwardAgent yes\nHostKeyAlias x\nPubkeyAcceptedAlgorithms y\n"
+        ),
+        "StrictHostKeyChecking UserKnownHostsFile HostKeyAlias ForwardAgent PubkeyAcceptedAlgorithms"
+    );
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Hops that a `ProxyJump` may name.
 const MOST_HOPS: usize = 16;
 
 /// A list of algorithms, as it is to be combined with what would be used without it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Algorithms {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlgorithmList {
     /// How it is combined.
     pub how: Combine,
     /// Names, or patterns of names when some are removed; best first.
@@ -15,7 +17,7 @@ pub struct Algorithms {
 }
 
 /// How a list of algorithms is combined with what would be used without it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Combine {
     /// Instead of it.
     Replace,
@@ -127,7 +129,7 @@ pub(super) fn strict_checking(text: &str) -> Result<StrictChecking, &'static str
     }
 }
 
-pub(super) fn algorithms(text: &str) -> Result<Algorithms, &'static str> {
+pub(super) fn algorithms(text: &str) -> Result<AlgorithmList, &'static str> {
     let prefixes = [
         ('+', Combine::Append),
         ('-', Combine::Remove),
@@ -141,7 +143,7 @@ pub(super) fn algorithms(text: &str) -> Result<Algorithms, &'static str> {
     let sound =
         |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
     if names.iter().all(sound) {
-        Ok(Algorithms { how, names })
+        Ok(AlgorithmList { how, names })
     } else {
         Err("names of algorithms with commas between them are expected")
     }

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::frames::VERSION;
-use crate::transport::ssh::{Algorithms, Place, SshTarget, host_keys::HostName};
+use crate::transport::ssh::{AlgorithmLists, Algorithms, Place, SshTarget, host_keys::HostName};
 
 /// How long another command may take to connect: a person may be asked something there.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -170,9 +170,11 @@ struct Same<'a> {
     cloud: Option<&'a str>,
     user: &'a str,
     identity_files: &'a [PathBuf],
+    certificate_files: &'a [PathBuf],
     identities_only: bool,
     agent: &'a Option<PathBuf>,
     algorithms: Algorithms,
+    lists: &'a AlgorithmLists,
     jump: Option<Box<Same<'a>>>,
 }
 
@@ -191,9 +193,11 @@ impl<'a> Same<'a> {
             },
             user: &target.user,
             identity_files: &target.identity_files,
+            certificate_files: &target.certificate_files,
             identities_only: target.identities_only,
             agent: &target.agent,
             algorithms: target.algorithms,
+            lists: &target.lists,
             jump: target.jump.as_deref().map(|jump| Box::new(Self::of(jump))),
         }
     }
@@ -213,6 +217,7 @@ mod tests {
     use crate::transport::{
         TlsServer,
         cloud_tunnel::{CloudTunnel, Token},
+        ssh::config::{AlgorithmList, Combine},
     };
 
     fn target() -> SshTarget {
@@ -268,6 +273,20 @@ mod tests {
             },
             SshTarget {
                 identity_files: vec!["/home/ann/key".into()],
+                ..target()
+            },
+            SshTarget {
+                certificate_files: vec!["/home/ann/certificate".into()],
+                ..target()
+            },
+            SshTarget {
+                lists: AlgorithmLists {
+                    ciphers: Some(AlgorithmList {
+                        how: Combine::Replace,
+                        names: vec!["aes256-ctr".to_owned()],
+                    }),
+                    ..AlgorithmLists::default()
+                },
                 ..target()
             },
             SshTarget {

@@ -1,0 +1,185 @@
+//! How a device is entered: as it was typed, and as `~/.ssh/config` says.
+
+use std::time::{Duration, Instant};
+
+use super::{APART, HERE, Pair};
+
+const WHO: [&str; 2] = ["--", "whoami"];
+/// The server hears nothing any more, and nothing comes from it.
+const CUT: &str = "iptables -I INPUT -p tcp --dport 22222 -j DROP; iptables -I INPUT -p tcp --sport 22222 -j DROP";
+
+impl Pair {
+    fn configure(&self, text: &str) {
+        self.workstation.write(".ssh/config", text);
+    }
+}
+
+#[tokio::test]
+async fn a_port_and_an_account_are_typed_with_the_device() {
+    let mut pair = Pair::new("Port 2222").await;
+    let enters = async |pair: &Pair, device: &[&str]| {
+        let how = ["-i", "key", "--accept-host-key", "--quiet"];
+        let output = pair
+            .workstation
+            .os(&[&["ssh"], device, &how, &WHO].concat())
+            .await;
+        assert_eq!(output.stdout, "root\n", "{device:?}: {output}");
+    };
+    // What was typed comes before what is written.
+    pair.configure("Host 127.0.0.1\n Port 1\n User nobody\n");
+    for device in ["root@127.0.0.1:2222", "root@[::ffff:127.0.0.1]:2222"] {
+        enters(&pair, &[device]).await;
+    }
+    let known = pair.at(".local/state/os/ssh/known_hosts");
+    let known = fs_err::read_to_string(known).expect("host keys");
+    assert!(known.contains("[127.0.0.1]:2222"), "{known}");
+    assert!(pair.server.process.log().contains("port 2222"));
+    pair.workstation.set("OSCLI_DEVICE", "root@127.0.0.1:2222");
+    enters(&pair, &[]).await;
+    let other = pair
+        .ssh(&["--user", "nobody", "--port", "2222", "--", "true"])
+        .await;
+    assert_ne!(other.code, 0, "{other}");
+    // A device of a command that has no account of its own is called the same.
+    pair.workstation.set("OSCLI_DEVICE", "root@127.0.0.1");
+    pair.configure("");
+    let output = pair
+        .workstation
+        .os(&["ps", "-i", "key", "--accept-host-key"])
+        .await;
+    assert!(output.stderr.contains("it lets us in"), "{output}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_taken_from_where_the_configuration_has_it() {
+    let mut pair = Pair::new("").await;
+    pair.make_key("ca", &["-t", "ed25519"]);
+    let trusted = format!("TrustedUserCAKeys {}", pair.path("ca.pub"));
+    pair.server.stop(&pair.workstation.machine).await;
+    pair.server = testkit::Sshd::start(&pair.workstation.machine, &trusted).await;
+    let make = "ssh-keygen -q -s ca -I person -n root key.pub && mv key-cert.pub certificate";
+    pair.sh(make).await.success();
+    pair.configure("IdentityFile ~/key\n");
+    let enter = ["ssh", HERE, "--accept-host-key", "--quiet", "--", "whoami"];
+    let output = pair.workstation.os(&enter).await;
+    assert_eq!(output.code, APART, "{output}");
+    pair.configure("IdentityFile ~/key\nCertificateFile ~/certificate\n");
+    let output = pair.workstation.os(&enter).await;
+    assert_eq!(output.stdout, "root\n", "{output}");
+    pair.configure("IdentityFile ~/key\nCertificateFile ~/ca.pub\n");
+    pair.workstation.set("OSCLI_SSH_KEEP", "0");
+    let output = pair.workstation.os(&enter).await;
+    assert!(
+        output.stderr.contains("ca.pub (not a certificate"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn algorithms_are_those_of_the_configuration_and_never_old_ones() {
+    let pair = Pair::new("LogLevel DEBUG1").await;
+    pair.configure("Ciphers aes256-cbc,aes192-ctr\nHostKeyAlgorithms ssh-ed25519\nMACs hmac-sha2-256-etm@openssh.com\n");
+    pair.ssh(&WHO).await.success();
+    let log = pair.server.process.log();
+    assert!(
+        log.contains("cipher: aes192-ctr MAC: hmac-sha2-256-etm@openssh.com"),
+        "{log}"
+    );
+    pair.configure("Ciphers aes256-cbc\n");
+    let output = pair.ssh(&WHO).await;
+    assert_eq!(output.code, APART, "{output}");
+    assert!(
+        output.stderr.contains("allows no cipher that os has"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn waits_are_those_of_the_configuration() {
+    let mut pair = Pair::new("").await;
+    pair.workstation.set("OSCLI_SSH_KEEP", "0");
+    pair.configure("ServerAliveInterval 1\nServerAliveCountMax 1\n");
+    let how = ["ssh", HERE, "-i", "key", "--accept-host-key", "--"];
+    let running = pair
+        .workstation
+        .start(&[&how[..], &["echo ready; sleep 300"]].concat());
+    running.shows("ready").await;
+    pair.workstation.machine.run("sh", &["-c", CUT]);
+    let cut = Instant::now();
+    let output = running.output().await;
+    assert_eq!(output.code, APART, "{output}");
+    // Without the configuration it is 15 s at least.
+    assert!(
+        cut.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        cut.elapsed()
+    );
+    for (text, words) in [("ConnectTimeout 1\n", "within 1 s"), ("", "within 3 s")] {
+        pair.configure(text);
+        let output = pair.ssh(&WHO).await;
+        assert!(output.stderr.contains(words), "{words}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn who_wants_no_new_keys_is_not_asked_about_one_and_the_rest_is_named() {
+    let pair = Pair::new("").await;
+    pair.configure("StrictHostKeyChecking yes\n");
+    let asked = pair
+        .workstation
+        .start_in_terminal(&["ssh", HERE, "-i", "key", "--", "true"]);
+    let output = asked.output().await;
+    assert_eq!(output.code, APART, "{output}");
+    assert!(!output.stdout.contains("Is it the key"), "{output}");
+    pair.configure(
+        "StrictHostKeyChecking no\nForwardAgent yes\nUserKnownHostsFile /dev/null\nHostKeyAlias x\nProxyCommand false\n",
+    );
+    let output = pair.ssh(&WHO).await;
+    // It names another way to the server, which even a quiet one has to know.
+    assert!(output.stderr.contains("ProxyCommand"), "{output}");
+    assert!(!output.stderr.contains("ForwardAgent"), "{output}");
+    let how = ["ssh", HERE, "-i", "key", "--verbose", "--", "whoami"];
+    let output = pair.workstation.os(&how).await;
+    assert_eq!(output.stdout, "root\n", "{output}");
+    for option in [
+        "StrictHostKeyChecking",
+        "ForwardAgent",
+        "UserKnownHostsFile",
+        "HostKeyAlias",
+    ] {
+        let named = format!("is not used in {option}:");
+        assert!(output.stderr.contains(&named), "{option}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_question_is_about_is_shown_even_when_quiet() {
+    let pair = Pair::new("").await;
+    let how = ["ssh", HERE, "-i", "key", "--quiet", "--", "echo entered"];
+    let mut running = pair.workstation.start_in_terminal(&how);
+    running.shows("Is it the key").await;
+    let shown = running.stdout();
+    assert!(shown.contains(&pair.server.fingerprint()), "{shown}");
+    running.press("y");
+    running.shows("entered").await;
+    running.output().await.success();
+}
+
+#[tokio::test]
+async fn a_terminal_shows_what_is_typed_after_a_passphrase_was_not_given() {
+    let pair = Pair::new("").await;
+    pair.make_key("locked", &["-t", "ed25519", "-N", "open sesame"]);
+    pair.server.authorize(&pair.at("locked.pub"));
+    let script = format!(
+        "trap : INT; \"$OS\" ssh {HERE} --accept-host-key -i locked -- true; echo \"code $?\"; stty -a | grep -ow -- '-\\?echo'; echo end"
+    );
+    let mut running = pair
+        .workstation
+        .start_program_in_terminal(&["bash", "-c", &script]);
+    running.shows("Passphrase of").await;
+    running.press("\x03");
+    running.shows("end").await;
+    let output = running.output().await;
+    assert!(output.stdout.contains("code 130"), "{output}");
+    assert!(!output.stdout.contains("-echo"), "{output}");
+}
