@@ -51,6 +51,15 @@ pub const OSCLI_SSH_OLD: &str = "OSCLI_SSH_OLD";
 /// `0` lets no SSH connection be kept for commands to come.
 pub const OSCLI_SSH_KEEP: &str = "OSCLI_SSH_KEEP";
 
+/// The password of the Wi-Fi network that an image is configured for.
+pub const OSCLI_WIFI_KEY: &str = "OSCLI_WIFI_KEY";
+
+/// The password for the mobile network that an image is configured for.
+pub const OSCLI_CELLULAR_PASSWORD: &str = "OSCLI_CELLULAR_PASSWORD";
+
+/// The PIN of the SIM card of a device that an image is configured for.
+pub const OSCLI_CELLULAR_PIN: &str = "OSCLI_CELLULAR_PIN";
+
 /// Socket of the agent that holds a person's SSH keys.
 pub const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
 

@@ -278,17 +278,17 @@ mod tests {
         }
     }
 
-    fn pair(domain: &str, token: &str) -> Option<(String, String)> {
-        Some((domain.to_owned(), token.to_owned()))
+    fn pair(domain: &str, token: &str) -> (String, String) {
+        (domain.to_owned(), token.to_owned())
     }
 
     #[test]
     fn an_account_is_found_where_the_reference_keeps_it() {
         let home = Home::with(&[(".balena/token", "kept\n")]);
-        assert_eq!(home.pair(&[], None), pair(USUAL, "kept"));
+        assert_eq!(home.pair(&[], None), Some(pair(USUAL, "kept")));
         assert_eq!(
             home.pair(&[(BALENARC_BALENA_URL, "own.test")], None),
-            pair("own.test", "kept")
+            Some(pair("own.test", "kept"))
         );
         let home = Home::with(&[
             (".resinrc.yml", "balenaUrl: old.test\n"),
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(home.pair(&[], None), None);
         let moved = home.0.path().join("other");
         let moved = (BALENARC_DATA_DIRECTORY, moved.to_str().unwrap());
-        assert_eq!(home.pair(&[moved], None), pair("own.test", "moved"));
+        assert_eq!(home.pair(&[moved], None), Some(pair("own.test", "moved")));
         assert_eq!(Home::with(&[]).pair(&[], None), None);
     }
 
@@ -312,17 +312,17 @@ mod tests {
             // A project must not decide where tokens go.
             ("project/balenarc.yml", "balenaUrl: evil.test\n"),
         ]);
-        assert_eq!(home.pair(&[], None), pair(USUAL, "kept"));
+        assert_eq!(home.pair(&[], None), Some(pair(USUAL, "kept")));
         let other = (OSCLI_CLOUD, "other.test");
         assert_eq!(home.pair(&[other], None), None);
         assert_eq!(
             home.pair(&[(OSCLI_CLOUD, USUAL)], None),
-            pair(USUAL, "kept")
+            Some(pair(USUAL, "kept"))
         );
         let given = (OSCLI_TOKEN, "given");
         assert_eq!(
             home.pair(&[other, given], None),
-            pair("other.test", "given")
+            Some(pair("other.test", "given"))
         );
         // Which cloud the token is for cannot be told.
         let home = Home::with(&[(".balena/token", "kept"), (".balenarc.yml", "balenaUrl: [")]);
@@ -330,7 +330,7 @@ mod tests {
         assert!(matches!(error, AccountError::Settings { .. }), "{error}");
         assert_eq!(
             home.pair(&[other, given], None),
-            pair("other.test", "given")
+            Some(pair("other.test", "given"))
         );
     }
 
@@ -338,8 +338,8 @@ mod tests {
     fn what_was_named_goes_before_and_is_not_repeated_where_it_is_wrong() {
         let home = Home::with(&[("project/own", "named"), (".balena/token", "two words")]);
         let given = (OSCLI_TOKEN, "given");
-        assert_eq!(home.pair(&[given], Some("own")), pair(USUAL, "named"));
-        assert_eq!(home.pair(&[given], None), pair(USUAL, "given"));
+        assert_eq!(home.pair(&[given], Some("own")), Some(pair(USUAL, "named")));
+        assert_eq!(home.pair(&[given], None), Some(pair(USUAL, "given")));
         for (variables, file) in [
             (&[][..], None),
             (&[(OSCLI_TOKEN, "two words")], None),

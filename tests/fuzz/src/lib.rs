@@ -9,6 +9,7 @@ mod cloud;
 mod discovery;
 mod files;
 mod host;
+mod image;
 mod logs;
 mod output;
 mod project;
@@ -39,6 +40,10 @@ pub const ALL: &[Target] = &[
     ("dotenv", project::dotenv),
     ("engine_answers", agent::engine_answers),
     ("fleet_config", agent::fleet_config),
+    ("image_boot", image::boot),
+    ("image_container", image::container),
+    ("image_ext4", image::ext4),
+    ("image_fat", image::fat),
     ("interpolate", project::interpolate),
     ("journal_rows", logs::journal_rows),
     ("kept_frames", ssh::kept_frames),

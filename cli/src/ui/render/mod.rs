@@ -1,8 +1,11 @@
 //! One file for each operation: its events become lines, bars and JSON. Every sentence of an operation stands in its file.
 pub mod act;
+pub mod config;
+pub mod configure;
 pub mod docker_context;
 pub mod dry_run;
 pub(crate) mod foreign;
+pub mod image;
 pub mod info;
 pub mod local;
 pub mod log_filter;

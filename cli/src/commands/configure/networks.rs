@@ -1,0 +1,225 @@
+//! Options that become networks of the device.
+
+use std::{ffi::OsString, net::IpAddr, os::unix::ffi::OsStrExt as _, path::PathBuf};
+
+use clap::{ArgAction, ValueEnum, ValueHint};
+
+use crate::{
+    commands::{Context, configure::ask::question, given},
+    env,
+    failure::{Failure, Kind},
+    provision::{
+        Secret,
+        network::{Cellular, Connection, Enterprise, Ethernet, Proof, Security, Wifi},
+    },
+    ui::render,
+};
+
+/// Networks that a device is to enter.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Networks")]
+pub(super) struct Networks {
+    /// Name of a Wi-Fi network. Its password comes from --wifi-key-file or `OSCLI_WIFI_KEY`, or is asked for
+    #[arg(long, alias = "config-wifi-ssid", value_name = "NAME")]
+    wifi_ssid: Option<OsString>,
+    /// The network does not tell its name
+    #[arg(long, requires = "wifi_ssid", action = ArgAction::SetTrue)]
+    wifi_hidden: bool,
+    /// How the network is closed
+    #[arg(
+        long,
+        requires = "wifi_ssid",
+        value_enum,
+        default_value_t,
+        value_name = "KIND"
+    )]
+    wifi_security: Closed,
+    /// File that holds the network's password, or the one for --wifi-identity; `-` is standard input
+    #[arg(long, requires = "wifi_ssid", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    wifi_key_file: Option<PathBuf>,
+    /// Name by which the network knows the device (peap, ttls, tls)
+    #[arg(long, requires = "wifi_ssid", value_name = "NAME")]
+    wifi_identity: Option<String>,
+    /// Name that those who listen may know
+    #[arg(long, requires = "wifi_identity", value_name = "NAME")]
+    wifi_anonymous_identity: Option<String>,
+    /// Certificates (PEM) by which the device knows the network
+    #[arg(long, requires = "wifi_identity", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    wifi_ca: Option<PathBuf>,
+    /// Certificate (PEM) of the device (tls)
+    #[arg(long, requires = "wifi_identity", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    wifi_certificate: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, requires = "wifi_certificate", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    wifi_private_key: Option<PathBuf>,
+    /// Interface with a wire that the --ethernet options are for; all without it
+    #[arg(long, value_name = "NAME")]
+    ethernet_interface: Option<String>,
+    /// Address of its own with the bits of its network: 192.168.1.5/24; may be repeated. Without it, the network gives one
+    #[arg(long, value_name = "ADDRESS/BITS", value_parser = address)]
+    ethernet_address: Vec<(IpAddr, u8)>,
+    /// Way to other networks; one of each kind of address
+    #[arg(long, value_name = "ADDRESS", requires = "ethernet_address")]
+    ethernet_gateway: Vec<IpAddr>,
+    /// Server of names in this network; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    ethernet_dns: Vec<IpAddr>,
+    /// Number of a virtual network (802.1Q) on the interface
+    #[arg(long, value_name = "NUMBER", requires = "ethernet_interface")]
+    ethernet_vlan: Option<u16>,
+    /// Access point of a mobile network. Password and PIN come from files, `OSCLI_CELLULAR_PASSWORD` and `OSCLI_CELLULAR_PIN`
+    #[arg(long, value_name = "NAME")]
+    cellular_apn: Option<String>,
+    /// Name for the mobile network
+    #[arg(long, requires = "cellular_apn", value_name = "NAME")]
+    cellular_user: Option<String>,
+    /// File that holds the password for it
+    #[arg(long, requires = "cellular_user", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    cellular_password_file: Option<PathBuf>,
+    /// File that holds the PIN of the SIM card
+    #[arg(long, requires = "cellular_apn", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    cellular_pin_file: Option<PathBuf>,
+}
+
+/// How a Wi-Fi network is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Closed {
+    /// By a password, WPA2, also with WPA3 beside it; what is derived of the password is stored
+    #[default]
+    Wpa2,
+    /// By a password, WPA3 alone, which wants the password itself
+    Wpa3,
+    /// Not at all
+    Open,
+    /// By a name and a password (PEAP)
+    Peap,
+    /// By a name and a password (TTLS)
+    Ttls,
+    /// By a name and a certificate
+    Tls,
+}
+
+fn address(typed: &str) -> Result<(IpAddr, u8), String> {
+    let parts = typed.split_once('/');
+    parts
+        .and_then(|(ip, bits)| Some((ip.parse().ok()?, bits.parse().ok()?)))
+        .ok_or_else(|| {
+            "an address with the bits of its network is expected, like 192.168.1.5/24".to_owned()
+        })
+}
+
+impl Networks {
+    /// The Wi-Fi network's password, where it has one: of a file, of a variable, or asked for.
+    pub(super) async fn password(&self, context: &Context) -> Result<Option<Secret>, Failure> {
+        let Some(ssid) = self
+            .wifi_ssid
+            .as_ref()
+            .filter(|_| self.wifi_security != Closed::Open)
+        else {
+            return Ok(None);
+        };
+        let found = given::secret(context, self.wifi_key_file.as_deref(), env::OSCLI_WIFI_KEY)?;
+        // A key of a certificate may have none.
+        if found.is_some() || self.wifi_security == Closed::Tls {
+            return Ok(found);
+        }
+        if !context.console.may_prompt() {
+            return Err(missing("the password of the Wi-Fi network").hint(
+                "--wifi-key-file FILE or OSCLI_WIFI_KEY has it; --wifi-security open: there is none",
+            ));
+        }
+        let ssid = ssid.to_string_lossy().into_owned();
+        let typed = question(move || render::configure::wifi_key(&ssid)).await?;
+        Ok(Some(Secret::new(typed)))
+    }
+
+    /// The files that they become.
+    pub(super) fn connections(
+        &self,
+        context: &Context,
+        password: Option<Secret>,
+    ) -> Result<Vec<Connection>, Failure> {
+        let mut all = Vec::new();
+        if let Some(ssid) = &self.wifi_ssid {
+            let wifi = Wifi {
+                ssid: ssid.as_bytes().to_vec(),
+                is_hidden: self.wifi_hidden,
+                security: self.security(context, password)?,
+            };
+            all.push(wifi.connection()?);
+        }
+        let ethernet = Ethernet {
+            interface: self.ethernet_interface.clone(),
+            vlan: self.ethernet_vlan,
+            addresses: self.ethernet_address.clone(),
+            gateways: self.ethernet_gateway.clone(),
+            dns: self.ethernet_dns.clone(),
+        };
+        let is_wanted = ethernet.interface.is_some()
+            || !ethernet.addresses.is_empty()
+            || !ethernet.dns.is_empty();
+        if is_wanted {
+            all.push(ethernet.connection()?);
+        }
+        if let Some(apn) = &self.cellular_apn {
+            let secret = |file: &Option<PathBuf>, variable| {
+                given::secret(context, file.as_deref(), variable)
+            };
+            let cellular = Cellular {
+                apn: apn.clone(),
+                user: self.cellular_user.clone(),
+                password: secret(&self.cellular_password_file, env::OSCLI_CELLULAR_PASSWORD)?,
+                pin: secret(&self.cellular_pin_file, env::OSCLI_CELLULAR_PIN)?,
+            };
+            all.push(cellular.connection()?);
+        }
+        Ok(all)
+    }
+
+    fn security(&self, context: &Context, found: Option<Secret>) -> Result<Security, Failure> {
+        let is_named = self.wifi_identity.is_some();
+        let password = |found: Option<Secret>| {
+            found.ok_or_else(|| missing("the password of the Wi-Fi network"))
+        };
+        let file =
+            |path: &Option<PathBuf>, option: &str| path.clone().ok_or_else(|| missing(option));
+        let proof = match self.wifi_security {
+            Closed::Open | Closed::Wpa2 | Closed::Wpa3 if is_named => {
+                let words =
+                    "a network that knows the device by a name is closed by peap, ttls or tls";
+                return Err(Failure::new(Kind::Usage, words).hint("--wifi-security says by which"));
+            }
+            Closed::Open => return Ok(Security::Open),
+            Closed::Wpa2 => return Ok(Security::Wpa2(password(found)?)),
+            Closed::Wpa3 => return Ok(Security::Wpa3(password(found)?)),
+            Closed::Peap => Proof::Peap(password(found)?),
+            Closed::Ttls => Proof::Ttls(password(found)?),
+            Closed::Tls => Proof::Tls {
+                certificate: given::bytes(
+                    context,
+                    &file(&self.wifi_certificate, "--wifi-certificate")?,
+                )?,
+                key: Secret::new(given::text(
+                    context,
+                    &file(&self.wifi_private_key, "--wifi-private-key")?,
+                )?),
+                password: found,
+            },
+        };
+        let identity = self.wifi_identity.clone();
+        let authority = self
+            .wifi_ca
+            .as_deref()
+            .map(|path| given::bytes(context, path));
+        Ok(Security::Enterprise(Enterprise {
+            identity: identity.ok_or_else(|| missing("--wifi-identity"))?,
+            anonymous: self.wifi_anonymous_identity.clone(),
+            proof,
+            authority: authority.transpose()?,
+        }))
+    }
+}
+
+fn missing(what: &str) -> Failure {
+    Failure::new(Kind::Usage, format!("{what} is missing"))
+}

@@ -1,0 +1,100 @@
+//! Images that a command works on.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use jiff::Zoned;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, given};
+use crate::{
+    failure::Failure,
+    image::{
+        Disk, Done, Purpose,
+        boot::By,
+        fat::{Change, Stamp},
+    },
+    provision::File,
+    ui::{Console, render},
+};
+
+/// The variable of the folder for what is unpacked.
+const TMPDIR: &str = "TMPDIR";
+
+/// An image, and all that is needed to work on it in another thread.
+pub(super) struct Place {
+    path: PathBuf,
+    folder: PathBuf,
+    console: Console,
+    interrupt: CancellationToken,
+}
+
+impl Place {
+    pub(super) fn new(context: &Context, image: &Path) -> Self {
+        // On a disk, other than /tmp often is: an image may be large.
+        let folder = context.environment.variable(TMPDIR).unwrap_or("/var/tmp");
+        Self {
+            path: given::absolute(context, image),
+            folder: PathBuf::from(folder),
+            console: context.console.clone(),
+            interrupt: context.interrupt.clone(),
+        }
+    }
+
+    /// Opens the image.
+    pub(super) fn open(&self, purpose: Purpose) -> Result<Disk, Failure> {
+        let disk = Disk::open(&self.path, purpose, &self.folder)?;
+        if disk.boot().by == By::Order {
+            render::image::guessed(&self.console, disk.path(), disk.boot().partition.number);
+        }
+        Ok(disk)
+    }
+
+    /// Writes files, and tells what became of them.
+    pub(super) fn write(&self, disk: &Disk, files: &[File]) -> Result<(), Failure> {
+        let changes: Vec<Change<'_>> = files
+            .iter()
+            .map(|file| Change::Put(&file.path, &file.bytes))
+            .collect();
+        let mut packing = render::image::Packing::new(&self.console, disk);
+        let now = Stamp::new(Zoned::now().datetime());
+        let done = disk.change(&changes, now, &mut |taken| {
+            if self.interrupt.is_cancelled() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            packing.at(taken);
+            Ok(())
+        });
+        drop(packing);
+        let done: Vec<(&str, Done)> = files
+            .iter()
+            .map(|file| file.path.as_str())
+            .zip(done?)
+            .collect();
+        render::image::changed(&self.console, disk.path(), &done)?;
+        Ok(())
+    }
+
+    /// Does `work` in a thread of its own. A first interrupt ends what only looks; what changes an image ends at a moment of its own.
+    pub(super) async fn with<T: Send + 'static>(
+        self,
+        purpose: Purpose,
+        work: impl FnOnce(&Self) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let interrupt = self.interrupt.clone();
+        let thread = spawn_blocking(move || work(&self));
+        let joined = |result: Result<Result<T, Failure>, tokio::task::JoinError>| {
+            result.map_err(|error| Failure::from(io::Error::other(error)))?
+        };
+        if purpose == Purpose::Change {
+            return joined(thread.await);
+        }
+        tokio::select! {
+            result = thread => joined(result),
+            () = interrupt.cancelled() => Err(Failure::interrupted()),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a command line names: files, and secrets that do not stand in it.
+
+use std::{
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    commands::Context,
+    env::Paths,
+    failure::{Failure, Kind},
+    provision::Secret,
+};
+
+/// Bytes of a file that is named.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a secret.
+const MOST_SECRET: usize = 64 * 1024;
+
+/// All of a file, of standard input where its name is `-`.
+pub(super) fn bytes(context: &Context, path: &Path) -> Result<Vec<u8>, Failure> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        if path == Path::new("-") {
+            io::stdin()
+                .lock()
+                .take(MOST_BYTES + 1)
+                .read_to_end(&mut all)?;
+        } else {
+            let path = absolute(context, path);
+            fs_err::File::open(path)?
+                .take(MOST_BYTES + 1)
+                .read_to_end(&mut all)?;
+        }
+        if u64::try_from(all.len()).unwrap_or(u64::MAX) > MOST_BYTES {
+            return Err(io::Error::other(format!(
+                "{} is larger than 16 MiB",
+                path.display()
+            )));
+        }
+        Ok(all)
+    };
+    read().map_err(|error| Failure::from_error(Kind::Usage, &error))
+}
+
+/// A text of one file.
+pub(super) fn text(context: &Context, path: &Path) -> Result<String, Failure> {
+    let bytes = bytes(context, path)?;
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new(Kind::Usage, format!("{} is no text", path.display())))
+}
+
+/// A secret: of a file, or else of a variable. One line end at its end is none of it.
+pub(super) fn secret(
+    context: &Context,
+    file: Option<&Path>,
+    variable: &str,
+) -> Result<Option<Secret>, Failure> {
+    let Some(file) = file else {
+        return Ok(context.environment.variable(variable).map(Secret::new));
+    };
+    let text = text(context, file)?;
+    if text.len() > MOST_SECRET {
+        let words = format!("{} holds more than a secret", file.display());
+        return Err(Failure::new(Kind::Usage, words));
+    }
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    Ok(Some(Secret::new(text)))
+}
+
+/// A path as it was typed, from the folder in which that was.
+pub(super) fn absolute(context: &Context, path: &Path) -> PathBuf {
+    Paths::absolute(&context.environment.current_dir, path)
+}

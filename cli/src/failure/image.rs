@@ -1,0 +1,123 @@
+//! Disk images, and what they are configured with.
+
+use std::io;
+
+use super::{Failure, Kind};
+use crate::{
+    image::{
+        DiskError, boot::BootError, container::ContainerError, fat::FatError, table::TableError,
+    },
+    provision::{WishError, config::ConfigError, network::NetworkError},
+};
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        let failure = Self::from_error(Kind::Other, &error);
+        match &error {
+            DiskError::Open { source, .. } | DiskError::Write { source, .. } => {
+                opened(failure, source)
+            }
+            DiskError::Busy {
+                is_drive: true,
+                path,
+            } => failure.hint(format!(
+                "something of it is mounted: `umount {}?*`",
+                path.display()
+            )),
+            DiskError::Busy { .. } => {
+                failure.hint("another command changes it: try again when that has ended")
+            }
+            DiskError::Container(error) => packed(failure, error),
+            DiskError::Boot { source, .. } => match source {
+                BootError::Table(TableError::Damaged(_)) | BootError::FileSystem { .. } => {
+                    failure.hint("it may be damaged: download or make it anew")
+                }
+                BootError::Table(_) | BootError::None => {
+                    failure.hint("an image of a whole disk is expected, as it is written to a card")
+                }
+            },
+            DiskError::Fat { source, .. } => match source {
+                FatError::Full { .. } | FatError::FolderFull { .. } => {
+                    failure.hint("nothing was changed; its boot partition needs more room")
+                }
+                FatError::Damaged(_) => failure
+                    .hint("nothing was changed; `fsck.vfat` says more, or make the image anew"),
+                _ => failure,
+            },
+        }
+    }
+}
+
+fn opened(failure: Failure, source: &io::Error) -> Failure {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            failure.hint("a drive belongs to root: run this with sudo; a file may be read-only")
+        }
+        io::ErrorKind::StorageFull => {
+            failure.hint("nothing was changed; a packed image is packed again beside itself")
+        }
+        io::ErrorKind::Interrupted => Failure::interrupted().hint("the image is as it was"),
+        _ => failure,
+    }
+}
+
+fn packed(failure: Failure, error: &ContainerError) -> Failure {
+    match error {
+        ContainerError::Read { source, .. } | ContainerError::Pack { source, .. } => {
+            match source.kind() {
+                io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::InvalidData
+                | io::ErrorKind::InvalidInput => {
+                    failure.hint("it was cut off or damaged: download or make it anew")
+                }
+                _ => opened(failure, source),
+            }
+        }
+        ContainerError::Archive { .. } => failure,
+    }
+}
+
+impl From<WishError> for Failure {
+    fn from(error: WishError) -> Self {
+        match error {
+            WishError::Config(error) => error.into(),
+            WishError::Network(error) => error.into(),
+            error => {
+                let failure = Self::from_error(Kind::Usage, &error);
+                match error {
+                    WishError::PrivateKey(name) => {
+                        failure.hint(format!("the public one is beside it: {name}.pub"))
+                    }
+                    WishError::PublicKey(_) => failure.hint(
+                        "`ssh-keygen -t ed25519` makes a pair; the one that ends in .pub is public",
+                    ),
+                    WishError::DeviceType { .. } => {
+                        failure.hint("take the configuration or the image of the other type")
+                    }
+                    _ => failure,
+                }
+            }
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let failure = Self::from_error(Kind::Usage, &error);
+        match error {
+            ConfigError::Unknown { near, .. } if near.is_empty() => failure
+                .hint("--any-key writes it all the same")
+                .hint("`os config keys` lists those that devices read"),
+            ConfigError::Unknown { near, .. } => {
+                failure.hint(format!("did you mean {}?", near.join(" or ")))
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl From<NetworkError> for Failure {
+    fn from(error: NetworkError) -> Self {
+        Self::from_error(Kind::Usage, &error)
+    }
+}

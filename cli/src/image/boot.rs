@@ -1,0 +1,203 @@
+//! The partition that a board boots from, where its configuration lies.
+
+use super::{
+    ReadAt,
+    fat::{FatError, Volume},
+    table::{self, Kind, Partition, Table, TableError},
+};
+
+/// What the partition is called: in a GPT, or by its file system. `flash-`: on an image that installs another one.
+pub const NAMES: [&str; 3] = ["resin-boot", "flash-boot", "balena-boot"];
+/// A file that every image of the ecosystem has there.
+const MARK: &str = "device-type.json";
+
+/// How the partition was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// By its name.
+    Name(String),
+    /// It has no name, and `device-type.json`.
+    Mark,
+    /// It is the first one; nothing says that it is the right one.
+    Order,
+    /// The image is nothing else.
+    Whole,
+}
+
+/// Where a board's configuration lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// The partition.
+    pub partition: Partition,
+    /// How it was found.
+    pub by: By,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Its file system.
+    #[error("the boot partition (partition {number}) cannot be used")]
+    FileSystem {
+        /// Its number.
+        number: u32,
+        /// What is wrong with it.
+        #[source]
+        source: FatError,
+    },
+    /// No partition at all.
+    #[error("the disk has no partitions")]
+    None,
+}
+
+impl Boot {
+    /// Looks for it.
+    ///
+    /// # Errors
+    /// [`BootError`].
+    pub fn find(medium: &dyn ReadAt) -> Result<(Self, Table), BootError> {
+        let table = table::read(medium)?;
+        if table.kind == Kind::None {
+            let partition = Partition {
+                number: 0,
+                start: 0,
+                size: medium.size(),
+                name: None,
+            };
+            let by = By::Whole;
+            return Ok((Self { partition, by }, table));
+        }
+        let look = |partition: &Partition| Look::at(medium, partition);
+        let found = decide(&table.partitions, look).ok_or(BootError::None)?;
+        Ok((found, table))
+    }
+
+    /// Its file system.
+    ///
+    /// # Errors
+    /// [`BootError::FileSystem`].
+    pub fn volume<'m>(&self, medium: &'m dyn ReadAt) -> Result<Volume<'m>, BootError> {
+        let part = self.partition.part(medium);
+        Volume::open(part).map_err(|source| BootError::FileSystem {
+            number: self.partition.number,
+            source,
+        })
+    }
+}
+
+/// What is found in a partition.
+#[derive(Default)]
+struct Look {
+    label: Option<String>,
+    has_mark: bool,
+}
+
+impl Look {
+    fn at(medium: &dyn ReadAt, partition: &Partition) -> Self {
+        // What is no FAT, or broken, is just not it, unless nothing else is.
+        let Ok(volume) = Volume::open(partition.part(medium)) else {
+            return Self::default();
+        };
+        let root = volume.list("").unwrap_or_default();
+        Self {
+            label: volume.label().unwrap_or_default(),
+            has_mark: root.iter().any(|entry| entry.name == MARK),
+        }
+    }
+}
+
+/// Looks into no more partitions than it has to: of a packed image, each one further back has to be unpacked.
+fn decide(partitions: &[Partition], mut look: impl FnMut(&Partition) -> Look) -> Option<Boot> {
+    let boot = |partition: &Partition, by: By| Boot {
+        partition: partition.clone(),
+        by,
+    };
+    let is_known = |name: &str| NAMES.contains(&name);
+    let named = partitions.iter().find_map(|partition| {
+        let name = partition.name.as_deref().filter(|name| is_known(name))?;
+        Some(boot(partition, By::Name(name.to_owned())))
+    });
+    if named.is_some() {
+        return named;
+    }
+    let mut in_order: Vec<&Partition> = partitions.iter().collect();
+    in_order.sort_by_key(|partition| partition.start);
+    let mut marked = None;
+    for partition in in_order {
+        let found = look(partition);
+        match found.label {
+            Some(label) if is_known(&label) => return Some(boot(partition, By::Name(label))),
+            _ if found.has_mark => marked = marked.or(Some(boot(partition, By::Mark))),
+            _ => {}
+        }
+    }
+    let first = || partitions.iter().min_by_key(|partition| partition.number);
+    marked.or_else(|| Some(boot(first()?, By::Order)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(number: u32, name: Option<&str>) -> Partition {
+        Partition {
+            number,
+            start: number.into(),
+            size: 1,
+            name: name.map(str::to_owned),
+        }
+    }
+
+    /// What is found among partitions of these numbers, names, labels, and with or without the file; and how many are looked into.
+    fn found(partitions: &[(u32, Option<&str>, Option<&str>, bool)]) -> (Option<(u32, By)>, usize) {
+        let all: Vec<Partition> = partitions
+            .iter()
+            .map(|(number, name, ..)| partition(*number, *name))
+            .collect();
+        let mut looks = 0;
+        let look = |partition: &Partition| {
+            looks += 1;
+            let (_, _, label, has_mark) = partitions
+                .iter()
+                .find(|(number, ..)| *number == partition.number)
+                .unwrap();
+            Look {
+                label: label.map(str::to_owned),
+                has_mark: *has_mark,
+            }
+        };
+        let boot = decide(&all, look);
+        (boot.map(|boot| (boot.partition.number, boot.by)), looks)
+    }
+
+    #[test]
+    fn a_name_counts_more_than_a_file_and_that_more_than_the_order() {
+        let name = |name: &str| By::Name(name.to_owned());
+        let label = Some("resin-boot");
+        assert_eq!(found(&[]), (None, 0));
+        assert_eq!(
+            found(&[(5, None, label, false), (1, None, None, true)]),
+            (Some((5, name("resin-boot"))), 2)
+        );
+        assert_eq!(
+            found(&[(1, None, label, true), (2, None, None, false)]),
+            (Some((1, name("resin-boot"))), 1)
+        );
+        let gpt = [
+            (1, Some("EFI"), None, true),
+            (2, Some("flash-boot"), None, false),
+        ];
+        assert_eq!(found(&gpt), (Some((2, name("flash-boot"))), 0));
+        assert_eq!(
+            found(&[(1, None, Some("OTHER"), false), (3, None, None, true)]),
+            (Some((3, By::Mark)), 2)
+        );
+        assert_eq!(
+            found(&[(2, None, None, false), (1, None, None, false)]),
+            (Some((1, By::Order)), 2)
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! ZIP archives: one image, in one file.
+
+use std::{
+    io::{self, Read},
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use fs_err::File;
+use zip::{CompressionMethod, ZipArchive, result::ZipError};
+
+use super::{ContainerError, Counted};
+
+/// Entries that are named in an error.
+const NAMED: usize = 3;
+/// How an image ends, in an archive that has something beside it.
+const ENDS: [&str; 4] = [".img", ".wic", ".raw", ".bin"];
+
+pub(super) type Opened = (Box<dyn Read + Send>, Option<u64>);
+
+/// Which entry of an archive is the image, and what it is called there.
+pub(super) fn image<R: Read + io::Seek>(
+    zip: &mut ZipArchive<R>,
+    path: &Path,
+) -> Result<(usize, String), ContainerError> {
+    let mut names = Vec::new();
+    for index in 0..zip.len() {
+        let entry = zip
+            .by_index_raw(index)
+            .map_err(|error| damaged(path, error))?;
+        if entry.is_file() {
+            // What a name is written in is not always told, and it is only looked at and shown.
+            names.push((
+                index,
+                String::from_utf8_lossy(entry.name_raw()).into_owned(),
+            ));
+        }
+    }
+    let is_image = |name: &str| ENDS.iter().any(|end| name.to_lowercase().ends_with(end));
+    let mut images = names.iter().filter(|(_, name)| is_image(name));
+    match (names.as_slice(), images.next(), images.next()) {
+        ([only], _, _) | (_, Some(only), None) => Ok(only.clone()),
+        _ => {
+            let some: Vec<&str> = names
+                .iter()
+                .map(|(_, name)| name.as_str())
+                .take(NAMED)
+                .collect();
+            Err(no_image(
+                path,
+                format!(
+                    "it holds {} files where one is expected: {}: unpack it, and name the one that is meant",
+                    names.len(),
+                    some.join(", ")
+                ),
+            ))
+        }
+    }
+}
+
+fn no_image(path: &Path, because: String) -> ContainerError {
+    let path = path.to_owned();
+    ContainerError::Archive { path, because }
+}
+
+fn damaged(path: &Path, error: ZipError) -> ContainerError {
+    match error {
+        ZipError::Io(source) => ContainerError::Read {
+            path: path.to_owned(),
+            source,
+        },
+        error => no_image(path, format!("its archive is damaged: {error}")),
+    }
+}
+
+/// Opens the image of an archive.
+pub(super) fn open(
+    file: File,
+    path: &Path,
+    taken: Arc<AtomicU64>,
+) -> Result<Opened, ContainerError> {
+    let archive = |because: String| no_image(path, because);
+    let read = |error: ZipError| damaged(path, error);
+    let counted = Counted { inner: file, taken };
+    let mut zip = ZipArchive::new(counted).map_err(read)?;
+    let (index, _) = image(&mut zip, path)?;
+    let entry = zip.by_index_raw(index).map_err(read)?;
+    let (method, sum, size) = (entry.compression(), entry.crc32(), entry.size());
+    let encrypted = entry.encrypted();
+    let start = entry.data_start();
+    let packed = entry.compressed_size();
+    drop(entry);
+    if encrypted {
+        return Err(archive("it is encrypted".to_owned()));
+    }
+    let mut inner = zip.into_inner();
+    let start = start.ok_or_else(|| archive("its archive is damaged".to_owned()))?;
+    io::Seek::seek(&mut inner, io::SeekFrom::Start(start)).map_err(|source| {
+        let path = path.to_owned();
+        ContainerError::Read { path, source }
+    })?;
+    let packed = io::BufReader::with_capacity(super::PIECE, inner.take(packed));
+    let reader: Box<dyn Read + Send> = match method {
+        CompressionMethod::Stored => Box::new(packed),
+        CompressionMethod::Deflated => Box::new(flate2::bufread::DeflateDecoder::new(packed)),
+        method => {
+            return Err(archive(format!(
+                "it is packed by {method}, which is not known"
+            )));
+        }
+    };
+    let checked = Checked {
+        reader,
+        hasher: crc32fast::Hasher::new(),
+        sum,
+        left: size,
+    };
+    Ok((Box::new(checked), Some(size)))
+}
+
+/// Compares checksum and length at the end.
+struct Checked {
+    reader: Box<dyn Read + Send>,
+    hasher: crc32fast::Hasher,
+    sum: u32,
+    left: u64,
+}
+
+impl Read for Checked {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(into)?;
+        let bad = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        if count == 0 && !into.is_empty() {
+            if self.left > 0 {
+                let words = "the image has fewer bytes than its archive says";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, words));
+            }
+            if self.hasher.clone().finalize() != self.sum {
+                return bad("the image has another checksum than its archive says");
+            }
+            return Ok(0);
+        }
+        self.hasher.update(into.get(..count).unwrap_or_default());
+        let more = u64::try_from(count).unwrap_or(u64::MAX);
+        match self.left.checked_sub(more) {
+            Some(left) => self.left = left,
+            None => return bad("the image is longer than its archive says"),
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,252 @@
+//! What an image comes in: as it is, or packed. Which it is goes by its first bytes, never by its name.
+//!
+//! In: a file. Out: a stream of the image's bytes ([`Unpacked`]), or an image that is read at offsets and unpacked as far as that is
+//! wanted ([`Spool`]). A packed image that ends early, or that has another checksum than it should, ends in an error, and never in
+//! fewer bytes. How large it gets is not believed beforehand: whoever reads stops.
+
+mod archive;
+mod repack;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    io::{self, BufReader, Read},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use fs_err::File;
+
+pub use repack::{Change, Progress, repack};
+pub use spool::Spool;
+
+/// Bytes by which a format is told.
+const MAGIC: usize = 6;
+/// Bytes that are read of a packed file at once.
+const PIECE: usize = 256 * 1024;
+
+/// Bytes that xz may take: its highest preset wants 65 MiB.
+const XZ_MEMORY: u64 = 256 * 1024 * 1024;
+
+/// How an image is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Not at all.
+    Raw,
+    /// By gzip.
+    Gzip,
+    /// By xz.
+    Xz,
+    /// By zstd.
+    Zstd,
+    /// By bzip2.
+    Bzip2,
+    /// The only file of a ZIP archive.
+    Zip,
+}
+
+impl Format {
+    /// Tells a format by the first bytes of a file.
+    #[must_use]
+    pub fn of(first: &[u8]) -> Self {
+        const KNOWN: [(&[u8], Format); 5] = [
+            (&[0x1F, 0x8B, 0x08], Format::Gzip),
+            (b"\xFD7zXZ\0", Format::Xz),
+            (&[0x28, 0xB5, 0x2F, 0xFD], Format::Zstd),
+            (b"BZh", Format::Bzip2),
+            (b"PK\x03\x04", Format::Zip),
+        ];
+        let mut known = KNOWN.iter();
+        let found = known.find(|(magic, _)| first.starts_with(magic));
+        found.map_or(Self::Raw, |(_, format)| *format)
+    }
+
+    /// What its files end in.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Raw => "",
+            Self::Gzip => ".gz",
+            Self::Xz => ".xz",
+            Self::Zstd => ".zst",
+            Self::Bzip2 => ".bz2",
+            Self::Zip => ".zip",
+        }
+    }
+}
+
+/// Why an image is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// The file, or what unpacks it.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// Of the image.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// While it was packed again.
+    #[error("{} cannot be packed again", path.display())]
+    Pack {
+        /// Of the image.
+        path: PathBuf,
+        /// What went wrong: with it, or with what was written.
+        #[source]
+        source: io::Error,
+    },
+    /// An archive in which no image is, or more than one.
+    #[error("{} is no image: {because}", path.display())]
+    Archive {
+        /// Of the archive.
+        path: PathBuf,
+        /// What it has.
+        because: String,
+    },
+}
+
+/// An image that is read from its beginning.
+pub struct Unpacked {
+    reader: Box<dyn Read + Send>,
+    taken: Arc<AtomicU64>,
+    /// How the file is packed.
+    pub format: Format,
+    /// Bytes of the file.
+    pub packed_size: u64,
+    /// Bytes of the image, where the file says so. It may lie.
+    pub size: Option<u64>,
+}
+
+impl Unpacked {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`ContainerError`].
+    pub fn open(path: &Path) -> Result<Self, ContainerError> {
+        let failed = |source: io::Error| ContainerError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = File::open(path).map_err(failed)?;
+        let mut first = [0; MAGIC];
+        let count = fill(&mut file, &mut first).map_err(failed)?;
+        let format = Format::of(first.get(..count).unwrap_or_default());
+        io::Seek::rewind(&mut file).map_err(failed)?;
+        let packed_size = size_of(&mut file).map_err(failed)?;
+        let taken = Arc::new(AtomicU64::new(0));
+        let (reader, size) = if format == Format::Zip {
+            archive::open(file, path, Arc::clone(&taken))?
+        } else {
+            let counted = Counted {
+                inner: file,
+                taken: Arc::clone(&taken),
+            };
+            let size = (format == Format::Raw).then_some(packed_size);
+            (unpacker(format, counted).map_err(failed)?, size)
+        };
+        Ok(Self {
+            reader,
+            taken,
+            format,
+            packed_size,
+            size,
+        })
+    }
+
+    /// How many bytes of the file were read: how far it has come, where it does not say how long the image is.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+/// What unpacks a stream.
+///
+/// # Errors
+/// Where there is no memory for it.
+pub fn unpacker(
+    format: Format,
+    packed: impl Read + Send + 'static,
+) -> io::Result<Box<dyn Read + Send>> {
+    let packed = BufReader::with_capacity(PIECE, packed);
+    Ok(match format {
+        Format::Raw | Format::Zip => Box::new(packed),
+        Format::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+        Format::Xz => {
+            let concatenated = liblzma::stream::CONCATENATED;
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, concatenated)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
+        }
+        Format::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(packed)?;
+            // What the program of that name unpacks by itself, and no more: 128 MiB.
+            decoder.window_log_max(27)?;
+            Box::new(decoder)
+        }
+        Format::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
+    })
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(into)
+    }
+}
+
+impl fmt::Debug for Unpacked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unpacked")
+            .field("format", &self.format)
+            .field("packed_size", &self.packed_size)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    inner: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(into)?;
+        let more = u64::try_from(count).unwrap_or(u64::MAX);
+        self.taken.fetch_add(more, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl<R: io::Seek> io::Seek for Counted<R> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+/// Reads until all of `into` has come, or the end.
+fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while let Some(rest) = into.get_mut(count..).filter(|rest| !rest.is_empty()) {
+        match from.read(rest) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
+
+/// Bytes of a file or a drive, which says nothing in its metadata.
+fn size_of(file: &mut File) -> io::Result<u64> {
+    let size = io::Seek::seek(file, io::SeekFrom::End(0))?;
+    io::Seek::rewind(file)?;
+    Ok(size)
+}

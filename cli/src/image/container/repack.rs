@@ -1,0 +1,160 @@
+//! A packed image with some of its bytes changed, packed in the same way again.
+//!
+//! In: the file, bytes for offsets. Out: another file of the same format. The image goes through memory in pieces, and nothing of it
+//! is kept; all of it is unpacked, so that what has another checksum than it should is not packed again.
+
+use std::{
+    io::{self, Read, Seek, Write},
+    path::Path,
+};
+
+use fs_err::File;
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use super::{ContainerError, Format, PIECE, Unpacked, archive};
+
+/// Bytes for an offset of the image. Of two that overlap, the later one counts.
+pub type Change = (u64, Vec<u8>);
+
+/// Called after each piece with the bytes of the packed file that were read. Its error ends the work.
+pub type Progress<'p> = dyn FnMut(u64) -> io::Result<()> + 'p;
+
+/// How hard each format tries: what its own program does unasked, or nearly.
+const GZIP_LEVEL: u32 = 6;
+const XZ_LEVEL: u32 = 6;
+const ZSTD_LEVEL: i32 = 6;
+/// Each of these takes some 100 MiB.
+const XZ_THREADS: usize = 4;
+
+/// Writes the file `from` to `to`, with the changes.
+///
+/// # Errors
+/// [`ContainerError`]; what `to` holds is of no use then.
+pub fn repack<W: Write + Seek>(
+    from: &Path,
+    to: W,
+    changes: &[Change],
+    progress: &mut Progress<'_>,
+) -> Result<(), ContainerError> {
+    let failed = |source: io::Error| ContainerError::Pack {
+        path: from.to_owned(),
+        source,
+    };
+    let source = Unpacked::open(from)?;
+    let mut copy = Copy {
+        source,
+        changes,
+        progress,
+    };
+    match copy.source.format {
+        Format::Zip => return zipped(from, to, &mut copy),
+        Format::Raw => copy.all(to).map(drop),
+        Format::Gzip => copy
+            .all(flate2::write::GzEncoder::new(
+                to,
+                flate2::Compression::new(GZIP_LEVEL),
+            ))
+            .and_then(|packer| packer.finish().map(drop)),
+        Format::Bzip2 => copy
+            .all(bzip2::write::BzEncoder::new(to, bzip2::Compression::best()))
+            .and_then(|packer| packer.finish().map(drop)),
+        Format::Zstd => zstd::Encoder::new(to, ZSTD_LEVEL).and_then(|mut packer| {
+            packer.include_checksum(true)?;
+            copy.all(packer)?.finish().map(drop)
+        }),
+        Format::Xz => xz(to).and_then(|packer| copy.all(packer)?.finish().map(drop)),
+    }
+    .map_err(failed)
+}
+
+fn xz<W: Write>(to: W) -> io::Result<liblzma::write::XzEncoder<W>> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = u32::try_from(threads.min(XZ_THREADS)).unwrap_or(1);
+    let stream = liblzma::stream::MtStreamBuilder::new()
+        .threads(threads)
+        .preset(XZ_LEVEL)
+        .check(liblzma::stream::Check::Crc64)
+        .encoder()?;
+    Ok(liblzma::write::XzEncoder::new_stream(to, stream))
+}
+
+/// The image's entry is written anew; all others are taken as they are.
+fn zipped<W: Write + Seek>(
+    from: &Path,
+    to: W,
+    copy: &mut Copy<'_, '_>,
+) -> Result<(), ContainerError> {
+    let failed = |source: io::Error| ContainerError::Pack {
+        path: from.to_owned(),
+        source,
+    };
+    let archived = |error: zip::result::ZipError| failed(error.into());
+    let file = File::open(from).map_err(failed)?;
+    let mut before = ZipArchive::new(file).map_err(archived)?;
+    let (image, name) = archive::image(&mut before, from)?;
+    let mut after = ZipWriter::new(to);
+    for index in 0..before.len() {
+        let entry = before.by_index_raw(index).map_err(archived)?;
+        if index != image {
+            after.raw_copy_file(entry).map_err(archived)?;
+            continue;
+        }
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Deflated)
+            .unix_permissions(entry.unix_mode().unwrap_or(0o644))
+            .large_file(entry.size() > u64::from(u32::MAX));
+        drop(entry);
+        after.start_file(&name, options).map_err(archived)?;
+        copy.all(&mut after).map_err(failed)?;
+    }
+    after.finish().map_err(archived)?;
+    Ok(())
+}
+
+/// An image on its way.
+struct Copy<'c, 'p> {
+    source: Unpacked,
+    changes: &'c [Change],
+    progress: &'c mut Progress<'p>,
+}
+
+impl Copy<'_, '_> {
+    fn all<W: Write>(&mut self, mut to: W) -> io::Result<W> {
+        let mut piece = vec![0; PIECE];
+        let mut at = 0;
+        loop {
+            let count = match self.source.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let now = piece.get_mut(..count).unwrap_or_default();
+            for (offset, bytes) in self.changes {
+                lay(now, at, *offset, bytes);
+            }
+            to.write_all(now)?;
+            at += u64::try_from(count).unwrap_or(u64::MAX);
+            (self.progress)(self.source.taken())?;
+        }
+        let end = |(offset, bytes): &Change| {
+            offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+        };
+        if self.changes.iter().any(|change| end(change) > at) {
+            let words = "the image ends before what is to be changed in it";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, words));
+        }
+        Ok(to)
+    }
+}
+
+/// Lays what is for `offset` over bytes that begin at `at`, as far as they overlap.
+fn lay(over: &mut [u8], at: u64, offset: u64, bytes: &[u8]) {
+    let skip = usize::try_from(offset.saturating_sub(at)).unwrap_or(usize::MAX);
+    let late = usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
+    let from = bytes.get(late..).unwrap_or_default();
+    let into = over.get_mut(skip..).unwrap_or_default();
+    for (byte, new) in into.iter_mut().zip(from) {
+        *byte = *new;
+    }
+}

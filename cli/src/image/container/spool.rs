@@ -1,0 +1,146 @@
+//! A packed image that is read at offsets.
+
+use std::{
+    fmt, io,
+    os::unix::fs::FileExt as _,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{Unpacked, fill};
+use crate::image::ReadAt;
+
+/// Bytes that are unpacked at once.
+const PIECE: usize = 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+/// Bytes that are kept: the partitions that are looked into have far fewer.
+const MOST_HELD: u64 = 8 * 1024 * MIB;
+/// Bytes that are unpacked in search of a place: behind that, no board looks for what it boots from.
+const MOST_UNPACKED: u64 = 64 * 1024 * MIB;
+
+/// As much of an image as was read of it, in a file without a name. What is only zeros takes no room there.
+pub struct Spool {
+    state: Mutex<State>,
+}
+
+struct State {
+    source: Unpacked,
+    file: std::fs::File,
+    /// Bytes that were unpacked.
+    have: u64,
+    /// Bytes that were written, and how many may be.
+    held: u64,
+    most: u64,
+    is_at_end: bool,
+}
+
+impl Spool {
+    /// Nothing is unpacked before it is read.
+    ///
+    /// # Errors
+    /// Where there is no room for a temporary file.
+    pub fn new(source: Unpacked, folder: &Path) -> io::Result<Self> {
+        Self::bounded(source, folder, MOST_HELD)
+    }
+
+    /// As [`Spool::new`]; no more than `most` bytes that are not zeros are kept.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bounded(source: Unpacked, folder: &Path, most: u64) -> io::Result<Self> {
+        let state = State {
+            source,
+            file: tempfile::tempfile_in(folder)?,
+            have: 0,
+            held: 0,
+            most,
+            is_at_end: false,
+        };
+        Ok(Self {
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Bytes that were unpacked.
+    #[must_use]
+    pub fn unpacked(&self) -> u64 {
+        self.lock().have
+    }
+
+    /// Bytes that are kept of them.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.lock().held
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn unpack(&mut self, until: u64) -> io::Result<()> {
+        if until <= self.have {
+            return Ok(());
+        }
+        if until > MOST_UNPACKED {
+            return Err(too_far("is looked for", MOST_UNPACKED));
+        }
+        let mut piece = vec![0; PIECE];
+        while self.have < until && !self.is_at_end {
+            let count = fill(&mut self.source, &mut piece)?;
+            let now = piece.get(..count).unwrap_or_default();
+            let size = u64::try_from(count).unwrap_or(u64::MAX);
+            if now.iter().any(|byte| *byte != 0) {
+                if self.held + size > self.most {
+                    return Err(too_far("was unpacked", self.most));
+                }
+                self.file.write_all_at(now, self.have)?;
+                self.held += size;
+            }
+            self.have += size;
+            self.is_at_end = count < PIECE;
+        }
+        // What was skipped has to be there to be read.
+        if self.file.metadata()?.len() < self.have {
+            self.file.set_len(self.have)?;
+        }
+        if self.have < until {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+}
+
+fn too_far(what: &str, most: u64) -> io::Error {
+    let most = most / MIB;
+    io::Error::other(format!(
+        "it is not found in the first {most} MiB, and no more {what}"
+    ))
+}
+
+impl ReadAt for Spool {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let count = u64::try_from(into.len()).unwrap_or(u64::MAX);
+        let until = offset.checked_add(count);
+        let until = until.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let mut state = self.lock();
+        state.unpack(until)?;
+        state.file.read_exact_at(into, offset)
+    }
+
+    fn size(&self) -> u64 {
+        let state = self.lock();
+        if state.is_at_end {
+            state.have
+        } else {
+            state.source.size.unwrap_or(u64::MAX)
+        }
+    }
+}
+
+impl fmt::Debug for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spool").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,376 @@
+//! A file or a drive with an image on it: opened, looked into, and changed so that a cut leaves each file old or new.
+//!
+//! ```text
+//!  path ─► medium (a file, a drive, unpacked as far as it is read) ─► boot partition ─► files
+//!  files that are to change ─► plan ─┬─► written in place, in the order of the plan
+//!                                    └─► a packed image: packed again beside it, and renamed
+//! ```
+
+use std::{
+    fmt, io,
+    os::unix::fs::FileTypeExt as _,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::{
+    Opened, ReadAt,
+    boot::{Boot, BootError},
+    container::{self, ContainerError, Format, Spool, Unpacked},
+    fat::{self, Change, FatError, Stamp, Volume},
+    table::Table,
+};
+
+/// What an image is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Nothing is changed.
+    Look,
+    /// Files are changed. Nobody else may do so meanwhile.
+    Change,
+}
+
+/// What holds an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A file, packed so.
+    File(Format),
+    /// A drive.
+    Drive,
+}
+
+/// Why an image is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// It is not there, or may not be opened.
+    #[error("{} cannot be opened", path.display())]
+    Open {
+        /// The image.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody else changes it, or it is mounted.
+    #[error("{} is in use", path.display())]
+    Busy {
+        /// The image.
+        path: PathBuf,
+        /// Whether it is a drive.
+        is_drive: bool,
+    },
+    /// What it is packed in.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// Its partitions.
+    #[error("{} is not understood", path.display())]
+    Boot {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: BootError,
+    },
+    /// A file of its boot partition.
+    #[error("{} cannot be used as it is", path.display())]
+    Fat {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: FatError,
+    },
+    /// While it was changed.
+    #[error("{} cannot be changed", path.display())]
+    Write {
+        /// The image.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A file that was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It was not there before.
+    Added,
+    /// It was there, and was another one.
+    Changed,
+    /// It is gone.
+    Removed,
+    /// It was as it is to be.
+    Same,
+}
+
+/// An image that is open.
+pub struct Disk {
+    path: PathBuf,
+    holder: Holder,
+    medium: Rc<dyn ReadAt>,
+    /// Of a file that is changed in place.
+    opened: Option<Rc<Opened>>,
+    spool: Option<Rc<Spool>>,
+    /// Held as long as this is.
+    lock: File,
+    boot: Boot,
+    table: Table,
+}
+
+impl Disk {
+    /// Opens an image and finds its boot partition. What is unpacked goes to `folder`.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn open(path: &Path, purpose: Purpose, folder: &Path) -> Result<Self, DiskError> {
+        let failed = |source: io::Error| DiskError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        // Where a link leads to is what is changed, and the link stays.
+        let path = &fs_err::canonicalize(path).map_err(failed)?;
+        let file = open(path, purpose)?;
+        let kind = file.metadata().map_err(failed)?.file_type();
+        let is_drive = kind.is_block_device();
+        if !is_drive && !kind.is_file() {
+            let words = "it is neither a file nor a drive";
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, words)));
+        }
+        if purpose == Purpose::Change
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+        {
+            let path = path.clone();
+            return Err(DiskError::Busy { path, is_drive });
+        }
+        let source = Unpacked::open(path)?;
+        let (opened, spool, format) = match source.format {
+            Format::Raw => {
+                let size = source.packed_size;
+                let file = file.file().try_clone().map_err(failed)?;
+                (Some(Rc::new(Opened { file, size })), None, Format::Raw)
+            }
+            format => {
+                let spool = Spool::new(source, folder).map_err(failed)?;
+                (None, Some(Rc::new(spool)), format)
+            }
+        };
+        let raw = opened.clone().map(|opened| -> Rc<dyn ReadAt> { opened });
+        let unpacked = spool.clone().map(|spool| -> Rc<dyn ReadAt> { spool });
+        let medium = raw.or(unpacked).unwrap_or_else(|| Rc::new(Vec::new()));
+        let (boot, table) = Boot::find(medium.as_ref()).map_err(|source| DiskError::Boot {
+            path: path.clone(),
+            source,
+        })?;
+        let holder = if is_drive {
+            Holder::Drive
+        } else {
+            Holder::File(format)
+        };
+        Ok(Self {
+            path: path.clone(),
+            holder,
+            medium,
+            opened,
+            spool,
+            lock: file,
+            boot,
+            table,
+        })
+    }
+
+    /// Where it is, links followed.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What holds it.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn medium(&self) -> &Rc<dyn ReadAt> {
+        &self.medium
+    }
+
+    /// Where its boot partition is.
+    #[must_use]
+    pub fn boot(&self) -> &Boot {
+        &self.boot
+    }
+
+    /// Its partitions.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Bytes of a packed image that were unpacked so far.
+    #[must_use]
+    pub fn unpacked(&self) -> Option<u64> {
+        Some(self.spool.as_ref()?.unpacked())
+    }
+
+    /// The boot partition's file system.
+    ///
+    /// # Errors
+    /// [`DiskError::Boot`].
+    pub fn volume(&self) -> Result<Volume<'_>, DiskError> {
+        let volume = self.boot.volume(self.medium.as_ref());
+        volume.map_err(|source| DiskError::Boot {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// A file of the boot partition, of at most `most` bytes. `None`: it is not there.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn read(&self, file: &str, most: u64) -> Result<Option<Vec<u8>>, DiskError> {
+        self.volume()?
+            .read(file, most)
+            .map_err(|source| self.fat(source))
+    }
+
+    /// What a folder of the boot partition holds.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn list(&self, folder: &str) -> Result<Vec<fat::Entry>, DiskError> {
+        self.volume()?
+            .list(folder)
+            .map_err(|source| self.fat(source))
+    }
+
+    /// Changes files of the boot partition, and says what became of each. `progress`: see [`container::repack`].
+    ///
+    /// # Errors
+    /// [`DiskError`]. Each file is then as it was or as it is to be; a packed image is as it was.
+    pub fn change(
+        &self,
+        changes: &[Change<'_>],
+        now: Stamp,
+        progress: &mut container::Progress<'_>,
+    ) -> Result<Vec<Done>, DiskError> {
+        let volume = self.volume()?;
+        let fat = |source| self.fat(source);
+        let mut done = Vec::new();
+        for change in changes {
+            done.push(compared(&volume, change).map_err(fat)?);
+        }
+        let steps = volume.plan(changes, now).map_err(fat)?;
+        if steps.is_empty() {
+            return Ok(done);
+        }
+        let start = self.boot.partition.start;
+        if let Some(opened) = &self.opened {
+            fat::apply(opened.as_ref(), start, &steps).map_err(|source| self.write(source))?;
+            return Ok(done);
+        }
+        let patches = steps.into_iter().flatten();
+        let changes: Vec<container::Change> = patches
+            .map(|patch| (start + patch.offset, patch.bytes))
+            .collect();
+        self.pack(&changes, progress)?;
+        Ok(done)
+    }
+
+    /// Packs the image again, beside it, and takes it in its place.
+    fn pack(
+        &self,
+        changes: &[container::Change],
+        progress: &mut container::Progress<'_>,
+    ) -> Result<(), DiskError> {
+        let failed = |source| self.write(source);
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let before = self.lock.metadata().map_err(failed)?;
+        let beside = tempfile::Builder::new()
+            .prefix(".os-image-")
+            .tempfile_in(folder)
+            .map_err(failed)?;
+        container::repack(&self.path, beside.as_file(), changes, progress)?;
+        let file = beside.as_file();
+        file.set_permissions(before.permissions()).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        beside
+            .persist(&self.path)
+            .map_err(|error| failed(error.error))?;
+        // The new name is on the disk, too.
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed)
+    }
+
+    /// What is wrong with a file of the boot partition, with the image's name.
+    #[must_use]
+    pub fn fat(&self, source: FatError) -> DiskError {
+        let path = self.path.clone();
+        DiskError::Fat { path, source }
+    }
+
+    fn write(&self, source: io::Error) -> DiskError {
+        let path = self.path.clone();
+        DiskError::Write { path, source }
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk")
+            .field("path", &self.path)
+            .field("holder", &self.holder)
+            .field("boot", &self.boot)
+            .finish_non_exhaustive()
+    }
+}
+
+fn open(path: &Path, purpose: Purpose) -> Result<File, DiskError> {
+    let failed = |source: io::Error| DiskError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let is_drive = fs_err::metadata(path)
+        .map_err(failed)?
+        .file_type()
+        .is_block_device();
+    let mut options = OpenOptions::new();
+    options.read(true).write(purpose == Purpose::Change);
+    if is_drive && purpose == Purpose::Change {
+        // The system refuses a drive of which something is mounted.
+        options.custom_flags(i32::try_from(OFlags::EXCL.bits()).unwrap_or_default());
+    }
+    match options.open(path) {
+        Err(error) if is_drive && error.kind() == io::ErrorKind::ResourceBusy => {
+            let path = path.to_owned();
+            Err(DiskError::Busy { path, is_drive })
+        }
+        opened => opened.map_err(failed),
+    }
+}
+
+fn compared(volume: &Volume<'_>, change: &Change<'_>) -> Result<Done, FatError> {
+    // What is larger than what it is to be is another one.
+    let most = match change {
+        Change::Put(_, bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        Change::Remove(_) => 0,
+    };
+    let before = match volume.read(change.path(), most) {
+        Err(FatError::Large { .. }) => Some(None),
+        before => before?.map(Some),
+    };
+    Ok(match (before, change) {
+        (None, Change::Put(..)) => Done::Added,
+        (Some(Some(before)), Change::Put(_, bytes)) if before == *bytes => Done::Same,
+        (Some(_), Change::Put(..)) => Done::Changed,
+        (Some(_), Change::Remove(_)) => Done::Removed,
+        (None, Change::Remove(_)) => Done::Same,
+    })
+}

@@ -1,0 +1,210 @@
+//! The table of clusters: which one follows which, and which are free.
+
+use std::collections::BTreeSet;
+
+use super::{
+    FatError,
+    geometry::{Geometry, Kind},
+    pages::Pages,
+};
+
+/// What stands for "nothing known" in the summary of a FAT32.
+const UNKNOWN: u32 = u32::MAX;
+/// Where the summary holds how many clusters are free, and its signatures.
+const FREE_COUNT: u64 = 488;
+const SIGNATURES: [(u64, u32); 2] = [(0, 0x4161_5252), (484, 0x6141_7272)];
+
+/// What an entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Free,
+    Next(u32),
+    Last,
+    /// Bad, or out of bounds.
+    Other,
+}
+
+fn width(kind: Kind) -> usize {
+    match kind {
+        Kind::Fat12 | Kind::Fat16 => 2,
+        Kind::Fat32 => 4,
+    }
+}
+
+fn place(kind: Kind, table: u64, cluster: u32) -> u64 {
+    let cluster = u64::from(cluster);
+    table
+        + match kind {
+            Kind::Fat12 => cluster + cluster / 2,
+            Kind::Fat16 => cluster * 2,
+            Kind::Fat32 => cluster * 4,
+        }
+}
+
+fn raw(pages: &mut Pages<'_>, kind: Kind, table: u64, cluster: u32) -> Result<u32, FatError> {
+    let mut bytes = [0; 4];
+    let wanted = bytes.get_mut(..width(kind)).unwrap_or_default();
+    pages.read(place(kind, table, cluster), wanted)?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+fn entry(pages: &mut Pages<'_>, geometry: &Geometry, cluster: u32) -> Result<Entry, FatError> {
+    let table = geometry.tables.first().copied().unwrap_or_default();
+    let raw = raw(pages, geometry.kind, table, cluster)?;
+    let (value, least_last) = match geometry.kind {
+        Kind::Fat12 if cluster.is_multiple_of(2) => (raw & 0xFFF, 0xFF8),
+        Kind::Fat12 => (raw >> 4, 0xFF8),
+        Kind::Fat16 => (raw, 0xFFF8),
+        Kind::Fat32 => (raw & 0x0FFF_FFFF, 0x0FFF_FFF8),
+    };
+    Ok(match value {
+        0 => Entry::Free,
+        value if value >= least_last => Entry::Last,
+        value if geometry.has(value) => Entry::Next(value),
+        _ => Entry::Other,
+    })
+}
+
+/// Sets an entry in all tables. `None`: the last of its file; 0: free.
+fn set(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    cluster: u32,
+    next: Option<u32>,
+) -> Result<(), FatError> {
+    let kind = geometry.kind;
+    for &table in &geometry.tables {
+        let before = raw(pages, kind, table, cluster)?;
+        let after = match kind {
+            Kind::Fat12 if cluster.is_multiple_of(2) => {
+                (before & 0xF000) | next.unwrap_or(0xFFF) & 0xFFF
+            }
+            Kind::Fat12 => (before & 0xF) | (next.unwrap_or(0xFFF) & 0xFFF) << 4,
+            Kind::Fat16 => next.unwrap_or(0xFFFF),
+            // The upper four bits are somebody else's.
+            Kind::Fat32 => (before & 0xF000_0000) | next.unwrap_or(0x0FFF_FFFF) & 0x0FFF_FFFF,
+        };
+        let bytes = after.to_le_bytes();
+        let bytes = bytes.get(..width(kind)).unwrap_or_default();
+        pages.write(place(kind, table, cluster), bytes)?;
+    }
+    Ok(())
+}
+
+/// The clusters of a file, in their order. `path` is for words.
+pub(super) fn chain(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    first: u32,
+    path: &str,
+) -> Result<Vec<u32>, FatError> {
+    let mut chain = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut next = first;
+    loop {
+        if !geometry.has(next) {
+            return Err(FatError::Damaged(format!(
+                "{path} goes on at cluster {next}, which there is not"
+            )));
+        }
+        if !seen.insert(next) {
+            return Err(FatError::Damaged(format!("{path} goes round in circles")));
+        }
+        chain.push(next);
+        match entry(pages, geometry, next)? {
+            Entry::Next(cluster) => next = cluster,
+            Entry::Last => return Ok(chain),
+            Entry::Free => {
+                return Err(FatError::Damaged(format!(
+                    "{path} has cluster {next}, which is marked as free"
+                )));
+            }
+            Entry::Other => {
+                return Err(FatError::Damaged(format!(
+                    "{path} goes on behind cluster {next} at one that cannot be"
+                )));
+            }
+        }
+    }
+}
+
+/// The first free clusters, `wanted` of them; fewer where there are fewer.
+pub(super) fn free(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    wanted: usize,
+) -> Result<Vec<u32>, FatError> {
+    let mut free = Vec::new();
+    for cluster in 2..geometry.end {
+        if free.len() == wanted {
+            break;
+        }
+        if entry(pages, geometry, cluster)? == Entry::Free {
+            free.push(cluster);
+        }
+    }
+    Ok(free)
+}
+
+/// Makes clusters a file, in this order.
+pub(super) fn link(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    chain: &[u32],
+) -> Result<(), FatError> {
+    let nexts = chain.iter().skip(1).map(|next| Some(*next)).chain([None]);
+    for (cluster, next) in chain.iter().zip(nexts) {
+        set(pages, geometry, *cluster, next)?;
+    }
+    count(pages, geometry, chain.len(), u32::checked_sub)
+}
+
+/// Lets another cluster follow the last one of a file.
+pub(super) fn append(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    last: u32,
+    cluster: u32,
+) -> Result<(), FatError> {
+    set(pages, geometry, last, Some(cluster))
+}
+
+/// Gives clusters back.
+pub(super) fn release(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    chain: &[u32],
+) -> Result<(), FatError> {
+    for cluster in chain {
+        set(pages, geometry, *cluster, Some(0))?;
+    }
+    count(pages, geometry, chain.len(), u32::checked_add)
+}
+
+/// Keeps the summary of a FAT32 true, if it was.
+fn count(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    clusters: usize,
+    changed: fn(u32, u32) -> Option<u32>,
+) -> Result<(), FatError> {
+    let Some(summary) = geometry.summary else {
+        return Ok(());
+    };
+    let mut four = [0; 4];
+    for (at, signature) in SIGNATURES {
+        pages.read(summary + at, &mut four)?;
+        if u32::from_le_bytes(four) != signature {
+            return Ok(());
+        }
+    }
+    pages.read(summary + FREE_COUNT, &mut four)?;
+    let before = u32::from_le_bytes(four);
+    if before == UNKNOWN {
+        return Ok(());
+    }
+    let clusters = u32::try_from(clusters).unwrap_or(u32::MAX);
+    let after = changed(before, clusters).filter(|after| *after <= geometry.count());
+    let after = after.unwrap_or(UNKNOWN);
+    pages.write(summary + FREE_COUNT, &after.to_le_bytes())
+}

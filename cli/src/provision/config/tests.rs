@@ -1,0 +1,125 @@
+use serde_json::json;
+
+use super::*;
+
+fn read(text: &str) -> Document {
+    Document::read(text.as_bytes()).unwrap()
+}
+
+fn text(document: &Document) -> String {
+    String::from_utf8(document.bytes()).unwrap()
+}
+
+#[test]
+fn what_does_not_change_stays_as_it_was_written() {
+    let odd = "\u{feff}{ \"z\": 1.50,\n\t\"hostname\" : \"a\" }\n";
+    let mut document = read(odd);
+    document.write("hostname", "a", false).unwrap();
+    assert!(!document.remove("nothing.here"));
+    assert_eq!(text(&document), odd);
+    document.write("hostname", "b", false).unwrap();
+    assert_eq!(
+        text(&document),
+        "{\n  \"z\": 1.5,\n  \"hostname\": \"b\"\n}"
+    );
+    let mut document = read("{\"b\":1,\"a\":{\"c\":[]}}");
+    document
+        .write("os.network.wifi.randomMacAddressScan", "true", false)
+        .unwrap();
+    document.write("os.sshKeys", "k", false).unwrap();
+    let expected = "{\"b\":1,\"a\":{\"c\":[]},\"os\":{\"network\":{\"wifi\":{\"randomMacAddressScan\":true}},\"sshKeys\":[\"k\"]}}";
+    assert_eq!(text(&document), expected);
+    assert!(document.remove("os.sshKeys"));
+    assert_eq!(document.get("os.sshKeys"), None);
+    assert_eq!(document.get("b"), Some(&json!(1)));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_what_may_be_meant() {
+    let mut document = read("{\"own\":\"5\"}");
+    let refused = document.write("persistantLogging", "true", false);
+    let Err(ConfigError::Unknown { near, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(near, ["persistentLogging"]);
+    for (key, typed, value) in [
+        ("own", "7", json!("7")),
+        ("more", "7", json!(7)),
+        ("code", "007", json!("007")),
+        ("deep.down", "true", json!(true)),
+        ("list", "[1, 2]", json!([1, 2])),
+    ] {
+        document.write(key, typed, true).unwrap();
+        assert_eq!(document.get(key), Some(&value), "{key}");
+    }
+    let refused = document.write("more.below", "1", true).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "`more.below` cannot be there: `more` holds a value of its own"
+    );
+    assert!(document.write("a..b", "1", true).is_err());
+}
+
+#[test]
+fn rules_have_names_with_points() {
+    let mut document = read("{}");
+    document
+        .write("os.udevRules.56.own", "A\nB", false)
+        .unwrap();
+    assert_eq!(
+        document.get("os.udevRules"),
+        Some(&json!({"56.own": "A\nB"}))
+    );
+    document
+        .write("deviceApiKeys.api.example.com", "k", false)
+        .unwrap();
+    assert_eq!(
+        document.get("deviceApiKeys"),
+        Some(&json!({"api.example.com": "k"}))
+    );
+}
+
+#[test]
+fn secrets_are_hidden_wherever_they_are() {
+    let document = read(
+        "{\"apiKey\":\"s1\",\"deviceApiKeys\":{\"host\":\"s2\"},\"wifiKey\":\"s3\",\"files\":{\"network.config\":\"s4\"},\"hostname\":\"a\"}",
+    );
+    let shown = document.without_secrets().to_string();
+    assert!(!shown.contains("\"s"), "{shown}");
+    assert!(
+        shown.contains("\"hostname\":\"a\"") && shown.contains("host"),
+        "{shown}"
+    );
+    assert!(is_secret("deviceApiKeys.api.example.com") && !is_secret("hostname"));
+}
+
+#[test]
+fn what_is_no_configuration_is_told_without_its_words() {
+    for text in [
+        "",
+        "[]",
+        "null",
+        "{\"apiKey\":\"secret",
+        "{\"apiKey\":secret}",
+        "\0",
+    ] {
+        let error = Document::read(text.as_bytes()).unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn values_of_the_wrong_type_are_found() {
+    let document = read(
+        "{\"developmentMode\":\"true\",\"vpnPort\":\"443\",\"hostname\":5,\"os\":{\"sshKeys\":\"k\",\"udevRules\":{\"a\":1}},\"country\":null}",
+    );
+    let wrong: Vec<String> = document.wrong().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        wrong,
+        [
+            "`hostname` wants a text",
+            "`os.sshKeys` wants an array of texts",
+            "`os.udevRules` wants an object of texts"
+        ]
+    );
+}

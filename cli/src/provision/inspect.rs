@@ -1,0 +1,216 @@
+//! What is on an image: its layout, its system, its configuration.
+//!
+//! In: an image that is open. Out: [`Inspection`]. Of a packed image, nothing is unpacked that is not asked for: the boot partition, and
+//! the root only where the boot partition does not tell which system it is.
+
+use serde_json::Value;
+
+use super::{
+    config::{self, ConfigError, Document},
+    network::FOLDER,
+    wishes::CONFIG,
+};
+use crate::image::{
+    Disk, DiskError,
+    boot::By,
+    ext4, fat,
+    table::{Kind, Partition},
+};
+
+/// Bytes of a small file that says what a system or a board is.
+const MOST_BYTES: u64 = 64 * 1024;
+/// Where a system's version is, on the boot partition and on the root.
+const RELEASE: &str = "os-release";
+const ROOT_RELEASE: &str = "/etc/os-release";
+/// What the root is called.
+const ROOTS: [&str; 3] = ["resin-rootA", "flash-rootA", "balena-rootA"];
+
+/// What is on an image.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// Which kind of table it has.
+    pub table: Kind,
+    /// Its parts.
+    pub partitions: Vec<Named>,
+    /// How its boot partition was found.
+    pub boot: (u32, By),
+    /// The kind of that one's file system.
+    pub file_system: fat::Kind,
+    /// Bytes for files there, and how many of them are free.
+    pub room: (u64, u64),
+    /// Which system it is.
+    pub system: Option<System>,
+    /// What device-type.json says: type and architecture.
+    pub device: Option<Device>,
+    /// Its config.json, secrets hidden; what is wrong with it where it is none.
+    pub config: Option<Result<Value, ConfigError>>,
+    /// Values in it that devices will not take.
+    pub wrong: Vec<ConfigError>,
+    /// Names of its connections.
+    pub connections: Vec<String>,
+}
+
+/// A partition, and what it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Where it is.
+    pub partition: Partition,
+    /// By the table or by its file system.
+    pub name: Option<String>,
+}
+
+/// Which system it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct System {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// For which board it was built.
+    pub slug: Option<String>,
+    /// Whether that stands on the root, and not on the boot partition.
+    pub is_of_root: bool,
+}
+
+/// Which board it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its type.
+    pub slug: String,
+    /// Its processor.
+    pub arch: Option<String>,
+}
+
+/// Looks.
+///
+/// # Errors
+/// [`DiskError`].
+pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
+    let volume = disk.volume()?;
+    let room = volume.room().map_err(|error| disk.fat(error))?;
+    let config = disk.read(CONFIG, config::MOST_BYTES)?;
+    let config = config.map(|bytes| Document::read(&bytes));
+    let wrong = match &config {
+        Some(Ok(document)) => document.wrong(),
+        _ => Vec::new(),
+    };
+    let boot = disk.boot();
+    Ok(Inspection {
+        table: disk.table().kind,
+        partitions: partitions(disk),
+        boot: (boot.partition.number, boot.by.clone()),
+        file_system: volume.kind(),
+        room,
+        system: system(disk)?,
+        device: device(disk)?,
+        config: config.map(|config| Ok(config?.without_secrets())),
+        wrong,
+        connections: connections(disk)?,
+    })
+}
+
+/// The board that an image is for, by its device-type.json.
+///
+/// # Errors
+/// [`DiskError`].
+pub fn device(disk: &Disk) -> Result<Option<Device>, DiskError> {
+    let bytes = disk.read("device-type.json", 1024 * 1024)?;
+    let value: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let text = |key: &str| {
+        let found = value.as_ref()?.get(key)?.as_str()?;
+        Some(found.to_owned())
+    };
+    let arch = text("arch");
+    Ok(text("slug").map(|slug| Device { slug, arch }))
+}
+
+fn connections(disk: &Disk) -> Result<Vec<String>, DiskError> {
+    let entries = match disk.list(FOLDER) {
+        Err(DiskError::Fat {
+            source: fat::FatError::NotFound { .. },
+            ..
+        }) => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let files = entries.into_iter().filter(|entry| !entry.is_folder);
+    let names = files.map(|entry| entry.name);
+    Ok(names.filter(|name| !name.ends_with(".ignore")).collect())
+}
+
+/// Names of a table count; those of file systems are looked for only where that unpacks nothing more.
+fn partitions(disk: &Disk) -> Vec<Named> {
+    let medium = disk.medium();
+    let named = |partition: &Partition| {
+        let is_near = disk
+            .unpacked()
+            .is_none_or(|unpacked| partition.start.saturating_add(4096) <= unpacked);
+        let own = partition.name.clone().filter(|name| !name.is_empty());
+        let label = || {
+            let part = partition.part(medium.as_ref());
+            let fat = fat::Volume::open(part)
+                .ok()
+                .and_then(|volume| volume.label().ok()?);
+            fat.or_else(|| ext4::label(medium.as_ref(), partition))
+        };
+        Named {
+            partition: partition.clone(),
+            name: own.or_else(|| is_near.then(label)?),
+        }
+    };
+    disk.table().partitions.iter().map(named).collect()
+}
+
+fn system(disk: &Disk) -> Result<Option<System>, DiskError> {
+    if let Some(bytes) = disk.read(RELEASE, MOST_BYTES)? {
+        let system = release(&bytes, false);
+        if system.version.is_some() {
+            return Ok(Some(system));
+        }
+    }
+    let medium = disk.medium();
+    let is_root = |partition: &&Partition| {
+        let name = partition.name.clone().filter(|name| !name.is_empty());
+        let name = name.or_else(|| ext4::label(medium.as_ref(), partition));
+        name.is_some_and(|name| ROOTS.contains(&name.as_str()))
+    };
+    // Where the root cannot be read, its version is not known; all else is.
+    let root = disk.table().partitions.iter().find(is_root);
+    let bytes = root.and_then(|root| ext4::read(medium, root, ROOT_RELEASE, MOST_BYTES).ok()?);
+    Ok(bytes.map(|bytes| release(&bytes, true)))
+}
+
+/// Reads os-release(5).
+fn release(bytes: &[u8], is_of_root: bool) -> System {
+    let text = String::from_utf8_lossy(bytes);
+    let value = |key: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once('='));
+        let (_, value) = lines.find(|(name, _)| *name == key)?;
+        let value = shlex::split(value)?.concat();
+        Some(value).filter(|value| !value.is_empty())
+    };
+    System {
+        name: value("NAME"),
+        version: value("VERSION_ID").or_else(|| value("VERSION")),
+        slug: value("SLUG"),
+        is_of_root,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_read_with_and_without_quotes() {
+        let text = "# note\nNAME=\"balenaOS\"\nVERSION='7.3.1+rev1'\nSLUG=raspberrypi4-64\nPRETTY_NAME=\"a \\\"b\\\"\"\nodd\n";
+        let system = release(text.as_bytes(), true);
+        let expected = System {
+            name: Some("balenaOS".to_owned()),
+            version: Some("7.3.1+rev1".to_owned()),
+            slug: Some("raspberrypi4-64".to_owned()),
+            is_of_root: true,
+        };
+        assert_eq!(system, expected);
+        assert_eq!(release(b"\xFF\n=\n", false), System::default());
+    }
+}

@@ -1,0 +1,27 @@
+//! What an image is to be configured with, and what it holds.
+//!
+//! ```text
+//!  wishes ─┐
+//!  files ──┴─► plan (pure) ─► files as they are to be ─► image/ writes them
+//! ```
+//!
+//! In: an image that is open, what a person wants. Out: files of its boot partition, a description of it. Nothing is asked of a
+//! network, and no secret leaves the files that it is for.
+
+pub mod config;
+pub mod inspect;
+pub mod network;
+mod secret;
+mod wishes;
+
+pub use secret::Secret;
+pub use wishes::{CONFIG, File, WishError, Wishes, public_key};
+
+/// Whether bytes are a text with such a part, as certificates and keys are: `-----BEGIN … what-----`.
+fn is_pem(bytes: &[u8], what: &str) -> bool {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let mut lines = text.lines().map(str::trim_end);
+    let ends = format!("{what}-----");
+    let is_edge = |line: &str, edge: &str| line.starts_with(edge) && line.ends_with(&ends);
+    lines.any(|line| is_edge(line, "-----BEGIN ")) && lines.any(|line| is_edge(line, "-----END "))
+}

@@ -1,0 +1,378 @@
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use super::*;
+
+/// What a file says, by section and key, without its uuid.
+type Said = BTreeMap<(String, String), String>;
+
+/// `NetworkManager`'s own reader and writer, without the service.
+fn network_manager(arguments: &[&str], input: &[u8]) -> Said {
+    let mut nmcli = Command::new("nmcli")
+        .args(["--offline", "connection"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("network-manager is installed");
+    nmcli.stdin.take().unwrap().write_all(input).unwrap();
+    let output = nmcli.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {words}");
+    assert_eq!(words, "", "{arguments:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut section = String::new();
+    let mut said = Said::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match line.split_once('=') {
+            None => section = line.trim_matches(['[', ']']).to_owned(),
+            Some(("uuid", _)) => {}
+            Some((key, value)) => {
+                said.insert((section.clone(), key.to_owned()), value.to_owned());
+            }
+        }
+    }
+    said
+}
+
+/// The connection as `NetworkManager` reads it is the one that it makes itself of these words.
+#[track_caller]
+fn is_as_made_by(connection: &Connection, add: &[&str]) {
+    let name = connection.path.trim_start_matches("system-connections/");
+    let id = name.trim_end_matches(".nmconnection");
+    let read = network_manager(&["modify", "connection.id", id], &connection.bytes);
+    let rest = ["ipv6.addr-gen-mode", "stable-privacy"];
+    let made = network_manager(&[&["add", "con-name", id], add, &rest].concat(), b"");
+    assert_eq!(read, made);
+}
+
+fn wifi(ssid: &str, security: Security) -> Wifi {
+    Wifi {
+        ssid: ssid.as_bytes().to_vec(),
+        is_hidden: false,
+        security,
+    }
+}
+
+#[test]
+fn network_manager_reads_names_of_wifi_networks_as_they_are() {
+    for ssid in [
+        "Kitchen",
+        "007",
+        "1;2;",
+        "a;b",
+        "Zoë ☕",
+        " lead",
+        "trail ",
+        "\"quoted\"",
+        "a=b",
+        "#c",
+        "back\\slash",
+        "[x]",
+        "12",
+        "  ",
+        "tab\tbed",
+        "%s",
+        "0x41",
+    ] {
+        let connection = wifi(ssid, Security::Open).connection().unwrap();
+        is_as_made_by(&connection, &["type", "wifi", "ssid", ssid]);
+    }
+    let long = "x".repeat(33);
+    for ssid in ["", &long] {
+        assert!(wifi(ssid, Security::Open).connection().is_err());
+    }
+}
+
+#[test]
+fn a_wifi_password_is_stored_as_what_is_derived_of_it() {
+    // IEEE 802.11-2020, J.4.2.
+    for (ssid, password, key) in [
+        (
+            "IEEE",
+            "password",
+            "f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e",
+        ),
+        (
+            "ThisIsASSID",
+            "ThisIsAPassword",
+            "0dc0d6eb90555ed6419756b9a15ec3e3209b63df707dd508d14581f8982721af",
+        ),
+    ] {
+        assert_eq!(derived(ssid.as_bytes(), password).unwrap(), key);
+        let mut network = wifi(ssid, Security::Wpa2(Secret::new(password)));
+        network.is_hidden = true;
+        let connection = network.connection().unwrap();
+        assert!(!String::from_utf8_lossy(&connection.bytes).contains(password));
+        let words = [
+            "type",
+            "wifi",
+            "ssid",
+            ssid,
+            "wifi.hidden",
+            "yes",
+            "wifi-sec.key-mgmt",
+            "wpa-psk",
+            "wifi-sec.psk",
+            key,
+        ];
+        is_as_made_by(&connection, &words);
+        assert_eq!(derived(b"any", &key.to_uppercase()).unwrap(), key);
+    }
+    let long = "p".repeat(64);
+    for password in ["short", &long, "with\nline", "pässword"] {
+        assert!(derived(b"any", password).is_err(), "{password}");
+    }
+}
+
+#[test]
+fn network_manager_reads_passwords_as_they_are() {
+    for password in [
+        "p;a\\b\"c",
+        " blanks ",
+        "#first",
+        "01234567",
+        "=eq=",
+        "tail\\",
+        "Zoë ☕☕",
+        "[section]",
+        "\\s\\n literal",
+        "  ",
+    ] {
+        let secret = || Secret::new(password);
+        let connection = wifi("x", Security::Wpa3(secret())).connection().unwrap();
+        is_as_made_by(
+            &connection,
+            &[
+                "type",
+                "wifi",
+                "ssid",
+                "x",
+                "wifi-sec.key-mgmt",
+                "sae",
+                "wifi-sec.psk",
+                password,
+            ],
+        );
+        let enterprise = Enterprise {
+            identity: password.to_owned(),
+            anonymous: Some("anonymous".to_owned()),
+            proof: Proof::Ttls(secret()),
+            authority: None,
+        };
+        let connection = wifi("x", Security::Enterprise(enterprise))
+            .connection()
+            .unwrap();
+        let words = [
+            "type",
+            "wifi",
+            "ssid",
+            "x",
+            "wifi-sec.key-mgmt",
+            "wpa-eap",
+            "802-1x.eap",
+            "ttls",
+            "802-1x.identity",
+            password,
+            "802-1x.anonymous-identity",
+            "anonymous",
+            "802-1x.phase2-auth",
+            "pap",
+            "802-1x.password",
+            password,
+        ];
+        is_as_made_by(&connection, &words);
+    }
+}
+
+#[test]
+fn a_network_that_is_entered_by_certificate_has_all_of_it_in_its_file() {
+    let pem = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
+    let certificate = pem("CERTIFICATE").into_bytes();
+    let enterprise = |proof| {
+        let enterprise = Enterprise {
+            identity: "board".to_owned(),
+            anonymous: None,
+            proof,
+            authority: Some(certificate.clone()),
+        };
+        wifi("x", Security::Enterprise(enterprise)).connection()
+    };
+    let made = enterprise(Proof::Tls {
+        certificate: certificate.clone(),
+        key: Secret::new(pem("PRIVATE KEY")),
+        password: None,
+    });
+    let made = made.unwrap();
+    let read = network_manager(&["modify", "connection.id", "os-wifi"], &made.bytes);
+    let said = |key: &str| read.get(&("802-1x".to_owned(), key.to_owned())).cloned();
+    for key in ["ca-cert", "client-cert", "private-key"] {
+        let value = said(key).unwrap_or_else(|| panic!("{key} of {read:?}"));
+        assert!(value.starts_with("data:;base64,LS0t"), "{key}: {value}");
+    }
+    assert_eq!(said("private-key-password-flags").as_deref(), Some("4"));
+    enterprise(Proof::Peap(Secret::new("x"))).unwrap();
+    let refused = enterprise(Proof::Tls {
+        certificate: certificate.clone(),
+        key: Secret::new("no key"),
+        password: None,
+    });
+    assert!(refused.unwrap_err().to_string().contains("PEM"));
+}
+
+#[test]
+fn network_manager_reads_networks_with_a_wire() {
+    let plain = Ethernet::default();
+    is_as_made_by(&plain.connection().unwrap(), &["type", "ethernet"]);
+    let mut fixed = Ethernet {
+        interface: Some("eth0".to_owned()),
+        addresses: vec![
+            ("192.168.1.5".parse().unwrap(), 24),
+            ("fd00::5".parse().unwrap(), 64),
+        ],
+        gateways: vec!["192.168.1.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+        dns: vec![
+            "1.1.1.1".parse().unwrap(),
+            "fd00::53".parse().unwrap(),
+            "9.9.9.9".parse().unwrap(),
+        ],
+        vlan: None,
+    };
+    let addresses = [
+        "ipv4.method",
+        "manual",
+        "ipv4.addresses",
+        "192.168.1.5/24",
+        "ipv4.gateway",
+        "192.168.1.1",
+        "ipv4.dns",
+        "1.1.1.1 9.9.9.9",
+        "ipv6.method",
+        "manual",
+        "ipv6.addresses",
+        "fd00::5/64",
+        "ipv6.gateway",
+        "fd00::1",
+        "ipv6.dns",
+        "fd00::53",
+    ];
+    let words = [&["type", "ethernet", "ifname", "eth0"], &addresses[..]].concat();
+    is_as_made_by(&fixed.connection().unwrap(), &words);
+    fixed.vlan = Some(10);
+    let words = [
+        &[
+            "type", "vlan", "ifname", "eth0.10", "dev", "eth0", "id", "10",
+        ],
+        &addresses[..],
+    ]
+    .concat();
+    is_as_made_by(&fixed.connection().unwrap(), &words);
+    for wrong in [
+        Ethernet {
+            vlan: Some(10),
+            ..Ethernet::default()
+        },
+        Ethernet {
+            vlan: Some(4095),
+            ..fixed.clone()
+        },
+        Ethernet {
+            interface: Some("with space".to_owned()),
+            ..Ethernet::default()
+        },
+        Ethernet {
+            addresses: vec![("10.0.0.1".parse().unwrap(), 33)],
+            ..Ethernet::default()
+        },
+        Ethernet {
+            gateways: vec!["10.0.0.1".parse().unwrap()],
+            ..Ethernet::default()
+        },
+    ] {
+        assert!(wrong.connection().is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn network_manager_reads_mobile_networks() {
+    let mut cellular = Cellular {
+        apn: "internet.example".to_owned(),
+        user: None,
+        password: None,
+        pin: None,
+    };
+    let words = ["type", "gsm", "ifname", "*", "apn", "internet.example"];
+    is_as_made_by(&cellular.connection().unwrap(), &words);
+    cellular.user = Some("u;\\ ".to_owned());
+    cellular.password = Some(Secret::new(" p;\\"));
+    cellular.pin = Some(Secret::new("0123"));
+    let more = ["user", "u;\\ ", "password", " p;\\", "gsm.pin", "0123"];
+    is_as_made_by(
+        &cellular.connection().unwrap(),
+        &[&words[..], &more].concat(),
+    );
+    cellular.pin = Some(Secret::new("12x4"));
+    assert!(cellular.connection().is_err());
+}
+
+#[test]
+fn an_own_connection_is_taken_as_it_is_or_refused_without_its_words() {
+    let good = "# home\r\n[connection]\r\nid=home\r\ntype=802-11-wireless\r\n[802-11-wireless]\r\nssid=a\r\n[802-11-wireless-security]\r\npsk=12345678\r\n";
+    let own = Connection::own("home.nmconnection", good.as_bytes()).unwrap();
+    assert_eq!(own.bytes, good.as_bytes());
+    assert_eq!(own.path, "system-connections/home.nmconnection");
+    let wifi = |more: &str| format!("[connection]\ntype=wifi\n[wifi]\nssid=a\n{more}");
+    for (name, text, words) in [
+        ("a", "secret".to_owned(), "line 1 is neither"),
+        (
+            "a",
+            "psk=secret12\n[connection]\ntype=x\n".to_owned(),
+            "line 1 stands before",
+        ),
+        (
+            "a",
+            "[connection]\nid=a\n".to_owned(),
+            "no section [connection] with a type",
+        ),
+        ("a", "[connection]\ntype=wifi\n".to_owned(), "names no ssid"),
+        (
+            "a",
+            "[connection]\ntype=ethernet\nuuid=12\n".to_owned(),
+            "its uuid is none",
+        ),
+        (
+            "a",
+            wifi("[wifi-security]\npsk=\"secret12\"\n"),
+            "in quotes",
+        ),
+        ("a", wifi("[wifi-security]\npsk=secret\n"), "8 to 63"),
+        (
+            "a",
+            "[connection]\ntype=x\0\n".to_owned(),
+            "not written in UTF-8",
+        ),
+        (".hidden", wifi(""), "pass over"),
+        ("sample.ignore", wifi(""), "pass over"),
+        ("a/b", wifi(""), "its name"),
+    ] {
+        let error = Connection::own(name, text.as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(words) && !error.contains("secret"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn nothing_of_a_connection_is_in_its_debug() {
+    let connection = wifi("x", Security::Wpa3(Secret::new("geheim12")))
+        .connection()
+        .unwrap();
+    assert!(!format!("{connection:?}").contains("geheim12"));
+}
