@@ -60,6 +60,9 @@ pub const OSCLI_CELLULAR_PASSWORD: &str = "OSCLI_CELLULAR_PASSWORD";
 /// The PIN of the SIM card of a device that an image is configured for.
 pub const OSCLI_CELLULAR_PIN: &str = "OSCLI_CELLULAR_PIN";
 
+/// Bytes that images which were downloaded may take in the cache: `20GB`.
+pub const OSCLI_CACHE_LIMIT: &str = "OSCLI_CACHE_LIMIT";
+
 /// Socket of the agent that holds a person's SSH keys.
 pub const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
 
@@ -180,6 +183,12 @@ impl Paths {
     #[must_use]
     pub fn contexts(&self) -> PathBuf {
         self.cache.join("contexts")
+    }
+
+    /// Folder of images that were downloaded.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.cache.join("images")
     }
 
     /// File of the names of services that devices had, for completions.

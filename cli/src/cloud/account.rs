@@ -35,6 +35,16 @@ pub struct Account {
     pub(super) token: Token,
 }
 
+/// A cloud, and the token that is for it, if there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// The cloud.
+    pub domain: Domain,
+    /// File of further authorities that vouch for it.
+    pub authorities: Option<PathBuf>,
+    pub(super) token: Option<Token>,
+}
+
 /// The domain of a cloud, from which the names of its servers are made: in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain(String);
@@ -151,16 +161,53 @@ impl Account {
                 }
             }
         };
-        let authorities = environment
-            .variable(OSCLI_CLOUD_CA)
-            .or_else(|| environment.variable(NODE_EXTRA_CA_CERTS))
-            .map(|path| Paths::absolute(&environment.current_dir, Path::new(path)));
         Ok(Some(Self {
             domain,
-            authorities,
+            authorities: authorities(environment),
             token,
         }))
     }
+}
+
+impl Guest {
+    /// The account of a person, or the cloud that is meant where there is none.
+    ///
+    /// # Errors
+    /// [`AccountError`] when something was given that says nothing.
+    pub fn of(environment: &Environment, token_file: Option<&Path>) -> Result<Self, AccountError> {
+        let domain = match (
+            Account::of(environment, token_file)?,
+            environment.variable(OSCLI_CLOUD),
+        ) {
+            (Some(account), _) => return Ok(account.into()),
+            (None, Some(text)) => domain(text, OSCLI_CLOUD)?,
+            (None, None) => Reference::of(environment)?.domain,
+        };
+        Ok(Self {
+            domain,
+            authorities: authorities(environment),
+            token: None,
+        })
+    }
+}
+
+impl From<Account> for Guest {
+    fn from(account: Account) -> Self {
+        Self {
+            domain: account.domain,
+            authorities: account.authorities,
+            token: Some(account.token),
+        }
+    }
+}
+
+/// File of further authorities that are trusted.
+#[must_use]
+pub fn authorities(environment: &Environment) -> Option<PathBuf> {
+    environment
+        .variable(OSCLI_CLOUD_CA)
+        .or_else(|| environment.variable(NODE_EXTRA_CA_CERTS))
+        .map(|path| Paths::absolute(&environment.current_dir, Path::new(path)))
 }
 
 impl Reference {

@@ -48,4 +48,14 @@ pub enum CloudError {
         /// Some of them.
         uuids: Vec<String>,
     },
+    /// It has no operating system for such a type.
+    #[error("the cloud {cloud} has no operating system for the device type {slug}")]
+    NoType {
+        /// Its domain.
+        cloud: String,
+        /// What was asked for.
+        slug: String,
+        /// Types of names like this one.
+        near: Vec<String>,
+    },
 }

@@ -6,9 +6,10 @@
 mod account;
 mod answers;
 mod error;
+mod images;
 pub mod os_versions;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use hyper::{
     HeaderMap, StatusCode,
@@ -21,9 +22,10 @@ use crate::transport::{
     encode_query,
 };
 
-pub use account::{Account, AccountError, Domain, InvalidDomain};
+pub use account::{Account, AccountError, Domain, Guest, InvalidDomain, authorities};
 pub use answers::{is_whole_uuid, user, uuids};
 pub use error::CloudError;
+pub use images::{Kind as ImageKind, OsImage};
 
 /// The port of everything that a cloud offers.
 const PORT: u16 = 443;
@@ -37,7 +39,8 @@ const LIMITS: Limits = Limits {
 /// A cloud's API.
 #[derive(Debug)]
 pub struct Cloud<'a> {
-    account: &'a Account,
+    domain: &'a Domain,
+    token: Option<&'a Token>,
     http: Http,
 }
 
@@ -45,10 +48,23 @@ impl<'a> Cloud<'a> {
     /// The API of an account's cloud.
     #[must_use]
     pub fn new(account: &'a Account) -> Self {
-        let server = account.server("api");
+        let token = Some(&account.token);
+        Self::at(&account.domain, account.authorities.as_deref(), token)
+    }
+
+    /// The API of a cloud that lets in whoever comes, as far as it does.
+    #[must_use]
+    pub fn open(guest: &'a Guest) -> Self {
+        let authorities = guest.authorities.as_deref();
+        Self::at(&guest.domain, authorities, guest.token.as_ref())
+    }
+
+    fn at(domain: &'a Domain, authorities: Option<&Path>, token: Option<&'a Token>) -> Self {
+        let server = server(domain, authorities, "api");
         let name = server.host.clone();
         Self {
-            account,
+            domain,
+            token,
             http: Http::new(name, Endpoint::Tls(server)),
         }
     }
@@ -70,11 +86,11 @@ impl<'a> Cloud<'a> {
         match found.as_slice() {
             [one] => Ok(one.clone()),
             [] => Err(CloudError::NoDevice {
-                cloud: self.account.domain.to_string(),
+                cloud: self.domain.to_string(),
                 prefix,
             }),
             _ => Err(CloudError::SeveralDevices {
-                cloud: self.account.domain.to_string(),
+                cloud: self.domain.to_string(),
                 prefix,
                 uuids: found,
             }),
@@ -91,14 +107,19 @@ impl<'a> Cloud<'a> {
     }
 
     async fn get(&self, path: &str) -> Result<Answer, CloudError> {
-        let bearer = format!("Bearer {}", self.account.token.text());
+        self.get_within(path, LIMITS).await
+    }
+
+    async fn get_within(&self, path: &str, limits: Limits) -> Result<Answer, CloudError> {
         let mut headers = HeaderMap::new();
-        if let Ok(mut bearer) = HeaderValue::from_str(&bearer) {
+        if let Some(token) = self.token
+            && let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.text()))
+        {
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
-        let answer = self.http.get_with(path, &headers, LIMITS).await?;
-        let cloud = || self.account.domain.to_string();
+        let answer = self.http.get_with(path, &headers, limits).await?;
+        let cloud = || self.domain.to_string();
         match answer.status {
             StatusCode::OK => Ok(answer),
             StatusCode::UNAUTHORIZED => Err(CloudError::Unauthorized { cloud: cloud() }),
@@ -111,7 +132,7 @@ impl<'a> Cloud<'a> {
 
     fn unusable(&self, about: &'static str) -> CloudError {
         CloudError::Unusable {
-            cloud: self.account.domain.to_string(),
+            cloud: self.domain.to_string(),
             about,
         }
     }
@@ -130,16 +151,21 @@ impl Account {
     }
 
     fn server(&self, name: &str) -> TlsServer {
-        TlsServer {
-            host: format!("{name}.{}", self.domain),
-            port: PORT,
-            authorities: self.authorities.clone(),
-        }
+        server(&self.domain, self.authorities.as_deref(), name)
     }
 
     /// What it is let in with.
     #[must_use]
     pub fn token(&self) -> &Token {
         &self.token
+    }
+}
+
+/// A server of a cloud.
+fn server(domain: &Domain, authorities: Option<&Path>, name: &str) -> TlsServer {
+    TlsServer {
+        host: format!("{name}.{domain}"),
+        port: PORT,
+        authorities: authorities.map(Path::to_owned),
     }
 }

@@ -20,6 +20,12 @@ impl Validator {
         etag.or(last_modified).map(|text| Self(text.to_owned()))
     }
 
+    /// Whether it tells every state from every other one, and not only those of different seconds.
+    #[must_use]
+    pub fn is_strong(&self) -> bool {
+        self.0.starts_with('"')
+    }
+
     /// As `If-Range` wants it.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -198,6 +198,15 @@ impl Finished {
         hex(&self.sha256)
     }
 
+    /// The checksum of a kind in lower hex digits; nothing where it was not made.
+    #[must_use]
+    pub fn text(&self, algorithm: Algorithm) -> String {
+        match algorithm {
+            Algorithm::Sha256 => self.sha256(),
+            Algorithm::Sha512 => self.sha512.as_deref().map(hex).unwrap_or_default(),
+        }
+    }
+
     /// The first of the checksums that these bytes do not have.
     #[must_use]
     pub fn wrong<'a>(&self, of: &'a [Checksum]) -> Option<&'a Checksum> {

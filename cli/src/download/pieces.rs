@@ -85,6 +85,28 @@ impl Parts {
         self.0.last().map_or(0, |last| last.end)
     }
 
+    /// The parts of a range, each with whether it is there.
+    #[must_use]
+    pub fn split(&self, range: &Range<u64>) -> Vec<(Range<u64>, bool)> {
+        let mut all = Vec::new();
+        let mut at = range.start;
+        for part in &self.0 {
+            let here = part.start.max(at)..part.end.min(range.end);
+            if here.is_empty() {
+                continue;
+            }
+            if at < here.start {
+                all.push((at..here.start, false));
+            }
+            at = here.end;
+            all.push((here, true));
+        }
+        if at < range.end {
+            all.push((at..range.end, false));
+        }
+        all
+    }
+
     /// The first gap before `length`, and no more than `most` bytes of it.
     #[must_use]
     pub fn gap(&self, length: u64, most: u64) -> Option<Range<u64>> {
@@ -130,6 +152,29 @@ impl Pieces {
         Some(piece)
     }
 
+    /// The piece from there on, if nobody fetches that.
+    pub fn take_at(&mut self, at: u64, most: u64) -> Option<Range<u64>> {
+        let to = self.length.min(at.saturating_add(most));
+        let (piece, is_taken) = self.taken.split(&(at..to)).into_iter().next()?;
+        if is_taken {
+            return None;
+        }
+        self.taken.add(piece.clone());
+        Some(piece)
+    }
+
+    /// How long it is has become known.
+    pub fn set_length(&mut self, length: u64) {
+        self.length = length;
+        self.done.remove(&(length..u64::MAX));
+    }
+
+    /// How long it is; [`u64::MAX`] while that is not known.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Some bytes have come.
     pub fn came(&mut self, part: Range<u64>) {
         self.done.add(part);
@@ -138,6 +183,9 @@ impl Pieces {
     /// What has not come of a piece is somebody else's.
     pub fn give_back(&mut self, rest: &Range<u64>) {
         self.taken.remove(rest);
+        for part in &self.done.0 {
+            self.taken.add(part.clone());
+        }
     }
 
     /// What is there.
@@ -199,6 +247,26 @@ mod tests {
         assert_eq!(pieces.take(40), Some(30..60));
         pieces.came(30..60);
         assert!(pieces.is_whole());
+    }
+
+    #[test]
+    fn a_connection_goes_on_until_where_another_one_is() {
+        let mut pieces = Pieces::new(u64::MAX, parts(&[(70, 80)]));
+        assert_eq!(pieces.take(40), Some(0..40));
+        assert_eq!(pieces.take_at(40, 20), Some(40..60));
+        assert_eq!(pieces.take_at(60, 20), Some(60..70));
+        assert_eq!(pieces.take_at(70, 20), None);
+        // What is there stays taken.
+        pieces.give_back(&(60..100));
+        assert_eq!(pieces.take_at(70, 20), None);
+        pieces.set_length(75);
+        assert_eq!(pieces.take(100), Some(60..70));
+        pieces.came(0..70);
+        assert!(pieces.is_whole());
+        assert_eq!(pieces.length(), 75);
+        let split = parts(&[(10, 20), (30, 40)]).split(&(15..35));
+        assert_eq!(split, [(15..20, true), (20..30, false), (30..35, true)]);
+        assert_eq!(Parts::default().split(&(3..5)), [(3..5, false)]);
     }
 
     proptest! {

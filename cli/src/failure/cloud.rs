@@ -46,7 +46,7 @@ pub(super) fn unopened(failure: Failure, error: &TunnelError) -> Failure {
 impl From<CloudError> for Failure {
     fn from(error: CloudError) -> Self {
         let kind = match &error {
-            CloudError::SeveralDevices { .. } => Kind::Usage,
+            CloudError::SeveralDevices { .. } | CloudError::NoType { .. } => Kind::Usage,
             _ => Kind::Device,
         };
         let failure = Self::from_error(kind, &error);
@@ -59,6 +59,10 @@ impl From<CloudError> for Failure {
             CloudError::NoDevice { .. } => {
                 failure.hint("does it belong to a fleet that the token may reach?")
             }
+            CloudError::NoType { near, .. } if !near.is_empty() => {
+                failure.hint(format!("did you mean {}?", near.join(" or ")))
+            }
+            CloudError::NoType { .. } => failure.hint(CLOUD),
             CloudError::SeveralDevices { .. } => failure.hint("type more digits of its uuid"),
         }
     }

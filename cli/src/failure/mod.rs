@@ -18,6 +18,7 @@
 mod cloud;
 mod deploy;
 mod device;
+mod download;
 mod image;
 mod simulate;
 mod ssh;

@@ -25,4 +25,4 @@ pub use http::{Answer, Body, Http, Limits, Stream, Upgraded, empty, full};
 pub use lasting::{Again, Lasting};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};
-pub use tls::TlsServer;
+pub use tls::{TlsServer, trusting};

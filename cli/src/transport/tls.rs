@@ -38,7 +38,7 @@ pub struct TlsServer {
 /// Connects, and lets the server prove who it is before anything is said.
 pub(super) async fn connect(server: &TlsServer) -> Result<TlsStream<TcpStream>, TransportError> {
     let peer = &server.host;
-    let config = trusting(server).await?;
+    let config = config(server).await?;
     let name = ServerName::try_from(peer.clone()).map_err(|error| unreachable(peer, error))?;
     let looked_up = timeout(PATIENCE, lookup_host((peer.as_str(), server.port)));
     let addresses = looked_up.await.map_err(|_| late(peer, "a name server"))?;
@@ -56,14 +56,22 @@ pub(super) async fn connect(server: &TlsServer) -> Result<TlsStream<TcpStream>, 
     }
 }
 
-async fn trusting(server: &TlsServer) -> Result<ClientConfig, TransportError> {
+async fn config(server: &TlsServer) -> Result<ClientConfig, TransportError> {
     let file = server.authorities.clone();
-    let read = tokio::task::spawn_blocking(move || roots(file)).await;
-    let roots = read.map_err(io::Error::other).and_then(|roots| roots);
-    let roots = roots.map_err(|error| unreachable(&server.host, error))?;
+    let read = tokio::task::spawn_blocking(move || trusting(file)).await;
+    let config = read.map_err(io::Error::other).and_then(|config| config);
+    config.map_err(|error| unreachable(&server.host, error))
+}
+
+/// How servers have to prove who they are: by the system's authorities, and by those of the file.
+///
+/// # Errors
+/// Where there are none, or the file is none of authorities.
+pub fn trusting(authorities: Option<PathBuf>) -> io::Result<ClientConfig> {
+    let roots = roots(authorities)?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| unreachable(&server.host, error))?
+        .map_err(io::Error::other)?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(config)

@@ -5,6 +5,7 @@
 
 mod answers;
 mod choose;
+mod types;
 mod version;
 
 #[cfg(test)]
@@ -12,4 +13,5 @@ mod tests;
 
 pub use answers::{path, versions};
 pub use choose::{NoVersion, Wanted, choose};
+pub use types::{DeviceType, find, near, types};
 pub use version::{Line, OsVersion};

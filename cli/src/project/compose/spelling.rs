@@ -51,7 +51,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// How many letters must be added, removed or changed.
-fn distance(word: &[char], other: &str) -> usize {
+pub(crate) fn distance(word: &[char], other: &str) -> usize {
     let mut row: Vec<usize> = (0..=word.len()).collect();
     for (line, letter) in other.chars().enumerate() {
         let mut left = line + 1;

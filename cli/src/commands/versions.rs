@@ -1,0 +1,61 @@
+//! `os versions`.
+
+use std::path::PathBuf;
+
+use crate::{
+    cloud::{Cloud, CloudError, Guest, os_versions::OsVersion},
+    commands::Context,
+    failure::Failure,
+    ui::render,
+};
+
+/// Lists the versions of the operating system that a cloud has for a device type.
+///
+/// The newest stands first. Where the cloud lets in whoever comes, no token is needed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Device type, as in raspberrypi4-64.
+    #[arg(value_name = "TYPE")]
+    device_type: String,
+    /// Those that are supported for longer.
+    #[arg(long)]
+    esr: bool,
+    /// Also those that are not released yet.
+    #[arg(long, visible_alias = "include-draft")]
+    drafts: bool,
+    /// File with a token of the cloud, beside the variable for it.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let guest = Guest::of(&context.environment, args.token_file.as_deref())?;
+    let asking = versions(context, &guest, &args.device_type, args.drafts);
+    let (slug, all) = tokio::select! {
+        found = asking => found?,
+        () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
+    };
+    let shown = all.iter().filter(|version| version.is_esr == args.esr);
+    render::versions::listed(&context.console, &slug, shown)?;
+    Ok(())
+}
+
+/// The versions of a type, and its own name. A token that is not taken is no reason not to ask without one.
+pub(super) async fn versions(
+    context: &Context,
+    guest: &Guest,
+    word: &str,
+    drafts: bool,
+) -> Result<(String, Vec<OsVersion>), Failure> {
+    match Cloud::open(guest).os_versions(word, drafts).await {
+        Err(refused @ CloudError::Unauthorized { .. }) if guest.has_token() => {
+            let open = guest.clone().without_token();
+            let found = Cloud::open(&open).os_versions(word, drafts).await;
+            let found = found.map_err(|_| Failure::from(refused))?;
+            render::versions::without_token(&context.console, &open.domain);
+            Ok(found)
+        }
+        found => Ok(found?),
+    }
+}

@@ -1,0 +1,238 @@
+//! Puts an image where a person wants it: unpacked or as it came, beside its place first, and in it once everything is right.
+
+use std::{
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use fs_err::File;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+
+use super::{Event, fetch::Coding};
+use crate::image::container::{ContainerError, Format, Unpacked, unpacker};
+
+/// Bytes that are looked at for zeros, and written, at once.
+const BLOCK: usize = 1 << 20;
+/// Bytes in which nothing but zeros is skipped.
+const HOLE: usize = 64 << 10;
+/// First bytes of a file, by which is told how it is packed.
+const MAGIC: u64 = 6;
+
+/// What is to become of an image.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The file that has come.
+    pub image: PathBuf,
+    /// How it is packed for the way.
+    pub coding: Option<Coding>,
+    /// Whether it stays as it came.
+    pub is_as_it_came: bool,
+    /// Bytes that it may have at most.
+    pub most: u64,
+}
+
+/// Why it is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// What it is packed in.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// It cannot be unpacked.
+    #[error("{} cannot be unpacked", path.display())]
+    Unpack {
+        /// What has come.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It becomes larger than anything is expected to be.
+    #[error("it unpacks to more than {most} bytes")]
+    TooLarge {
+        /// How many it may have.
+        most: u64,
+    },
+    /// Where it is to be.
+    #[error("{} cannot be written", path.display())]
+    Write {
+        /// Of the image.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A person ended it.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Bytes that come, and how far that is.
+struct Source {
+    reader: Box<dyn Read + Send>,
+    path: PathBuf,
+    most: u64,
+    done: u64,
+    events: UnboundedSender<Event>,
+    interrupt: CancellationToken,
+}
+
+impl Source {
+    fn open(
+        wanted: &Wanted,
+        events: UnboundedSender<Event>,
+        interrupt: CancellationToken,
+    ) -> Result<Self, OutputError> {
+        let path = &wanted.image;
+        Ok(Self {
+            reader: reader(wanted)?,
+            path: path.clone(),
+            most: wanted.most,
+            done: 0,
+            events,
+            interrupt,
+        })
+    }
+
+    /// The next bytes; nothing at the end.
+    fn next<'a>(&mut self, block: &'a mut [u8]) -> Result<&'a [u8], OutputError> {
+        if self.interrupt.is_cancelled() {
+            return Err(OutputError::Interrupted);
+        }
+        let mut count = 0;
+        while count < block.len() {
+            let rest = block.get_mut(count..).unwrap_or_default();
+            match self.reader.read(rest) {
+                Ok(0) => break,
+                Ok(more) => count += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    let path = self.path.clone();
+                    return Err(OutputError::Unpack { path, source });
+                }
+            }
+        }
+        self.done += u64::try_from(count).unwrap_or(u64::MAX);
+        if self.done > self.most {
+            return Err(OutputError::TooLarge { most: self.most });
+        }
+        // Nobody may listen.
+        drop(self.events.send(Event::Unpacked(self.done)));
+        Ok(block.get(..count).unwrap_or_default())
+    }
+}
+
+/// The bytes that are wanted of a file.
+fn reader(wanted: &Wanted) -> Result<Box<dyn Read + Send>, OutputError> {
+    let path = &wanted.image;
+    let failed = |source| OutputError::Unpack {
+        path: path.clone(),
+        source,
+    };
+    if wanted.is_as_it_came {
+        return Ok(Box::new(File::open(path).map_err(failed)?));
+    }
+    if wanted.coding.is_none() {
+        return Ok(Box::new(Unpacked::open(path)?));
+    }
+    // Packed for the way, it may be packed for itself, too.
+    let mut file = decoded(path).map_err(failed)?;
+    let mut first = Vec::new();
+    file.by_ref()
+        .take(MAGIC)
+        .read_to_end(&mut first)
+        .map_err(failed)?;
+    let format = Format::of(&first);
+    if format == Format::Zip {
+        let source = io::Error::other("a ZIP archive that is packed once more");
+        return Err(failed(source));
+    }
+    unpacker(format, io::Cursor::new(first).chain(file)).map_err(failed)
+}
+
+/// A file without what it was packed in for the way.
+///
+/// # Errors
+/// Those of files.
+pub fn decoded(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    unpacker(Format::Gzip, File::open(path)?)
+}
+
+/// Writes it to a file, which has its content before or the new one. Returns its bytes.
+///
+/// # Errors
+/// [`OutputError`]; then nothing is there that was not there before.
+pub fn write(
+    wanted: &Wanted,
+    to: &Path,
+    events: UnboundedSender<Event>,
+    interrupt: CancellationToken,
+) -> Result<u64, OutputError> {
+    let mut source = Source::open(wanted, events, interrupt)?;
+    let failed = |source| OutputError::Write {
+        path: to.to_owned(),
+        source,
+    };
+    let folder = to.parent().unwrap_or(Path::new("/"));
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    let mut builder = tempfile::Builder::new();
+    let prefix = format!(".{name}.");
+    builder.prefix(&prefix).suffix(".part");
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    let mut block = vec![0; BLOCK];
+    let mut at = 0;
+    loop {
+        let bytes = source.next(&mut block)?;
+        if bytes.is_empty() {
+            break;
+        }
+        for part in bytes.chunks(HOLE) {
+            write_part(file.as_file(), part, at).map_err(failed)?;
+            at += u64::try_from(part.len()).unwrap_or(u64::MAX);
+        }
+    }
+    file.as_file_mut().set_len(at).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(to).map_err(|error| failed(error.error))?;
+    Ok(at)
+}
+
+/// What is only zeros takes no room.
+fn write_part(file: &std::fs::File, part: &[u8], at: u64) -> io::Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    static ZEROS: [u8; HOLE] = [0; HOLE];
+    if ZEROS.get(..part.len()) == Some(part) {
+        return Ok(());
+    }
+    file.write_all_at(part, at)
+}
+
+/// Writes it to what is no file, as it comes. Returns its bytes.
+///
+/// # Errors
+/// [`OutputError`].
+pub fn pipe(
+    wanted: &Wanted,
+    mut to: impl Write,
+    events: UnboundedSender<Event>,
+    interrupt: CancellationToken,
+) -> Result<u64, OutputError> {
+    let mut source = Source::open(wanted, events, interrupt)?;
+    let mut block = vec![0; BLOCK];
+    loop {
+        let bytes = source.next(&mut block)?;
+        let written = if bytes.is_empty() {
+            to.flush()
+        } else {
+            to.write_all(bytes)
+        };
+        written.map_err(|source| OutputError::Write {
+            path: PathBuf::from("standard output"),
+            source,
+        })?;
+        if bytes.is_empty() {
+            return Ok(source.done);
+        }
+    }
+}
