@@ -9,6 +9,7 @@ mod context;
 mod death;
 mod decision;
 mod desk;
+mod download;
 mod figure;
 mod flood;
 mod footprint;
@@ -28,7 +29,7 @@ mod version;
 use figure::Table;
 
 /// What there is, in the order in which it is measured.
-const FIGURES: [&str; 15] = [
+const FIGURES: [&str; 17] = [
     "version",
     "scan",
     "push",
@@ -45,6 +46,7 @@ const FIGURES: [&str; 15] = [
     "reach",
     "footprint",
     "tunnel",
+    "download",
 ];
 
 /// What the command line asks for.
@@ -124,6 +126,7 @@ fn main() -> std::process::ExitCode {
             "decision" => decision::measure(&mut table, wish.rounds(200)),
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
             "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
+            "download" => download::measure(&mut table, wish.rounds(3)),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }

@@ -1,6 +1,7 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
 mod completions;
+mod download;
 mod ssh_config;
 mod surface;
 

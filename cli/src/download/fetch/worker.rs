@@ -68,10 +68,10 @@ impl Job {
     async fn open(&self, mut claim: Range<u64>, is_lead: bool) -> Result<Open, NotOpen> {
         let kept = self.shared.kept();
         let is_sure = kept.validator.as_ref().is_some_and(Validator::is_strong);
-        let from = if !is_sure && kept.parts.prefix() == claim.start {
-            claim.start.saturating_sub(OVERLAP)
-        } else {
+        let from = if is_sure {
             claim.start
+        } else {
+            claim.start.saturating_sub(OVERLAP)
         };
         let is_to_end = kept.length.is_none_or(|length| claim.end >= length);
         let part = (from > 0 || !is_to_end).then_some(from..claim.end);

@@ -1,0 +1,112 @@
+//! Images and versions of a cloud: the wire is that of the recorded exchanges (`wire/cloud/134`-`139`).
+
+use testkit::distribution::Served;
+use testkit::{Distribution, Workstation};
+
+use super::{gzip, noise};
+
+const HOST: &str = "api.cloud.test";
+
+/// The API of a cloud with the versions of one type, of whose images there is one.
+fn cloud(workstation: &mut Workstation, image: &[u8]) -> Distribution {
+    let server = Distribution::start_tls(&workstation.machine, "127.0.0.1:443", &[HOST], false);
+    let names = format!("echo 127.0.0.1 {HOST} >>/etc/hosts");
+    workstation.machine.run("sh", &["-c", &names]);
+    workstation.set("OSCLI_CLOUD_CA", server.authority());
+    workstation.set("OSCLI_CLOUD", "cloud.test");
+    let release = |version: &str| serde_json::json!({"id": 2, "raw_version": version, "is_final": true, "release_tag": []});
+    let versions = serde_json::json!({"d": [
+        {"id": 1, "application_tag": [], "owns__release": [release("6.5.0"), release("6.4.2+rev1"), release("6.5.0+rev2")]},
+        {"id": 2, "application_tag": [{"tag_key": "release-policy", "value": "esr"}, {"tag_key": "esr-current", "value": "2026.7.x"}],
+         "owns__release": [release("2026.7.0"), release("2026.4.1")]},
+    ]});
+    let types = serde_json::json!([
+        {"slug": "raspberrypi4-64", "aliases": ["rpi4"], "arch": "aarch64"}, {"slug": "generic-amd64"},
+    ]);
+    server.put("v7/application", Served::new(r#"{"d":[]}"#));
+    server.put("device-types/v1", Served::new(types.to_string()));
+    for with_drafts in [false, true] {
+        let path = asked_for("raspberrypi4-64", with_drafts);
+        server.put(&path, Served::new(versions.to_string()));
+    }
+    server.put(
+        "download?deviceType=raspberrypi4-64&version=6.5.0%2Brev2&fileType=.gz",
+        Served::new(image.to_vec()),
+    );
+    server
+}
+
+/// The path that asks for the versions of a type.
+fn asked_for(slug: &str, with_drafts: bool) -> String {
+    let path = os_cli::cloud::os_versions::path(slug, with_drafts);
+    path.trim_start_matches('/').to_owned()
+}
+
+#[tokio::test]
+async fn versions_are_listed_for_whoever_comes() {
+    let mut workstation = Workstation::new(None);
+    let server = cloud(&mut workstation, b"");
+    let listed = workstation.os(&["versions", "rpi4"]).await;
+    listed.success();
+    assert_eq!(listed.stdout, "6.5.0+rev2\n6.5.0\n6.4.2+rev1\n");
+    let esr = workstation
+        .os(&["versions", "raspberrypi4-64", "--esr"])
+        .await;
+    assert_eq!(esr.stdout, "2026.7.0 (current)\n2026.4.1\n");
+    let unknown = workstation.os(&["versions", "raspberypi4-64"]).await;
+    assert_eq!(unknown.code, 2, "{unknown}");
+    assert!(
+        unknown.stderr.contains("did you mean raspberrypi4-64?"),
+        "{unknown}"
+    );
+    let asked = server.asked("device-types/v1");
+    assert!(!asked[0].fields.contains_key("authorization"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn the_image_of_a_version_is_fetched_once_with_the_token_of_its_cloud() {
+    let mut workstation = Workstation::new(None);
+    let bytes = noise(500_000, 1);
+    let packed = gzip(&workstation, &bytes);
+    let server = cloud(&mut workstation, &packed);
+    workstation.set("OSCLI_TOKEN", "token-of-ann");
+    for version in [&["--version", "^6.4"][..], &[]] {
+        let arguments = [&["download", "rpi4", "--force"], version].concat();
+        let output = workstation.os(&arguments).await;
+        output.success();
+        assert!(!output.stderr.contains("token-of-ann"), "{output}");
+    }
+    let image = workstation.home().join("raspberrypi4-64-6.5.0+rev2.img");
+    assert!(fs_err::read(image).expect("an image") == bytes);
+    let asked = server.asked("download");
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked[0].fields["authorization"], "Bearer token-of-ann");
+    let none = workstation
+        .os(&["download", "rpi4", "--version", "7.0.0"])
+        .await;
+    assert_eq!(none.code, 2, "{none}");
+    assert!(
+        none.stderr.contains("os versions raspberrypi4-64"),
+        "{none}"
+    );
+    // As an open cloud, which has versions and no images.
+    let missing = workstation
+        .os(&[
+            "download",
+            "rpi4",
+            "--version",
+            "6.5.0",
+            "--type",
+            "disk-image",
+        ])
+        .await;
+    assert_eq!(missing.code, 1, "{missing}");
+    assert!(
+        server
+            .asked("download")
+            .last()
+            .expect("a request")
+            .path
+            .ends_with("&imageType=raw")
+    );
+}
