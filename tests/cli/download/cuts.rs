@@ -57,6 +57,41 @@ async fn a_command_that_was_interrupted_goes_on_the_next_time() {
 }
 
 #[tokio::test]
+async fn a_command_that_was_killed_loses_no_more_than_what_came_last() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(150_000_000, 10);
+    let mut file = Served::new(bytes.clone()).fated([Fate::Stall(140_000_000)]);
+    // One connection, and nothing but the bytes themselves to go by.
+    file.tag = None;
+    server.put("os.img", file);
+    let url = server.url("os.img");
+    let os = testkit::programs::built("os");
+    let line = format!("{} download {url} & echo $! >pid; wait", os.display());
+    let running = workstation.start_program(&["sh", "-c", &line]);
+    let images = workstation.home().join(".cache/os/images");
+    let is_written_down = async || {
+        let mut rooms = fs_err::read_dir(&images).ok()?.filter_map(Result::ok);
+        rooms.find(|room| room.path().join("part.json").exists())
+    };
+    until("a part lasts", is_written_down).await;
+    workstation
+        .machine
+        .run("sh", &["-c", "kill -9 $(cat home/pid)"]);
+    drop(running);
+    workstation.os(&["download", &url]).await.success();
+    image_is(&workstation, &bytes);
+    let ranges = server.ranges("os.img");
+    let from = ranges[1]
+        .as_deref()
+        .and_then(|range| range.strip_prefix("bytes="));
+    let from: u64 = from
+        .and_then(|from| from.trim_end_matches('-').parse().ok())
+        .expect("a part");
+    assert!(from >= 60_000_000, "{ranges:?}");
+}
+
+#[tokio::test]
 async fn a_server_without_parts_is_read_again_and_compared() {
     let workstation = Workstation::new(None);
     let server = Distribution::start(&workstation.machine, AT);

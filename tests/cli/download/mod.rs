@@ -12,7 +12,7 @@ use testkit::Workstation;
 
 /// Bytes that repeat nowhere.
 pub(crate) fn noise(count: usize, seed: u32) -> Vec<u8> {
-    let mut state = seed | 1;
+    let mut state = seed * 2 + 1;
     let mut all = Vec::with_capacity(count + 4);
     while all.len() < count {
         state ^= state << 13;

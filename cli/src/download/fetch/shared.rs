@@ -92,11 +92,10 @@ impl Shared {
         kept
     }
 
-    /// Bytes that are there, and how many from the beginning on.
-    pub(super) fn done(&self) -> (u64, u64) {
+    /// Bytes that are there, and of how many, where that is known.
+    pub(super) fn progress(&self) -> (u64, Option<u64>) {
         let inner = self.lock();
-        let done = inner.pieces.done();
-        (done.bytes(), done.prefix())
+        (inner.pieces.done().bytes(), inner.kept.length)
     }
 
     pub(super) fn is_whole(&self) -> bool {

@@ -265,7 +265,7 @@ impl Job {
         if !may_pass {
             return Err(error.into());
         }
-        let (has, _) = self.shared.done();
+        let (has, _) = self.shared.progress();
         let next = {
             let patience = self.patience.lock();
             let mut patience = patience.unwrap_or_else(PoisonError::into_inner);

@@ -96,7 +96,8 @@ impl Writer {
             if since >= LASTING && keep.try_send(self.shared.kept()).is_ok() {
                 since = 0;
             }
-            if told.elapsed() >= TICK {
+            // What comes next may be long in coming.
+            if chunks.is_empty() || told.elapsed() >= TICK {
                 told = Instant::now();
                 self.tell();
             }
@@ -117,12 +118,9 @@ impl Writer {
     }
 
     fn tell(&self) {
-        let kept = self.shared.kept();
+        let (done, total) = self.shared.progress();
         // Nobody may listen.
-        drop(self.events.send(Event::Came {
-            done: kept.parts.bytes(),
-            total: kept.length,
-        }));
+        drop(self.events.send(Event::Came { done, total }));
     }
 }
 
