@@ -178,6 +178,13 @@ impl Distribution {
         locked(&self.shared.files).insert(target.to_owned(), served);
     }
 
+    /// Lets these become of the next requests for a file.
+    pub fn fate(&self, path: &str, fates: impl IntoIterator<Item = Fate>) {
+        let mut files = locked(&self.shared.files);
+        let served = files.get_mut(&format!("/{path}")).expect("a file");
+        served.fates = fates.into_iter().collect();
+    }
+
     /// Has it no more.
     pub fn remove(&self, path: &str) {
         locked(&self.shared.files).remove(&format!("/{path}"));

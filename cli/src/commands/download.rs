@@ -120,11 +120,11 @@ async fn source(context: &Context, args: &Args) -> Result<(Source, String), Fail
     let guest = Guest::of(&context.environment, args.token_file.as_deref())?;
     let asking = versions(
         context,
-        &guest,
+        guest,
         what,
         matches!(args.version, Wanted::Exact(_)),
     );
-    let (slug, all) = tokio::select! {
+    let (guest, slug, all) = tokio::select! {
         found = asking => found?,
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
     };

@@ -31,8 +31,8 @@ pub struct Args {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let guest = Guest::of(&context.environment, args.token_file.as_deref())?;
-    let asking = versions(context, &guest, &args.device_type, args.drafts);
-    let (slug, all) = tokio::select! {
+    let asking = versions(context, guest, &args.device_type, args.drafts);
+    let (_, slug, all) = tokio::select! {
         found = asking => found?,
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
     };
@@ -41,21 +41,24 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The versions of a type, and its own name. A token that is not taken is no reason not to ask without one.
+/// The versions of a type, its own name, and whom the cloud took us for. A token that is not taken is no reason not to ask without one.
 pub(super) async fn versions(
     context: &Context,
-    guest: &Guest,
+    guest: Guest,
     word: &str,
     drafts: bool,
-) -> Result<(String, Vec<OsVersion>), Failure> {
-    match Cloud::open(guest).os_versions(word, drafts).await {
+) -> Result<(Guest, String, Vec<OsVersion>), Failure> {
+    match Cloud::open(&guest).os_versions(word, drafts).await {
         Err(refused @ CloudError::Unauthorized { .. }) if guest.has_token() => {
-            let open = guest.clone().without_token();
+            let open = guest.without_token();
             let found = Cloud::open(&open).os_versions(word, drafts).await;
-            let found = found.map_err(|_| Failure::from(refused))?;
+            let (slug, all) = found.map_err(|_| Failure::from(refused))?;
             render::versions::without_token(&context.console, &open.domain);
-            Ok(found)
+            Ok((open, slug, all))
         }
-        found => Ok(found?),
+        found => {
+            let (slug, all) = found?;
+            Ok((guest, slug, all))
+        }
     }
 }

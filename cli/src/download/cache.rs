@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Read},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -121,7 +122,7 @@ impl Cache {
         self.open(&key(source, name), FlockOperation::NonBlockingLockExclusive)
     }
 
-    /// Takes it, however long somebody else has it.
+    /// Takes it, however long somebody else has it; `None` when it was removed meanwhile, and can be taken anew.
     ///
     /// # Errors
     /// Those of files.
@@ -133,11 +134,18 @@ impl Cache {
         fs_err::create_dir_all(&self.folder)?;
         let mut options = File::options();
         let file = options.read(true).write(true).create(true).truncate(false);
-        let lock = file.open(self.folder.join(format!("{name}.lock")))?;
+        let path = self.folder.join(format!("{name}.lock"));
+        let lock = file.open(&path)?;
         match flock(lock.file(), how) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(error.into()),
+        }
+        // Who had it before may have removed it: a lock that is no file locks nobody out.
+        let is_there = fs_err::metadata(&path)
+            .is_ok_and(|there| lock.metadata().is_ok_and(|own| own.ino() == there.ino()));
+        if !is_there {
+            return Ok(None);
         }
         Ok(Some(Room {
             name: name.to_owned(),
@@ -324,7 +332,6 @@ fn key(source: &str, name: &str) -> String {
 
 /// Bytes on the disk, and the last time that a file of it was changed.
 fn taken(folder: &Path) -> (u64, SystemTime) {
-    use std::os::unix::fs::MetadataExt as _;
     let files = fs_err::read_dir(folder).into_iter().flatten();
     let known = files.filter_map(|file| file.ok()?.metadata().ok());
     known.fold((0, SystemTime::UNIX_EPOCH), |(bytes, used), file| {
@@ -384,6 +391,15 @@ mod tests {
         assert_eq!(removed[0].name, old);
         assert_eq!(names(), [new.clone(), used.clone()]);
         drop(using);
+        let waiting = std::thread::scope(|scope| {
+            let room = cache.take("used", "os.img").unwrap().unwrap();
+            let waiting = scope.spawn(|| cache.wait("used", "os.img").unwrap().is_some());
+            fs_err::remove_file(cache.folder.join(format!("{used}.lock"))).unwrap();
+            drop(room);
+            waiting.join().unwrap()
+        });
+        // It was told to take it anew, or came after it was removed.
+        assert!(!waiting || cache.take("used", "os.img").unwrap().is_some());
         assert!(cache.remove(&used).unwrap());
         assert_eq!(names(), [new]);
     }

@@ -315,6 +315,7 @@ async fn come(
         link,
         source: identity,
         checksums: offers,
+        most: want.most,
         part: &part,
         state: &state,
         events: &events,

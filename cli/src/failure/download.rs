@@ -81,6 +81,7 @@ fn unfetched(failure: Failure, error: &FetchError) -> Failure {
         } => failure.hint("it may want a token: OSCLI_TOKEN, or --token-file FILE"),
         FetchError::Refused { status: 404, .. } => failure
             .hint("is it called so? Not every cloud has images: the address of one does, too"),
+        FetchError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),
         FetchError::KeepsChanging(_) => {
             failure.hint("somebody writes it at this moment: try later")
         }
@@ -95,6 +96,9 @@ fn unwritten(failure: Failure, error: &OutputError) -> Failure {
             failure.hint("it came as its server has it: it is damaged there, or no image")
         }
         OutputError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),
+        OutputError::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+            Failure::new(Kind::BrokenPipe, failure.message())
+        }
         OutputError::Write { source, .. } => full(failure, source),
         OutputError::Interrupted => Failure::interrupted(),
     }

@@ -112,6 +112,18 @@ async fn a_bomb_ends_in_an_error() {
     assert_eq!(output.code, 1, "{output}");
     assert!(output.stderr.contains("--max-size"), "{output}");
     nothing_is_there(&workstation);
+    for framing in [Framing::Length, Framing::Chunked, Framing::Close] {
+        let mut file = Served::new(noise(3_000_000, 11));
+        file.framing = framing;
+        server.put("os.img", file);
+        let url = server.url("os.img");
+        let output = workstation
+            .os(&["download", &url, "--max-size", "1MB"])
+            .await;
+        assert_eq!(output.code, 1, "{output}");
+        assert!(output.stderr.contains("--max-size"), "{output}");
+        nothing_is_there(&workstation);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Images and versions of a cloud: the wire is that of the recorded exchanges (`wire/cloud/134`-`139`).
 
-use testkit::distribution::Served;
+use testkit::distribution::{Fate, Served};
 use testkit::{Distribution, Workstation};
 
 use super::{gzip, noise};
@@ -109,4 +109,24 @@ async fn the_image_of_a_version_is_fetched_once_with_the_token_of_its_cloud() {
             .path
             .ends_with("&imageType=raw")
     );
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_taken_is_no_reason_not_to_ask_without() {
+    let mut workstation = Workstation::new(None);
+    let bytes = noise(300_000, 2);
+    let packed = gzip(&workstation, &bytes);
+    let server = cloud(&mut workstation, &packed);
+    workstation.set("OSCLI_TOKEN", "an-old-token");
+    let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+    let path = asked_for("raspberrypi4-64", false);
+    server.fate(&path, [Fate::Says(refused.to_owned())]);
+    let output = workstation.os(&["download", "raspberrypi4-64"]).await;
+    output.success();
+    assert!(
+        output.stderr.contains("does not take the token"),
+        "{output}"
+    );
+    let asked = server.asked("download");
+    assert!(!asked[0].fields.contains_key("authorization"), "{asked:?}");
 }

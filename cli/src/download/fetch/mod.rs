@@ -101,6 +101,8 @@ pub struct Request<'a> {
     pub source: &'a str,
     /// What it has to have, as far as that is known already.
     pub checksums: &'a [Checksum],
+    /// Bytes that it may have at most.
+    pub most: u64,
     /// File of the parts.
     pub part: &'a Path,
     /// File of what is known of them.
@@ -135,6 +137,12 @@ pub enum FetchError {
         peer: String,
         /// What is wrong.
         why: &'static str,
+    },
+    /// It is larger than anything is expected to be.
+    #[error("it has more than {most} bytes")]
+    TooLarge {
+        /// How many it may have.
+        most: u64,
     },
     /// It is another one each time.
     #[error("{0} changes while it is fetched")]
@@ -210,6 +218,7 @@ async fn attempt(request: &Request<'_>) -> Result<Fetched, FetchError> {
         shared: Arc::clone(&shared),
         events: request.events.clone(),
         patience: Mutex::new(Patience::default()),
+        most: request.most,
         has_answered: AtomicBool::new(false),
         has_no_end: AtomicBool::new(false),
     };

@@ -39,6 +39,8 @@ pub(super) struct Job {
     pub(super) shared: Arc<Shared>,
     pub(super) events: UnboundedSender<Event>,
     pub(super) patience: Mutex<Patience>,
+    /// Bytes that it may have.
+    pub(super) most: u64,
     pub(super) has_answered: AtomicBool,
     /// Nothing but the end of a connection says where the file ends.
     pub(super) has_no_end: AtomicBool,
@@ -104,6 +106,9 @@ impl Job {
             Meaning::Refused(status) => return Err(NotOpen::Refused(status, peer)),
             Meaning::Unusable(why) => return Err(unusable(why)),
         };
+        if length.is_some_and(|length| length > self.most) {
+            return Err(NotOpen::Final(self.too_large()));
+        }
         let coding = coding(&answered).map_err(unusable)?;
         if kept.length.is_some() && kept.coding != coding {
             return Err(NotOpen::Final(FetchError::Changed));
@@ -136,6 +141,10 @@ impl Job {
             gives_parts,
             checksums,
         })
+    }
+
+    fn too_large(&self) -> FetchError {
+        FetchError::TooLarge { most: self.most }
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Link> {
@@ -208,6 +217,9 @@ impl Job {
             };
             let mut bytes = more;
             let mut to = at + u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            if to > self.most {
+                return Err(self.too_large());
+            }
             let mut is_over = false;
             while to > claim.end {
                 if let Some(further) = self.shared.take_at(claim.end, most) {
