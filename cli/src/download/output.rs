@@ -77,6 +77,34 @@ struct Source {
     interrupt: CancellationToken,
 }
 
+/// An image that is written, and is not in its place yet.
+#[derive(Debug)]
+pub struct Pending {
+    file: tempfile::NamedTempFile,
+    to: PathBuf,
+    bytes: u64,
+}
+
+impl Pending {
+    /// Puts it there: the content before, or this one. Returns its bytes.
+    ///
+    /// # Errors
+    /// [`OutputError::Write`].
+    pub fn place(self) -> Result<u64, OutputError> {
+        let failed = |source| OutputError::Write {
+            path: self.to.clone(),
+            source,
+        };
+        self.file.as_file().sync_all().map_err(failed)?;
+        let placed = self.file.persist(&self.to);
+        placed.map_err(|error| OutputError::Write {
+            path: self.to.clone(),
+            source: error.error,
+        })?;
+        Ok(self.bytes)
+    }
+}
+
 impl Source {
     fn open(
         wanted: &Wanted,
@@ -129,25 +157,34 @@ fn reader(wanted: &Wanted) -> Result<Box<dyn Read + Send>, OutputError> {
         path: path.clone(),
         source,
     };
-    if wanted.is_as_it_came {
-        return Ok(Box::new(File::open(path).map_err(failed)?));
-    }
-    if wanted.coding.is_none() {
+    if !wanted.is_as_it_came && wanted.coding.is_none() {
         return Ok(Box::new(Unpacked::open(path)?));
     }
+    let file = File::open(path).map_err(failed)?;
+    let unpacked = streamed(file, wanted).map_err(failed)?;
+    unpacked.ok_or_else(|| failed(io::Error::other("a ZIP archive that is packed once more")))
+}
+
+/// What is wanted of bytes that come one after the other; `None` of a ZIP archive, whose contents stand at its end.
+fn streamed(
+    from: impl Read + Send + 'static,
+    wanted: &Wanted,
+) -> io::Result<Option<Box<dyn Read + Send>>> {
+    if wanted.is_as_it_came {
+        return Ok(Some(Box::new(from)));
+    }
     // Packed for the way, it may be packed for itself, too.
-    let mut file = decoded(path).map_err(failed)?;
+    let mut from: Box<dyn Read + Send> = match wanted.coding {
+        None => Box::new(from),
+        Some(Coding::Gzip) => unpacker(Format::Gzip, from)?,
+    };
     let mut first = Vec::new();
-    file.by_ref()
-        .take(MAGIC)
-        .read_to_end(&mut first)
-        .map_err(failed)?;
+    from.by_ref().take(MAGIC).read_to_end(&mut first)?;
     let format = Format::of(&first);
     if format == Format::Zip {
-        let source = io::Error::other("a ZIP archive that is packed once more");
-        return Err(failed(source));
+        return Ok(None);
     }
-    unpacker(format, io::Cursor::new(first).chain(file)).map_err(failed)
+    unpacker(format, io::Cursor::new(first).chain(from)).map(Some)
 }
 
 /// A file without what it was packed in for the way.
@@ -158,7 +195,7 @@ pub fn decoded(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     unpacker(Format::Gzip, File::open(path)?)
 }
 
-/// Writes it to a file, which has its content before or the new one. Returns its bytes.
+/// Writes it beside a file that it is to become.
 ///
 /// # Errors
 /// [`OutputError`]; then nothing is there that was not there before.
@@ -167,8 +204,41 @@ pub fn write(
     to: &Path,
     events: UnboundedSender<Event>,
     interrupt: CancellationToken,
-) -> Result<u64, OutputError> {
-    let mut source = Source::open(wanted, events, interrupt)?;
+) -> Result<Pending, OutputError> {
+    write_all(Source::open(wanted, events, interrupt)?, to)
+}
+
+/// The same of bytes that are still coming; `None` where they have to be there first.
+///
+/// # Errors
+/// As there.
+pub fn write_coming(
+    wanted: &Wanted,
+    from: impl Read + Send + 'static,
+    to: &Path,
+    events: UnboundedSender<Event>,
+    interrupt: CancellationToken,
+) -> Result<Option<Pending>, OutputError> {
+    let path = wanted.image.clone();
+    let reader = streamed(from, wanted).map_err(|source| OutputError::Unpack {
+        path: path.clone(),
+        source,
+    })?;
+    let Some(reader) = reader else {
+        return Ok(None);
+    };
+    let source = Source {
+        reader,
+        path,
+        most: wanted.most,
+        done: 0,
+        events,
+        interrupt,
+    };
+    write_all(source, to).map(Some)
+}
+
+fn write_all(mut source: Source, to: &Path) -> Result<Pending, OutputError> {
     let failed = |source| OutputError::Write {
         path: to.to_owned(),
         source,
@@ -193,9 +263,11 @@ pub fn write(
         }
     }
     file.as_file_mut().set_len(at).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(to).map_err(|error| failed(error.error))?;
-    Ok(at)
+    Ok(Pending {
+        file,
+        to: to.to_owned(),
+        bytes: at,
+    })
 }
 
 /// What is only zeros takes no room.

@@ -3,18 +3,22 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
-use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
+use tokio::{
+    sync::mpsc::UnboundedSender,
+    task::{JoinHandle, spawn_blocking},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     cache::{About, Cache, Room, sums_of},
     checksums::{Checksum, Finished, Sums},
-    fetch::{self, Coding, FetchError, fetch},
+    fetch::{self, Coding, FetchError, Follow, fetch},
     link::Link,
     offered::{Beside, OfferedError, offered},
-    output::{self, OutputError, Wanted},
+    output::{self, OutputError, Pending, Wanted},
     web::{Web, WebError},
 };
 use crate::image::container::Format;
@@ -161,21 +165,18 @@ pub async fn download(web: &Web, source: &Source, want: &Want<'_>) -> Result<Had
     };
     let is_fixed = matches!(source, Source::Version { .. });
     let kept = kept(web, link, &room, want, &identity, (&offers, is_fixed)).await?;
-    let (about, is_cached) = match kept {
-        Some(about) => (about, true),
-        None => (
-            come(web, link, &room, want, &identity, &offers?).await?,
-            false,
-        ),
+    let is_cached = kept.is_some();
+    let (about, pending) = match kept {
+        Some(about) => (about, None),
+        None => come(web, link, &room, want, &identity, &offers?).await?,
     };
     room.touch();
-    let wanted = Wanted {
-        image: room.image(),
-        coding: about.coding,
-        is_as_it_came: want.is_as_it_came,
-        most: want.most,
+    let bytes = match pending {
+        Some(pending) => spawn_blocking(|| pending.place())
+            .await
+            .map_err(io::Error::other)??,
+        None => put(wanted(want, room.image(), about.coding), want).await?,
     };
-    let bytes = put(wanted, want).await?;
     let cache = want.cache.clone();
     let shrunk = spawn_blocking(move || cache.shrink());
     let shrunk = shrunk.await.map_err(io::Error::other)??.len();
@@ -189,6 +190,16 @@ pub async fn download(web: &Web, source: &Source, want: &Want<'_>) -> Result<Had
         checked: about.checked,
         is_cached,
     })
+}
+
+/// What is wanted of a file.
+fn wanted(want: &Want<'_>, image: PathBuf, coding: Option<Coding>) -> Wanted {
+    Wanted {
+        image,
+        coding,
+        is_as_it_came: want.is_as_it_came,
+        most: want.most,
+    }
 }
 
 async fn interruptible<T>(
@@ -307,8 +318,59 @@ async fn come(
     want: &Want<'_>,
     identity: &str,
     offers: &[Checksum],
+) -> Result<(About, Option<Pending>), DownloadError> {
+    let unpacking = Unpacking::default();
+    let about = fetched(web, link, room, want, identity, (offers, &unpacking)).await;
+    // It ends with what it reads. What it leaves behind it removes itself, before we end.
+    let unpacked = unpacking.end().await;
+    Ok((about?, unpacked?))
+}
+
+/// What becomes of a file while it comes.
+#[derive(Default)]
+struct Unpacking(Mutex<Option<JoinHandle<Unpacked>>>);
+
+/// The image beside its place; nothing where the file has to be there first.
+type Unpacked = Result<Option<Pending>, OutputError>;
+
+impl Unpacking {
+    fn begin(&self, want: &Want<'_>, wanted: Wanted, coming: Follow) {
+        let Some(to) = want.to.map(Path::to_owned) else {
+            return;
+        };
+        let interrupt = want.interrupt.clone();
+        // How far the fetching is says it all.
+        let (silent, _) = tokio::sync::mpsc::unbounded_channel();
+        let write = move || output::write_coming(&wanted, coming, &to, silent, interrupt);
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // That of a file that has changed ends by itself.
+        *current = Some(spawn_blocking(write));
+    }
+
+    async fn end(&self) -> Result<Option<Pending>, DownloadError> {
+        let current = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match current {
+            None => Ok(None),
+            Some(current) => match current.await.map_err(io::Error::other)? {
+                Err(OutputError::Interrupted) => Err(DownloadError::Interrupted),
+                other => Ok(other?),
+            },
+        }
+    }
+}
+
+async fn fetched(
+    web: &Web,
+    link: &Link,
+    room: &Room,
+    want: &Want<'_>,
+    identity: &str,
+    (offers, unpacking): (&[Checksum], &Unpacking),
 ) -> Result<About, DownloadError> {
     let (events, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let begin = |coming: Follow, coding| {
+        unpacking.begin(want, wanted(want, room.part(), coding), coming);
+    };
     let (part, state) = (room.part(), room.state());
     let request = fetch::Request {
         web,
@@ -318,6 +380,7 @@ async fn come(
         most: want.most,
         part: &part,
         state: &state,
+        reading: Some(&begin),
         events: &events,
         interrupt: want.interrupt,
     };
@@ -409,7 +472,7 @@ async fn put(wanted: Wanted, want: &Want<'_>) -> Result<u64, DownloadError> {
     let putting = match want.to {
         Some(to) => {
             let to = to.to_owned();
-            spawn_blocking(move || output::write(&wanted, &to, events, interrupt))
+            spawn_blocking(move || output::write(&wanted, &to, events, interrupt)?.place())
         }
         None => spawn_blocking(move || output::pipe(&wanted, io::stdout(), events, interrupt)),
     };
@@ -440,12 +503,7 @@ async fn local(path: &Path, want: &Want<'_>) -> Result<Had, DownloadError> {
             found: sums.text(expected.algorithm),
         });
     }
-    let wanted = Wanted {
-        image: path.to_owned(),
-        coding: None,
-        is_as_it_came: want.is_as_it_came,
-        most: want.most,
-    };
+    let wanted = wanted(want, path.to_owned(), None);
     Ok(Had {
         bytes: put(wanted, want).await?,
         sha256: sums.sha256(),

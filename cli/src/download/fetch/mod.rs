@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     patience::Patience,
-    shared::{Follow, Shared},
+    shared::Shared,
     worker::{Job, Open},
     writer::{Stopped, Writer},
 };
@@ -41,6 +41,7 @@ use super::{
 
 pub(super) use kept::replace;
 pub use kept::{Coding, Kept};
+pub use shared::Follow;
 
 /// Connections at once, where the server gives parts.
 const CONNECTIONS: usize = 4;
@@ -90,8 +91,10 @@ pub struct Fetched {
     pub has_no_end: bool,
 }
 
+/// Who reads a file while it comes. If it turns out to be another one, its reading ends in an error, and the next one is read.
+pub type Reading<'a> = dyn Fn(Follow, Option<Coding>) + 'a;
+
 /// What is fetched to where.
-#[derive(Debug)]
 pub struct Request<'a> {
     /// Asks servers.
     pub web: &'a Web,
@@ -107,10 +110,20 @@ pub struct Request<'a> {
     pub part: &'a Path,
     /// File of what is known of them.
     pub state: &'a Path,
+    /// Who reads it while it comes, if anybody does.
+    pub reading: Option<&'a Reading<'a>>,
     /// Who is told.
     pub events: &'a UnboundedSender<Event>,
     /// Ends it early.
     pub interrupt: &'a CancellationToken,
+}
+
+impl std::fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("link", self.link)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no file.
@@ -237,6 +250,9 @@ async fn attempt(request: &Request<'_>) -> Result<Fetched, FetchError> {
     let sums = Sums::new(&[request.checksums, &checksums].concat());
     let follow = Follow::new(Arc::clone(&shared));
     let summing = spawn_blocking(move || summed(follow, sums));
+    if let Some(reading) = request.reading {
+        reading(Follow::new(Arc::clone(&shared)), shared.kept().coding);
+    }
     transfer(request, &job, first).await?;
     if !shared.is_whole() {
         shared.stop();

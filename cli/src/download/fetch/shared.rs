@@ -111,7 +111,7 @@ impl Shared {
 
 /// Reads the file from its beginning while it comes, and its end once that is there.
 #[derive(Debug)]
-pub(super) struct Follow {
+pub struct Follow {
     shared: Arc<Shared>,
     at: u64,
 }
