@@ -11,6 +11,7 @@ mod decision;
 mod desk;
 mod download;
 mod figure;
+mod first_byte;
 mod flood;
 mod footprint;
 mod logs;
@@ -29,10 +30,11 @@ mod version;
 use figure::Table;
 
 /// What there is, in the order in which it is measured.
-const FIGURES: [&str; 17] = [
+const FIGURES: &[&str] = &[
     "version",
     "scan",
     "push",
+    "first-byte",
     "over-ssh",
     "context",
     "agent",
@@ -85,7 +87,7 @@ impl Wish {
             }
         }
         if wish.figures.is_empty() {
-            wish.figures = FIGURES.map(str::to_owned).to_vec();
+            wish.figures = FIGURES.iter().map(|&name| name.to_owned()).collect();
         }
         Ok(wish)
     }
@@ -115,6 +117,7 @@ fn main() -> std::process::ExitCode {
             "version" => version::measure(&mut table, wish.rounds(50)),
             "scan" => runtime.block_on(scan::measure(&mut table, wish.rounds(15))),
             "push" => runtime.block_on(push::measure(&mut table, wish.rounds(7))),
+            "first-byte" => runtime.block_on(first_byte::measure(&mut table, wish.rounds(30))),
             "over-ssh" => runtime.block_on(over_ssh::measure(&mut table, wish.rounds(7))),
             "context" => runtime.block_on(context::measure(&mut table, wish.rounds(7))),
             "agent" => runtime.block_on(agent::measure(&mut table, wish.rounds(15))),

@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod beside;
 mod broken;
+mod docker_context;
 mod firewall;
 mod fleet;
 mod keys;

@@ -98,6 +98,7 @@ async fn devices_with_the_whole_system_are_booted_found_used_and_removed() {
     let listed = desk.found(&[&system[..], &["--list", "--json"]].concat());
     assert_eq!(listed.len(), 2);
     assert!(listed.iter().all(|device| device["state"] == "running"));
+    let uuid = listed[0]["uuid"].as_str().expect("a uuid");
     until("os scan finds both", async || {
         let found = desk.found(&["scan", "--json"]);
         let has = |name: &str| found.iter().any(|device| device["name"] == name);
@@ -117,6 +118,11 @@ async fn devices_with_the_whole_system_are_booted_found_used_and_removed() {
     desk.os(&["push", "demo", "--source", "project", "--detached"])
         .success();
 
+    // Its key was announced, and is kept: the name means this device, and no other.
+    let keys = desk.home.path().join(".local/state/os/ssh/known_hosts");
+    let is_kept = || fs_err::read_to_string(&keys).is_ok_and(|text| text.contains(uuid));
+    assert!(is_kept());
+
     let unknown = simulate(&["--stop", "nobody"]);
     assert_ne!(unknown.code, 0);
     assert!(
@@ -126,6 +132,7 @@ async fn devices_with_the_whole_system_are_booted_found_used_and_removed() {
     simulate(&["--stop", "other"]).success();
     simulate(&["--stop"]).success();
     assert_eq!(interfaces(), before, "nothing is left on the workstation");
+    assert!(!is_kept(), "the next one of that name is another device");
     let none = simulate(&["--list"]);
     assert!(
         none.stderr

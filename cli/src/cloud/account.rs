@@ -123,21 +123,21 @@ impl fmt::Display for Domain {
 }
 
 impl Account {
-    /// The account of a person, if there is one. A file that was named goes before the variable, and that before the file of the reference's
+    /// The account of a person, if there is one. The token of a file that was named goes before the variable, and that before the file of the reference's
     /// client.
     ///
     /// # Errors
     /// [`AccountError`] when something was given that says nothing.
     pub fn of(
         environment: &Environment,
-        token_file: Option<&Path>,
+        named_token: Option<Token>,
     ) -> Result<Option<Self>, AccountError> {
         let named = match environment.variable(OSCLI_CLOUD) {
             Some(text) => Some(domain(text, OSCLI_CLOUD)?),
             None => None,
         };
-        let given = match token_file {
-            Some(path) => Some(read(&Paths::absolute(&environment.current_dir, path))?),
+        let given = match named_token {
+            Some(token) => Some(token),
             None => match environment.variable(OSCLI_TOKEN) {
                 Some(text) => Some(token(text, OSCLI_TOKEN)?),
                 None => None,
@@ -175,8 +175,10 @@ impl Guest {
     /// # Errors
     /// [`AccountError`] when something was given that says nothing.
     pub fn of(environment: &Environment, token_file: Option<&Path>) -> Result<Self, AccountError> {
+        let named = token_file.map(|path| Paths::absolute(&environment.current_dir, path));
+        let named = named.as_deref().map(token_in).transpose()?;
         let domain = match (
-            Account::of(environment, token_file)?,
+            Account::of(environment, named)?,
             environment.variable(OSCLI_CLOUD),
         ) {
             (Some(account), _) => return Ok(account.into()),
@@ -258,6 +260,14 @@ fn token(text: &str, place: &str) -> Result<Token, AccountError> {
     })
 }
 
+/// The token in a file that was named: once, since it may be a pipe, for whose other end this waits.
+///
+/// # Errors
+/// [`AccountError`] when it cannot be read, or holds none.
+pub fn token_in(path: &Path) -> Result<Token, AccountError> {
+    read(path)
+}
+
 fn read(path: &Path) -> Result<Token, AccountError> {
     let missing = || io::Error::new(io::ErrorKind::NotFound, path.display().to_string());
     let text = text(path)?.ok_or_else(missing)?;
@@ -314,7 +324,8 @@ mod tests {
                 current_dir: self.0.path().join("project"),
                 terminal: Terminal::default(),
             };
-            Account::of(&environment, file.map(Path::new))
+            let named = file.map(|file| token_in(&environment.current_dir.join(file)));
+            Account::of(&environment, named.transpose()?)
         }
 
         /// Cloud and token.

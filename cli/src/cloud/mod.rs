@@ -22,7 +22,7 @@ use crate::transport::{
     encode_query,
 };
 
-pub use account::{Account, AccountError, Domain, Guest, InvalidDomain, authorities};
+pub use account::{Account, AccountError, Domain, Guest, InvalidDomain, authorities, token_in};
 pub use answers::{is_whole_uuid, user, uuids};
 pub use error::CloudError;
 pub use images::{Kind as ImageKind, OsImage};

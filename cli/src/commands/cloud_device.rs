@@ -1,16 +1,26 @@
 //! Devices that are not in the local network: found by their uuid, and entered through the tunnel of their fleet's cloud.
 
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use tokio::task::spawn_blocking;
+
 use crate::{
-    cloud::{Account, Cloud, is_whole_uuid},
+    cloud::{self, Account, Cloud, is_whole_uuid},
     commands::{Context, enter::Entry},
     discovery::{Device, Origin, Selector, selector::Target},
-    env::{OSCLI_CLOUD, OSCLI_TOKEN},
+    env::{OSCLI_CLOUD, OSCLI_TOKEN, Paths},
     failure::{Failure, Kind},
+    transport::cloud_tunnel::Token,
     ui::Console,
 };
 
 /// Digits of a uuid by which a device is called, as everywhere in the ecosystem.
 const SHORT: usize = 7;
+/// What `-` stands for.
+const STDIN: &str = "/dev/stdin";
 
 /// What becomes of a name that nobody in the local network answers to, or that nobody there is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,8 +43,22 @@ fn choice(selector: &Selector, has_account: bool) -> Choice<'_> {
 
 /// The account of the person, as far as it is told.
 pub(super) fn account(context: &Context, entry: &Entry) -> Result<Option<Account>, Failure> {
-    let file = entry.token_file.as_deref();
-    Ok(Account::of(&context.environment, file)?)
+    Ok(Account::of(&context.environment, entry.token.clone())?)
+}
+
+/// The token of the file that was named, which may be a pipe: it is read once.
+pub(super) async fn token(context: &Context, entry: &Entry) -> Result<Option<Token>, Failure> {
+    let path = match (&entry.token, &entry.token_file) {
+        (Some(token), _) => return Ok(Some(token.clone())),
+        (None, None) => return Ok(None),
+        (None, Some(path)) if path == Path::new("-") => PathBuf::from(STDIN),
+        (None, Some(path)) => Paths::absolute(&context.environment.current_dir, path),
+    };
+    let reading = spawn_blocking(move || cloud::token_in(&path));
+    tokio::select! {
+        read = reading => Ok(Some(read.map_err(io::Error::other)??)),
+        () = context.interrupt.cancelled() => Err(Failure::interrupted()),
+    }
 }
 
 /// The device of that name in the cloud, for somebody who wants it there.
@@ -80,8 +104,11 @@ pub(super) async fn instead(
     };
     match (choice(selector, account.is_some()), account) {
         (Choice::Cloud(prefix), Some(account)) => {
-            let text = format!("{selector} does not answer in the local network");
-            context.console.detail(&text);
+            let text = format!(
+                "{selector} does not answer in the local network: it is reached through the cloud {}",
+                account.domain
+            );
+            context.console.say(&text);
             find(context, &account, prefix).await
         }
         (Choice::NoAccount, _) => Err(nobody.hint(format!(

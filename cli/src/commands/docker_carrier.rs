@@ -16,7 +16,7 @@ use rustix::{
     process::setsid,
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional_with_sizes},
     net::{UnixListener, UnixStream},
     time::sleep,
 };
@@ -35,6 +35,8 @@ use crate::{
 
 /// Bytes of a request that are read while the device is not there yet.
 const BEGINNING: usize = 64 << 10;
+/// Bytes that are carried at once.
+const PIECE: usize = 64 << 10;
 /// Bytes after which the file of what was met begins anew.
 const LONGEST_LOG: i64 = 256 << 10;
 /// How long is waited when no more connections can be taken: some may end.
@@ -129,7 +131,9 @@ impl Carrier<'_> {
             // Either side may break off; the other is told by the end of its stream.
             Ok(mut engine) => {
                 if engine.write_all(&request).await.is_ok() {
-                    drop(copy_bidirectional(&mut client, &mut engine).await);
+                    drop(
+                        copy_bidirectional_with_sizes(&mut client, &mut engine, PIECE, PIECE).await,
+                    );
                 }
             }
             Err(problem) => {
@@ -217,6 +221,7 @@ async fn connect(context: &Context, record: &Record) -> Result<Standing, String>
         remote: record.remote,
         token_file: record.token_file.clone(),
         account: record.account.clone(),
+        token: None,
     };
     let connecting = async {
         let mut meant = Box::pin(enter::find(context, Some(&record.device), &entry)).await?;

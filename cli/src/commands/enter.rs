@@ -12,19 +12,21 @@ use tokio::time::timeout;
 
 use super::{
     Context, cloud_device, identify,
-    plainly::{NEVER, Plainly},
+    plainly::{NEVER, NOR_AS_USER, Plainly},
     reach,
     ssh_device::{self, Kept},
     trust::Trust,
 };
 use crate::{
     agent,
+    cause::chain,
     cloud::Account,
     discovery::{self, Device, DiscoveryError, Memory, Origin, Selector, selector::Target},
     env::{OSCLI_SSH_KEEP, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
     failure::{Failure, Kind},
     transport::{
         Again,
+        cloud_tunnel::Token,
         ssh::{
             AlgorithmLists, Algorithms, Asks, Keeping, Named, Place, Ssh, SshError, SshTarget,
             config::{self, HostConfig, IdentityAgent, Proxy, StrictChecking, Subject},
@@ -58,12 +60,15 @@ pub(super) struct Entry {
     /// for a uuid that nobody answers to
     #[arg(long)]
     pub(super) remote: bool,
-    /// File with a token of that cloud; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps for its cloud
+    /// File with a token of that cloud, - for standard input; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps for its cloud
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) token_file: Option<PathBuf>,
     /// The account that stands before the device's name.
     #[arg(skip)]
     pub(super) account: Option<String>,
+    /// What that file holds: [`cloud_device::token`].
+    #[arg(skip)]
+    pub(super) token: Option<Token>,
 }
 
 /// A device, what it was called by, and how it is entered.
@@ -82,6 +87,8 @@ pub(super) struct Entrance {
     asks: Asks,
     keeping: Option<Keeping>,
     console: Console,
+    /// Whether it is reached through its cloud, where there is no other way.
+    is_remote: bool,
     /// Who we are to the cloud, where the account on the device may be that.
     cloud: Option<Account>,
     keys: Store,
@@ -108,6 +115,7 @@ impl Entrance {
             &mut trust,
         )?;
         Ok(Self {
+            is_remote: device.origin == Origin::Cloud,
             cloud: cloud.filter(|_| is_root && device.uuid.is_some()),
             target,
             keys: trust.store.clone(),
@@ -132,30 +140,64 @@ impl Entrance {
     /// Connects, and keeps whether it ever let us in.
     pub(super) async fn connect(&self) -> Result<Ssh, SshError> {
         let was_pinned = self.is_pinned().unwrap_or(true);
-        let mut connected = self.connect_to(&self.target).await;
-        if matches!(connected, Err(SshError::Denied { .. }))
-            && let Some(target) = self.as_user().await
-            && let Ok(entered) = self.connect_to(&target).await
-        {
-            connected = Ok(entered);
-        }
+        let (connected, user) = Box::pin(self.connect_as_anybody()).await;
         // What cannot be kept will have to be said again.
         match &connected {
             // The next warning would be for something else.
             Ok(ssh) => {
-                drop(self.plainly.forget(&self.called));
+                drop(self.plainly.let_in(&self.called, user.as_deref()));
                 if let Some(why) = ssh.unkept() {
                     let text = format!("the connection is not kept for commands to come: {why}");
                     self.console.detail(&text);
                 }
             }
             // Its key is kept by now, and it has nothing to lose all the same.
-            Err(SshError::Denied { .. }) if !was_pinned => {
+            Err(SshError::Denied { .. }) if !was_pinned && !self.is_remote => {
                 drop(self.plainly.learn(&self.called, NEVER));
             }
             Err(_) => {}
         }
         connected
+    }
+
+    /// As root, else as who we are to the cloud; with the name of that, if it was let in. The one that was let in before goes first.
+    async fn connect_as_anybody(&self) -> (Result<Ssh, SshError>, Option<String>) {
+        let before = self.cloud.as_ref().and(self.plainly.user(&self.called));
+        if let Some(user) = before.clone() {
+            let target = self.named(&user);
+            match self.connect_to(&target).await {
+                Err(error) if is_denied(&error, &target) => self.console.detail(&chain(&error)),
+                connected => return (connected, Some(user)),
+            }
+        }
+        let error = match self.connect_to(&self.target).await {
+            Err(error) if is_denied(&error, &self.target) => error,
+            connected => return (connected, None),
+        };
+        let Some(user) = self
+            .as_user()
+            .await
+            .filter(|user| before.as_ref() != Some(user))
+        else {
+            return (Err(error), None);
+        };
+        let target = self.named(&user);
+        match self.connect_to(&target).await {
+            Ok(entered) => (Ok(entered), Some(user)),
+            Err(also) => {
+                if is_denied(&also, &target) && !self.is_remote {
+                    drop(self.plainly.learn(&self.called, NOR_AS_USER));
+                }
+                self.console.detail(&chain(&also));
+                (Err(error), None)
+            }
+        }
+    }
+
+    fn named(&self, user: &str) -> SshTarget {
+        let mut target = self.target.clone();
+        user.clone_into(&mut target.user);
+        target
     }
 
     async fn connect_to(&self, target: &SshTarget) -> Result<Ssh, SshError> {
@@ -166,15 +208,16 @@ impl Entrance {
     }
 
     /// As the person that we are to the cloud: devices of a fleet let in those who may reach the fleet, by the keys that the cloud has of them.
-    async fn as_user(&self) -> Option<SshTarget> {
-        let account = self.cloud.as_ref().filter(|_| !self.never_let_in())?;
+    async fn as_user(&self) -> Option<String> {
+        let account = self.cloud.as_ref()?;
+        if !self.is_remote && self.plainly.knows(&self.called, NOR_AS_USER) {
+            return None;
+        }
         let user = cloud_device::user(&self.console, account).await?;
         let root = &self.target.user;
         let text = format!("{root} is not let in: {user} is tried, as the cloud knows us");
         self.console.detail(&text);
-        let mut target = self.target.clone();
-        target.user = user;
-        Some(target)
+        Some(user)
     }
 
     /// How a connection that has ended is made again.
@@ -193,12 +236,27 @@ pub(super) async fn find(
     typed: Option<&str>,
     entry: &Entry,
 ) -> Result<Meant, Failure> {
-    let mut meant = find_unasked(context, typed, entry).await?;
+    let mut meant = Box::pin(find_unasked(context, typed, entry)).await?;
     if let Some(typed) = meant.typed.as_deref().filter(|typed| is_address(typed)) {
         let answering = named(context, meant.device.clone()).await;
         meant.device = settled(context, typed, meant.device, answering)?;
     }
     Ok(meant)
+}
+
+/// Whether this is the server that lets nobody in whom we can be, and not one before it. One that has been shown too many keys hangs up.
+fn is_denied(error: &SshError, target: &SshTarget) -> bool {
+    let is_target = |peer: &str| {
+        let rest = peer.strip_prefix(&target.name);
+        rest.is_some_and(|rest| rest.starts_with(" ("))
+    };
+    match error {
+        SshError::Denied { peer, .. } => is_target(peer),
+        SshError::Gone {
+            peer, operation, ..
+        } => operation == "authentication" && is_target(peer),
+        _ => false,
+    }
 }
 
 fn is_address(typed: &str) -> bool {
@@ -213,6 +271,7 @@ pub(super) async fn find_unasked(
 ) -> Result<Meant, Failure> {
     let (account, name) = divided(reach::named(context, typed));
     let mut entry = entry.clone();
+    entry.token = Box::pin(cloud_device::token(context, &entry)).await?;
     if entry.account.is_none() {
         entry.account = account.map(str::to_owned);
     }
@@ -271,7 +330,13 @@ async fn called(context: &Context, name: &str, entry: &Entry) -> Result<Device, 
                 Ok(device)
             }
             Err(nobody @ DiscoveryError::NotFound { .. }) => {
-                cloud_device::instead(context, entry, &meant, nobody.into()).await
+                let mut nobody = Failure::from(nobody);
+                if bound.is_some() {
+                    nobody = nobody.hint(format!(
+                        "{name} is the device whose key is kept; `os ssh-forget {name}` lets another one have the name"
+                    ));
+                }
+                cloud_device::instead(context, entry, &meant, nobody).await
             }
             Err(error) => Err(error.into()),
         };
@@ -415,9 +480,7 @@ fn of_device(
             .announced
             .insert(target.host.clone(), fingerprint.clone());
     }
-    if config.strict_host_key_checking == Some(StrictChecking::Refuse) {
-        trust.refused.insert(target.host.clone());
-    }
+    refuse_new(config, &target, trust);
     keys(context, config, &mut target);
     if !entry.identity.is_empty() {
         let here = &context.environment.current_dir;
@@ -434,11 +497,18 @@ fn of_device(
     Ok(target)
 }
 
+/// Keeps who wants no new key of a server.
+fn refuse_new(config: &HostConfig, target: &SshTarget, trust: &mut Trust) {
+    if config.strict_host_key_checking == Some(StrictChecking::Refuse) {
+        trust.refused.insert(target.host.clone());
+    }
+}
+
 /// The server that a configuration puts before a host.
 fn jump(
     context: &Context,
     config: &HostConfig,
-    trust: &Trust,
+    trust: &mut Trust,
     most: usize,
 ) -> Result<Option<Box<SshTarget>>, Failure> {
     let hops = match &config.proxy {
@@ -470,6 +540,7 @@ fn jump(
         target.spool.clone_from(&context.environment.paths.cache);
         target.user = hop.user.clone().unwrap_or_else(|| config.user.clone());
         target.known_key_kinds = trust.kinds(&target.host);
+        refuse_new(&config, &target, trust);
         keys(context, &config, &mut target);
         target.jump = match before.take() {
             Some(before) => Some(before),
@@ -494,7 +565,9 @@ fn keys(context: &Context, config: &HostConfig, target: &mut SshTarget) {
         .certificate_files
         .clone_from(&config.certificate_files);
     target.connect_timeout = config.connect_timeout.filter(|time| !time.is_zero());
-    target.keep_alive = (config.server_alive_interval, config.server_alive_count_max);
+    let interval = config.server_alive_interval;
+    let interval = interval.filter(|time| !time.is_zero());
+    target.keep_alive = (interval, config.server_alive_count_max);
     target.lists = AlgorithmLists {
         kex: config.kex_algorithms.clone(),
         host_keys: config.host_key_algorithms.clone(),
@@ -541,6 +614,31 @@ fn configuration(context: &Context, host: &str) -> Result<HostConfig, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_before_the_device_does_not_speak_for_it() {
+        let host = HostName::host("kitchen", 22222).unwrap();
+        let target = SshTarget::new("kitchen", host, Place::Addresses(Vec::new()));
+        let denied = |peer: &str| SshError::Denied {
+            peer: peer.to_owned(),
+            user: "root".to_owned(),
+            tried: Vec::new(),
+            takes: Vec::new(),
+        };
+        let gone = |operation: &str| SshError::Gone {
+            peer: "kitchen (10.0.0.1:22222)".to_owned(),
+            operation: operation.to_owned(),
+            source: "it hung up".into(),
+        };
+        for (error, expected) in [
+            (denied("kitchen (10.0.0.1:22222)"), true),
+            (denied("kitchen port 22 (10.0.0.9:22)"), false),
+            (gone("authentication"), true),
+            (gone("a command"), false),
+        ] {
+            assert_eq!(is_denied(&error, &target), expected, "{error}");
+        }
+    }
 
     #[test]
     fn an_account_stands_before_the_device() {

@@ -208,7 +208,7 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .build()?;
     let result = runtime.block_on(async {
         let watcher = tokio::spawn(interrupts::watch(context.interrupt.clone()));
-        let result = dispatch(context, verb).await;
+        let result = Box::pin(dispatch(context, verb)).await;
         watcher.abort();
         result
     });

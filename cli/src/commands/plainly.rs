@@ -6,6 +6,10 @@ use crate::transport::ssh::{PrivateFile, PrivateFileError};
 
 /// Mark of a device that has refused us the first time, and ever since.
 pub(super) const NEVER: &str = "never";
+/// Mark of a device that has refused us by the name, too, which the cloud knows us by.
+pub(super) const NOR_AS_USER: &str = "nor-as-user";
+/// What stands before the user as whom a device has let us in, where it does not let root in.
+const AS: &str = "as:";
 /// Devices that are kept, the last ones.
 const MOST: usize = 1000;
 
@@ -35,6 +39,32 @@ impl Plainly {
     pub(super) fn learn(&self, device: &str, mark: &str) -> Result<bool, PrivateFileError> {
         let line = line(device, mark);
         self.file.change(|text| with(text, &line))
+    }
+
+    /// The device let us in, as root or as this user: what was before does not count any more.
+    pub(super) fn let_in(&self, device: &str, user: Option<&str>) -> Result<(), PrivateFileError> {
+        let Some(user) = user else {
+            return self.forget(device);
+        };
+        let mark = format!("{AS}{user}");
+        if self.knows(device, &mark) && !self.knows(device, NEVER) {
+            return Ok(());
+        }
+        let line = line(device, &mark);
+        self.file.change(|text| {
+            let others = without(text, device);
+            (Some(with(&others, &line).0.unwrap_or(others)), ())
+        })
+    }
+
+    /// The user as whom the device has let us in.
+    pub(super) fn user(&self, device: &str) -> Option<String> {
+        let text = self.file.text().ok()?;
+        let mut lines = text.lines();
+        lines.find_map(|line| {
+            let (user, known) = line.strip_prefix(AS)?.split_once(' ')?;
+            (known == device).then(|| user.to_owned())
+        })
     }
 
     /// The device let us in: what was before does not count any more.
@@ -101,6 +131,23 @@ mod tests {
         assert!(!plainly.knows("5eee", "denied"));
         assert!(plainly.knows("twoshutwords", "shut"));
         assert!(plainly.learn("5eee", "shut").unwrap());
+    }
+
+    #[test]
+    fn the_user_who_was_let_in_is_kept_until_another_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let plainly = Plainly::below(&folder.path().join("ssh"));
+        assert_eq!(plainly.user("5eee"), None);
+        plainly.learn("5eee", NEVER).unwrap();
+        plainly.let_in("5eee", Some("ann")).unwrap();
+        plainly.let_in("5eee", Some("ann")).unwrap();
+        assert_eq!(plainly.user("5eee").as_deref(), Some("ann"));
+        assert_eq!(plainly.user("5ee"), None);
+        assert!(!plainly.knows("5eee", NEVER));
+        plainly.let_in("5eee", Some("bob")).unwrap();
+        assert_eq!(plainly.user("5eee").as_deref(), Some("bob"));
+        plainly.let_in("5eee", None).unwrap();
+        assert_eq!(plainly.user("5eee"), None);
     }
 
     #[test]

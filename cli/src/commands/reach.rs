@@ -1,6 +1,6 @@
 //! From what was typed to a device that answers.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use dialoguer::{Select, theme::ColorfulTheme};
 use tokio::task::spawn_blocking;
@@ -101,31 +101,79 @@ pub(super) async fn reach(
     by(context, found(context, typed, through, None)).await
 }
 
-/// By SSH where the device has it, unless somebody wants it otherwise: with a word, or by naming a port of the API. A key is for that alone.
+/// A device, and the way to it.
+#[derive(Debug, PartialEq, Eq)]
+struct Wish<'a> {
+    account: Option<&'a str>,
+    /// With a port, if that is the one of the way.
+    name: Option<Cow<'a, str>>,
+    /// Why it is reached without SSH, if it is.
+    plain: Option<&'static str>,
+}
+
+/// What was typed, else the variable: a port that is typed is the API's, and leads around SSH; that of the variable, which is for all commands, is the
+/// SSH server's.
+fn wish<'a>(
+    typed: Option<&'a str>,
+    variable: Option<&'a str>,
+    through: &Through,
+) -> Result<Wish<'a>, Failure> {
+    let (account, name) = enter::divided(typed.or(variable));
+    let with_port = name.and_then(|name| {
+        let selector = Selector::parse(name).ok();
+        selector.filter(|selector| selector.port.is_some())
+    });
+    let plain = match (typed, &with_port) {
+        (Some(_), Some(_)) => Some("a port of its API was named"),
+        _ if through.plain => Some("--plain was given"),
+        _ => None,
+    };
+    let entry = &through.entry;
+    let other = match plain {
+        Some(_) if entry.remote => Some("--remote"),
+        Some(_) if entry.port.is_some() && !through.plain => Some("--port"),
+        Some(_) if typed.is_some() && account.is_some() => Some("an account"),
+        None | Some(_) => None,
+    };
+    if let (Some(plain), Some(other)) = (plain, other) {
+        let words = format!("{plain}, which is reached without SSH, and {other} is for SSH");
+        return Err(Failure::new(failure::Kind::Usage, words)
+            .hint("--port PORT, instead of a port after the name, is that of its SSH server"));
+    }
+    let name = match (&with_port, plain, typed) {
+        (Some(selector), Some(_), None) => Some(Cow::Owned(selector.without_port().to_owned())),
+        _ => name.map(Cow::Borrowed),
+    };
+    Ok(Wish {
+        account,
+        name,
+        plain,
+    })
+}
+
+/// By SSH where the device has it, unless somebody wants it otherwise. A key is for the API alone.
 async fn found(
     context: &Context,
     typed: Option<&str>,
     through: &Through,
     key: Option<ApiKey>,
 ) -> Result<Reached, Failure> {
-    let (account, name) = enter::divided(named(context, typed));
-    let has_port = name
-        .is_some_and(|name| Selector::parse(name).is_ok_and(|selector| selector.port.is_some()));
-    if !through.plain && !has_port {
+    let variable = context.environment.variable(OSCLI_DEVICE);
+    let Wish {
+        account,
+        name,
+        plain,
+    } = wish(typed, variable, through)?;
+    let Some(why) = plain else {
         let mut entry = through.entry.clone();
         entry.account = account.map(str::to_owned);
-        let meant = Box::pin(enter::find_unasked(context, name, &entry)).await?;
+        let meant = Box::pin(enter::find_unasked(context, name.as_deref(), &entry)).await?;
         return Box::pin(ssh_first::reach(context, meant, key)).await;
-    }
-    let wish = if has_port {
-        "a port of its API was named"
-    } else {
-        "--plain was given"
     };
     context
         .console
-        .detail(&format!("{wish}: the device is reached without SSH"));
-    match name {
+        .detail(&format!("{why}: the device is reached without SSH"));
+    match name.as_deref() {
         Some(name) => identify::named(&places(context), name, key).await,
         None => Ok(identify::identify(only(context).await?, None).await?),
     }
@@ -159,7 +207,7 @@ pub(super) async fn reach_agent(
             )
             .hint(format!("name it, or set {OSCLI_DEVICE}")));
         }
-        found(context, named, &way.through, key).await
+        found(context, typed, &way.through, key).await
     })
     .await
 }
@@ -272,4 +320,55 @@ fn remember(context: &Context, reached: &Reached) {
 
 pub(super) fn places(context: &Context) -> Places {
     Places::below(&context.environment.paths.state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Account, name, and whether it is reached without SSH; or what is wrong.
+    fn wished(typed: Option<&str>, variable: Option<&str>, through: &Through) -> String {
+        match wish(typed, variable, through) {
+            Ok(wish) => format!(
+                "{} {} {}",
+                wish.account.unwrap_or("-"),
+                wish.name.as_deref().unwrap_or("-"),
+                wish.plain.map_or("ssh", |_| "plain")
+            ),
+            Err(failure) => failure.message().to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_typed_is_the_apis_and_that_of_the_variable_is_of_ssh() {
+        let mut through = Through::default();
+        for (typed, variable, expected) in [
+            (Some("kitchen"), None, "- kitchen ssh"),
+            (Some("ann@kitchen"), Some("x:1"), "ann kitchen ssh"),
+            (Some("kitchen:48484"), None, "- kitchen:48484 plain"),
+            (None, Some("ann@10.0.0.1:2222"), "ann 10.0.0.1:2222 ssh"),
+            (None, None, "- - ssh"),
+        ] {
+            assert_eq!(wished(typed, variable, &through), expected, "{typed:?}");
+        }
+        through.plain = true;
+        // The API is not there.
+        let variable = Some("ann@10.0.0.1:2222");
+        assert_eq!(wished(None, variable, &through), "ann 10.0.0.1 plain");
+        assert_eq!(wished(Some("x:1"), None, &through), "- x:1 plain");
+    }
+
+    #[test]
+    fn what_is_for_ssh_is_not_dropped_where_a_port_leads_around_it() {
+        let refused = |typed: &str, change: fn(&mut Through)| {
+            let mut through = Through::default();
+            change(&mut through);
+            let said = wished(Some(typed), None, &through);
+            assert!(said.contains("is for SSH"), "{typed}: {said}");
+        };
+        refused("1a2b3c4:22222", |through| through.entry.remote = true);
+        refused("ann@kitchen:48484", |_| ());
+        refused("kitchen:48484", |through| through.entry.port = Some(22));
+        refused("ann@kitchen", |through| through.plain = true);
+    }
 }

@@ -17,6 +17,8 @@ use crate::{
     ui::render,
 };
 
+use super::ssh_forget;
+
 /// Starts simulated devices on this machine
 ///
 /// A simulated device is the device's agent with the container engine of this machine. It has an address of its own, it is found by
@@ -120,7 +122,11 @@ async fn whole(context: &Context, args: Args) -> Result<(), Failure> {
             systems.remove(&args.simulated, &events).await
         };
         let (removed, ()) = tokio::join!(work, render::simulate_system::follow(console, told));
-        return Ok(render::simulate_system::removed(console, &removed?)?);
+        let removed = removed?;
+        for uuid in removed.iter().filter_map(|system| system.uuid.as_deref()) {
+            ssh_forget::forget_device(context, uuid)?;
+        }
+        return Ok(render::simulate_system::removed(console, &removed)?);
     }
     let agent = named_agent(context, args.agent);
     let wish = SystemWish {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::ssh_device::{Kept, label, named};
+use super::{
+    plainly::Plainly,
+    ssh_device::{Kept, label, named},
+};
 use crate::{
     commands::Context,
     discovery::{
@@ -12,7 +15,7 @@ use crate::{
         simulated,
     },
     failure::{Failure, Kind},
-    transport::ssh::{Names, host_keys::HostName},
+    transport::ssh::{HostKey, Names, host_keys::HostName},
     ui::render,
 };
 
@@ -30,10 +33,39 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let paths = &context.environment.paths;
     let kept = Kept::below(&paths.ssh());
-    let mut forgotten = Vec::new();
     let hosts = meant(context, &kept, &args.device)?;
     let was_announced = unannounce(context, &hosts);
+    let forgotten = forget(&kept, &Plainly::below(&paths.ssh()), hosts)?;
+    if forgotten.is_empty() && !was_announced {
+        let message = format!("no host key of `{}` is kept", args.device);
+        return Err(Failure::new(Kind::Device, message).hint(format!(
+            "the keys that are kept, by uuid: {}",
+            kept.keys.path().display()
+        )));
+    }
+    render::ssh_forget::forgotten(&context.console, &args.device, &forgotten)?;
+    Ok(())
+}
+
+/// Removes all that is kept of a device that is no more, by its uuid: another one may get its name.
+pub(super) fn forget_device(context: &Context, uuid: &str) -> Result<(), Failure> {
+    let hosts: BTreeSet<HostName> = HostName::device(uuid).into_iter().collect();
+    unannounce(context, &hosts);
+    let folder = context.environment.paths.ssh();
+    forget(&Kept::below(&folder), &Plainly::below(&folder), hosts)?;
+    Ok(())
+}
+
+/// Removes keys, names and marks; returns the keys.
+fn forget(
+    kept: &Kept,
+    plainly: &Plainly,
+    hosts: BTreeSet<HostName>,
+) -> Result<Vec<(HostName, HostKey)>, Failure> {
+    let mut forgotten = Vec::new();
     for host in hosts {
+        // The next device of this name may let us in.
+        plainly.forget(host.as_str())?;
         for pinned in kept.keys.forget(&host)? {
             forgotten.push((host.clone(), pinned.key));
         }
@@ -49,15 +81,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             })?;
         }
     }
-    if forgotten.is_empty() && !was_announced {
-        let message = format!("no host key of `{}` is kept", args.device);
-        return Err(Failure::new(Kind::Device, message).hint(format!(
-            "the keys that are kept, by uuid: {}",
-            kept.keys.path().display()
-        )));
-    }
-    render::ssh_forget::forgotten(&context.console, &args.device, &forgotten)?;
-    Ok(())
+    Ok(forgotten)
 }
 
 /// What they announced when they were seen last was the key of before: it would speak against the next one.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ssh_device::Kept;
 use crate::{
+    cause::chain,
     commands::Context,
     transport::ssh::{
         Asks, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Server,
@@ -94,6 +95,9 @@ impl Trust {
         if let Some(decision) = self.settled(known.judge(host, key)) {
             return decision;
         }
+        if self.refused.contains(host) {
+            return HostKeyDecision::Refuse(HostKeyRefusal::Strict);
+        }
         let announced = self.announced.get(host);
         if let Some(other) = announced.filter(|announced| **announced != key.fingerprint()) {
             return HostKeyDecision::Refuse(HostKeyRefusal::Announced {
@@ -104,7 +108,7 @@ impl Trust {
             render::ssh::announced_key(&self.console, name, &key.fingerprint());
         } else if !self.accepts {
             render::ssh::new_key(&self.console, name, key.algorithm(), &key.fingerprint());
-            if !self.console.may_prompt() || self.refused.contains(host) {
+            if !self.console.may_prompt() {
                 return HostKeyDecision::Refuse(HostKeyRefusal::Unknown);
             }
             let asked_about = name.clone();
@@ -159,9 +163,4 @@ impl Trust {
         };
         Some(HostKeyDecision::Refuse(refusal))
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let source = error.source().map(|source| format!(": {source}"));
-    format!("{error}{}", source.unwrap_or_default())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::{sync::mpsc::channel, time::timeout};
 
 use super::{
-    Context,
+    Context, cloud_device,
     enter::{self, Entrance, Entry, Meant},
 };
 use crate::{
@@ -60,6 +60,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     let mut entry = args.entry.clone();
     entry.account.clone_from(&args.user);
+    // It is looked for again when the connection has ended.
+    entry.token = Box::pin(cloud_device::token(context, &entry)).await?;
     let way = Way {
         context,
         entry: &entry,

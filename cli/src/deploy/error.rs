@@ -5,6 +5,7 @@ use std::io;
 use super::OpenError;
 use crate::{
     agent::AgentError,
+    cause::chain,
     engine::EngineError,
     project::{context::ContextError, metadata::SecretError},
 };
@@ -152,17 +153,6 @@ fn bytes(count: u64) -> String {
 fn contexts(failed: &[(String, ContextError)]) -> String {
     let one = |(service, error): &(String, ContextError)| format!("{service}: {}", chain(error));
     failed.iter().map(one).collect::<Vec<_>>().join("\n")
-}
-
-/// An error with its causes in one line, for lists of errors.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn builds(failed: &[BuildFailure], of: usize) -> String {

@@ -5,7 +5,6 @@ use std::path::Path;
 use super::{
     DeployError, Event, Events, Facts, ServiceFailure, ServiceOutcome, build,
     changes::{compare, of_report},
-    error::chain,
     logs::LogTap,
     plan, prepare,
     record::{Deployed, Record, path_of},
@@ -114,7 +113,7 @@ impl Deployment<'_> {
     /// Removes build secrets from the device; what cannot be removed now is left to the next push.
     pub(super) async fn clear_secrets(&self) {
         if let Err(error) = self.secrets.clear().await {
-            let error = chain(&error);
+            let error = crate::cause::chain(&error);
             self.events.send(Event::Warning(crate::project::Warning {
                 at: None,
                 message: format!("build secrets may still be on the device, the next push to it removes them: {error}"),

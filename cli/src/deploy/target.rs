@@ -143,7 +143,7 @@ async fn reconnect(
 ) -> Result<ReportStream, DeployError> {
     let reason = error.as_ref().map_or_else(
         || "it closed the connection".to_owned(),
-        |error| super::error::chain(error),
+        |error| crate::cause::chain(error),
     );
     deployment.events.send(Event::Reconnecting(reason));
     again(deployment.agent, error).await

@@ -3,7 +3,7 @@
 //! In: what the engine has without a name, and the record of what was built. Out: what can go. An image with a name is
 //! never touched, nor one that somebody else has built; the engine itself refuses to give up what a container is made from.
 
-use super::{Deployment, Event, Options, error::chain, record::Record};
+use super::{Deployment, Event, Options, record::Record};
 use crate::engine::{Dangling, EngineError};
 
 /// Removes them, once the device runs what was built. What cannot be removed now is left to the next push.
@@ -18,7 +18,7 @@ pub(super) async fn images(
             deployment.save(record, options);
         }
         Err(error) => {
-            let error = chain(&error);
+            let error = crate::cause::chain(&error);
             let message = format!(
                 "images that were replaced are still on the device, the next push to it removes them: {error}"
             );

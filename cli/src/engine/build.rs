@@ -9,6 +9,7 @@ use hyper::{
 use serde_json::json;
 
 use super::{BuildEvent, Engine, EngineError, Output, client::words, upload, vigil};
+use crate::cause::causes;
 use crate::transport::{Answer, Limits, LineStream, encode_query};
 
 /// Label of images that were built by a push.
@@ -225,15 +226,10 @@ impl Outcome {
 }
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
+    std::iter::once(error).chain(causes(error)).any(|error| {
         let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
 }
 
 #[cfg(test)]

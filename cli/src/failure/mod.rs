@@ -27,7 +27,7 @@ mod tunnel;
 
 use std::{error::Error, io, process::ExitCode};
 
-use crate::templates;
+use crate::{cause::causes, templates};
 
 /// Exit code of a command that could not run what ends with codes of its own, as `ssh` has it.
 const APART: u8 = 255;
@@ -79,16 +79,10 @@ impl Failure {
 
     /// A failure from a typed error with the errors that caused it.
     pub fn from_error(kind: Kind, error: &(dyn Error + 'static)) -> Self {
-        let mut causes = Vec::new();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            causes.push(cause.to_string());
-            source = cause.source();
-        }
         Self {
             kind,
             message: error.to_string(),
-            causes,
+            causes: causes(error).map(ToString::to_string).collect(),
             hints: Vec::new(),
             exit_code: None,
         }

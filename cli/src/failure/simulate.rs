@@ -22,7 +22,8 @@ impl From<SimulateError> for Failure {
             SimulateError::Unknown { ref known, .. } => {
                 let failure = Self::from_error(Kind::Device, &error);
                 match known.as_slice() {
-                    [] => failure.hint("there is no simulated device; `os simulate` starts one"),
+                    [] => failure
+                        .hint("there is no simulated device; `os simulate` starts one. Those with the whole system: os simulate --system --list"),
                     known => failure.hint(format!("there are: {}", known.join(", "))),
                 }
             }
@@ -66,7 +67,8 @@ impl From<SystemError> for Failure {
                 failure.hint(format!("on Debian: apt-get install {}", packages.join(" ")))
             }
             SystemError::Unknown { known, .. } => match known.as_slice() {
-                [] => failure.hint("there is none; `os simulate --system` starts one"),
+                [] => failure
+                    .hint("there is none; `os simulate --system` starts one, `--sources FOLDER` names another checkout"),
                 known => failure.hint(format!("there are: {}", known.join(", "))),
             },
             SystemError::Agent(error) => SimulateError::Agent(error).into(),

@@ -16,6 +16,7 @@ impl From<SshError> for Failure {
             SshError::Transport(_) | SshError::Name { .. } => failure.hint("is the device on, and in the same network?"),
             SshError::Tunnel(error) => super::cloud::unopened(failure, error),
             SshError::Old { .. } => failure.hint("OSCLI_SSH_OLD=1 before the command allows what is not safe any more; update the device, if you can"),
+            SshError::Excluded { .. } => failure.hint("`ssh -G` shows what the files of the SSH configuration say of a host"),
             SshError::HostKey { why, .. } => refused(failure, why),
             SshError::Denied { .. } => failure
                 .hint("--identity FILE names a key, --user an account; `ssh-add -l` lists what the agent has")
@@ -34,6 +35,8 @@ fn refused(failure: Failure, why: &HostKeyRefusal) -> Failure {
     match why {
         HostKeyRefusal::Unknown => failure
             .hint("compare the fingerprint with that of the device, then run this in a terminal, or with --accept-host-key"),
+        HostKeyRefusal::Strict => failure
+            .hint("compare the fingerprint with that of the device; with `StrictHostKeyChecking ask` for it in ~/.ssh/config it is asked about"),
         HostKeyRefusal::Announced { .. } => failure
             .hint("somebody else may answer in the place of the device, or announce itself by its name; nothing was sent to it")
             .hint("`os scan` asks the network anew; compare both fingerprints with that of the device"),

@@ -2,8 +2,10 @@
 
 use std::{error::Error, io};
 
+use serde::{Deserialize, Serialize};
+
 /// A request that got no usable answer. Each variant names the peer: device and address.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum TransportError {
     /// Something answers at the address, but nothing listens on the port.
     #[error("{peer} refused the connection")]
@@ -18,6 +20,7 @@ pub enum TransportError {
         peer: String,
         /// What the operating system says.
         #[source]
+        #[serde(with = "as_text::io")]
         source: io::Error,
     },
     /// Nothing answered in time, neither the address nor the request.
@@ -47,6 +50,7 @@ pub enum TransportError {
         operation: String,
         /// How the connection ended.
         #[source]
+        #[serde(with = "as_text")]
         source: Box<dyn Error + Send + Sync>,
     },
     /// An answer that breaks the protocol or a limit.
@@ -69,6 +73,49 @@ impl TransportError {
             Self::Refused { .. } | Self::Unreachable { .. } => true,
             Self::Timeout { operation, .. } => operation == super::connect::OPERATION,
             Self::Untrusted { .. } | Self::Gone { .. } | Self::BadAnswer { .. } => false,
+        }
+    }
+}
+
+/// An error with its causes, as far as they can be told.
+pub(crate) mod as_text {
+    use std::error::Error;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::cause::chain;
+
+    type Boxed = Box<dyn Error + Send + Sync>;
+
+    pub(crate) fn serialize<S: Serializer>(
+        error: &Boxed,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&chain(&**error))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Boxed, D::Error> {
+        String::deserialize(from).map(Into::into)
+    }
+
+    pub(crate) mod io {
+        use std::io;
+
+        use serde::{Deserialize as _, Deserializer, Serializer};
+
+        use crate::cause::chain;
+
+        pub(crate) fn serialize<S: Serializer>(
+            error: &io::Error,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(&chain(error))
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<io::Error, D::Error> {
+            String::deserialize(from).map(io::Error::other)
         }
     }
 }

@@ -48,6 +48,20 @@ async fn a_port_and_an_account_are_typed_with_the_device() {
         .os(&["ps", "-i", "key", "--accept-host-key"])
         .await;
     assert!(output.stderr.contains("it lets us in"), "{output}");
+    // The variable's port is that of SSH for every command, and one that is typed leads around SSH.
+    pair.workstation.set("OSCLI_DEVICE", "root@127.0.0.1:2222");
+    let output = pair
+        .workstation
+        .os(&["ps", "-i", "key", "--accept-host-key"])
+        .await;
+    assert!(output.stderr.contains("it lets us in"), "{output}");
+    for device in [
+        &["127.0.0.1:2222", "--remote"][..],
+        &["root@127.0.0.1:2222"],
+    ] {
+        let output = pair.workstation.os(&[&["ps"], device].concat()).await;
+        assert!(output.stderr.contains("is for SSH"), "{output}");
+    }
 }
 
 #[tokio::test]
@@ -131,6 +145,16 @@ async fn who_wants_no_new_keys_is_not_asked_about_one_and_the_rest_is_named() {
     let output = asked.output().await;
     assert_eq!(output.code, APART, "{output}");
     assert!(!output.stdout.contains("Is it the key"), "{output}");
+    // Nor is one taken for another reason, or the device reached by its plain ports.
+    for command in [&["ssh", HERE][..], &["ps", HERE]] {
+        let how = ["-i", "key", "--accept-host-key"];
+        let output = pair.workstation.os(&[command, &how].concat()).await;
+        assert_ne!(output.code, 0, "{output}");
+        assert!(
+            output.stderr.contains("has `StrictHostKeyChecking yes`"),
+            "{output}"
+        );
+    }
     pair.configure(
         "StrictHostKeyChecking no\nForwardAgent yes\nUserKnownHostsFile /dev/null\nHostKeyAlias x\nProxyCommand false\n",
     );

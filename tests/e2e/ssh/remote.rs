@@ -136,6 +136,18 @@ async fn a_token_is_seen_by_nobody_else() {
     seen.success();
     assert!(seen.stdout.contains("keeper "), "{seen}");
     hides(&seen);
+    // A file is read once: it may be a pipe.
+    for named in ["--token-file <(cat token)", "--token-file - <token"] {
+        let script = format!(
+            r#"unset OSCLI_TOKEN; OSCLI_SSH_KEEP=0 "$OS" ssh -i key --remote 1a1a1a1 {named} -- 'echo in'"#
+        );
+        let output = afar
+            .workstation
+            .start_program(&["bash", "-c", &script])
+            .output()
+            .await;
+        assert_eq!(output.stdout, "in\n", "{named}: {output}");
+    }
     // Nor does it lie anywhere but where it was put.
     let found = ["grep", "-rl", "c2VjcmV0", "."];
     let found = afar.workstation.start_program(&found).output().await;
@@ -247,8 +259,11 @@ async fn a_cloud_is_asked_only_by_those_whom_it_lets_in() {
 async fn who_is_not_root_is_let_in_by_the_name_that_the_cloud_has() {
     let mut afar = Afar::new("PermitRootLogin no").await;
     let account = "echo 'ann:x:4321:4321::/tmp:/bin/sh' >>/etc/passwd; echo 'ann:*:19000::::::' >>/etc/shadow";
-    afar.device.run("sh", &["-c", account]);
     afar.workstation.set("OSCLI_TOKEN", TOKEN);
+    // That it was of no use once says nothing of the next time.
+    let denied = afar.ssh(&[UUID, "--remote", "--", "id -un"]).await;
+    assert_eq!(denied.code, APART, "{denied}");
+    afar.device.run("sh", &["-c", account]);
     let output = afar
         .ssh(&[UUID, "--remote", "--verbose", "--", "id -un"])
         .await;
@@ -259,6 +274,15 @@ async fn who_is_not_root_is_let_in_by_the_name_that_the_cloud_has() {
         afar.server.process.log()
     );
     assert!(output.stderr.contains("root is not let in"), "{output}");
+    // The next command does not try root first, and comes over the connection that is kept.
+    let asked = afar.cloud.asked().len();
+    let output = afar.ssh(&[UUID, "--remote", "--", "id -un"]).await;
+    assert_eq!(output.stdout, "ann\n", "{output}");
+    assert_eq!(afar.cloud.asked().len(), asked, "{:?}", afar.cloud.asked());
+    // What a context goes by later cannot be a variable of now.
+    let context = ["docker-context", UUID, "--remote"];
+    let output = afar.workstation.os(&context).await;
+    assert!(output.stderr.contains("written nowhere"), "{output}");
     // An account that was named is the one.
     let named = format!("root@{UUID}");
     let output = afar.ssh(&[&named, "--remote", "--", "true"]).await;

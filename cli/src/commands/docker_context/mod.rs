@@ -22,7 +22,7 @@ use super::{
 use crate::{
     discovery::Origin,
     engine::Engine,
-    env::Paths,
+    env::{OSCLI_TOKEN, Paths},
     failure::{Failure, Kind},
     transport::Endpoint,
     ui::render::docker_context::{self as render, Made},
@@ -62,6 +62,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         })?;
         return remove(context, &Files::new(paths, name)).await;
     }
+    if args.entry.token_file.as_deref() == Some(Path::new("-")) {
+        let words = "the context reads the token again whenever it connects, and standard input is not there then";
+        return Err(Failure::new(Kind::Usage, words).hint("--token-file names a file"));
+    }
     let meant = Box::pin(enter::find(context, args.device.as_deref(), &args.entry)).await?;
     if let Origin::Simulated { .. } = meant.device.origin {
         let local = format!(
@@ -69,6 +73,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             meant.device.name
         );
         return Err(Failure::new(Kind::Usage, local).hint("the context `default` leads to it"));
+    }
+    let has_variable = context.environment.variable(OSCLI_TOKEN).is_some();
+    if meant.device.origin == Origin::Cloud && meant.entry.token_file.is_none() && has_variable {
+        let words = format!(
+            "the context would need the token of {OSCLI_TOKEN} again, which is written nowhere"
+        );
+        return Err(Failure::new(Kind::Usage, words)
+            .hint("--token-file names a file that stays where it is"));
     }
     let named = args.name.as_deref().or(typed);
     let name = named.unwrap_or(&meant.device.name).to_owned();

@@ -54,7 +54,8 @@ pub(super) fn decide(error: &SshError, past: Past) -> Choice {
             why: HostKeyRefusal::Unknown,
             ..
         } => Reason::Unknown,
-        SshError::HostKey { .. } => return Choice::Refuse,
+        // Who wants SSH to be stricter does not want to do without it.
+        SshError::HostKey { .. } | SshError::Excluded { .. } => return Choice::Refuse,
         // The server has proven that it is the device's, and says no as it always did.
         SshError::Denied { .. } if past.never_let_in => return Choice::Plain(Reason::Denied),
         SshError::Denied { .. } => Reason::Denied,
@@ -146,10 +147,23 @@ mod tests {
     }
 
     #[test]
+    fn a_stricter_configuration_does_not_lead_around_ssh() {
+        let error = SshError::Excluded {
+            peer: "x".to_owned(),
+            kind: "cipher".to_owned(),
+            theirs: Vec::new(),
+        };
+        for past in [NEW, PINNED] {
+            assert_eq!(decide(&error, past), Choice::Refuse);
+        }
+    }
+
+    #[test]
     fn a_refused_key_is_never_gone_around() {
         for past in [NEW, PINNED] {
             for why in [
                 HostKeyRefusal::Declined,
+                HostKeyRefusal::Strict,
                 HostKeyRefusal::Changed {
                     known: String::new(),
                 },

@@ -76,10 +76,12 @@ pub enum SystemError {
         lines: Vec<String>,
     },
     /// No such device.
-    #[error("no simulated device with the whole system is called {name}")]
+    #[error("no simulated device with the whole system is called {name} in {}", checkout.display())]
     Unknown {
         /// What was typed.
         name: String,
+        /// Whose devices were looked at.
+        checkout: PathBuf,
         /// The names there are.
         known: Vec<String>,
     },
@@ -108,6 +110,8 @@ pub struct System {
     pub address: Ipv4Addr,
     /// Whether it runs.
     pub is_running: bool,
+    /// Its uuid, once it has given itself one.
+    pub uuid: Option<String>,
 }
 
 /// The checkout and the machine that devices are started on.
@@ -117,6 +121,12 @@ pub struct Systems {
 }
 
 impl Systems {
+    fn checkout(&self) -> PathBuf {
+        let depth = Path::new(SCRIPT).components().count();
+        let checkout = self.script.ancestors().nth(depth);
+        checkout.unwrap_or(&self.script).to_owned()
+    }
+
     /// All devices.
     ///
     /// # Errors
@@ -197,6 +207,7 @@ impl Systems {
             if !known.iter().any(|system| system.name == *name) {
                 return Err(SystemError::Unknown {
                     name: name.clone(),
+                    checkout: self.checkout(),
                     known: known.into_iter().map(|system| system.name).collect(),
                 });
             }
@@ -278,13 +289,17 @@ async fn lines(from: Option<impl tokio::io::AsyncRead + Unpin>, say: impl Fn(&st
     all
 }
 
-/// A line of the list: name, address, state.
+/// A line of the list: name, address, state, uuid.
 fn listed(line: &str) -> Option<System> {
     let mut fields = line.split('\t');
     Some(System {
         name: fields.next()?.to_owned(),
         address: fields.next()?.parse().ok()?,
         is_running: fields.next()? == "running",
+        uuid: fields
+            .next()
+            .filter(|uuid| !uuid.is_empty())
+            .map(str::to_owned),
     })
 }
 
@@ -309,8 +324,11 @@ mod tests {
 
     #[test]
     fn names_that_are_taken_are_left_out_and_lines_of_others_are_none() {
-        let known = [listed("system-1\t10.77.0.2\tstopped").unwrap()];
+        let known = [listed("system-1\t10.77.0.2\tstopped\t").unwrap()];
         assert!(!known[0].is_running);
+        assert_eq!(known[0].uuid, None);
+        let line = "system-1\t10.77.0.2\trunning\t0e70cea";
+        assert_eq!(listed(line).unwrap().uuid.unwrap(), "0e70cea");
         assert_eq!(listed("system-1\tnowhere\trunning"), None);
         let mut wish = SystemWish {
             count: 2,

@@ -49,7 +49,7 @@ pub(super) async fn open(
     tunnel: &CloudTunnel,
 ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>, TunnelError> {
     match tls::connect(&tunnel.server).await {
-        Ok(stream) => opened(stream, tunnel).await,
+        Ok(stream) => opened(stream, tunnel, PATIENCE).await,
         Err(error) => Err(refused(tunnel, error)),
     }
 }
@@ -58,6 +58,7 @@ pub(super) async fn open(
 async fn opened<S>(
     mut stream: S,
     tunnel: &CloudTunnel,
+    patience: Duration,
 ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<S>, TunnelError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -80,12 +81,12 @@ where
             }
         }
     };
-    let answered = match timeout(PATIENCE, asking).await {
+    let answered = match timeout(patience, asking).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(error)) => Err(error.to_string()),
         Err(_elapsed) => Err(format!(
             "its answer did not end within {} s",
-            PATIENCE.as_secs()
+            patience.as_secs()
         )),
     };
     let (status, rest) =
@@ -134,13 +135,15 @@ mod tests {
         }
     }
 
-    /// What comes of an answer; the stream has ended behind it if it `ends`.
+    /// What comes of an answer; nothing follows it if it `ends`.
     async fn answered(answer: &'static [u8], ends: bool) -> Result<Vec<u8>, TunnelError> {
         let (ours, mut theirs) = duplex(64 << 10);
         theirs.write_all(answer).await.unwrap();
-        let kept = (!ends).then_some(theirs);
-        let mut stream = opened(ours, &tunnel()).await?;
-        drop(kept);
+        if ends {
+            theirs.shutdown().await.unwrap();
+        }
+        let mut stream = opened(ours, &tunnel(), Duration::from_secs(1)).await?;
+        drop(theirs);
         let mut said = Vec::new();
         stream.read_to_end(&mut said).await.unwrap();
         Ok(said)
@@ -154,13 +157,13 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_the_device_says_with_the_header_is_not_lost() {
         let said = answered(b"HTTP/1.0 200 OK\r\nX: y\r\n\r\nSSH-2.0-x\r\n", false).await;
         assert_eq!(said.unwrap(), b"SSH-2.0-x\r\n");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_answer_that_is_none_is_told_and_the_token_is_not() {
         let why = async |answer, ends| {
             let error = answered(answer, ends).await.unwrap_err();
@@ -175,7 +178,7 @@ mod tests {
                 "elsewhere",
             ),
             (b"HTTP/1.0 200 OK\r\n", true, "hung up"),
-            (b"HTTP/1.0 200 OK\r\n", false, "15 s"),
+            (b"HTTP/1.0 200 OK\r\n", false, "1 s"),
             (b"SSH-2.0-x\r\n", false, "not HTTP"),
         ] {
             let why = why(answer, ends).await;

@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{Endpoint, TransportError, connect};
+use crate::cause::causes;
 
 mod stream;
 mod upgrade;
@@ -387,12 +388,8 @@ fn classify(peer: &str, operation: &str, error: hyper::Error) -> TransportError 
     }
 }
 
-fn innermost(error: &dyn Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Always with strict key exchange, which a man in the middle cannot cut the beginning of (CVE-2023-48795).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use russh::{
     Preferred, cipher, compression, kex,
@@ -108,7 +108,10 @@ impl Algorithms {
         kex.extend(EXTENSIONS);
         let key = chosen(key, lists.host_keys.as_ref(), ToString::to_string);
         let mut key = key.ok_or("kind of host key")?;
-        if lists.host_keys.is_none() {
+        // A list that only adds or takes away says nothing of the order.
+        let has_order =
+            |list: &AlgorithmList| matches!(list.how, Combine::Replace | Combine::Prepend);
+        if !lists.host_keys.as_ref().is_some_and(has_order) {
             key.sort_by_key(|kind| !known.iter().any(|known| *known == kind_of_key(kind)));
         }
         let ciphers = chosen(ciphers, lists.ciphers.as_ref(), |name| {
@@ -142,17 +145,24 @@ fn chosen<T: Clone>(
             .any(|listed| pattern::matches(&name, listed))
     };
     let in_their_order = || {
-        let names = list.names.iter();
-        names.filter_map(|listed| ours.iter().find(|one| name(one) == *listed).cloned())
+        let mut seen = BTreeSet::new();
+        let mut named = Vec::new();
+        for listed in &list.names {
+            let meant = ours
+                .iter()
+                .filter(|one| pattern::matches(&name(one), listed));
+            named.extend(meant.filter(|one| seen.insert(name(one))).cloned());
+        }
+        named
     };
     let left: Vec<T> = match list.how {
-        Combine::Replace => in_their_order().collect(),
+        Combine::Replace => in_their_order(),
         // What would be added is there already, or is too old.
         Combine::Append => ours.clone(),
         Combine::Remove => ours.iter().filter(|one| !is_listed(one)).cloned().collect(),
         Combine::Prepend => {
             let others = ours.iter().filter(|one| !is_listed(one)).cloned();
-            in_their_order().chain(others).collect()
+            in_their_order().into_iter().chain(others).collect()
         }
     };
     (!left.is_empty()).then_some(left)
@@ -207,6 +217,39 @@ mod tests {
         };
         assert_eq!(first("ssh-rsa"), "rsa-sha2-512");
         assert_eq!(first("ssh-dss"), "ssh-ed25519");
+    }
+
+    /// The kinds of keys that are asked for, of a server that is known by one of RSA.
+    fn kinds(how: Combine, names: &[&str]) -> Vec<String> {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        let lists = AlgorithmLists {
+            host_keys: Some(AlgorithmList { how, names }),
+            ..AlgorithmLists::default()
+        };
+        let offered = Algorithms::Modern.offered(&["ssh-rsa".to_owned()], &lists);
+        let kinds = offered.unwrap().key;
+        kinds.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_known_kind_is_first_where_a_list_says_nothing_of_the_order() {
+        let known_first = ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"];
+        assert_eq!(kinds(Combine::Append, &["ssh-rsa"]), known_first);
+        assert_eq!(kinds(Combine::Remove, &["ssh-dss"]), known_first);
+        let named = ["ssh-ed25519", "rsa-sha2-256"];
+        assert_eq!(kinds(Combine::Replace, &named), named);
+        assert_eq!(kinds(Combine::Prepend, &named)[0], named[0]);
+    }
+
+    #[test]
+    fn patterns_in_a_list_stand_for_what_they_describe_once() {
+        let ours = ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"];
+        assert_eq!(kinds(Combine::Replace, &["ssh-ed*"]), ["ssh-ed25519"]);
+        assert_eq!(kinds(Combine::Prepend, &["ssh-ed*"]), ours);
+        assert_eq!(
+            kinds(Combine::Replace, &["rsa-sha2-256", "rsa-*", "*"]),
+            ["rsa-sha2-256", "rsa-sha2-512", "ssh-ed25519"]
+        );
     }
 
     #[test]

@@ -24,8 +24,8 @@ use tokio::{
 };
 
 use super::{
-    HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Place, Ssh, SshError, SshTarget,
-    authenticate,
+    AlgorithmLists, HostKey, HostKeyDecision, HostKeyRefusal, Passphrase, Place, Ssh, SshError,
+    SshTarget, authenticate,
     handler::{Client, Ended, Question, WAITING},
     host_keys::HostName,
     own::Own,
@@ -207,18 +207,21 @@ fn config(target: &SshTarget, peer: &str) -> Result<client::Config, SshError> {
     let offered = target
         .algorithms
         .offered(&target.known_key_kinds, &target.lists);
-    let preferred = offered.map_err(|kind| SshError::Handshake {
+    let preferred = offered.map_err(|kind| SshError::Excluded {
         peer: peer.to_owned(),
-        source: format!("the SSH configuration allows no {kind} that os has").into(),
+        kind: kind.to_owned(),
+        theirs: Vec::new(),
     })?;
     let (interval, unanswered) = target.keep_alive;
     let unanswered = unanswered.and_then(|count| usize::try_from(count).ok());
+    // To the library none is no end, to OpenSSH the end at once.
+    let unanswered = unanswered.map_or(UNANSWERED, |count| count.max(1));
     Ok(client::Config {
         client_id: SshId::Standard(concat!("SSH-2.0-os_", env!("CARGO_PKG_VERSION")).into()),
         preferred,
         window_size: WINDOW,
         keepalive_interval: Some(interval.unwrap_or(KEEP_ALIVE)),
-        keepalive_max: unanswered.unwrap_or(UNANSWERED),
+        keepalive_max: unanswered,
         nodelay: true,
         channel_buffer_size: BUFFERED,
         ..client::Config::default()
@@ -273,7 +276,7 @@ async fn shake_hands(
         }
     };
     Ok(Opened {
-        handle: handle.map_err(|error| failed(peer, error))?,
+        handle: handle.map_err(|error| failed(peer, error, &target.lists))?,
         ended,
         places,
         forwarded,
@@ -297,9 +300,16 @@ fn late(peer: &str) -> SshError {
     }
 }
 
-fn failed(peer: &str, error: russh::Error) -> SshError {
+fn failed(peer: &str, error: russh::Error, lists: &AlgorithmLists) -> SshError {
     let peer = peer.to_owned();
     match error {
+        russh::Error::NoCommonAlgo { kind, theirs, .. } if is_chosen(&kind, lists) => {
+            SshError::Excluded {
+                peer,
+                kind: kind_of(&kind).to_owned(),
+                theirs,
+            }
+        }
         russh::Error::NoCommonAlgo { kind, theirs, .. } => SshError::Old {
             peer,
             kind: kind_of(&kind).to_owned(),
@@ -312,6 +322,18 @@ fn failed(peer: &str, error: russh::Error) -> SshError {
     }
 }
 
+/// Whether a person has said which algorithms of the kind are offered.
+fn is_chosen(kind: &russh::AlgorithmKind, lists: &AlgorithmLists) -> bool {
+    let list = match kind {
+        russh::AlgorithmKind::Kex => &lists.kex,
+        russh::AlgorithmKind::Key => &lists.host_keys,
+        russh::AlgorithmKind::Cipher => &lists.ciphers,
+        russh::AlgorithmKind::Mac => &lists.macs,
+        russh::AlgorithmKind::Compression => return false,
+    };
+    list.is_some()
+}
+
 fn kind_of(kind: &russh::AlgorithmKind) -> &'static str {
     match kind {
         russh::AlgorithmKind::Kex => "key exchange",
@@ -319,5 +341,44 @@ fn kind_of(kind: &russh::AlgorithmKind) -> &'static str {
         russh::AlgorithmKind::Cipher => "cipher",
         russh::AlgorithmKind::Compression => "compression",
         russh::AlgorithmKind::Mac => "check sum",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_silent_is_given_up_whatever_is_written() {
+        let host = HostName::host("x", 22).unwrap();
+        let mut target = SshTarget::new("x", host, Place::Addresses(Vec::new()));
+        for (written, meant) in [(None, UNANSWERED), (Some(0), 1), (Some(7), 7)] {
+            target.keep_alive.1 = written;
+            let config = config(&target, "x").unwrap();
+            assert_eq!(config.keepalive_max, meant, "{written:?}");
+        }
+    }
+
+    #[test]
+    fn who_says_which_algorithms_are_offered_is_told_that_there_are_none() {
+        let failed = |lists: &AlgorithmLists| {
+            let error = russh::Error::NoCommonAlgo {
+                kind: russh::AlgorithmKind::Cipher,
+                ours: Vec::new(),
+                theirs: vec!["aes128-ctr".to_owned()],
+            };
+            failed("x", error, lists)
+        };
+        let mut lists = AlgorithmLists::default();
+        assert!(matches!(failed(&lists), SshError::Old { .. }));
+        lists.ciphers = Some(crate::transport::ssh::config::AlgorithmList {
+            how: crate::transport::ssh::config::Combine::Replace,
+            names: vec!["aes256-ctr".to_owned()],
+        });
+        let text = failed(&lists).to_string();
+        assert!(
+            text.contains("no cipher that it offers: aes128-ctr"),
+            "{text}"
+        );
     }
 }

@@ -18,6 +18,8 @@ pub enum HostKeyDecision {
 pub enum HostKeyRefusal {
     /// The key is new, and there is nobody to be asked.
     Unknown,
+    /// The key is new, and a person's configuration wants none that is.
+    Strict,
     /// The key is new, and a person does not trust it.
     Declined,
     /// The key is new, and the device announces another one.
@@ -46,6 +48,9 @@ impl fmt::Display for HostKeyRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str("it is not known yet"),
+            Self::Strict => f.write_str(
+                "it is not known yet, and the SSH configuration has `StrictHostKeyChecking yes`",
+            ),
             Self::Declined => f.write_str("it was not trusted"),
             Self::Announced { fingerprint } => {
                 write!(f, "the device announces another one, {fingerprint}")

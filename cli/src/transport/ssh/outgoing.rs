@@ -23,12 +23,12 @@ pub(super) type Writer = Box<dyn AsyncWrite + Send + Sync + Unpin>;
 #[derive(Debug)]
 pub(super) enum Outgoing {
     /// Of a connection of ours.
-    Own(Own),
+    Own(OwnHalf),
     /// Of one that is kept for us.
     Kept(Conduit),
 }
 
-pub(super) struct Own {
+pub(super) struct OwnHalf {
     half: Option<ChannelWriteHalf<Msg>>,
     traffic: Arc<Traffic>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Closed;
 
 impl Outgoing {
     pub(super) fn own(half: ChannelWriteHalf<Msg>, traffic: &Arc<Traffic>) -> Self {
-        Self::Own(Own {
+        Self::Own(OwnHalf {
             half: Some(half),
             traffic: Arc::clone(traffic),
         })
@@ -101,14 +101,14 @@ fn signal_of(name: &str) -> Sig {
     }
 }
 
-impl Own {
+impl OwnHalf {
     fn used(&self) -> Result<(&ChannelWriteHalf<Msg>, User), Closed> {
         let half = self.half.as_ref().ok_or(Closed)?;
         Ok((half, self.traffic.enter()))
     }
 }
 
-impl Drop for Own {
+impl Drop for OwnHalf {
     fn drop(&mut self) {
         let runtime = tokio::runtime::Handle::try_current();
         if let (Some(half), Ok(runtime)) = (self.half.take(), runtime) {
@@ -122,10 +122,10 @@ impl Drop for Own {
     }
 }
 
-impl fmt::Debug for Own {
+impl fmt::Debug for OwnHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.half.as_ref().map(ChannelWriteHalf::id);
-        f.debug_tuple("Own").field(&id).finish()
+        f.debug_tuple("OwnHalf").field(&id).finish()
     }
 }
 

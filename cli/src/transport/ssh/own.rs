@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::{
     ForwardSource, Forwarded, Process, Pty, Ssh, SshError, SshStream,
     handler::{Client, Ended, Listening, Places, stream},
-    process::{About, Start},
+    process::{Attempt, Start},
     stream::lost,
     traffic::{Traffic, User},
 };
@@ -88,7 +88,7 @@ impl Own {
         start: Start,
         pty: Option<&Pty>,
     ) -> Result<Process, SshError> {
-        let about = About {
+        let about = Attempt {
             peer: self.peer.clone(),
             operation: start.operation().to_owned(),
             ended: self.ended.clone(),

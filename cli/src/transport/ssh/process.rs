@@ -48,7 +48,7 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Input {
     outgoing: Outgoing,
-    about: About,
+    about: Attempt,
 }
 
 /// The side that a program writes.
@@ -58,12 +58,12 @@ pub struct Output {
     exit: Option<Exit>,
     /// Whether all that it wrote has come.
     is_whole: bool,
-    about: About,
+    about: Attempt,
 }
 
 /// What errors say.
 #[derive(Debug, Clone)]
-pub(super) struct About {
+pub(super) struct Attempt {
     pub(super) peer: String,
     pub(super) operation: String,
     pub(super) ended: Ended,
@@ -111,7 +111,7 @@ impl Start {
     }
 }
 
-impl About {
+impl Attempt {
     fn gone(&self) -> SshError {
         self.lost(Box::new(lost(&self.ended)))
     }
@@ -139,7 +139,7 @@ impl Process {
         channel: Channel<Msg>,
         start: Start,
         pty: Option<&Pty>,
-        about: About,
+        about: Attempt,
         traffic: &Arc<Traffic>,
         user: User,
     ) -> Result<Self, SshError> {
@@ -185,7 +185,7 @@ impl Process {
     }
 
     /// One that was started already.
-    pub(super) fn new(incoming: Incoming, outgoing: Outgoing, about: About) -> Self {
+    pub(super) fn new(incoming: Incoming, outgoing: Outgoing, about: Attempt) -> Self {
         Self {
             input: Input {
                 outgoing,

@@ -3,8 +3,8 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use super::{
-    Asks, Forwarded, Keeping, Process, Pty, SshError, SshStream, SshTarget, connect, kept::Kept,
-    own::Own, process::Start,
+    Asks, Forwarded, Keeping, Process, Pty, SshError, SshStream, SshTarget, connect,
+    kept::KeptConnection, own::Own, process::Start,
 };
 
 /// A connection on which we have been let in. Clones share it; it ends with the last of them and of what was opened over it.
@@ -17,7 +17,7 @@ pub struct Ssh {
 
 enum Shared {
     Own(Box<Own>),
-    Kept(Box<Kept>),
+    Kept(Box<KeptConnection>),
 }
 
 impl Ssh {
@@ -33,7 +33,7 @@ impl Ssh {
         asks: &Asks,
         keeping: &Keeping,
     ) -> Result<Self, SshError> {
-        match Kept::new(target, asks, keeping).await? {
+        match KeptConnection::new(target, asks, keeping).await? {
             Ok(kept) => Ok(Self {
                 shared: Arc::new(Shared::Kept(Box::new(kept))),
                 unkept: None,

@@ -73,6 +73,7 @@ fn rows(console: &Console, systems: &[System]) -> io::Result<()> {
                 "name": system.name,
                 "address": system.address,
                 "state": state(system),
+                "uuid": system.uuid,
             }))
         });
     }

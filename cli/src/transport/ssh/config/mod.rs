@@ -72,7 +72,7 @@ pub struct HostConfig {
     /// Files of known hosts; `None` when none is named.
     pub user_known_hosts_files: Option<Vec<PathBuf>>,
     pub connect_timeout: Option<Duration>,
-    /// Silence after which the host is asked whether it is there; `None` when it is not said, or never is.
+    /// Silence after which the host is asked whether it is there: zero is never. `None` when it is not said.
     pub server_alive_interval: Option<Duration>,
     /// `None` when it is not said.
     pub server_alive_count_max: Option<u32>,
@@ -149,6 +149,11 @@ impl HostConfig {
             (
                 self.host_key_alias.is_some(),
                 "HostKeyAlias: the key of a device is that of its uuid; servers before it are known by their aliases",
+            ),
+            (
+                self.server_alive_interval
+                    .is_some_and(|time| time.is_zero()),
+                "ServerAliveInterval: a device that is silent is asked whether it is there all the same",
             ),
             (
                 self.forward_agent != ForwardAgent::No,
@@ -302,10 +307,7 @@ pub fn expanded(
         proxy,
         user_known_hosts_files,
         connect_timeout: settings.connect_timeout.flatten(),
-        server_alive_interval: settings
-            .server_alive_interval
-            .flatten()
-            .filter(|time| !time.is_zero()),
+        server_alive_interval: settings.server_alive_interval.flatten(),
         server_alive_count_max: settings.server_alive_count_max,
         strict_host_key_checking: settings.strict_host_key_checking,
         forward_agent: match (settings.forward_agent, settings.forward_agent_socket) {

@@ -17,7 +17,7 @@ use super::{
     conduit::{Conduit, Delivery},
     folder::{Folder, name_of},
     frames::{Frame, send},
-    messages::{About, Hello, Notice, What, Wish, key, message},
+    messages::{Connection, Hello, Notice, What, Wish, key, message},
     session::{Line, Session},
 };
 use crate::transport::ssh::{
@@ -43,7 +43,7 @@ pub struct Keeping {
 }
 
 /// A connection that another process keeps.
-pub(in crate::transport::ssh) struct Kept {
+pub(in crate::transport::ssh) struct KeptConnection {
     target: SshTarget,
     asks: Asks,
     keeping: Keeping,
@@ -67,7 +67,7 @@ impl From<io::Error> for Missing {
     }
 }
 
-impl Kept {
+impl KeptConnection {
     /// The inner error says why connections cannot be kept here.
     pub(in crate::transport::ssh) async fn new(
         target: &SshTarget,
@@ -136,7 +136,7 @@ impl Kept {
                 opened => break opened?,
             }
         };
-        let about = process::About {
+        let about = process::Attempt {
             peer: self.peer.clone(),
             operation,
             ended: session.ended.clone(),
@@ -361,13 +361,17 @@ fn started(keeping: &Keeping, name: &str) -> io::Result<Line> {
 }
 
 /// Has it make the connection, and answers what it asks.
-async fn made(mut line: Line, target: &SshTarget, asks: &Asks) -> Result<(Line, About), Missing> {
+async fn made(
+    mut line: Line,
+    target: &SshTarget,
+    asks: &Asks,
+) -> Result<(Line, Connection), Missing> {
     let make = Hello::Make(Box::new(target.clone()));
     line.say(&make.greeting()).await?;
     loop {
         let answer = match line.hear().await? {
             Notice::Attached(about) => return Ok((line, about)),
-            Notice::Failed { problem, .. } => return Err(Missing::Unconnected(problem.into())),
+            Notice::Failed { error, .. } => return Err(Missing::Unconnected(error)),
             Notice::Judge { server, key: text } => {
                 let decision = (asks.host_key)(server, key(&text)?).await;
                 message(&Wish::Judged(decision))?

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     folder::{Folder, is_ours},
     frames::Frame,
-    messages::{About, Greeting, Hello, Notice, Wish, read},
+    messages::{Connection, Greeting, Hello, Notice, Wish, read},
     serve::{Lent, serve},
     session::Line,
 };
@@ -46,7 +46,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The connection, and who uses it.
 pub(super) struct Keeper {
     pub(super) own: Own,
-    pub(super) about: About,
+    pub(super) about: Connection,
     pub(super) lent: Mutex<std::collections::HashMap<u64, Arc<Lent>>>,
     pub(super) next: AtomicU64,
     /// How many use it.
@@ -89,7 +89,7 @@ pub async fn keep(
         Ok(own) => own,
         Err(error) => {
             let failed = Notice::Failed {
-                problem: error.into(),
+                error,
                 is_repeatable: false,
             };
             return line.say(&failed).await;
@@ -97,7 +97,7 @@ pub async fn keep(
     };
     let keys = keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let own_name = folder.own_name(name)?;
-    let about = About {
+    let about = Connection {
         socket: own_name.clone(),
         session: 0,
         peer: own.peer.clone(),

@@ -5,13 +5,10 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    errors::Problem,
-    frames::{Frame, VERSION},
-};
+use super::frames::{Frame, VERSION};
 use crate::transport::ssh::{
-    ForwardSource, HostKey, HostKeyDecision, Pty, SshTarget, connect::Server, process::Size,
-    process::Start,
+    ForwardSource, HostKey, HostKeyDecision, Pty, SshError, SshTarget, connect::Server,
+    process::Size, process::Start,
 };
 
 /// The first thing that is said on a connection to the socket.
@@ -82,7 +79,7 @@ pub(super) enum Notice {
         path: PathBuf,
         is_wrong: bool,
     },
-    Attached(About),
+    Attached(Connection),
     Opened {
         channel: u64,
     },
@@ -95,7 +92,7 @@ pub(super) enum Notice {
         source: ForwardSource,
     },
     Failed {
-        problem: Problem,
+        error: SshError,
         is_repeatable: bool,
     },
     Ended(String),
@@ -103,7 +100,7 @@ pub(super) enum Notice {
 
 /// The connection that is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct About {
+pub(super) struct Connection {
     /// Name of the socket for all that follows.
     pub(super) socket: String,
     pub(super) session: u64,

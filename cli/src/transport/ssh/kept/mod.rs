@@ -11,7 +11,6 @@
 
 mod client;
 mod conduit;
-mod errors;
 mod folder;
 mod frames;
 pub(crate) mod fuzz;
@@ -23,6 +22,6 @@ mod session;
 mod tests;
 
 pub use client::Keeping;
-pub(super) use client::Kept;
+pub(super) use client::KeptConnection;
 pub(super) use conduit::{Conduit, Delivery};
 pub use keeper::keep;

@@ -20,7 +20,7 @@ use super::{
     conduit::LINGER,
     frames::{Frame, Frames, PIECE, send},
     keeper::{ANSWER, ELSEWHERE, Keeper, LAST_WORDS},
-    messages::{About, Greeting, Hello, Notice, Telling, What, Wish, read},
+    messages::{Connection, Greeting, Hello, Notice, Telling, What, Wish, read},
     session::Line,
 };
 use crate::transport::ssh::{
@@ -139,7 +139,7 @@ impl Keeper {
         self.lent().insert(session, Arc::clone(&lent));
         let was_idle = *self.users.borrow() == 0;
         self.users.send_modify(|users| *users += 1);
-        let about = About {
+        let about = Connection {
             session,
             ..self.about.clone()
         };
@@ -194,7 +194,7 @@ impl Keeper {
     /// Does what is wished; `None` is goodbye.
     async fn fulfil(&self, lent: &Lent, wish: Wish) -> Option<Notice> {
         let failed = |error: SshError| Notice::Failed {
-            problem: error.into(),
+            error,
             is_repeatable: false,
         };
         let listening = match wish {
@@ -242,7 +242,7 @@ async fn open(
         Ok(parts) => carry(keeper, lent, line, parts).await,
         Err((error, is_repeatable)) => {
             let failed = Notice::Failed {
-                problem: error.into(),
+                error,
                 is_repeatable,
             };
             line.say(&failed).await

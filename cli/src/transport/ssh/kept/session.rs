@@ -21,7 +21,7 @@ use super::{
     conduit::{Conduit, Delivery},
     folder::Folder,
     frames::{Frames, send},
-    messages::{About, Hello, Notice, What, Wish, message, read},
+    messages::{Connection, Hello, Notice, What, Wish, message, read},
 };
 use crate::transport::ssh::{
     ForwardSource, SshError,
@@ -35,7 +35,7 @@ pub(super) type Fetchable = (u64, ForwardSource);
 #[derive(Debug)]
 pub(in crate::transport::ssh) struct Session {
     folder: Arc<Folder>,
-    pub(super) about: About,
+    pub(super) about: Connection,
     pub(super) ended: Ended,
     /// Whether the connection stood already, and nobody has seen that it still does.
     is_unproven: AtomicBool,
@@ -84,7 +84,7 @@ impl Line {
 }
 
 impl Session {
-    pub(super) fn new(folder: Arc<Folder>, line: Line, about: About, is_old: bool) -> Self {
+    pub(super) fn new(folder: Arc<Folder>, line: Line, about: Connection, is_old: bool) -> Self {
         let (wishes, asked) = mpsc::channel(1);
         let (forwarding, forwarded) = mpsc::channel(WAITING);
         let (ending, ended) = watch::channel(None);
@@ -135,10 +135,9 @@ impl Session {
                 Ok((Delivery::new(line.frames, Arc::clone(self)), conduit))
             }
             Notice::Failed {
-                problem,
+                error,
                 is_repeatable,
             } => {
-                let error = SshError::from(problem);
                 let is_gone = matches!(error, SshError::Gone { .. });
                 Err(Unopened {
                     is_repeatable: is_repeatable && is_gone && self.is_unproven(),
@@ -206,7 +205,7 @@ impl Session {
             return Err(self.gone(operation, over()));
         }
         match answered.await {
-            Ok(Notice::Failed { problem, .. }) => Err(problem.into()),
+            Ok(Notice::Failed { error, .. }) => Err(error),
             Ok(notice) => Ok(notice),
             Err(_) => Err(self.gone(operation, over())),
         }

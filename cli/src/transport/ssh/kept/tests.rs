@@ -17,7 +17,7 @@ use super::{
     folder::Folder,
     frames::Frame,
     keeper::keep,
-    messages::{About, Hello, Notice, What, Wish},
+    messages::{Connection, Hello, Notice, What, Wish},
     session::Line,
 };
 use crate::transport::ssh::{
@@ -79,7 +79,7 @@ struct Kept {
     turns: Arc<Semaphore>,
     keeper: JoinHandle<std::io::Result<()>>,
     line: Line,
-    about: About,
+    about: Connection,
 }
 
 impl Kept {
@@ -135,7 +135,7 @@ impl Kept {
 }
 
 /// Another user.
-async fn attach(folder: &Folder) -> (Line, About) {
+async fn attach(folder: &Folder) -> (Line, Connection) {
     let stream = folder.connect(NAME).await.unwrap();
     let mut line = Line::greet(stream, Hello::Attach).await.unwrap();
     match line.hear().await.unwrap() {
@@ -145,7 +145,7 @@ async fn attach(folder: &Folder) -> (Line, About) {
 }
 
 /// Asks for a program.
-async fn open(folder: &Folder, about: &About) -> Line {
+async fn open(folder: &Folder, about: &Connection) -> Line {
     let stream = folder.connect(&about.socket).await.unwrap();
     let what = What::Program {
         start: Start::Command(b"true".to_vec()),
@@ -174,9 +174,9 @@ async fn disconnect(server: &Handle) {
 fn problem(notice: Notice) -> (SshError, bool) {
     match notice {
         Notice::Failed {
-            problem,
+            error,
             is_repeatable,
-        } => (problem.into(), is_repeatable),
+        } => (error, is_repeatable),
         other => panic!("{other:?}"),
     }
 }

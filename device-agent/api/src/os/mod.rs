@@ -59,7 +59,13 @@
 //!
 //! Errors are [`Problem`] with a fitting HTTP status; without a fitting key `unauthorized`, 401.
 
+mod preview;
+mod report;
+
 use serde::{Deserialize, Serialize};
+
+pub use preview::{ChangeAction, Loss, NetworkChange, Preview, ServiceChange, VolumeChange};
+pub use report::{ApplyState, ENGINE_AWAY, ImageReport, LayerReport, Report, ServiceReport};
 
 /// What this device is and what its agent can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,130 +176,6 @@ pub struct Accepted {
     pub generation: u64,
 }
 
-/// What the agent has seen and what it is doing about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// The target that this report is about.
-    pub generation: u64,
-    /// Whether there is something left to do.
-    pub state: ApplyState,
-    /// The last request ([`Asked`]) that this report takes into account.
-    #[serde(default)]
-    pub asked: u64,
-    /// Why the agent waits, when it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<String>,
-    /// Every service of the target, and every container that is not in it any more.
-    pub services: Vec<ServiceReport>,
-    /// Images of the target.
-    #[serde(default)]
-    pub images: Vec<ImageReport>,
-    /// Faults that a person should know about: a state file that could not be read, an engine that does not answer, …
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub faults: Vec<String>,
-}
-
-/// How the fault of an engine that does not answer begins; the agent goes on as soon as the engine is back.
-pub const ENGINE_AWAY: &str = "the engine is away";
-
-/// Whether the device is where its target wants it to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ApplyState {
-    /// Steps are being executed.
-    Applying,
-    /// Nothing left to do.
-    Applied,
-    /// Something failed; it is tried again.
-    Failing,
-    /// A value that this build does not know.
-    #[serde(other)]
-    Unknown,
-}
-
-/// One service in a [`Report`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceReport {
-    /// Application id.
-    pub app_id: u32,
-    /// Service name.
-    pub name: String,
-    /// Service id of the target state.
-    pub service_id: u32,
-    /// Image id of the target state (not of the engine).
-    pub image_id: u32,
-    /// `Running`, `exited`, `Installing`, …: the reference's words.
-    pub status: String,
-    /// Engine container id, once there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container_id: Option<String>,
-    /// RFC 3339 with milliseconds, UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<String>,
-    /// Exit code of a container that has ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i64>,
-    /// Published ports as `address:port->port/protocol`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ports: Vec<String>,
-    /// Why the container was last created or recreated: `image, env.FOO changed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub because: Option<String>,
-    /// The last failure of this service, if it is still failing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// What this service waits for, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<String>,
-    /// Whether the service holds its update lock.
-    #[serde(default, skip_serializing_if = "is_no")]
-    pub locked: bool,
-    /// How far this one service is with its target and with what was asked for; the trouble of other services is not its own, unless
-    /// it waits for them. `unknown` from an agent that only tells this of the device.
-    #[serde(default = "unknown")]
-    pub state: ApplyState,
-}
-
-fn unknown() -> ApplyState {
-    ApplyState::Unknown
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
-fn is_no(flag: &bool) -> bool {
-    !flag
-}
-
-/// One image in a [`Report`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageReport {
-    /// Reference with tag.
-    pub name: String,
-    /// Application id.
-    pub app_id: u32,
-    /// Service name.
-    pub service_name: String,
-    /// Image id of the target state (not of the engine).
-    pub image_id: u32,
-    /// Engine image id, `sha256:…`; absent while it is not on the device.
-    pub engine_id: Option<String>,
-    /// 0..=100 while it is being pulled.
-    pub download_progress: Option<u8>,
-    /// Its layers while it is being pulled, as far as the engine has told them; at most 128.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<LayerReport>,
-}
-
-/// One layer of an image that is being pulled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerReport {
-    /// Short digest, as the engine tells it.
-    pub id: String,
-    /// Bytes that are here.
-    pub current: u64,
-    /// Bytes in all.
-    pub total: u64,
-}
-
 /// Body of `POST /os/v1/restart`, `start`, `stop` and `purge`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
@@ -315,109 +197,6 @@ pub struct Action {
 pub struct Asked {
     /// Grows by one with every request.
     pub request: u64,
-}
-
-/// What a target state would change, found without changing anything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Preview {
-    /// Every service of the target, and every one that would go.
-    pub services: Vec<ServiceChange>,
-    /// Volumes whose data would be lost if it were allowed.
-    #[serde(default)]
-    pub losses: Vec<Loss>,
-    /// Every volume of the target, and every other one on the device that belongs to an application.
-    #[serde(default)]
-    pub volumes: Vec<VolumeChange>,
-    /// Every network of the target, and every one that would go.
-    #[serde(default)]
-    pub networks: Vec<NetworkChange>,
-    /// Services that hold their update lock and would have to let go of it first.
-    #[serde(default)]
-    pub locked: Vec<String>,
-    /// Why the release would be refused; empty when it would not.
-    #[serde(default)]
-    pub rejected: Vec<String>,
-    /// What would be left out or done otherwise.
-    #[serde(default)]
-    pub warnings: Vec<String>,
-}
-
-/// What would become of one service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceChange {
-    /// Application id.
-    pub app_id: u32,
-    /// Service name.
-    pub name: String,
-    /// What would be done.
-    pub action: ChangeAction,
-    /// Why, by field: `image`, `env.FOO`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub because: Vec<String>,
-}
-
-/// What would become of one volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeChange {
-    /// Application id.
-    pub app_id: u32,
-    /// Its name in the project.
-    pub name: String,
-    /// `keep`, `create`, `recreate` or `remove`. What is not kept or created loses its data.
-    pub action: ChangeAction,
-    /// Whether the target names it. One that it does not name any more stays on the device with its data.
-    pub wanted: bool,
-    /// Why it would lose its data, or keep a configuration that is not the target's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub because: Option<String>,
-}
-
-/// What would become of one network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkChange {
-    /// Application id.
-    pub app_id: u32,
-    /// Its name in the project.
-    pub name: String,
-    /// `keep`, `create`, `recreate` or `remove`.
-    pub action: ChangeAction,
-    /// What differs, by field: `driver`, `ipam`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub because: Vec<String>,
-}
-
-/// What would be done to a service, a volume or a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChangeAction {
-    /// Nothing.
-    Keep,
-    /// It gets its first container.
-    Create,
-    /// It gets another container.
-    Recreate,
-    /// Its container goes.
-    Remove,
-    /// Its container is started.
-    Start,
-    /// Its container is stopped.
-    Stop,
-    /// Its container gets another name and goes on.
-    Rename,
-    /// A value that this build does not know.
-    #[serde(other)]
-    Unknown,
-}
-
-/// Data that would be lost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loss {
-    /// `volume`, `image`, `container` or `network`.
-    pub kind: String,
-    /// Its name in the project, else on the engine.
-    pub name: String,
-    /// Why.
-    pub because: String,
 }
 
 /// Whether targets are taken from the local network.
