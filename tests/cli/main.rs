@@ -1,7 +1,10 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
 mod completions;
+mod configure;
+mod disks;
 mod download;
+mod images;
 mod ssh_config;
 mod surface;
 

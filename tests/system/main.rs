@@ -7,6 +7,7 @@ mod broken;
 mod docker_context;
 mod firewall;
 mod fleet;
+mod image;
 mod keys;
 mod lists;
 mod logs;

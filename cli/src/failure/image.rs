@@ -111,6 +111,9 @@ impl From<ConfigError> for Failure {
             ConfigError::Unknown { near, .. } => {
                 failure.hint(format!("did you mean {}?", near.join(" or ")))
             }
+            ConfigError::NoObject(_) => {
+                failure.hint("`os config inject FILE` or `os configure --config FILE` puts another one in its place")
+            }
             _ => failure,
         }
     }

@@ -3,7 +3,7 @@
 use super::{
     ReadAt,
     fat::{FatError, Volume},
-    table::{self, Kind, Partition, Table, TableError},
+    table::{self, Depth, Kind, Partition, TableError},
 };
 
 /// What the partition is called: in a GPT, or by its file system. `flash-`: on an image that installs another one.
@@ -54,13 +54,14 @@ pub enum BootError {
 }
 
 impl Boot {
-    /// Looks for it.
+    /// Looks for it, no further back than it has to.
     ///
     /// # Errors
     /// [`BootError`].
-    pub fn find(medium: &dyn ReadAt) -> Result<(Self, Table), BootError> {
-        let table = table::read(medium)?;
-        if table.kind == Kind::None {
+    pub fn find(medium: &dyn ReadAt) -> Result<Self, BootError> {
+        let look = |partition: &Partition| Look::at(medium, partition);
+        let first = table::read(medium, Depth::First)?;
+        if first.kind == Kind::None {
             let partition = Partition {
                 number: 0,
                 start: 0,
@@ -68,11 +69,22 @@ impl Boot {
                 name: None,
             };
             let by = By::Whole;
-            return Ok((Self { partition, by }, table));
+            return Ok(Self { partition, by });
         }
-        let look = |partition: &Partition| Look::at(medium, partition);
-        let found = decide(&table.partitions, look).ok_or(BootError::None)?;
-        Ok((found, table))
+        let found = decide(&first.partitions, look);
+        if !first.has_more
+            || matches!(
+                found,
+                Some(Self {
+                    by: By::Name(_),
+                    ..
+                })
+            )
+        {
+            return found.ok_or(BootError::None);
+        }
+        let all = table::read(medium, Depth::All)?;
+        decide(&all.partitions, look).ok_or(BootError::None)
     }
 
     /// Its file system.

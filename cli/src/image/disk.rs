@@ -18,10 +18,11 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::{
     Opened, ReadAt,
+    beside::Beside,
     boot::{Boot, BootError},
     container::{self, ContainerError, Format, Spool, Unpacked},
     fat::{self, Change, FatError, Stamp, Volume},
-    table::Table,
+    table::{self, Depth, Table},
 };
 
 /// What an image is opened for.
@@ -118,7 +119,6 @@ pub struct Disk {
     /// Held as long as this is.
     lock: File,
     boot: Boot,
-    table: Table,
 }
 
 impl Disk {
@@ -133,13 +133,14 @@ impl Disk {
         };
         // Where a link leads to is what is changed, and the link stays.
         let path = &fs_err::canonicalize(path).map_err(failed)?;
-        let file = open(path, purpose)?;
-        let kind = file.metadata().map_err(failed)?.file_type();
+        let kind = fs_err::metadata(path).map_err(failed)?.file_type();
         let is_drive = kind.is_block_device();
+        // A pipe without a writer would be waited for.
         if !is_drive && !kind.is_file() {
             let words = "it is neither a file nor a drive";
             return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, words)));
         }
+        let file = open(path, purpose, is_drive)?;
         if purpose == Purpose::Change
             && flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
         {
@@ -161,7 +162,7 @@ impl Disk {
         let raw = opened.clone().map(|opened| -> Rc<dyn ReadAt> { opened });
         let unpacked = spool.clone().map(|spool| -> Rc<dyn ReadAt> { spool });
         let medium = raw.or(unpacked).unwrap_or_else(|| Rc::new(Vec::new()));
-        let (boot, table) = Boot::find(medium.as_ref()).map_err(|source| DiskError::Boot {
+        let boot = Boot::find(medium.as_ref()).map_err(|source| DiskError::Boot {
             path: path.clone(),
             source,
         })?;
@@ -178,7 +179,6 @@ impl Disk {
             spool,
             lock: file,
             boot,
-            table,
         })
     }
 
@@ -206,10 +206,20 @@ impl Disk {
         &self.boot
     }
 
-    /// Its partitions.
-    #[must_use]
-    pub fn table(&self) -> &Table {
-        &self.table
+    /// Its partitions. Of a packed image, only those are looked for that its start tells of: the others would have to be unpacked.
+    ///
+    /// # Errors
+    /// [`DiskError::Boot`].
+    pub fn table(&self) -> Result<Table, DiskError> {
+        let depth = if self.spool.is_some() {
+            Depth::First
+        } else {
+            Depth::All
+        };
+        table::read(self.medium.as_ref(), depth).map_err(|error| DiskError::Boot {
+            path: self.path.clone(),
+            source: error.into(),
+        })
     }
 
     /// Bytes of a packed image that were unpacked so far.
@@ -292,17 +302,12 @@ impl Disk {
         let failed = |source| self.write(source);
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let before = self.lock.metadata().map_err(failed)?;
-        let beside = tempfile::Builder::new()
-            .prefix(".os-image-")
-            .tempfile_in(folder)
-            .map_err(failed)?;
-        container::repack(&self.path, beside.as_file(), changes, progress)?;
-        let file = beside.as_file();
+        let beside = Beside::new(folder).map_err(failed)?;
+        let file = beside.file();
+        container::repack(&self.path, file, changes, progress)?;
         file.set_permissions(before.permissions()).map_err(failed)?;
         file.sync_all().map_err(failed)?;
-        beside
-            .persist(&self.path)
-            .map_err(|error| failed(error.error))?;
+        beside.take_place(&self.path).map_err(failed)?;
         // The new name is on the disk, too.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
@@ -332,15 +337,11 @@ impl fmt::Debug for Disk {
     }
 }
 
-fn open(path: &Path, purpose: Purpose) -> Result<File, DiskError> {
+fn open(path: &Path, purpose: Purpose, is_drive: bool) -> Result<File, DiskError> {
     let failed = |source: io::Error| DiskError::Open {
         path: path.to_owned(),
         source,
     };
-    let is_drive = fs_err::metadata(path)
-        .map_err(failed)?
-        .file_type()
-        .is_block_device();
     let mut options = OpenOptions::new();
     options.read(true).write(purpose == Purpose::Change);
     if is_drive && purpose == Purpose::Change {

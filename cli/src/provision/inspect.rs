@@ -14,7 +14,7 @@ use crate::image::{
     Disk, DiskError,
     boot::By,
     ext4, fat,
-    table::{Kind, Partition},
+    table::{Kind, Partition, Table},
 };
 
 /// Bytes of a small file that says what a system or a board is.
@@ -30,6 +30,8 @@ const ROOTS: [&str; 3] = ["resin-rootA", "flash-rootA", "balena-rootA"];
 pub struct Inspection {
     /// Which kind of table it has.
     pub table: Kind,
+    /// Whether it has logical partitions that were not looked for.
+    pub has_more: bool,
     /// Its parts.
     pub partitions: Vec<Named>,
     /// How its boot partition was found.
@@ -95,13 +97,15 @@ pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
         _ => Vec::new(),
     };
     let boot = disk.boot();
+    let table = disk.table()?;
     Ok(Inspection {
-        table: disk.table().kind,
-        partitions: partitions(disk),
+        table: table.kind,
+        has_more: table.has_more,
+        system: system(disk, &table)?,
+        partitions: partitions(disk, table),
         boot: (boot.partition.number, boot.by.clone()),
         file_system: volume.kind(),
         room,
-        system: system(disk)?,
         device: device(disk)?,
         config: config.map(|config| Ok(config?.without_secrets())),
         wrong,
@@ -138,9 +142,9 @@ fn connections(disk: &Disk) -> Result<Vec<String>, DiskError> {
 }
 
 /// Names of a table count; those of file systems are looked for only where that unpacks nothing more.
-fn partitions(disk: &Disk) -> Vec<Named> {
+fn partitions(disk: &Disk, table: Table) -> Vec<Named> {
     let medium = disk.medium();
-    let named = |partition: &Partition| {
+    let named = |partition: Partition| {
         let is_near = disk
             .unpacked()
             .is_none_or(|unpacked| partition.start.saturating_add(4096) <= unpacked);
@@ -150,17 +154,15 @@ fn partitions(disk: &Disk) -> Vec<Named> {
             let fat = fat::Volume::open(part)
                 .ok()
                 .and_then(|volume| volume.label().ok()?);
-            fat.or_else(|| ext4::label(medium.as_ref(), partition))
+            fat.or_else(|| ext4::label(medium.as_ref(), &partition))
         };
-        Named {
-            partition: partition.clone(),
-            name: own.or_else(|| is_near.then(label)?),
-        }
+        let name = own.or_else(|| is_near.then(label)?);
+        Named { partition, name }
     };
-    disk.table().partitions.iter().map(named).collect()
+    table.partitions.into_iter().map(named).collect()
 }
 
-fn system(disk: &Disk) -> Result<Option<System>, DiskError> {
+fn system(disk: &Disk, table: &Table) -> Result<Option<System>, DiskError> {
     if let Some(bytes) = disk.read(RELEASE, MOST_BYTES)? {
         let system = release(&bytes, false);
         if system.version.is_some() {
@@ -174,7 +176,7 @@ fn system(disk: &Disk) -> Result<Option<System>, DiskError> {
         name.is_some_and(|name| ROOTS.contains(&name.as_str()))
     };
     // Where the root cannot be read, its version is not known; all else is.
-    let root = disk.table().partitions.iter().find(is_root);
+    let root = table.partitions.iter().find(is_root);
     let bytes = root.and_then(|root| ext4::read(medium, root, ROOT_RELEASE, MOST_BYTES).ok()?);
     Ok(bytes.map(|bytes| release(&bytes, true)))
 }

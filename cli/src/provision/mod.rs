@@ -11,10 +11,9 @@
 pub mod config;
 pub mod inspect;
 pub mod network;
-mod secret;
 mod wishes;
 
-pub use secret::Secret;
+pub use crate::project::registry::Secret;
 pub use wishes::{CONFIG, File, WishError, Wishes, public_key};
 
 /// Whether bytes are a text with such a part, as certificates and keys are: `-----BEGIN … what-----`.

@@ -7,8 +7,12 @@ use os_cli::image::{
     boot::Boot,
     container::{Format, Spool, Unpacked, repack, unpacker},
     ext4,
-    fat::{Change, Stamp, Volume, apply},
-    table::Partition,
+    fat::{Change, Stamp, Step, Volume, apply},
+    table::{self, Depth, Partition},
+};
+use os_cli::provision::{
+    config::{Document, names},
+    network::Connection,
 };
 
 /// Bytes that an image of a target unpacks to at most.
@@ -17,9 +21,11 @@ const MOST: u64 = 4 * 1024 * 1024;
 /// A disk: what is found lies within it, whatever its tables say.
 pub(crate) fn boot(input: &[u8]) {
     match Boot::find(&input) {
-        Ok((boot, table)) => {
+        Ok(boot) => {
             let size = input.size();
-            for found in table.partitions.iter().chain([&boot.partition]) {
+            let table = table::read(&input, Depth::All);
+            let partitions = table.map(|table| table.partitions).unwrap_or_default();
+            for found in partitions.iter().chain([&boot.partition]) {
                 let end = found.start.checked_add(found.size);
                 assert!(end.is_some_and(|end| end <= size), "{found:?} of {size}");
             }
@@ -88,6 +94,62 @@ pub(crate) fn ext4(input: &[u8]) {
     }
 }
 
+/// A config.json, then a key, then a value: what is taken is there and is read again, what is refused changes nothing, and nothing of
+/// the file is in an error.
+pub(crate) fn config(input: &[u8]) {
+    let mut parts = input.splitn(3, |byte| *byte == 0);
+    let mut part = || parts.next().unwrap_or_default();
+    let (file, key, value) = (part(), part(), part());
+    let mut document = match Document::read(file) {
+        Ok(document) => document,
+        Err(error) => {
+            assert!(error.to_string().len() < 100, "{error}");
+            return;
+        }
+    };
+    assert_eq!(document.bytes(), file);
+    let known = names().filter(|name| document.get(name).is_some()).count();
+    assert!(
+        known <= document.keys().len()
+            || document.get("os").is_some()
+            || document.get("installer").is_some()
+    );
+    drop((document.wrong(), document.without_secrets()));
+    let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
+    for any in [false, true] {
+        let before = document.keys().clone();
+        if document.write(&key, &value, any).is_ok() {
+            assert!(document.get(&key).is_some(), "{key:?} is not there");
+            let again = Document::read(&document.bytes()).expect("what was written");
+            assert_eq!(again.keys(), document.keys());
+            document
+                .write(&key, &value, any)
+                .expect("the same once more");
+            assert_eq!(document.bytes(), again.bytes());
+        } else {
+            // Objects on the way to a key that cannot be there may have come.
+            assert!(before.keys().all(|name| document.keys().contains_key(name)));
+        }
+    }
+    document.remove(&key);
+    assert_eq!(document.get(&key), None);
+}
+
+/// A person's own connection: taken as it is, or refused in few words.
+pub(crate) fn connection(input: &[u8]) {
+    let mut parts = input.splitn(2, |byte| *byte == 0);
+    let name = String::from_utf8_lossy(parts.next().unwrap_or_default());
+    let content = parts.next().unwrap_or_default();
+    match Connection::own(&name, content) {
+        Ok(own) => {
+            assert!(content.ends_with(&own.bytes) && !own.bytes.contains(&0));
+            assert_eq!(own.path, format!("system-connections/{name}"));
+            assert!(!name.contains(['/', '\\']) && !name.starts_with('.'));
+        }
+        Err(error) => assert!(error.to_string().len() < 400 + 4 * name.len(), "{error}"),
+    }
+}
+
 struct Memory(RefCell<Vec<u8>>);
 
 impl WriteAt for Memory {
@@ -125,7 +187,7 @@ fn files(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// A FAT: what can be written to it is read again, twice is once, and files that have clusters of their own stay.
+/// A FAT: what can be written to it is read again, twice is once, and all other files stay.
 pub(crate) fn fat(input: &[u8]) {
     let Ok(volume) = Volume::open(Part::whole(&input)) else {
         return;
@@ -146,10 +208,14 @@ pub(crate) fn fat(input: &[u8]) {
     apply(&memory, 0, &steps).expect("within the image");
     let after = memory.0.into_inner();
     let volume = Volume::open(Part::whole(&after)).expect("the same geometry");
-    // Where folders or files share clusters, what is written to one is written to another.
-    if let Ok(Some(read)) = volume.read("config.json", 100) {
-        assert_eq!(read, b"{}");
+    let read = |path: &str| volume.read(path, 64 * 1024);
+    assert_eq!(read("config.json").expect("a file"), Some(b"{}".to_vec()));
+    let own = ["config.json", "system-connections/a new one", "gone"];
+    for (path, content) in before {
+        if !own.contains(&path.to_lowercase().as_str()) {
+            assert_eq!(read(&path).expect("a file"), Some(content), "{path:?}");
+        }
     }
-    assert!(after.len() == input.len());
-    drop((before, files(&after)));
+    let again = volume.plan(&changes, now).expect("it was changed already");
+    assert_eq!(again, Vec::<Step>::new());
 }

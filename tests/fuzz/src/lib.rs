@@ -45,6 +45,8 @@ pub const ALL: &[Target] = &[
     ("engine_answers", agent::engine_answers),
     ("fleet_config", agent::fleet_config),
     ("image_boot", image::boot),
+    ("image_config", image::config),
+    ("image_connection", image::connection),
     ("image_container", image::container),
     ("image_ext4", image::ext4),
     ("image_fat", image::fat),

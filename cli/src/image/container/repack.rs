@@ -19,11 +19,11 @@ pub type Change = (u64, Vec<u8>);
 /// Called after each piece with the bytes of the packed file that were read. Its error ends the work.
 pub type Progress<'p> = dyn FnMut(u64) -> io::Result<()> + 'p;
 
-/// How hard each format tries: what its own program does unasked, or nearly.
+/// How hard each format tries: an image that was configured is written to a card next, so that time counts more than size.
 const GZIP_LEVEL: u32 = 6;
-const XZ_LEVEL: u32 = 6;
-const ZSTD_LEVEL: i32 = 6;
-/// Each of these takes some 100 MiB.
+const XZ_LEVEL: u32 = 2;
+const ZSTD_LEVEL: i32 = 3;
+/// Each of these takes some 30 MiB.
 const XZ_THREADS: usize = 4;
 
 /// Writes the file `from` to `to`, with the changes.
@@ -92,7 +92,8 @@ fn zipped<W: Write + Seek>(
     let file = File::open(from).map_err(failed)?;
     let mut before = ZipArchive::new(file).map_err(archived)?;
     let (image, name) = archive::image(&mut before, from)?;
-    let mut after = ZipWriter::new(to);
+    let has_failed = false;
+    let mut after = ZipWriter::new(Sink { to, has_failed });
     for index in 0..before.len() {
         let entry = before.by_index_raw(index).map_err(archived)?;
         if index != image {
@@ -107,8 +108,39 @@ fn zipped<W: Write + Seek>(
         after.start_file(&name, options).map_err(archived)?;
         copy.all(&mut after).map_err(failed)?;
     }
-    after.finish().map_err(archived)?;
+    let sink = after.finish().map_err(archived)?;
+    if sink.has_failed {
+        return Err(failed(io::ErrorKind::WriteZero.into()));
+    }
     Ok(())
+}
+
+/// Fails once, and takes all that comes behind for nothing: the archive's writer tries to write its end all the same, and would complain
+/// aloud.
+struct Sink<W> {
+    to: W,
+    has_failed: bool,
+}
+
+impl<W: Write> Write for Sink<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.has_failed {
+            return Ok(bytes.len());
+        }
+        let done = self.to.write(bytes);
+        self.has_failed = done.is_err();
+        done
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<W: Seek> Seek for Sink<W> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.to.seek(to)
+    }
 }
 
 /// An image on its way.

@@ -310,3 +310,52 @@ fn nothing_is_packed_of_a_source_that_ends_early() {
         assert!(stop.is_err(), "{program:?}");
     }
 }
+
+/// A file that takes so many bytes.
+struct Narrow {
+    file: std::fs::File,
+    left: usize,
+}
+
+impl io::Write for Narrow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left = self
+            .left
+            .checked_sub(bytes.len())
+            .ok_or(io::ErrorKind::StorageFull)?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl io::Seek for Narrow {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_ends_it_with_an_error_at_every_byte() {
+    let made = Made::new();
+    for (_, program) in PROGRAMS {
+        let packed = made.packed(program);
+        let path = made.hold(&packed);
+        for room in [0, 1, 10, 50, packed.len() / 2, packed.len() - 20_000] {
+            let file = tempfile::tempfile().unwrap();
+            let narrow = Narrow { file, left: room };
+            let error = repack(&path, narrow, &[], &mut |_| Ok(())).unwrap_err();
+            let ContainerError::Pack { source, .. } = error else {
+                panic!("{program:?}: {error}");
+            };
+            assert_eq!(
+                source.kind(),
+                io::ErrorKind::StorageFull,
+                "{program:?} {room}"
+            );
+        }
+        assert!(fs::read(&path).unwrap() == packed, "{program:?}");
+    }
+}

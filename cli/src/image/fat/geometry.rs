@@ -16,6 +16,8 @@ const LEAST_OF_16: u32 = 4085;
 const END_OF_16: u32 = 65_525;
 /// A FAT32 has fewer: the numbers behind mean something else.
 const END_OF_32: u32 = 0x0FFF_FFF5;
+/// Clusters of a file system that is used: the table of more would take too much memory, and no board boots from so many.
+const MOST: u32 = 8 * 1024 * 1024;
 /// Bytes of an entry of a folder.
 pub(super) const ENTRY: usize = 32;
 
@@ -159,6 +161,9 @@ impl Fields {
         };
         if count >= most {
             return bad("it has more clusters than its table can count");
+        }
+        if count > MOST {
+            return bad("it has more clusters than a partition that boards boot from");
         }
         let end = count + 2;
         if (u64::from(end) * half_bytes).div_ceil(2) > table_bytes {

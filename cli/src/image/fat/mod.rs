@@ -9,6 +9,7 @@
 //! clusters first; one sector of its folder then leads to them, and only after that the old ones are free. What is not of a changed
 //! file is not touched, nor is the time of the last reading. Damage is told, and not repaired.
 
+mod check;
 mod directory;
 mod edit;
 mod error;
@@ -131,6 +132,7 @@ impl<'m> Volume<'m> {
                 return Err(FatError::Name { path, because });
             }
         }
+        check::check(&mut self.pages(), &self.geometry)?;
         edit::plan(&self.part, &self.geometry, changes, now)
     }
 

@@ -1,7 +1,5 @@
 //! The table of clusters: which one follows which, and which are free.
 
-use std::collections::BTreeSet;
-
 use super::{
     FatError,
     geometry::{Geometry, Kind},
@@ -99,7 +97,7 @@ pub(super) fn chain(
     path: &str,
 ) -> Result<Vec<u32>, FatError> {
     let mut chain = Vec::new();
-    let mut seen = BTreeSet::new();
+    let most = usize::try_from(geometry.count()).unwrap_or(usize::MAX);
     let mut next = first;
     loop {
         if !geometry.has(next) {
@@ -107,7 +105,7 @@ pub(super) fn chain(
                 "{path} goes on at cluster {next}, which there is not"
             )));
         }
-        if !seen.insert(next) {
+        if chain.len() >= most {
             return Err(FatError::Damaged(format!("{path} goes round in circles")));
         }
         chain.push(next);

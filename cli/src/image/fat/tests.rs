@@ -3,7 +3,7 @@ use std::{cell::RefCell, collections::BTreeMap, io, path::PathBuf, process::Comm
 use fs_err as fs;
 use tempfile::TempDir;
 
-use super::*;
+use super::{geometry::Root, *};
 
 /// A file system as `mkfs.vfat` and mtools make it, in a file.
 struct Made {
@@ -270,6 +270,15 @@ fn a_cut_leaves_each_file_as_it_was_or_as_it_is_to_be() {
                 tree.keys()
                     .all(|name| old.contains_key(name) || goal.contains_key(name))
             );
+            // Whoever does it again comes to the end.
+            if moments % 5 == 0 || is_done {
+                let again = self::steps(&now, &changes);
+                assert_eq!(
+                    self::tree(&applied(&now, &again)),
+                    goal,
+                    "{kind:?} {moments}"
+                );
+            }
             if is_done {
                 assert_eq!(tree, goal);
                 break;
@@ -369,6 +378,27 @@ fn damage_is_told_and_not_repaired() {
         let planned = volume.plan(&changes, stamp()).unwrap_err().to_string();
         assert!(planned.contains(words), "{planned}");
     }
+    // Two files of one cluster: the first of the second is that of the first.
+    let mut shared = good.clone();
+    let Root::Fixed { offset, .. } = geometry.root else {
+        panic!("{geometry:?}");
+    };
+    let offset = usize::try_from(offset).unwrap();
+    let mark = |bytes: &[u8]| {
+        bytes[offset..]
+            .chunks(32)
+            .position(|entry| entry[11] == 0x20)
+            .unwrap()
+    };
+    let own = offset + 32 * mark(&good);
+    shared.copy_within(own..own + 32, own + 32);
+    shared[own + 32..own + 40].copy_from_slice(b"OTHER   ");
+    let volume = Volume::open(Part::whole(&shared)).unwrap();
+    let planned = volume
+        .plan(&[Change::Put("new", b"x")], stamp())
+        .unwrap_err()
+        .to_string();
+    assert!(planned.contains("another one's"), "{planned}");
     for length in [0, 100, 511, 512, 8192] {
         let short = &good[..length];
         let volume = Volume::open(Part::whole(&short));

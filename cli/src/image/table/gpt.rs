@@ -36,7 +36,13 @@ pub(super) fn read(medium: &dyn ReadAt) -> Result<Table, TableError> {
         )
     {
         match at(medium, sector, place) {
-            Ok(partitions) => return Ok(Table { kind, partitions }),
+            Ok(partitions) => {
+                return Ok(Table {
+                    kind,
+                    partitions,
+                    has_more: false,
+                });
+            }
             Err(error) => {
                 // "There is none" says less than what is wrong with the one that there is.
                 first = match first {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     super::field::{u8_at, u16_at, u32_at},
-    Partition, ReadAt, SECTOR, TableError, is_within,
+    Depth, Partition, ReadAt, SECTOR, TableError, is_within,
 };
 
 /// Where the four entries begin.
@@ -69,11 +69,12 @@ pub(super) fn is_sound(entries: &[Entry; 4], medium: u64) -> bool {
     used.peek().is_some() && entries.iter().all(is_flag) && used.all(is_inside)
 }
 
-/// All partitions, but not those that only hold others.
+/// All partitions, but not those that only hold others; and whether there are others that were not looked for.
 pub(super) fn partitions(
     medium: &dyn ReadAt,
     entries: &[Entry; 4],
-) -> Result<Vec<Partition>, TableError> {
+    depth: Depth,
+) -> Result<(Vec<Partition>, bool), TableError> {
     let mut found = Vec::new();
     for (entry, number) in entries.iter().zip(1..) {
         if entry.is_used() && !entry.is_extended() {
@@ -83,10 +84,12 @@ pub(super) fn partitions(
     let extended = entries
         .iter()
         .find(|entry| entry.is_used() && entry.is_extended());
-    if let Some(extended) = extended {
-        logical(medium, extended, &mut found)?;
+    match (extended, depth) {
+        (Some(extended), Depth::All) => logical(medium, extended, &mut found)?,
+        (Some(_), Depth::First) => return Ok((found, true)),
+        (None, _) => {}
     }
-    Ok(found)
+    Ok((found, false))
 }
 
 fn logical(

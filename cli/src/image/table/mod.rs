@@ -60,6 +60,17 @@ pub struct Table {
     pub kind: Kind,
     /// By their numbers.
     pub partitions: Vec<Partition>,
+    /// Whether there are logical partitions that were not looked for.
+    pub has_more: bool,
+}
+
+/// How far a table is followed. Each logical partition has an entry of its own in front of it, somewhere on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// As far as it is written at the start of the disk.
+    First,
+    /// To its end.
+    All,
 }
 
 /// Why a table is not read.
@@ -80,7 +91,7 @@ pub enum TableError {
 ///
 /// # Errors
 /// [`TableError`].
-pub fn read(medium: &dyn ReadAt) -> Result<Table, TableError> {
+pub fn read(medium: &dyn ReadAt, depth: Depth) -> Result<Table, TableError> {
     let Ok(first) = medium.bytes(0, 512) else {
         return Err(TableError::Unknown);
     };
@@ -94,13 +105,17 @@ pub fn read(medium: &dyn ReadAt) -> Result<Table, TableError> {
     let is_fat = fat::Volume::open(Part::whole(medium)).is_ok();
     match mbr {
         Some(entries) if !is_fat || mbr::is_sound(&entries, medium.size()) => {
-            let partitions = mbr::partitions(medium, &entries)?;
-            let kind = Kind::Mbr;
-            Ok(Table { kind, partitions })
+            let (partitions, has_more) = mbr::partitions(medium, &entries, depth)?;
+            Ok(Table {
+                kind: Kind::Mbr,
+                partitions,
+                has_more,
+            })
         }
         _ if is_fat => Ok(Table {
             kind: Kind::None,
             partitions: Vec::new(),
+            has_more: false,
         }),
         _ => Err(TableError::Unknown),
     }

@@ -25,7 +25,7 @@ fn disk(mib: u64, script: &str) -> Vec<u8> {
 }
 
 fn found(disk: &[u8]) -> (Kind, Vec<(u32, u64, u64)>) {
-    let table = read(&disk).unwrap();
+    let table = read(&disk, Depth::All).unwrap();
     let partitions = table.partitions.iter();
     let partitions = partitions.map(|found| (found.number, found.start / MIB, found.size / MIB));
     (table.kind, partitions.collect())
@@ -39,6 +39,12 @@ fn primary_and_logical_partitions_are_found() {
     let disk = disk(32, LOGICAL);
     let expected = vec![(1, 4, 4), (2, 8, 4), (5, 13, 3), (6, 17, 4)];
     assert_eq!(found(&disk), (Kind::Mbr, expected));
+    // Without those that stand further back.
+    let first = read(&&disk[..8 * 512], Depth::First);
+    assert!(first.is_err(), "{first:?}");
+    let first = read(&disk.as_slice(), Depth::First).unwrap();
+    assert_eq!(first.partitions.len(), 2);
+    assert!(first.has_more);
 }
 
 #[test]
@@ -47,7 +53,7 @@ fn a_chain_of_logical_partitions_that_has_no_end_is_told() {
     // The second entry of the first one's sector leads to itself.
     let at = 12 * 1024 * 1024 + 446 + 16 + 8;
     disk[at..at + 4].copy_from_slice(&0_u32.to_le_bytes());
-    let error = read(&disk.as_slice()).unwrap_err();
+    let error = read(&disk.as_slice(), Depth::All).unwrap_err();
     assert!(error.to_string().contains("circles"), "{error}");
 }
 
@@ -57,7 +63,7 @@ const GPT: &str = "label: gpt\nstart=4MiB, size=4MiB, name=resin-boot\nstart=8Mi
 fn a_gpt_is_found_with_its_names() {
     let disk = disk(32, GPT);
     assert_eq!(found(&disk), (Kind::Gpt, vec![(1, 4, 4), (2, 8, 4)]));
-    let names: Vec<_> = read(&disk.as_slice())
+    let names: Vec<_> = read(&disk.as_slice(), Depth::All)
         .unwrap()
         .partitions
         .into_iter()
@@ -73,21 +79,21 @@ fn the_copy_of_a_gpt_is_good_enough() {
     assert_eq!(found(&disk), (Kind::GptCopy, vec![(1, 4, 4), (2, 8, 4)]));
     let end = disk.len();
     disk[end - 512 + 20] ^= 1;
-    let error = read(&disk.as_slice()).unwrap_err();
+    let error = read(&disk.as_slice(), Depth::All).unwrap_err();
     assert!(error.to_string().contains("header cannot be"), "{error}");
 }
 
 #[test]
 fn an_image_that_was_cut_off_is_told() {
     let disk = disk(32, GPT);
-    let error = read(&&disk[..10 * 1024 * 1024]).unwrap_err();
+    let error = read(&&disk[..10 * 1024 * 1024], Depth::All).unwrap_err();
     assert!(error.to_string().contains("cut off"), "{error}");
 }
 
 #[test]
 fn what_is_no_disk_is_told() {
     for bytes in [Vec::new(), vec![0; 100], vec![0; 4096], vec![0xFF; 4096]] {
-        let error = read(&bytes.as_slice()).unwrap_err();
+        let error = read(&bytes.as_slice(), Depth::All).unwrap_err();
         assert!(matches!(error, TableError::Unknown), "{error}");
     }
 }

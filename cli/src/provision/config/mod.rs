@@ -238,6 +238,8 @@ fn untyped(before: Option<&Value>, typed: &str) -> Value {
         return text();
     }
     match serde_json::from_str::<Value>(typed) {
+        // Its quotes are part of what was typed, as they are the next time.
+        Ok(Value::String(_)) => text(),
         Ok(value) if value.is_object() || value.is_array() || is_written_so(&value, typed) => value,
         _ => text(),
     }

@@ -32,6 +32,18 @@ fn what_does_not_change_stays_as_it_was_written() {
     assert!(document.remove("os.sshKeys"));
     assert_eq!(document.get("os.sshKeys"), None);
     assert_eq!(document.get("b"), Some(&json!(1)));
+    assert!(document.remove("b"));
+    assert!(text(&document).starts_with("{\"a\":{\"c\":[]},\"os\":"));
+}
+
+#[test]
+fn a_number_of_others_stays_the_same_number() {
+    let mut document = read("{\"own\":1.4444444444444443e25}");
+    document.write("hostname", "a", false).unwrap();
+    let expected = "{\"own\":1.4444444444444443e+25,\"hostname\":\"a\"}";
+    assert_eq!(text(&document), expected);
+    assert_eq!(text(&read(expected)), expected);
+    assert_eq!(read(expected).keys(), document.keys());
 }
 
 #[test]
@@ -48,6 +60,7 @@ fn an_unknown_key_is_refused_with_what_may_be_meant() {
         ("code", "007", json!("007")),
         ("deep.down", "true", json!(true)),
         ("list", "[1, 2]", json!([1, 2])),
+        ("quoted", "\"a\"", json!("\"a\"")),
     ] {
         document.write(key, typed, true).unwrap();
         assert_eq!(document.get(key), Some(&value), "{key}");

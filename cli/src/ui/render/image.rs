@@ -195,6 +195,10 @@ pub fn inspected(console: &Console, disk: &Disk, found: &Inspection) -> io::Resu
     for named in &found.partitions {
         rows.push(("partition", partition(named)));
     }
+    if found.has_more {
+        let words = "more, logical ones: a packed image is not unpacked for them";
+        rows.push(("partition", words.to_owned()));
+    }
     let whole = match number {
         0 => String::new(),
         number => format!("partition {number}, "),
@@ -283,6 +287,7 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
         "format": format(disk.holder()),
         "table": table_word(found.table),
         "partitions": partitions,
+        "more_partitions": found.has_more,
         "boot": {
             "partition": number, "found_by": by, "file_system": file_system(found.file_system), "total": total, "free": free,
         },

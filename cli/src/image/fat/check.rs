@@ -1,0 +1,53 @@
+//! Whether a file system can be changed: each cluster belongs to one file at most, and none that belongs to one is marked as free.
+//! Else new content could be written over somebody's old.
+
+use super::{
+    FatError,
+    directory::Folder,
+    geometry::{Geometry, Root},
+    pages::Pages,
+    table,
+};
+
+/// Follows all folders and files. Clusters that belong to nothing do no harm.
+pub(super) fn check(pages: &mut Pages<'_>, geometry: &Geometry) -> Result<(), FatError> {
+    let mut owned = Owned(vec![false; usize::try_from(geometry.end).unwrap_or(0)]);
+    let root = Folder::root(pages, geometry)?;
+    if let Root::Cluster(_) = geometry.root {
+        owned.take(&root.chain, "the root folder")?;
+    }
+    let mut folders = vec![(root, String::new())];
+    while let Some((folder, above)) = folders.pop() {
+        for entry in folder.entries {
+            let is_above = [".", ".."].contains(&entry.name.as_str());
+            if is_above || (entry.first == 0 && !entry.is_folder) {
+                continue;
+            }
+            let path = format!("{above}{}", entry.name);
+            owned.take(&table::chain(pages, geometry, entry.first, &path)?, &path)?;
+            if entry.is_folder {
+                let below = Folder::of(pages, geometry, entry.first, &path)?;
+                folders.push((below, format!("{path}/")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// For each cluster, whether it is somebody's.
+struct Owned(Vec<bool>);
+
+impl Owned {
+    fn take(&mut self, chain: &[u32], path: &str) -> Result<(), FatError> {
+        for cluster in chain {
+            let place = usize::try_from(*cluster).ok();
+            let owned = place.and_then(|place| self.0.get_mut(place));
+            if owned.is_none_or(|owned| std::mem::replace(owned, true)) {
+                return Err(FatError::Damaged(format!(
+                    "{path} has cluster {cluster}, which is another one's, too"
+                )));
+            }
+        }
+        Ok(())
+    }
+}

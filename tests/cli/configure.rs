@@ -1,0 +1,234 @@
+//! `os configure`: flags, files, questions.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use testkit::Workstation;
+
+use crate::disks::{Disk, Layout, SYSTEMS};
+
+const USAGE: i32 = 2;
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIETS2V0TL9cqQEC1WeRv7y77NC4Cq947eAE5gbn8D0JR me@here\n";
+
+fn config(disk: &Disk) -> Value {
+    serde_json::from_slice(&disk.files()["config.json"]).unwrap()
+}
+
+const FLAGS: &str = "--hostname kitchen --dev --ssh-key id.pub --persistent-logging --dns 1.1.1.1 --dns 9.9.9.9 --ntp ntp.example.com \
+                     --country de --root-ca ca.pem --splash splash.png --wifi-ssid Küche --wifi-hidden --wifi-key-file key \
+                     --ethernet-interface eth0 --ethernet-vlan 10 --ethernet-address 192.168.1.5/24 --ethernet-gateway 192.168.1.1 \
+                     --cellular-apn internet --system-connection home.nmconnection";
+
+/// A connection as `NetworkManager` reads it.
+fn network_manager(connection: &[u8]) -> String {
+    let mut nmcli = Command::new("nmcli")
+        .args([
+            "--offline",
+            "connection",
+            "modify",
+            "connection.autoconnect",
+            "yes",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("nmcli");
+    nmcli.stdin.take().unwrap().write_all(connection).unwrap();
+    let output = nmcli.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn flags_become_what_the_device_is_and_the_same_again_changes_nothing() {
+    let mut workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    let image = disk.name();
+    workstation.write("id.pub", KEY);
+    workstation.write("key", "correct horse; battery\n");
+    workstation.write("splash.png", b"\x89PNG\r\n\x1a\nrest");
+    workstation.write(
+        "home.nmconnection",
+        "[connection]\nid=home\ntype=ethernet\n",
+    );
+    workstation.write(
+        "ca.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    workstation.set("OSCLI_CELLULAR_PIN", "0123");
+    let arguments: Vec<&str> = ["configure", &image]
+        .into_iter()
+        .chain(FLAGS.split(' '))
+        .collect();
+    let before = disk.bytes();
+    workstation.os(&arguments).await.success();
+    let paths = [
+        "config.json",
+        "splash/balena-logo.png",
+        "system-connections/home.nmconnection",
+        "system-connections/os-wifi.nmconnection",
+        "system-connections/os-ethernet.nmconnection",
+        "system-connections/os-cellular.nmconnection",
+    ];
+    disk.is_edited(&before, &paths);
+    let expected = serde_json::json!({
+        "deviceType": "board", "developmentMode": true, "hostname": "kitchen", "persistentLogging": true, "dnsServers": "1.1.1.1 9.9.9.9",
+        "ntpServers": "ntp.example.com", "country": "DE",
+        "balenaRootCA": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=",
+        "os": { "sshKeys": [KEY.trim_end()] },
+    });
+    assert_eq!(config(&disk), expected);
+    are_networks(&disk);
+
+    let before = disk.bytes();
+    let again = workstation.os(&arguments).await;
+    again.success();
+    assert!(again.stderr.contains("nothing changed"), "{again}");
+    assert!(disk.bytes() == before);
+
+    // What nothing is said of stays, and JSON tells what was done.
+    let off = workstation
+        .os(&["configure", &image, "--dev=false", "--json"])
+        .await;
+    off.success();
+    let told: Value = serde_json::from_str(&off.stdout).unwrap();
+    let file = serde_json::json!([{"path": "config.json", "done": "changed"}]);
+    assert_eq!(told["files"], file);
+    assert_eq!(config(&disk)["developmentMode"], false);
+    assert_eq!(config(&disk)["hostname"], "kitchen");
+}
+
+/// The networks of [`FLAGS`].
+fn are_networks(disk: &Disk) {
+    let files = disk.files();
+    let has = |name: &str, lines: &[&str]| {
+        let read = network_manager(&files[&format!("system-connections/{name}.nmconnection")]);
+        for line in lines {
+            assert!(read.lines().any(|found| found == *line), "{line}: {read}");
+        }
+        assert!(!read.contains("horse"), "{read}");
+    };
+    has(
+        "os-wifi",
+        &[
+            "hidden=true",
+            "ssid=75;195;188;99;104;101;",
+            "key-mgmt=wpa-psk",
+        ],
+    );
+    let wired = [
+        "type=vlan",
+        "interface-name=eth0.10",
+        "parent=eth0",
+        "id=10",
+        "address1=192.168.1.5/24,192.168.1.1",
+        "method=manual",
+    ];
+    has("os-ethernet", &wired);
+    has("os-cellular", &["apn=internet", "pin=0123"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_before_the_image_is_touched() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let image = disk.name();
+    workstation.write(
+        "id",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\ngeheim\n-----END OPENSSH PRIVATE KEY-----\n",
+    );
+    workstation.write("short", "geheim\n");
+    workstation.write("bad.nmconnection", "[connection]\npsk geheim\n");
+    workstation.write("other.json", r#"{"deviceType":"other-board"}"#);
+    workstation.write("broken.json", r#"{"apiKey":geheim"#);
+    workstation.write("splash.png", "GIF89a");
+    let before = disk.bytes();
+    for (rest, words) in [
+        (&["--hostname", "two words"][..], "`hostname` wants letters"),
+        (&["--country", "Germany"], "two letters"),
+        (&["--ssh-key", "id"], "private key"),
+        (&["--wifi-ssid", "x", "--wifi-key-file", "short"], "8 to 63"),
+        (
+            &["--wifi-ssid", "x"],
+            "--wifi-key-file FILE or OSCLI_WIFI_KEY",
+        ),
+        (
+            &["--system-connection", "bad.nmconnection"],
+            "line 2 is neither",
+        ),
+        (&["--config", "other.json"], "for a other-board"),
+        (&["--config", "broken.json"], "no JSON object"),
+        (&["--splash", "splash.png"], "PNG"),
+        (&["--ethernet-address", "192.168.1.5"], "192.168.1.5/24"),
+        (&["--ethernet-vlan", "10"], "--ethernet-interface"),
+        (&[], "nothing is said"),
+    ] {
+        let refused = workstation
+            .os(&[&["configure", &image], rest].concat())
+            .await;
+        assert_eq!(refused.code, USAGE, "{rest:?}: {refused}");
+        assert!(refused.stderr.contains(words), "{rest:?}: {refused}");
+        assert!(!refused.stderr.contains("geheim"), "{rest:?}: {refused}");
+        assert!(disk.bytes() == before, "{rest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_says_nothing_is_asked() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let image = disk.name();
+    workstation.write(".ssh/id_ed25519.pub", KEY);
+    let mut asked = workstation.start_in_terminal(&["configure", &image]);
+    asked.shows("Host name").await;
+    asked.press("kitchen\r");
+    asked.shows("Development mode?").await;
+    asked.press("y");
+    asked.shows("Who may log in").await;
+    asked.press("\r");
+    asked.shows("Network?").await;
+    asked.press("\x1b[B\r");
+    asked.shows("Name of the Wi-Fi").await;
+    asked.press("Home\r");
+    asked.shows("hide its name").await;
+    asked.press("n");
+    asked.shows("Password of Home").await;
+    asked.press("geheim123\r");
+    let output = asked.output().await;
+    output.success();
+    assert!(!output.stdout.contains("geheim"), "{output}");
+    assert_eq!(config(&disk)["hostname"], "kitchen");
+    assert_eq!(config(&disk)["developmentMode"], true);
+    assert_eq!(config(&disk)["os"]["sshKeys"][0], KEY.trim_end());
+    let wifi = network_manager(&disk.files()["system-connections/os-wifi.nmconnection"]);
+    assert!(
+        wifi.contains("ssid=Home") && !wifi.contains("geheim"),
+        "{wifi}"
+    );
+
+    let before = disk.bytes();
+    let mut stopped = workstation.start_in_terminal(&["configure", &image]);
+    stopped.shows("Host name").await;
+    stopped.press("\x03");
+    let output = stopped.output().await;
+    assert_eq!(output.code, 130, "{output}");
+    assert!(disk.bytes() == before);
+}
+
+#[tokio::test]
+async fn an_image_that_is_being_changed_is_left_alone() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let held = fs_err::File::open(disk.path()).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let refused = workstation.os(&["configure", &disk.name(), "--dev"]).await;
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(refused.stderr.contains("is in use"), "{refused}");
+    drop(held);
+    workstation
+        .os(&["configure", &disk.name(), "--dev"])
+        .await
+        .success();
+}
