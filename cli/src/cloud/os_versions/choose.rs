@@ -105,14 +105,17 @@ pub fn choose<'a>(versions: &'a [OsVersion], wanted: &Wanted) -> Option<&'a OsVe
                 .or_else(|| esr().next())
         }
         Wanted::Exact(text) => {
-            let mut all = versions.iter();
-            all.find(|version| version.raw() == text)
-                .or_else(|| {
-                    versions
-                        .iter()
-                        .find(|version| version.without_variant() == text)
-                })
-                .or_else(|| revision(versions, text))
+            let is_it = |version: &&OsVersion| version.raw() == text;
+            // One that is not released is had by its whole name only, where there is a release.
+            let (drafts, released): (Vec<_>, Vec<_>) =
+                versions.iter().partition(|version| version.is_draft);
+            let of = |all: &[&'a OsVersion]| {
+                let is_variant = |version: &&&OsVersion| version.without_variant() == text;
+                let found = all.iter().find(is_variant).copied();
+                found.or_else(|| revision(all, text))
+            };
+            let exact = versions.iter().find(is_it);
+            exact.or_else(|| of(&released)).or_else(|| of(&drafts))
         }
         Wanted::Range(range) => usual
             .find(|version| range.has(&version.semver))
@@ -121,12 +124,11 @@ pub fn choose<'a>(versions: &'a [OsVersion], wanted: &Wanted) -> Option<&'a OsVe
 }
 
 /// The newest revision of a version that was named without one.
-fn revision<'a>(versions: &'a [OsVersion], text: &str) -> Option<&'a OsVersion> {
+fn revision<'a>(versions: &[&'a OsVersion], text: &str) -> Option<&'a OsVersion> {
     let named = Version::parse(text).ok()?;
     if !named.build.is_empty() {
         return None;
     }
-    versions
-        .iter()
-        .find(|version| version.semver.cmp_precedence(&named).is_eq())
+    let mut all = versions.iter().copied();
+    all.find(|version| version.semver.cmp_precedence(&named).is_eq())
 }

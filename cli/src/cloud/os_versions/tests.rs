@@ -124,3 +124,19 @@ fn a_slug_cannot_say_more_than_it_is() {
     );
     assert!(!path.contains(' '), "{path}");
 }
+
+#[test]
+fn a_draft_is_not_chosen_where_there_is_a_release() {
+    let mut versions = list(&["6.5.0+rev3", "6.5.0+rev2", "6.6.0+rev1"]);
+    for version in &mut versions {
+        version.is_draft = version.raw() != "6.5.0+rev2";
+    }
+    for (typed, meant) in [
+        ("6.5.0", "6.5.0+rev2"),
+        ("6.5.0+rev3", "6.5.0+rev3"),
+        ("6.6.0", "6.6.0+rev1"),
+        ("latest", "6.5.0+rev2"),
+    ] {
+        assert_eq!(chosen(&versions, typed).unwrap(), meant, "{typed}");
+    }
+}

@@ -6,6 +6,8 @@ use crate::project::compose::spelling::distance;
 
 /// Types that are named where one is not known.
 const NAMED: usize = 4;
+/// Characters of the longest name.
+const LONGEST: usize = 64;
 
 /// A device type.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -17,10 +19,18 @@ pub struct DeviceType {
     pub aliases: Vec<String>,
 }
 
-/// All types of an answer; `None` when it is no such answer.
+/// All types of an answer; `None` when it is no such answer. Files are called by their names: what could not be such a name is left out.
 #[must_use]
 pub fn types(body: &[u8]) -> Option<Vec<DeviceType>> {
-    serde_json::from_slice(body).ok()
+    let mut types: Vec<DeviceType> = serde_json::from_slice(body).ok()?;
+    types.retain(|one| is_name(&one.slug));
+    Some(types)
+}
+
+fn is_name(slug: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let is_plain = slug.starts_with(|first: char| first.is_ascii_alphanumeric());
+    is_plain && slug.len() <= LONGEST && slug.bytes().all(fits)
 }
 
 /// The type that is called so.
@@ -78,5 +88,10 @@ mod tests {
         assert_eq!(near(&types, "rpi5"), ["raspberrypi4-64"]);
         assert!(near(&types, "beaglebone").is_empty());
         assert_eq!(super::types(b"{}"), None);
+        for slug in ["", "../x", "a/b", ".hidden", "-o", "a b", "a\\u001b"] {
+            let body = format!(r#"[{{"slug":"{slug}"}},{{"slug":"intel-nuc"}}]"#);
+            let types = super::types(body.as_bytes()).unwrap();
+            assert_eq!(types.len(), 1, "{slug}");
+        }
     }
 }
