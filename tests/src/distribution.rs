@@ -206,6 +206,11 @@ impl Distribution {
             .collect()
     }
 
+    /// Forgets what it was asked.
+    pub fn forget(&self) {
+        locked(&self.shared.asked).clear();
+    }
+
     /// The parts that were asked for of a file, in the order of the requests; `None`: all of it.
     pub fn ranges(&self, path: &str) -> Vec<Option<String>> {
         let asked = self.asked(path).into_iter();

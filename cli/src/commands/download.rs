@@ -79,11 +79,16 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         .keyring
         .as_deref()
         .map(|path| given::absolute(context, path));
+    if let Some(keyring) = keyring.as_deref().filter(|keyring| !keyring.is_file()) {
+        let words = format!("{} is no file of keys", keyring.display());
+        return Err(Failure::new(Kind::Usage, words).hint("`gpg --export` writes one"));
+    }
     let cache = cache::cache(context)?;
     let (events, told) = unbounded_channel();
     let want = Want {
         name,
         to: to.as_deref(),
+        replaces: args.force,
         is_as_it_came: args.compressed,
         most: args.max_size,
         keyring: keyring.as_deref(),
@@ -105,9 +110,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 /// Where the image is, and what its file is called there.
 async fn source(context: &Context, args: &Args) -> Result<(Source, String), Failure> {
     let what = args.what.as_str();
-    if let Some(path) = what.strip_prefix("file://") {
-        let path = path.strip_prefix("localhost").unwrap_or(path);
-        return file(context, Path::new(path));
+    if what.starts_with("file:") {
+        let path = reqwest::Url::parse(what).ok();
+        let path = path.and_then(|url| url.to_file_path().ok());
+        let path = path.ok_or_else(|| {
+            let words = format!("`{what}` is no address of a file of this machine");
+            Failure::new(Kind::Usage, words).hint("it is as in file:///srv/os.img.xz")
+        })?;
+        return file(context, &path);
     }
     if what.contains("://") {
         let link = Link::parse(what)?;

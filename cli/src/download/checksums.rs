@@ -5,9 +5,6 @@ use std::fmt;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest::{Context, SHA256, SHA512};
 
-/// Bytes of a list of checksums that are read.
-pub const LONGEST_LIST: usize = 1 << 20;
-
 /// How a checksum is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Algorithm {
@@ -83,10 +80,11 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The checksums of a file in a list as `sha256sum` and its like print them: `HEX  NAME`, `HEX *NAME`, `SHA256 (NAME) = HEX`, or one `HEX`
-/// alone, where the list is of one file. Names may have folders before them. Lines that are none are passed over.
+/// alone, where the list is of one file. Names may have folders before them: a file of that name in a folder is another one, where the list has the
+/// name without a folder, too. Lines that are none are passed over.
 #[must_use]
 pub fn of_list(text: &str, file: &str, place: &str) -> Vec<Checksum> {
-    let mut found = Vec::new();
+    let (mut found, mut elsewhere) = (Vec::new(), Vec::new());
     for line in text.lines() {
         let line = line.trim();
         let (value, name) = match line.split_once(" = ") {
@@ -101,13 +99,17 @@ pub fn of_list(text: &str, file: &str, place: &str) -> Vec<Checksum> {
                 None => (line, Some(file)),
             },
         };
-        let name = name.map(|name| name.rsplit('/').next().unwrap_or(name));
-        if name != Some(file) {
+        let Some(name) = name.map(|name| name.strip_prefix("./").unwrap_or(name)) else {
             continue;
-        }
-        found.extend(of_hex(value.trim(), place));
+        };
+        let all = match name.rsplit_once('/') {
+            None if name == file => &mut found,
+            Some((_, name)) if name == file => &mut elsewhere,
+            _ => continue,
+        };
+        all.extend(of_hex(value.trim(), place));
     }
-    found
+    if found.is_empty() { elsewhere } else { found }
 }
 
 fn of_hex(text: &str, place: &str) -> Option<Checksum> {
@@ -255,6 +257,19 @@ mod tests {
         }
         let both = format!("{EMPTY}  os.img.xz\n{}  os.img.xz\n", "ab".repeat(64));
         assert_eq!(list(&both).len(), 2);
+    }
+
+    #[test]
+    fn a_file_of_another_folder_is_another_one() {
+        let (right, wrong) = (EMPTY, "0".repeat(64));
+        let expected = [format!("SHA-256 {EMPTY}")];
+        for text in [
+            format!("{wrong}  gtk/os.img.xz\n{right}  ./os.img.xz"),
+            format!("{right}  os.img.xz\n{wrong}  ./gtk/os.img.xz"),
+            format!("{right}  images/os.img.xz"),
+        ] {
+            assert_eq!(list(&text), expected, "{text}");
+        }
     }
 
     #[test]

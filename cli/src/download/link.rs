@@ -94,7 +94,7 @@ impl Link {
         let last = self.url.path_segments()?.next_back()?;
         let name = percent_decoded(last)?;
         let fits = |c: char| c.is_alphanumeric() || "._-+~ ()@,=".contains(c);
-        let is_name = !name.starts_with('.')
+        let is_name = !name.starts_with(['.', '-'])
             && (1..=LONGEST_NAME).contains(&name.len())
             && name.chars().all(fits);
         is_name.then_some(name)
@@ -237,6 +237,7 @@ mod tests {
             "http://a/b/",
             "http://a/..%2fetc",
             "http://a/.bashrc",
+            "http://a/-rf.img",
             "http://a/%0a",
             "http://a/%ff",
         ] {

@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod link;
 pub mod offered;
 pub mod output;
+mod patience;
 pub mod pieces;
 mod signature;
 pub mod web;

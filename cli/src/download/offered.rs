@@ -1,6 +1,6 @@
 //! The checksums that lie beside a file, and their signatures.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::future::try_join_all;
 
@@ -32,6 +32,9 @@ pub enum OfferedError {
     /// Somebody else has signed them.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// A file beside it has no end.
+    #[error("{} is too long for what it should be", .0.display())]
+    TooLong(PathBuf),
     /// A key was named, and nothing is signed.
     #[error("{0} has no signed list of checksums beside it")]
     Unsigned(String),
@@ -56,21 +59,24 @@ impl Beside<'_> {
             Self::Folder(folder) => {
                 let path = folder.join(name);
                 let read = tokio::task::spawn_blocking(move || read(&path));
-                Ok(read.await.map_err(std::io::Error::other)??)
+                read.await.map_err(std::io::Error::other)?
             }
         }
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+fn read(path: &Path) -> Result<Option<Vec<u8>>, OfferedError> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     match fs_err::File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         file => file?
-            .take(u64::try_from(LONGEST).unwrap_or(u64::MAX))
+            .take(u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(1))
             .read_to_end(&mut bytes)?,
     };
+    if bytes.len() > LONGEST {
+        return Err(OfferedError::TooLong(path.to_owned()));
+    }
     Ok(Some(bytes))
 }
 

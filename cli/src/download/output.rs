@@ -9,8 +9,15 @@ use fs_err::File;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
-use super::{Event, fetch::Coding};
-use crate::image::container::{ContainerError, Format, Unpacked, unpacker};
+use super::{
+    Event,
+    checksums::{Finished, Sums},
+    fetch::Coding,
+};
+use crate::image::{
+    beside::Beside,
+    container::{ContainerError, Format, Unpacked, unpacker},
+};
 
 /// Bytes that are looked at for zeros, and written, at once.
 const BLOCK: usize = 1 << 20;
@@ -24,8 +31,12 @@ const MAGIC: u64 = 6;
 pub struct Wanted {
     /// The file that has come.
     pub image: PathBuf,
+    /// What it is called.
+    pub name: String,
     /// How it is packed for the way.
     pub coding: Option<Coding>,
+    /// Whether it replaces what is there.
+    pub replaces: bool,
     /// Whether it stays as it came.
     pub is_as_it_came: bool,
     /// Bytes that it may have at most.
@@ -39,10 +50,10 @@ pub enum OutputError {
     #[error(transparent)]
     Container(#[from] ContainerError),
     /// It cannot be unpacked.
-    #[error("{} cannot be unpacked", path.display())]
+    #[error("{name} cannot be unpacked")]
     Unpack {
         /// What has come.
-        path: PathBuf,
+        name: String,
         /// Why not.
         #[source]
         source: io::Error,
@@ -53,6 +64,9 @@ pub enum OutputError {
         /// How many it may have.
         most: u64,
     },
+    /// Something has come to be there meanwhile.
+    #[error("{} is there already", .0.display())]
+    Exists(PathBuf),
     /// Where it is to be.
     #[error("{} cannot be written", path.display())]
     Write {
@@ -67,10 +81,27 @@ pub enum OutputError {
     Interrupted,
 }
 
+impl OutputError {
+    /// Whether what has come is no image: nobody could use it another time.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Container(_) | Self::Unpack { .. })
+    }
+
+    /// Whether what is still to come can make no difference.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. } | Self::Exists(_) | Self::Write { .. }
+        )
+    }
+}
+
 /// Bytes that come, and how far that is.
 struct Source {
     reader: Box<dyn Read + Send>,
-    path: PathBuf,
+    name: String,
     most: u64,
     done: u64,
     events: UnboundedSender<Event>,
@@ -80,8 +111,9 @@ struct Source {
 /// An image that is written, and is not in its place yet.
 #[derive(Debug)]
 pub struct Pending {
-    file: tempfile::NamedTempFile,
+    file: Beside,
     to: PathBuf,
+    replaces: bool,
     bytes: u64,
 }
 
@@ -89,18 +121,21 @@ impl Pending {
     /// Puts it there: the content before, or this one. Returns its bytes.
     ///
     /// # Errors
-    /// [`OutputError::Write`].
+    /// [`OutputError::Write`], [`OutputError::Exists`].
     pub fn place(self) -> Result<u64, OutputError> {
-        let failed = |source| OutputError::Write {
-            path: self.to.clone(),
-            source,
+        let path = self.to.clone();
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::AlreadyExists => OutputError::Exists(path),
+            _ => OutputError::Write { path, source },
         };
-        self.file.as_file().sync_all().map_err(failed)?;
-        let placed = self.file.persist(&self.to);
-        placed.map_err(|error| OutputError::Write {
-            path: self.to.clone(),
-            source: error.error,
-        })?;
+        let placed = self.file.file().sync_all().and_then(|()| {
+            if self.replaces {
+                self.file.take_place(&self.to)
+            } else {
+                self.file.take_free(&self.to)
+            }
+        });
+        placed.map_err(failed)?;
         Ok(self.bytes)
     }
 }
@@ -111,10 +146,9 @@ impl Source {
         events: UnboundedSender<Event>,
         interrupt: CancellationToken,
     ) -> Result<Self, OutputError> {
-        let path = &wanted.image;
         Ok(Self {
             reader: reader(wanted)?,
-            path: path.clone(),
+            name: wanted.name.clone(),
             most: wanted.most,
             done: 0,
             events,
@@ -135,8 +169,8 @@ impl Source {
                 Ok(more) => count += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
-                    let path = self.path.clone();
-                    return Err(OutputError::Unpack { path, source });
+                    let name = self.name.clone();
+                    return Err(OutputError::Unpack { name, source });
                 }
             }
         }
@@ -154,7 +188,7 @@ impl Source {
 fn reader(wanted: &Wanted) -> Result<Box<dyn Read + Send>, OutputError> {
     let path = &wanted.image;
     let failed = |source| OutputError::Unpack {
-        path: path.clone(),
+        name: wanted.name.clone(),
         source,
     };
     if !wanted.is_as_it_came && wanted.coding.is_none() {
@@ -187,12 +221,33 @@ fn streamed(
     unpacker(format, io::Cursor::new(first).chain(from)).map(Some)
 }
 
-/// A file without what it was packed in for the way.
+/// The checksums of an image without what it was packed in for the way.
 ///
 /// # Errors
-/// Those of files.
-pub fn decoded(path: &Path) -> io::Result<Box<dyn Read + Send>> {
-    unpacker(Format::Gzip, File::open(path)?)
+/// [`OutputError`], also when it gets larger than is wanted.
+pub fn sums_without_coding(wanted: &Wanted, mut sums: Sums) -> Result<Finished, OutputError> {
+    let failed = |source| OutputError::Unpack {
+        name: wanted.name.clone(),
+        source,
+    };
+    let file = File::open(&wanted.image).map_err(failed)?;
+    let (events, _) = tokio::sync::mpsc::unbounded_channel();
+    let mut source = Source {
+        reader: unpacker(Format::Gzip, file).map_err(failed)?,
+        name: wanted.name.clone(),
+        most: wanted.most,
+        done: 0,
+        events,
+        interrupt: CancellationToken::new(),
+    };
+    let mut block = vec![0; BLOCK];
+    loop {
+        let bytes = source.next(&mut block)?;
+        if bytes.is_empty() {
+            return Ok(sums.finish());
+        }
+        sums.take(bytes);
+    }
 }
 
 /// Writes it beside a file that it is to become.
@@ -205,7 +260,8 @@ pub fn write(
     events: UnboundedSender<Event>,
     interrupt: CancellationToken,
 ) -> Result<Pending, OutputError> {
-    write_all(Source::open(wanted, events, interrupt)?, to)
+    let source = Source::open(wanted, events, interrupt)?;
+    write_all(source, to, wanted.replaces)
 }
 
 /// The same of bytes that are still coming; `None` where they have to be there first.
@@ -219,9 +275,9 @@ pub fn write_coming(
     events: UnboundedSender<Event>,
     interrupt: CancellationToken,
 ) -> Result<Option<Pending>, OutputError> {
-    let path = wanted.image.clone();
+    let name = wanted.name.clone();
     let reader = streamed(from, wanted).map_err(|source| OutputError::Unpack {
-        path: path.clone(),
+        name: name.clone(),
         source,
     })?;
     let Some(reader) = reader else {
@@ -229,27 +285,22 @@ pub fn write_coming(
     };
     let source = Source {
         reader,
-        path,
+        name,
         most: wanted.most,
         done: 0,
         events,
         interrupt,
     };
-    write_all(source, to).map(Some)
+    write_all(source, to, wanted.replaces).map(Some)
 }
 
-fn write_all(mut source: Source, to: &Path) -> Result<Pending, OutputError> {
+fn write_all(mut source: Source, to: &Path, replaces: bool) -> Result<Pending, OutputError> {
     let failed = |source| OutputError::Write {
         path: to.to_owned(),
         source,
     };
     let folder = to.parent().unwrap_or(Path::new("/"));
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let mut builder = tempfile::Builder::new();
-    let prefix = format!(".{name}.");
-    builder.prefix(&prefix).suffix(".part");
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    let file = Beside::with(folder, 0o666).map_err(failed)?;
     let mut block = vec![0; BLOCK];
     let mut at = 0;
     loop {
@@ -258,14 +309,15 @@ fn write_all(mut source: Source, to: &Path) -> Result<Pending, OutputError> {
             break;
         }
         for part in bytes.chunks(HOLE) {
-            write_part(file.as_file(), part, at).map_err(failed)?;
+            write_part(file.file(), part, at).map_err(failed)?;
             at += u64::try_from(part.len()).unwrap_or(u64::MAX);
         }
     }
-    file.as_file_mut().set_len(at).map_err(failed)?;
+    file.file().set_len(at).map_err(failed)?;
     Ok(Pending {
         file,
         to: to.to_owned(),
+        replaces,
         bytes: at,
     })
 }

@@ -1,6 +1,11 @@
 //! Questions to servers of the web: one connection each, or a proxy's.
 
-use std::{error::Error, io, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use reqwest::{
     Client, NoProxy, Proxy, Response, StatusCode,
@@ -9,13 +14,18 @@ use reqwest::{
 };
 use tokio_rustls::rustls;
 
-use super::link::{Link, LinkError};
+use super::{
+    link::{Link, LinkError},
+    patience::Patience,
+};
 use crate::transport;
 
 /// Directions of servers that are followed, one after the other.
 const MOST_REDIRECTS: usize = 10;
 /// How long a connection may take to come about.
 const CONNECTING: Duration = Duration::from_secs(15);
+/// Times in a row that a small file may be cut off.
+const FEW: u32 = 4;
 
 /// What is told of this machine's way into the web.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +70,9 @@ pub enum WebError {
         /// What is wrong with its certificate.
         problem: String,
     },
+    /// A file beside another one that has no end.
+    #[error("{0} is too long for what it should be")]
+    TooLong(String),
     /// It does not answer, or its answer was cut off.
     #[error("{peer} {what}")]
     Cut {
@@ -140,11 +153,27 @@ impl Web {
         Err(WebError::Circle(link.to_string()))
     }
 
-    /// A small file as a whole; `None` where there is none. What is longer than `most` bytes is cut there.
+    /// A small file as a whole; `None` where there is none. A server that cuts it off is asked again some times.
     ///
     /// # Errors
-    /// [`WebError`], also when the server has other trouble than that there is no such file.
+    /// [`WebError`], also when the server has other trouble than that there is no such file, and when it has more than `most` bytes.
     pub async fn small(&self, link: &Link, most: usize) -> Result<Option<Vec<u8>>, WebError> {
+        let mut patience = Patience::of(FEW);
+        loop {
+            let error = match self.small_once(link, most).await {
+                Err(
+                    error @ WebError::Cut {
+                        is_connected: true, ..
+                    },
+                ) => error,
+                other => return other,
+            };
+            let pause = patience.after(0, None, Instant::now());
+            tokio::time::sleep(pause.ok_or(error)?).await;
+        }
+    }
+
+    async fn small_once(&self, link: &Link, most: usize) -> Result<Option<Vec<u8>>, WebError> {
         let mut answered = self.get(link, &HeaderMap::new()).await?;
         let status = answered.response.status();
         if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
@@ -161,13 +190,19 @@ impl Web {
             .map_err(|error| failed(&answered.by, &error))?
         {
             bytes.extend_from_slice(&more);
-            if bytes.len() >= most {
-                bytes.truncate(most);
-                break;
+            if bytes.len() > most {
+                return Err(WebError::TooLong(answered.by.to_string()));
             }
         }
         Ok(Some(bytes))
     }
+}
+
+fn is_of_proof(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented
+    )
 }
 
 fn is_direction(status: StatusCode) -> bool {
@@ -195,7 +230,10 @@ pub(super) fn failed(by: &Link, error: &(dyn Error + 'static)) -> WebError {
             is_late |= error.is_timeout();
             is_connect |= error.is_connect();
         }
-        if let Some(error) = one.downcast_ref::<rustls::Error>() {
+        // In the middle of an answer it is the way that is broken.
+        if let Some(error) = one.downcast_ref::<rustls::Error>()
+            && (is_connect || is_of_proof(error))
+        {
             tls = Some(error.to_string());
         }
         if !is_first {
@@ -221,5 +259,26 @@ pub(super) fn failed(by: &Link, error: &(dyn Error + 'static)) -> WebError {
         },
         is_connected: !is_connect,
         source: innermost.map(Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_cannot_prove_who_he_is_is_said_not_to() {
+        let link = Link::parse("https://a.test/os.img").unwrap();
+        let meant = |error: rustls::Error| failed(&link, &io::Error::other(error));
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert!(matches!(meant(unknown), WebError::Untrusted { .. }));
+        let broken = meant(rustls::Error::DecryptError);
+        assert!(matches!(
+            broken,
+            WebError::Cut {
+                is_connected: true,
+                ..
+            }
+        ));
     }
 }

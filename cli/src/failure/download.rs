@@ -40,7 +40,9 @@ fn hinted(failure: Failure, error: &WebError) -> Failure {
             ..
         } => failure.hint("does this machine reach it? https_proxy names a proxy"),
         WebError::Cut { .. } => failure.hint(GOES_ON),
-        WebError::Own(_) | WebError::Link(_) | WebError::Circle(_) => failure,
+        WebError::Own(_) | WebError::Link(_) | WebError::Circle(_) | WebError::TooLong(_) => {
+            failure
+        }
     }
 }
 
@@ -82,6 +84,8 @@ fn unfetched(failure: Failure, error: &FetchError) -> Failure {
         FetchError::Refused { status: 404, .. } => failure
             .hint("is it called so? Not every cloud has images: the address of one does, too"),
         FetchError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),
+        FetchError::Unusable { .. } | FetchError::Empty(_) => failure
+            .hint("is it the address of an image, and does this machine reach its server itself?"),
         FetchError::KeepsChanging(_) => {
             failure.hint("somebody writes it at this moment: try later")
         }
@@ -92,10 +96,12 @@ fn unfetched(failure: Failure, error: &FetchError) -> Failure {
 
 fn unwritten(failure: Failure, error: &OutputError) -> Failure {
     match error {
-        OutputError::Unpack { .. } | OutputError::Container(_) => {
-            failure.hint("it came as its server has it: it is damaged there, or no image")
-        }
+        OutputError::Unpack { .. } | OutputError::Container(_) => failure
+            .hint("it is damaged at its server, or was on the way, or is no image: it is not kept"),
         OutputError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),
+        OutputError::Exists(_) => {
+            Failure::new(Kind::Usage, failure.message()).hint("--force replaces it")
+        }
         OutputError::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
             Failure::new(Kind::BrokenPipe, failure.message())
         }

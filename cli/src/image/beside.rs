@@ -11,7 +11,7 @@ const PREFIX: &str = ".os-image-";
 
 /// Such a file.
 #[derive(Debug)]
-pub(super) enum Beside {
+pub enum Beside {
     /// It has no name.
     Nameless(File),
     /// It has one, and goes with this value.
@@ -19,28 +19,62 @@ pub(super) enum Beside {
 }
 
 impl Beside {
-    /// Makes one in a folder.
-    pub(super) fn new(folder: &Path) -> io::Result<Self> {
+    /// Makes one in a folder, which nobody else may read.
+    ///
+    /// # Errors
+    /// Those of files.
+    pub fn new(folder: &Path) -> io::Result<Self> {
+        Self::with(folder, 0o600)
+    }
+
+    /// The same with other rights, as far as the process gives any.
+    ///
+    /// # Errors
+    /// Those of files.
+    pub fn with(folder: &Path, mode: u32) -> io::Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match openat(CWD, folder, flags, Mode::RUSR | Mode::WUSR) {
+        match openat(CWD, folder, flags, Mode::from_raw_mode(mode)) {
             Ok(file) => Ok(Self::Nameless(file.into())),
             // Some file systems have no such files.
             Err(_) => Builder::new()
                 .prefix(PREFIX)
+                .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
                 .tempfile_in(folder)
                 .map(Self::Named),
         }
     }
 
-    pub(super) fn file(&self) -> &File {
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &File {
         match self {
             Self::Nameless(file) => file,
             Self::Named(named) => named.as_file(),
         }
     }
 
+    /// Takes the name at `path`, in the folder that it was made in, if nothing has it.
+    ///
+    /// # Errors
+    /// Those of files, with [`io::ErrorKind::AlreadyExists`] where something has it.
+    pub fn take_free(self, path: &Path) -> io::Result<()> {
+        match self {
+            Self::Named(named) => {
+                let placed = named.persist_noclobber(path);
+                placed.map(drop).map_err(|error| error.error)
+            }
+            Self::Nameless(file) => {
+                let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+                Ok(linkat(CWD, &open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+            }
+        }
+    }
+
     /// Takes the place of what is at `path`, in the folder that it was made in.
-    pub(super) fn take_place(self, path: &Path) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Those of files.
+    pub fn take_place(self, path: &Path) -> io::Result<()> {
         let named = match self {
             Self::Named(named) => named,
             Self::Nameless(file) => {
@@ -63,6 +97,26 @@ mod tests {
     use fs_err as fs;
 
     use super::*;
+
+    #[test]
+    fn it_takes_no_name_that_something_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let named = || {
+            let made = Builder::new().prefix(PREFIX).tempfile_in(dir.path());
+            Beside::Named(made.unwrap())
+        };
+        let nameless = || Beside::with(dir.path(), 0o644).unwrap();
+        let ways: [&dyn Fn() -> Beside; 2] = [&nameless, &named];
+        for (make, name) in ways.into_iter().zip(["one", "two"]) {
+            let path = dir.path().join(name);
+            make().take_free(&path).unwrap();
+            fs::write(&path, "mine").unwrap();
+            let refused = make().take_free(&path).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
 
     #[test]
     fn it_takes_the_place_whole_and_leaves_nothing_if_it_does_not() {

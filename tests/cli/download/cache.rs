@@ -115,3 +115,48 @@ async fn two_commands_fetch_it_once() {
     // Asked, asked anew, and asked whether it has changed.
     assert_eq!(server.asked("os.img").len(), 3);
 }
+
+#[tokio::test]
+async fn a_server_that_knows_no_conditions_need_not_send_it_again() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(500_000, 5);
+    server.put("os.img", Served::new(bytes.clone()));
+    let url = server.url("os.img");
+    workstation.os(&["download", &url]).await.success();
+    let whole = "HTTP/1.1 200 OK\r\nETag: \"first\"\r\nContent-Length: 500000\r\n\r\n";
+    server.fate(
+        "os.img",
+        [testkit::distribution::Fate::Says(whole.to_owned())],
+    );
+    let again = workstation.os(&["download", &url, "--force"]).await;
+    again.success();
+    assert!(again.stderr.contains("was fetched before"), "{again}");
+    assert_eq!(server.asked("os.img").len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_larger_than_its_limit_is_not_kept() {
+    let mut workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(400_000, 6);
+    server.put("os.img", Served::new(bytes.clone()));
+    let url = server.url("os.img");
+    workstation.os(&["download", &url]).await.success();
+    let room = &kept(&workstation)[0];
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs_err::metadata(room).expect("a folder").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o700, "others read it");
+    workstation.set("OSCLI_CACHE_LIMIT", "100kB");
+    // Also when nothing comes of it.
+    let none = workstation.os(&["download", &server.url("none.img")]).await;
+    assert_eq!(none.code, 1, "{none}");
+    assert_eq!(kept(&workstation).len(), 0);
+    workstation
+        .os(&["download", &url, "--force"])
+        .await
+        .success();
+    image_is(&workstation, &bytes);
+    assert_eq!(kept(&workstation).len(), 0);
+}

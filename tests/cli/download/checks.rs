@@ -1,6 +1,6 @@
 //! What came is checked by all that its server offers, and what is damaged is never used.
 
-use testkit::distribution::{Framing, Served};
+use testkit::distribution::{Fate, Framing, Served};
 use testkit::{Distribution, Workstation};
 
 use super::{gzip, image, image_is, noise, nothing_is_there, sha256};
@@ -234,4 +234,140 @@ async fn a_file_of_this_machine_is_checked_too() {
     let output = workstation.os(&["download", "mirror/os.img.gz"]).await;
     assert_eq!(output.code, 1, "{output}");
     nothing_is_there(&workstation);
+}
+
+#[tokio::test]
+async fn what_does_not_unpack_is_not_kept() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(500_000, 12);
+    let packed = gzip(&workstation, &bytes);
+    let mut damaged = packed.clone();
+    damaged[250_000] ^= 1;
+    let url = server.url("os.img.gz");
+    server.put("os.img.gz", Served::new(damaged.clone()));
+    let output = workstation.os(&["download", &url]).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("cannot be unpacked"), "{output}");
+    nothing_is_there(&workstation);
+    // On the way, and not at the server: which says that it is the same as before.
+    server.put("os.img.gz", Served::new(packed));
+    workstation.os(&["download", &url]).await.success();
+    image_is(&workstation, &bytes);
+    workstation.os(&["cache", "clean"]).await.success();
+    // It was wanted as it came, and was not looked at.
+    server.put("os.img.gz", Served::new(damaged));
+    let packed = ["download", &url, "--compressed", "-o", "packed"];
+    workstation.os(&packed).await.success();
+    for _ in 0..2 {
+        let output = workstation.os(&["download", &url, "--force"]).await;
+        assert_eq!(output.code, 1, "{output}");
+    }
+    let listed = workstation.os(&["cache", "list"]).await;
+    assert!(listed.stdout.is_empty(), "{listed}");
+}
+
+#[tokio::test]
+async fn a_bomb_that_is_packed_for_the_way_ends_in_an_error_too() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let zeros = fs_err::File::create(workstation.home().join("bomb")).expect("a file");
+    zeros.set_len(2_000_000_000).expect("a file");
+    let script = "cd home && gzip -1 bomb";
+    workstation.machine.run("sh", &["-c", script]);
+    let bomb = fs_err::read(workstation.home().join("bomb.gz")).expect("a file");
+    let mut file = Served::new(bomb.clone());
+    file.fields
+        .push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+    server.put("os.img", file.clone());
+    let list = format!("{}  os.img\n", sha256(&workstation, b""));
+    server.put("SHA256SUMS", Served::new(list));
+    let url = server.url("os.img");
+    for to in ["os.img", "-"] {
+        let output = workstation
+            .os(&["download", &url, "--max-size", "300MB", "-o", to])
+            .await;
+        assert_eq!(output.code, 1, "{output}");
+        assert!(output.stderr.contains("--max-size"), "{output}");
+    }
+    file.bytes = bomb[..bomb.len() - 1000].to_vec().into();
+    server.put("os.img", file);
+    let cut = workstation.os(&["download", &url, "-o", "-"]).await;
+    assert_eq!(cut.code, 1, "{cut}");
+    assert!(cut.stderr.contains("cannot be unpacked"), "{cut}");
+    nothing_is_there(&workstation);
+}
+
+#[tokio::test]
+async fn a_list_that_is_cut_off_is_asked_for_anew() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(300_000, 13);
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+    let list = format!("{}  os.img\n", sha256(&workstation, &bytes));
+    server.put("os.img", Served::new(bytes.clone()));
+    let fates = [Fate::Says(busy.to_owned()), Fate::Cut(10), Fate::Cut(0)];
+    server.put("SHA256SUMS", Served::new(list).fated(fates));
+    let output = workstation.os(&["download", &server.url("os.img")]).await;
+    output.success();
+    assert!(output.stderr.contains("checked by"), "{output}");
+    assert_eq!(server.asked("SHA256SUMS").len(), 4);
+    image_is(&workstation, &bytes);
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_none() {
+    let workstation = Workstation::new(None);
+    let path = workstation.write("mirror/os.img", noise(300_000, 14));
+    let list = fs_err::File::create(path.with_file_name("SHA256SUMS")).expect("a file");
+    list.set_len(5_000_000).expect("a file");
+    let output = workstation.os(&["download", "mirror/os.img"]).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("SHA256SUMS is too long"), "{output}");
+    nothing_is_there(&workstation);
+}
+
+#[tokio::test]
+async fn an_address_of_a_file_is_read_as_one() {
+    let workstation = Workstation::new(None);
+    let bytes = noise(1000, 15);
+    let path = workstation.write("a b/os.img", &bytes);
+    let url = format!("file://{}", path.display()).replace(' ', "%20");
+    workstation.os(&["download", &url]).await.success();
+    image_is(&workstation, &bytes);
+    workstation.write("other/x.img", &bytes);
+    let elsewhere = workstation.os(&["download", "file://other/x.img"]).await;
+    assert_eq!(elsewhere.code, 2, "{elsewhere}");
+    assert!(elsewhere.stderr.contains("file:///"), "{elsewhere}");
+}
+
+#[tokio::test]
+async fn keys_are_read_as_they_are_handed_out() {
+    let workstation = Workstation::new(None);
+    let bytes = noise(1000, 16);
+    workstation.write("mirror/os.img", &bytes);
+    let list = format!("{}  os.img\n", sha256(&workstation, &bytes));
+    workstation.write("mirror/SHA256SUMS", list);
+    let script = "cd home && mkdir -m 700 keys && export GNUPGHOME=$PWD/keys && \
+        for name in eve ann; do gpg --batch --quiet --passphrase '' --quick-gen-key $name@x.test ed25519 sign never; done && \
+        gpg --export --armor eve@x.test >both.asc && gpg --export --armor ann@x.test >>both.asc && gpg --export --armor eve@x.test >eve.asc && \
+        gpg --batch --local-user ann@x.test --detach-sign --output mirror/SHA256SUMS.gpg mirror/SHA256SUMS && gpgconf --kill all";
+    workstation.machine.run("sh", &["-c", script]);
+    let with = async |keys: &str| {
+        workstation
+            .os(&["download", "mirror/os.img", "--keyring", keys])
+            .await
+    };
+    let missing = with("none.gpg").await;
+    assert_eq!(missing.code, 2, "{missing}");
+    assert!(missing.stderr.contains("none.gpg"), "{missing}");
+    let foreign = with("eve.asc").await;
+    assert_eq!(foreign.code, 1, "{foreign}");
+    assert!(!foreign.stderr.contains("invalid packet"), "{foreign}");
+    workstation.write("broken.asc", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n!!\n");
+    let broken = with("broken.asc").await;
+    assert_eq!(broken.code, 1, "{broken}");
+    assert!(broken.stderr.contains("holds no keys"), "{broken}");
+    with("both.asc").await.success();
+    image_is(&workstation, &bytes);
 }

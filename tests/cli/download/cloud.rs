@@ -130,3 +130,46 @@ async fn a_token_that_is_not_taken_is_no_reason_not_to_ask_without() {
     let asked = server.asked("download");
     assert!(!asked[0].fields.contains_key("authorization"), "{asked:?}");
 }
+
+#[tokio::test]
+async fn who_wants_a_signature_gets_no_image_of_a_cloud_that_signs_nothing() {
+    let mut workstation = Workstation::new(None);
+    let packed = gzip(&workstation, &noise(300_000, 3));
+    let server = cloud(&mut workstation, &packed);
+    workstation.write("ann.gpg", "");
+    for _ in 0..2 {
+        let output = workstation
+            .os(&["download", "rpi4", "--keyring", "ann.gpg"])
+            .await;
+        assert_eq!(output.code, 1, "{output}");
+        assert!(output.stderr.contains("no signed list"), "{output}");
+        assert!(server.asked("download").is_empty());
+        workstation.os(&["download", "rpi4"]).await.success();
+        let image = workstation.home().join("raspberrypi4-64-6.5.0+rev2.img");
+        fs_err::remove_file(image).expect("an image");
+        // What was fetched before was signed by nobody, too.
+        server.forget();
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_names_no_file_outside_of_where_we_are() {
+    let mut workstation = Workstation::new(None);
+    let packed = gzip(&workstation, &noise(300_000, 4));
+    let server = cloud(&mut workstation, &packed);
+    let slug = "../outside/x";
+    fs_err::create_dir(workstation.machine.dir().join("outside")).expect("a folder");
+    let types = serde_json::json!([{"slug": slug, "aliases": ["evil"]}, {"slug": "evil-board"}]);
+    server.put("device-types/v1", Served::new(types.to_string()));
+    let versions = serde_json::json!({"d": [{"owns__release": [{"raw_version": "6.5.0"}]}]});
+    server.put(&asked_for(slug, false), Served::new(versions.to_string()));
+    server.put("download", Served::new(packed));
+    let output = workstation.os(&["download", "evil"]).await;
+    assert_eq!(output.code, 2, "{output}");
+    assert!(
+        output.stderr.contains("did you mean evil-board?"),
+        "{output}"
+    );
+    let outside = fs_err::read_dir(workstation.machine.dir().join("outside"));
+    assert_eq!(outside.expect("a folder").count(), 0);
+}

@@ -220,3 +220,18 @@ async fn a_server_that_lies_about_the_length_is_found_out() {
     assert_eq!(output.code, 1, "{output}");
     nothing_is_there(&workstation);
 }
+
+#[tokio::test]
+async fn one_trouble_of_all_connections_is_one() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(81_000_001, 12);
+    let fates = (0..4).map(|_| Fate::Cut(1_000_000));
+    let fates = fates.chain((0..16).map(|_| Fate::Cut(0)));
+    server.put("os.img", Served::new(bytes.clone()).fated(fates));
+    workstation
+        .os(&["download", &server.url("os.img")])
+        .await
+        .success();
+    image_is(&workstation, &bytes);
+}

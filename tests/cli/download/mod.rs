@@ -4,6 +4,8 @@ mod cache;
 mod checks;
 mod cloud;
 mod cuts;
+mod faults;
+mod places;
 mod strangers;
 
 use std::path::PathBuf;

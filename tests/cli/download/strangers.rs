@@ -125,3 +125,30 @@ async fn a_proxy_is_asked_where_one_is_named() {
         .success();
     image_is(&workstation, &near);
 }
+
+#[tokio::test]
+async fn what_is_no_image_is_not_taken_for_one() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, "127.0.0.1:8080");
+    let url = server.url("os.img");
+    // The page of somebody between us and the server, who wants to be paid or agreed with.
+    let mut page = Served::new("<html>Welcome</html>");
+    let field = (
+        "Content-Type".to_owned(),
+        "text/html; charset=utf-8".to_owned(),
+    );
+    page.fields.push(field);
+    server.put("os.img", page);
+    let output = workstation.os(&["download", &url]).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("a web page"), "{output}");
+    server.put("os.img", Served::new(""));
+    let output = workstation.os(&["download", &url]).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("empty"), "{output}");
+    nothing_is_there(&workstation);
+    let listed = workstation.os(&["cache", "list"]).await;
+    assert!(listed.stdout.is_empty(), "{listed}");
+    let left = fs_err::read_dir(workstation.home().join(".cache/os/images"));
+    assert_eq!(left.expect("a folder").count(), 0);
+}

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::download::{answer::Validator, pieces::Parts};
+use crate::{
+    download::{answer::Validator, pieces::Parts},
+    image::beside::Beside,
+};
 
 /// Which form it has; others are not understood.
 const VERSION: u32 = 1;
@@ -84,11 +87,10 @@ impl Kept {
 /// Replaces a file: the old content or the new, whatever happens.
 pub(in crate::download) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_data()?;
-    file.persist(path)?;
-    Ok(())
+    let beside = Beside::new(folder)?;
+    beside.file().write_all(bytes)?;
+    beside.file().sync_data()?;
+    beside.take_place(path)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! is written down (`kept.rs`) once it lasts, so that whatever ends us costs no more than what came since.
 
 mod kept;
-mod patience;
 mod shared;
 mod worker;
 mod writer;
@@ -27,7 +26,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    patience::Patience,
     shared::Shared,
     worker::{Job, Open},
     writer::{Stopped, Writer},
@@ -36,6 +34,7 @@ use super::{
     answer::Validator,
     checksums::{Checksum, Finished, Sums},
     link::Link,
+    patience::Patience,
     web::{Web, WebError},
 };
 
@@ -151,6 +150,9 @@ pub enum FetchError {
         /// What is wrong.
         why: &'static str,
     },
+    /// It has nothing.
+    #[error("{0} gave an empty file")]
+    Empty(String),
     /// It is larger than anything is expected to be.
     #[error("it has more than {most} bytes")]
     TooLarge {
@@ -261,6 +263,9 @@ async fn attempt(request: &Request<'_>) -> Result<Fetched, FetchError> {
     let kept = shared.kept();
     // What was behind the end of a file that became shorter is not of it.
     let length = kept.length.unwrap_or_default();
+    if length == 0 {
+        return Err(FetchError::Empty(request.link.to_string()));
+    }
     shared.file().set_len(length)?;
     Ok(Fetched {
         sums,

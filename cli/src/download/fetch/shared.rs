@@ -3,11 +3,10 @@
 use std::{
     io::{self, Read},
     ops::Range,
-    os::unix::fs::FileExt as _,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use fs_err::File;
+use fs_err::{File, os::unix::fs::FileExt as _};
 
 use super::kept::Kept;
 use crate::download::pieces::Pieces;
@@ -46,8 +45,8 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn file(&self) -> &std::fs::File {
-        self.file.file()
+    pub(super) fn file(&self) -> &File {
+        &self.file
     }
 
     pub(super) fn take(&self, most: u64) -> Option<Range<u64>> {

@@ -6,24 +6,25 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use reqwest::{
     Version,
     header::{
-        ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG,
-        HeaderMap, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER,
-        TRANSFER_ENCODING,
+        ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+        CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
+        RETRY_AFTER, TRANSFER_ENCODING,
     },
 };
 use tokio::sync::mpsc::{Sender, UnboundedSender};
 
-use super::{Event, FetchError, kept::Coding, patience::Patience, shared::Shared, writer::Chunk};
+use super::{Event, FetchError, kept::Coding, shared::Shared, writer::Chunk};
 use crate::download::{
     answer::{Asked, Head, Meaning, Validator, meaning},
     checksums::{Checksum, of_field},
     link::Link,
+    patience::Patience,
     web::{Answered, Web, WebError, cut, failed},
 };
 
@@ -106,11 +107,15 @@ impl Job {
             Meaning::Refused(status) => return Err(NotOpen::Refused(status, peer)),
             Meaning::Unusable(why) => return Err(unusable(why)),
         };
+        if is_page(&answered) {
+            return Err(unusable("a web page, and no image"));
+        }
         if length.is_some_and(|length| length > self.most) {
             return Err(NotOpen::Final(self.too_large()));
         }
         let coding = coding(&answered).map_err(unusable)?;
-        if kept.length.is_some() && kept.coding != coding {
+        let has_some = kept.length.is_some() || kept.parts.bytes() > 0;
+        if has_some && kept.coding != coding {
             return Err(NotOpen::Final(FetchError::Changed));
         }
         self.shared.learn(|kept| {
@@ -281,7 +286,7 @@ impl Job {
         let next = {
             let patience = self.patience.lock();
             let mut patience = patience.unwrap_or_else(PoisonError::into_inner);
-            patience.after(has, pause)
+            patience.after(has, pause, Instant::now())
         };
         let Some(pause) = next else {
             return Err(FetchError::GaveUp(error));
@@ -329,6 +334,17 @@ fn head(answered: &Answered) -> Head {
         validator: Validator::of(text(ETAG), text(LAST_MODIFIED)),
         retry_after: number(RETRY_AFTER),
     }
+}
+
+/// Whether it is the page of somebody who answers in place of the server, or says with words what a status should.
+fn is_page(answered: &Answered) -> bool {
+    let field = answered.response.headers().get(CONTENT_TYPE);
+    let text = field.and_then(|value| value.to_str().ok());
+    text.is_some_and(|text| {
+        text.trim_start()
+            .to_ascii_lowercase()
+            .starts_with("text/html")
+    })
 }
 
 /// How it is packed for the way.

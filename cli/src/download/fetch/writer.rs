@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use fs_err::{File, os::unix::fs::FileExt as _};
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
 
 use super::{Event, kept::Kept, shared::Shared};
@@ -125,7 +125,7 @@ impl Writer {
 }
 
 /// What is said to be there is on the disk before that is written down.
-fn lasting(file: &std::fs::File, kept: &Kept, state: &Path) -> io::Result<()> {
+fn lasting(file: &File, kept: &Kept, state: &Path) -> io::Result<()> {
     file.sync_data()?;
     kept.write(state)
 }
