@@ -15,7 +15,10 @@ use crate::{
         OSCLI_CLOUD, OSCLI_CLOUD_CA, OSCLI_TOKEN, Paths,
     },
     project::yaml,
-    transport::cloud_tunnel::{InvalidToken, Token},
+    transport::{
+        Proxies,
+        cloud_tunnel::{InvalidToken, Token},
+    },
 };
 
 /// The cloud that is meant when none is named.
@@ -32,6 +35,8 @@ pub struct Account {
     pub domain: Domain,
     /// File of further authorities that vouch for it.
     pub authorities: Option<PathBuf>,
+    /// By which it is reached, where it is not itself.
+    pub proxies: Proxies,
     pub(super) token: Token,
 }
 
@@ -42,6 +47,8 @@ pub struct Guest {
     pub domain: Domain,
     /// File of further authorities that vouch for it.
     pub authorities: Option<PathBuf>,
+    /// By which it is reached, where it is not itself.
+    pub proxies: Proxies,
     pub(super) token: Option<Token>,
 }
 
@@ -164,6 +171,7 @@ impl Account {
         Ok(Some(Self {
             domain,
             authorities: authorities(environment),
+            proxies: proxies(environment),
             token,
         }))
     }
@@ -188,6 +196,7 @@ impl Guest {
         Ok(Self {
             domain,
             authorities: authorities(environment),
+            proxies: proxies(environment),
             token: None,
         })
     }
@@ -198,6 +207,7 @@ impl From<Account> for Guest {
         Self {
             domain: account.domain,
             authorities: account.authorities,
+            proxies: account.proxies,
             token: Some(account.token),
         }
     }
@@ -210,6 +220,12 @@ pub fn authorities(environment: &Environment) -> Option<PathBuf> {
         .variable(OSCLI_CLOUD_CA)
         .or_else(|| environment.variable(NODE_EXTRA_CA_CERTS))
         .map(|path| Paths::absolute(&environment.current_dir, Path::new(path)))
+}
+
+/// The proxies that this machine was told of.
+#[must_use]
+pub fn proxies(environment: &Environment) -> Proxies {
+    Proxies::of(|name| environment.variable(name))
 }
 
 impl Reference {

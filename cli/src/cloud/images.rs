@@ -147,13 +147,14 @@ impl Guest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::Domain;
+    use crate::{cloud::Domain, transport::Proxies};
 
     #[test]
     fn an_image_is_had_by_type_version_and_kind() {
         let guest = Guest {
             domain: Domain::parse("cloud.test").unwrap(),
             authorities: None,
+            proxies: Proxies::default(),
             token: None,
         };
         let mut image = OsImage {

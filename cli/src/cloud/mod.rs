@@ -17,12 +17,14 @@ use hyper::{
 };
 
 use crate::transport::{
-    Answer, Endpoint, Http, Limits, TlsServer,
+    Answer, Endpoint, Http, Limits, Proxies, TlsServer,
     cloud_tunnel::{CloudTunnel, Token},
     encode_query,
 };
 
-pub use account::{Account, AccountError, Domain, Guest, InvalidDomain, authorities, token_in};
+pub use account::{
+    Account, AccountError, Domain, Guest, InvalidDomain, authorities, proxies, token_in,
+};
 pub use answers::{is_whole_uuid, user, uuids};
 pub use error::CloudError;
 pub use images::{Kind as ImageKind, OsImage};
@@ -49,18 +51,18 @@ impl<'a> Cloud<'a> {
     #[must_use]
     pub fn new(account: &'a Account) -> Self {
         let token = Some(&account.token);
-        Self::at(&account.domain, account.authorities.as_deref(), token)
+        Self::at(&account.domain, account.server("api"), token)
     }
 
     /// The API of a cloud that lets in whoever comes, as far as it does.
     #[must_use]
     pub fn open(guest: &'a Guest) -> Self {
         let authorities = guest.authorities.as_deref();
-        Self::at(&guest.domain, authorities, guest.token.as_ref())
+        let server = server(&guest.domain, authorities, &guest.proxies, "api");
+        Self::at(&guest.domain, server, guest.token.as_ref())
     }
 
-    fn at(domain: &'a Domain, authorities: Option<&Path>, token: Option<&'a Token>) -> Self {
-        let server = server(domain, authorities, "api");
+    fn at(domain: &'a Domain, server: TlsServer, token: Option<&'a Token>) -> Self {
         let name = server.host.clone();
         Self {
             domain,
@@ -151,7 +153,8 @@ impl Account {
     }
 
     fn server(&self, name: &str) -> TlsServer {
-        server(&self.domain, self.authorities.as_deref(), name)
+        let authorities = self.authorities.as_deref();
+        server(&self.domain, authorities, &self.proxies, name)
     }
 
     /// What it is let in with.
@@ -162,9 +165,11 @@ impl Account {
 }
 
 /// A server of a cloud.
-fn server(domain: &Domain, authorities: Option<&Path>, name: &str) -> TlsServer {
+fn server(domain: &Domain, authorities: Option<&Path>, proxies: &Proxies, name: &str) -> TlsServer {
+    let host = format!("{name}.{domain}");
     TlsServer {
-        host: format!("{name}.{domain}"),
+        proxy: proxies.for_tls(&host),
+        host,
         port: PORT,
         authorities: authorities.map(Path::to_owned),
     }

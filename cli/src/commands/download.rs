@@ -11,6 +11,7 @@ use crate::{
     cloud::{
         Guest, ImageKind, OsImage, authorities,
         os_versions::{Wanted, choose},
+        proxies,
     },
     commands::{Context, cache, given, versions::versions},
     download::{
@@ -218,18 +219,12 @@ fn unpacked(name: &str) -> String {
     format!("{stem}.img")
 }
 
-/// This machine's way into the web. Proxies are named as for curl: of `http_proxy` no server's variable could be one, as of its capitals.
+/// This machine's way into the web.
 fn way(environment: &Environment, patience: Duration) -> Way {
-    let first = |names: &[&str]| {
-        let found = names.iter().find_map(|name| environment.variable(name));
-        found.map(str::to_owned)
-    };
     Way {
         authorities: authorities(environment),
         patience,
-        http_proxy: first(&["http_proxy", "all_proxy", "ALL_PROXY"]),
-        https_proxy: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
-        no_proxy: first(&["no_proxy", "NO_PROXY"]),
+        proxies: proxies(environment),
     }
 }
 

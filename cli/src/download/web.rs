@@ -18,7 +18,7 @@ use super::{
     link::{Link, LinkError},
     patience::Patience,
 };
-use crate::transport;
+use crate::transport::{self, Proxies};
 
 /// Directions of servers that are followed, one after the other.
 const MOST_REDIRECTS: usize = 10;
@@ -34,12 +34,8 @@ pub struct Way {
     pub authorities: Option<PathBuf>,
     /// How long a server may stay silent.
     pub patience: Duration,
-    /// Proxy for `http` addresses.
-    pub http_proxy: Option<String>,
-    /// Proxy for `https` addresses.
-    pub https_proxy: Option<String>,
-    /// Hosts that are asked without one, as `NO_PROXY` has them.
-    pub no_proxy: Option<String>,
+    /// The proxies that it was told of.
+    pub proxies: Proxies,
 }
 
 /// Asks servers.
@@ -115,12 +111,13 @@ impl Web {
             .connect_timeout(CONNECTING)
             .read_timeout(way.patience)
             .user_agent(concat!("os/", env!("CARGO_PKG_VERSION")));
-        let without = || NoProxy::from_string(way.no_proxy.as_deref().unwrap_or_default());
-        if let Some(proxy) = &way.http_proxy {
+        let proxies = &way.proxies;
+        let without = || NoProxy::from_string(proxies.none_for.as_deref().unwrap_or_default());
+        if let Some(proxy) = &proxies.http {
             let proxy = Proxy::http(proxy).map_err(|error| own(error.into()))?;
             client = client.proxy(proxy.no_proxy(without()));
         }
-        if let Some(proxy) = &way.https_proxy {
+        if let Some(proxy) = &proxies.https {
             let proxy = Proxy::https(proxy).map_err(|error| own(error.into()))?;
             client = client.proxy(proxy.no_proxy(without()));
         }

@@ -14,6 +14,7 @@ mod http;
 mod lasting;
 mod line_stream;
 mod lines;
+mod proxy;
 pub mod ssh;
 mod tls;
 
@@ -25,4 +26,5 @@ pub use http::{Answer, Body, Http, Limits, Stream, Upgraded, empty, full};
 pub use lasting::{Again, Lasting};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};
+pub use proxy::{Proxies, Proxy};
 pub use tls::{TlsServer, trusting};

@@ -17,7 +17,10 @@ use tokio_rustls::{
     },
 };
 
-use super::{TransportError, dial};
+use super::{
+    TransportError, dial,
+    proxy::{self, Proxy},
+};
 
 /// How long both sides may take to agree on keys, and a name server to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,6 +36,8 @@ pub struct TlsServer {
     pub port: u16,
     /// File with certificates of further authorities in PEM, beside those that the system trusts.
     pub authorities: Option<PathBuf>,
+    /// By which it is reached, if not itself.
+    pub proxy: Option<Proxy>,
 }
 
 /// Connects, and lets the server prove who it is before anything is said.
@@ -40,12 +45,10 @@ pub(super) async fn connect(server: &TlsServer) -> Result<TlsStream<TcpStream>, 
     let peer = &server.host;
     let config = config(server).await?;
     let name = ServerName::try_from(peer.clone()).map_err(|error| unreachable(peer, error))?;
-    let looked_up = timeout(PATIENCE, lookup_host((peer.as_str(), server.port)));
-    let addresses = looked_up.await.map_err(|_| late(peer, "a name server"))?;
-    let addresses: Vec<SocketAddr> = addresses
-        .map_err(|error| unreachable(peer, error))?
-        .collect();
-    let (stream, _) = dial(peer, &addresses).await?;
+    let stream = match &server.proxy {
+        Some(proxy) => proxy::connect(proxy, peer, server.port).await?,
+        None => itself(peer, server.port).await?,
+    };
     let shaking = TlsConnector::from(Arc::new(config)).connect(name, stream);
     match timeout(PATIENCE, shaking).await {
         Ok(shaken) => shaken.map_err(|source| TransportError::Untrusted {
@@ -54,6 +57,16 @@ pub(super) async fn connect(server: &TlsServer) -> Result<TlsStream<TcpStream>, 
         }),
         Err(_elapsed) => Err(late(peer, "a TLS handshake")),
     }
+}
+
+async fn itself(peer: &str, port: u16) -> Result<TcpStream, TransportError> {
+    let looked_up = timeout(PATIENCE, lookup_host((peer, port)));
+    let addresses = looked_up.await.map_err(|_| late(peer, "a name server"))?;
+    let addresses: Vec<SocketAddr> = addresses
+        .map_err(|error| unreachable(peer, error))?
+        .collect();
+    let (stream, _) = dial(peer, &addresses).await?;
+    Ok(stream)
 }
 
 async fn config(server: &TlsServer) -> Result<ClientConfig, TransportError> {

@@ -1,6 +1,6 @@
 //! Images and versions of a cloud: the wire is that of the recorded exchanges (`wire/cloud/134`-`139`).
 
-use testkit::distribution::{Fate, Served};
+use testkit::distribution::{Fate, Proxy, Served};
 use testkit::{Distribution, Workstation};
 
 use super::{gzip, noise};
@@ -172,4 +172,44 @@ async fn a_cloud_names_no_file_outside_of_where_we_are() {
     );
     let outside = fs_err::read_dir(workstation.machine.dir().join("outside"));
     assert_eq!(outside.expect("a folder").count(), 0);
+}
+
+#[tokio::test]
+async fn versions_and_images_come_by_way_of_the_proxy() {
+    let mut workstation = Workstation::new(None);
+    let bytes = noise(300_000, 5);
+    let packed = gzip(&workstation, &bytes);
+    let server = cloud(&mut workstation, &packed);
+    // Nobody answers at the name but by the proxy.
+    let names = format!("sed /{HOST}/d /etc/hosts >hosts && cat hosts >/etc/hosts");
+    workstation.machine.run("sh", &["-c", &names]);
+    let proxy = Proxy::start(&workstation.machine, "127.0.0.1:8088", server.address);
+    let without = workstation.os(&["versions", "rpi4"]).await;
+    assert_eq!(without.code, 4, "{without}");
+    workstation.set("https_proxy", "http://ann:secret@127.0.0.1:8088");
+    workstation.os(&["versions", "rpi4"]).await.success();
+    workstation.os(&["download", "rpi4"]).await.success();
+    let image = workstation.home().join("raspberrypi4-64-6.5.0+rev2.img");
+    assert!(fs_err::read(image).expect("an image") == bytes);
+    let asked = proxy.asked();
+    assert!(asked.len() >= 3, "{asked:?}");
+    for one in asked {
+        assert_eq!(one.path, format!("{HOST}:443"));
+        assert_eq!(one.fields["proxy-authorization"], "Basic YW5uOnNlY3JldA==");
+    }
+    workstation.set("no_proxy", "cloud.test");
+    let past = workstation.os(&["versions", "rpi4"]).await;
+    assert_eq!(past.code, 4, "{past}");
+    // One that lets nobody through.
+    workstation.set("no_proxy", "");
+    drop(proxy);
+    let refusing = Distribution::start(&workstation.machine, "127.0.0.1:8088");
+    let refused = workstation.os(&["versions", "rpi4"]).await;
+    assert_eq!(refused.code, 4, "{refused}");
+    assert!(
+        refused.stderr.contains("127.0.0.1:8088") && refused.stderr.contains("404"),
+        "{refused}"
+    );
+    assert!(!refused.stderr.contains("secret"), "{refused}");
+    drop(refusing);
 }
