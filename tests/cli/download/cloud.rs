@@ -202,12 +202,12 @@ async fn versions_and_images_come_by_way_of_the_proxy() {
     assert_eq!(past.code, 4, "{past}");
     // One that lets nobody through.
     workstation.set("no_proxy", "");
-    drop(proxy);
-    let refusing = Distribution::start(&workstation.machine, "127.0.0.1:8088");
+    workstation.set("https_proxy", "http://ann:secret@127.0.0.1:8089");
+    let refusing = Distribution::start(&workstation.machine, "127.0.0.1:8089");
     let refused = workstation.os(&["versions", "rpi4"]).await;
     assert_eq!(refused.code, 4, "{refused}");
     assert!(
-        refused.stderr.contains("127.0.0.1:8088") && refused.stderr.contains("404"),
+        refused.stderr.contains("127.0.0.1:8089") && refused.stderr.contains("404"),
         "{refused}"
     );
     assert!(!refused.stderr.contains("secret"), "{refused}");
