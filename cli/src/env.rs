@@ -45,6 +45,12 @@ pub const BALENARC_DATA_DIRECTORY: &str = "BALENARC_DATA_DIRECTORY";
 /// Where the reference's client is told of further authorities.
 pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
 
+/// File with the authorities that are trusted in the place of the system's, as OpenSSL has it.
+pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+
+/// Folders with such files, with colons between them.
+pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
+
 /// `1` lets SSH servers have algorithms that are not safe any more.
 pub const OSCLI_SSH_OLD: &str = "OSCLI_SSH_OLD";
 

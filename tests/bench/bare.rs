@@ -27,7 +27,7 @@ pub(crate) fn transfer(from: &Namespace, to: &Namespace, clients: usize, bytes: 
     std::thread::scope(|scope| {
         for (mut writer, mut reader) in pairs {
             scope.spawn(move || {
-                let piece = [b'x'; PIECE];
+                let piece = vec![b'x'; PIECE];
                 let mut left = bytes;
                 while left > 0 {
                     let count = left.min(PIECE);
@@ -36,7 +36,7 @@ pub(crate) fn transfer(from: &Namespace, to: &Namespace, clients: usize, bytes: 
                 }
             });
             scope.spawn(move || {
-                let mut piece = [0; PIECE];
+                let mut piece = vec![0; PIECE];
                 let mut got = 0;
                 while let Ok(count @ 1..) = reader.read(&mut piece) {
                     got += count;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use testkit::until::PATIENCE;
 use testkit::{
-    Namespace, Workstation,
+    Namespace, Sshd, Workstation,
     programs::{built, named},
 };
 
@@ -42,6 +42,19 @@ pub(crate) fn command(workstation: &Workstation, program: impl AsRef<OsStr>) -> 
         .env("LANG", "C.UTF-8")
         .stdin(Stdio::null());
     command
+}
+
+/// An SSH server on the workstation itself, which lets in the key `key` of its home.
+pub(crate) async fn server_for_key(workstation: &Workstation) -> Sshd {
+    let server = Sshd::start(&workstation.machine, "").await;
+    let key = workstation.home().join("key");
+    let file = key.display().to_string();
+    workstation.machine.run(
+        "ssh-keygen",
+        &["-q", "-t", "ed25519", "-N", "", "-f", &file],
+    );
+    server.authorize(&key.with_extension("pub"));
+    server
 }
 
 /// `os` with arguments.

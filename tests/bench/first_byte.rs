@@ -3,9 +3,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use testkit::{Sshd, Workstation};
+use testkit::Workstation;
 
-use crate::desk::{command, lines, os, timed};
+use crate::desk::{command, lines, os, server_for_key, timed};
 use crate::figure::{Goal, Row, Samples, Table};
 
 const ADDRESS: &str = "127.0.0.1";
@@ -14,14 +14,7 @@ const PORT: &str = "22222";
 pub(crate) async fn measure(table: &mut Table, rounds: usize) {
     let workstation = Workstation::new(None);
     let machine = &workstation.machine;
-    let server = Sshd::start(machine, "").await;
-    let key = workstation.home().join("key");
-    let file = key.display().to_string();
-    machine.run(
-        "ssh-keygen",
-        &["-q", "-t", "ed25519", "-N", "", "-f", &file],
-    );
-    server.authorize(&key.with_extension("pub"));
+    let _server = server_for_key(&workstation).await;
     timed(machine, &mut theirs(&workstation, &["-M", "-N", "-f"], &[]));
     for (what, keep, shared) in [
         ("first byte of a command: cold", "0", "none"),

@@ -6,6 +6,7 @@
 mod agent;
 mod bare;
 mod context;
+mod copy;
 mod death;
 mod decision;
 mod desk;
@@ -21,6 +22,7 @@ mod project;
 mod push;
 mod reach;
 mod reader;
+mod relay;
 mod rest;
 mod scan;
 mod throughput;
@@ -47,6 +49,7 @@ const FIGURES: &[&str] = &[
     "flood",
     "reach",
     "footprint",
+    "copy",
     "tunnel",
     "download",
 ];
@@ -128,6 +131,7 @@ fn main() -> std::process::ExitCode {
             "flood" => runtime.block_on(flood::measure(&mut table, wish.rounds(3))),
             "decision" => decision::measure(&mut table, wish.rounds(200)),
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
+            "copy" => runtime.block_on(copy::measure(&mut table, wish.rounds(5))),
             "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
             "download" => download::measure(&mut table, wish.rounds(3)),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),

@@ -6,13 +6,13 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use testkit::{Namespace, Sshd, Workstation};
+use testkit::{Namespace, Workstation};
 
-use crate::desk::{command, connected, os, pause};
+use crate::desk::{command, connected, os, server_for_key};
 use crate::figure::{Goal, Row, Samples, Table, Unit};
+use crate::relay;
 
 /// Bytes of one transfer, without and with the delay.
 const AMOUNTS: [(Duration, usize); 2] = [
@@ -29,19 +29,12 @@ const PIECE: usize = 128 * 1024;
 pub(crate) async fn measure(table: &mut Table, rounds: usize) {
     let workstation = Workstation::new(None);
     let machine = &workstation.machine;
-    let server = Sshd::start(machine, "").await;
-    let key = workstation.home().join("key");
-    let file = key.display().to_string();
-    machine.run(
-        "ssh-keygen",
-        &["-q", "-t", "ed25519", "-N", "", "-f", &file],
-    );
-    server.authorize(&key.with_extension("pub"));
+    let _server = server_for_key(&workstation).await;
     source_and_sink(listener(machine, TARGET));
     for (delay, amount) in AMOUNTS {
         let port = if delay.is_zero() { PORTS.0 } else { PORTS.1 };
         if !delay.is_zero() {
-            slow_relay(machine, delay / 2);
+            relay::start(machine, PORTS, delay / 2);
         }
         let ours = Tunnel::ours(&workstation, port);
         let theirs = Tunnel::theirs(&workstation, port);
@@ -191,51 +184,4 @@ fn read_all(stream: &mut TcpStream) -> usize {
         all += count;
     }
     all
-}
-
-/// Before the SSH server: every byte arrives so much later, and as many as may be on their way.
-fn slow_relay(machine: &Namespace, late: Duration) {
-    let listener = listener(machine, PORTS.1);
-    let to = SocketAddr::from(([127, 0, 0, 1], PORTS.0));
-    let relay = move || {
-        for stream in listener.incoming() {
-            let here = stream.expect("a connection");
-            let there = TcpStream::connect(to).expect("the server");
-            for stream in [&here, &there] {
-                stream.set_nodelay(true).expect("a socket");
-            }
-            let back = (
-                there.try_clone().expect("a socket"),
-                here.try_clone().expect("a socket"),
-            );
-            slow(here, there, late);
-            slow(back.0, back.1, late);
-        }
-    };
-    // A thread is in the network of the one that has started it.
-    machine.inside(|| drop(std::thread::spawn(relay)));
-}
-
-fn slow(mut from: TcpStream, mut into: TcpStream, late: Duration) {
-    let (told, waiting) = mpsc::channel::<(Instant, Vec<u8>)>();
-    std::thread::spawn(move || {
-        let mut piece = vec![0; PIECE];
-        while let Ok(count @ 1..) = from.read(&mut piece) {
-            if told
-                .send((Instant::now() + late, piece[..count].to_vec()))
-                .is_err()
-            {
-                return;
-            }
-        }
-    });
-    std::thread::spawn(move || {
-        for (due, bytes) in waiting {
-            pause(due.saturating_duration_since(Instant::now()));
-            if into.write_all(&bytes).is_err() {
-                return;
-            }
-        }
-        let _ = into.shutdown(Shutdown::Write);
-    });
 }

@@ -25,6 +25,10 @@ impl Shell {
             "engine_socket": "/e", "address": "127.71.0.1", "namespace": "0123456",
         });
         fs_err::write(folder.join("kitchen.json"), record.to_string()).unwrap();
+        let seen = serde_json::json!([{ "names": ["kitchen"], "services": ["web", "worker"] }]);
+        let cache = home.path().join(".cache/os");
+        fs_err::create_dir_all(&cache).unwrap();
+        fs_err::write(cache.join("services.json"), seen.to_string()).unwrap();
         Self { home }
     }
 
@@ -135,6 +139,77 @@ fn zsh_completes_verbs_options_and_devices() {
             "os push kitchen",
             "os simulate --stop",
             "os simulate --stop kitchen"
+        ]
+    );
+}
+
+/// Lines of `os cp` in a shell where somebody types, each ended with the Tab key and an X, before which there is no blank.
+const COPIES: [(&str, &str); 6] = [
+    ("os cp ki", "os cp kitchen:"),
+    ("os cp kitchen:wo", "os cp kitchen:worker:"),
+    ("os cp ab kitchen:wo", "os cp ab kitchen:worker:"),
+    ("os cp kitchen:w", "os cp kitchen:w"),
+    ("os cp loc", "os cp local/"),
+    ("os cp --identity=loc", "os cp --identity=local/"),
+];
+
+impl Shell {
+    /// What becomes of [`COPIES`] in another shell in a terminal of its own, once `ready` has made it so.
+    fn copies(&self, shell: &str, ready: &str) {
+        fs_err::create_dir(self.home.path().join("local")).unwrap();
+        let lines = COPIES.map(|(typed, _)| format!("'{typed}'")).join(" ");
+        let script = format!(
+            r#"
+            zmodload zsh/zpty
+            zpty inner {shell}
+            zpty -w inner "{ready}; echo REA''DY"
+            zpty -r inner out '*READY*'
+            for line in {lines}; do
+                zpty -w -n inner "$line"$'\tX'
+                zpty -w -n inner $'\C-aprintf "<%s>\\n" "\C-e"\n'
+                zpty -r inner out $'*\n<*>*'
+                print -r -- "${{${{out##*$'\n'<}}%%>*}}"
+            done
+            zpty -d inner
+        "#
+        );
+        let answers = self.run(&["zsh", "-f"], &script);
+        let answers: Vec<&str> = answers.lines().collect();
+        let expected = COPIES.map(|(_, completed)| format!("{completed}X"));
+        assert_eq!(answers, expected, "{shell}");
+    }
+}
+
+#[test]
+fn bash_completes_both_sides_of_a_copy() {
+    let ready = r"PS1=; bind 'set enable-bracketed-paste off'; bind 'set bell-style none'; source \$scripts/os";
+    Shell::new().copies("bash --norc --noprofile -i", ready);
+}
+
+#[test]
+fn zsh_completes_both_sides_of_a_copy() {
+    let ready = r"PS1=; unsetopt zle_bracketed_paste list_beep; fpath=(\$scripts \$fpath); autoload -Uz compinit; compinit -D -u";
+    Shell::new().copies("zsh -f -i", ready);
+}
+
+#[test]
+fn fish_completes_both_sides_of_a_copy() {
+    let shell = Shell::new();
+    fs_err::create_dir(shell.home.path().join("local")).unwrap();
+    let script = r"
+        source $scripts/os.fish
+        for line in 'os cp ki' 'os cp loc' 'os cp kitchen:wo' 'os cp kitchen:'
+            complete --do-complete $line | string split --fields 1 \t | string join ' '
+        end
+    ";
+    let answers = shell.run(&["fish", "--no-config"], script);
+    assert_eq!(
+        answers.lines().collect::<Vec<_>>(),
+        [
+            "kitchen:",
+            "local/",
+            "kitchen:worker:",
+            "kitchen:web: kitchen:worker:"
         ]
     );
 }

@@ -21,6 +21,10 @@ const FLAGS: &str = "--hostname kitchen --dev --ssh-key id.pub --persistent-logg
                      --ethernet-interface eth0 --ethernet-vlan 10 --ethernet-address 192.168.1.5/24 --ethernet-gateway 192.168.1.1 \
                      --cellular-apn internet --system-connection home.nmconnection";
 
+/// Files of the networks of [`FLAGS`]: each has one of its own.
+const WIFI: &str = "system-connections/os-wifi-K__che-a9ec872e.nmconnection";
+const WIRED: &str = "system-connections/os-ethernet-eth0_10-6476b575.nmconnection";
+
 /// A connection as `NetworkManager` reads it.
 fn network_manager(connection: &[u8]) -> String {
     let mut nmcli = Command::new("nmcli")
@@ -68,8 +72,8 @@ async fn flags_become_what_the_device_is_and_the_same_again_changes_nothing() {
         "config.json",
         "splash/balena-logo.png",
         "system-connections/home.nmconnection",
-        "system-connections/os-wifi.nmconnection",
-        "system-connections/os-ethernet.nmconnection",
+        WIFI,
+        WIRED,
         "system-connections/os-cellular.nmconnection",
     ];
     disk.is_edited(&before, &paths);
@@ -104,14 +108,14 @@ async fn flags_become_what_the_device_is_and_the_same_again_changes_nothing() {
 fn are_networks(disk: &Disk) {
     let files = disk.files();
     let has = |name: &str, lines: &[&str]| {
-        let read = network_manager(&files[&format!("system-connections/{name}.nmconnection")]);
+        let read = network_manager(&files[name]);
         for line in lines {
             assert!(read.lines().any(|found| found == *line), "{line}: {read}");
         }
         assert!(!read.contains("horse"), "{read}");
     };
     has(
-        "os-wifi",
+        WIFI,
         &[
             "hidden=true",
             "ssid=75;195;188;99;104;101;",
@@ -126,8 +130,11 @@ fn are_networks(disk: &Disk) {
         "address1=192.168.1.5/24,192.168.1.1",
         "method=manual",
     ];
-    has("os-ethernet", &wired);
-    has("os-cellular", &["apn=internet", "pin=0123"]);
+    has(WIRED, &wired);
+    has(
+        "system-connections/os-cellular.nmconnection",
+        &["apn=internet", "pin=0123"],
+    );
 }
 
 #[tokio::test]
@@ -140,6 +147,7 @@ async fn what_cannot_be_is_refused_before_the_image_is_touched() {
         "-----BEGIN OPENSSH PRIVATE KEY-----\ngeheim\n-----END OPENSSH PRIVATE KEY-----\n",
     );
     workstation.write("short", "geheim\n");
+    workstation.write("long", "geheimnis\n");
     workstation.write("bad.nmconnection", "[connection]\npsk geheim\n");
     workstation.write("other.json", r#"{"deviceType":"other-board"}"#);
     workstation.write("broken.json", r#"{"apiKey":geheim"#);
@@ -148,6 +156,21 @@ async fn what_cannot_be_is_refused_before_the_image_is_touched() {
     for (rest, words) in [
         (&["--hostname", "two words"][..], "`hostname` wants letters"),
         (&["--country", "Germany"], "two letters"),
+        (&["--dns", "one.one.one.one"], "`dnsServers` wants"),
+        (&["--dns", "none", "--dns", "1.1.1.1"], "`dnsServers` wants"),
+        (
+            &[
+                "--wifi-ssid",
+                "x",
+                "--wifi-security",
+                "peap",
+                "--wifi-identity",
+                "me",
+                "--wifi-key-file",
+                "long",
+            ],
+            "--wifi-ca FILE",
+        ),
         (&["--ssh-key", "id"], "private key"),
         (&["--wifi-ssid", "x", "--wifi-key-file", "short"], "8 to 63"),
         (
@@ -202,7 +225,8 @@ async fn a_person_who_says_nothing_is_asked() {
     assert_eq!(config(&disk)["hostname"], "kitchen");
     assert_eq!(config(&disk)["developmentMode"], true);
     assert_eq!(config(&disk)["os"]["sshKeys"][0], KEY.trim_end());
-    let wifi = network_manager(&disk.files()["system-connections/os-wifi.nmconnection"]);
+    let wifi =
+        network_manager(&disk.files()["system-connections/os-wifi-Home-3a786953.nmconnection"]);
     assert!(
         wifi.contains("ssid=Home") && !wifi.contains("geheim"),
         "{wifi}"
@@ -231,4 +255,29 @@ async fn an_image_that_is_being_changed_is_left_alone() {
         .os(&["configure", &disk.name(), "--dev"])
         .await
         .success();
+}
+
+#[tokio::test]
+async fn a_value_that_the_image_had_before_is_no_hindrance() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let old = workstation.write("old.json", r#"{"country":"Germany","vpnPort":true}"#);
+    let put = [
+        "image",
+        "insert",
+        &disk.name(),
+        old.to_str().unwrap(),
+        "config.json",
+    ];
+    workstation.os(&put).await.success();
+    let configured = workstation
+        .os(&["configure", &disk.name(), "--hostname", "kitchen"])
+        .await;
+    configured.success();
+    let expected = serde_json::json!({"country": "Germany", "vpnPort": true, "deviceType": "board", "hostname": "kitchen"});
+    assert_eq!(config(&disk), expected);
+    let given = workstation
+        .os(&["configure", &disk.name(), "--config", "old.json"])
+        .await;
+    assert_eq!(given.code, USAGE, "{given}");
 }

@@ -237,6 +237,7 @@ impl Disk {
         );
         let (old, new) = (&before[self.start..end], &after[self.start..end]);
         let geometry = Geometry::of(new);
+        let old_all = old;
         let mut allowed = BTreeSet::new();
         for path in changed {
             for bytes in [old, new] {
@@ -248,26 +249,101 @@ impl Disk {
                 }
             }
         }
+        self.has_same_tables((old, new), &geometry, &allowed);
         for (sector, (old, new)) in old.chunks(512).zip(new.chunks(512)).enumerate() {
             if old == new || sector < geometry.data {
                 continue;
             }
             let cluster = (sector - geometry.data) / geometry.per_cluster + 2;
-            let is_root = geometry.root.contains(&cluster);
+            // One that the folder has gained held something else before.
+            let was_root = Geometry::of(old_all).root.contains(&cluster);
+            if geometry.root.contains(&cluster) && !was_root {
+                continue;
+            }
+            if was_root {
+                for (old, new) in old.chunks(32).zip(new.chunks(32)) {
+                    self.is_entry(old, new);
+                }
+                continue;
+            }
             assert!(
-                allowed.contains(&cluster) || is_root,
+                allowed.contains(&cluster),
                 "{:?}: sector {sector} of cluster {cluster} is none of {changed:?}: {allowed:?}",
                 self.layout
             );
         }
     }
+
+    /// Before the clusters, only their own entries in the tables are others, and entries of the first folder.
+    #[track_caller]
+    fn has_same_tables(
+        &self,
+        (old, new): (&[u8], &[u8]),
+        geometry: &Geometry,
+        allowed: &BTreeSet<usize>,
+    ) {
+        // A FAT32 counts what is free, twice four bytes of it.
+        let counts = geometry.counts.clone();
+        let is_same = |at: usize| old[at] == new[at] || counts.contains(&at);
+        assert!(
+            (0..geometry.reserved).all(is_same),
+            "{:?}: before the tables of clusters",
+            self.layout
+        );
+        let tables = |bytes: &[u8]| -> Vec<Vec<u32>> {
+            let all = &bytes[geometry.reserved..geometry.root_start];
+            let table = all.chunks(geometry.table);
+            table.map(|table| geometry.entries(table)).collect()
+        };
+        let (old_tables, new_tables) = (tables(old), tables(new));
+        for (old, new) in old_tables.iter().zip(&new_tables) {
+            for (cluster, (old, new)) in old.iter().zip(new).enumerate() {
+                assert!(
+                    old == new || allowed.contains(&cluster) || geometry.root.contains(&cluster),
+                    "{:?}: the entry of cluster {cluster} is none of {allowed:?}",
+                    self.layout
+                );
+            }
+            assert!(
+                new == &new_tables[0],
+                "{:?}: the tables differ",
+                self.layout
+            );
+        }
+        let data = geometry.data * 512;
+        for (old, new) in old[geometry.root_start..data]
+            .chunks(32)
+            .zip(new[geometry.root_start..data].chunks(32))
+        {
+            self.is_entry(old, new);
+        }
+    }
+
+    /// An entry of the first folder is as it was, or new where none was, or has the same name and leads elsewhere.
+    #[track_caller]
+    fn is_entry(&self, old: &[u8], new: &[u8]) {
+        let is_free = |entry: &[u8]| [0, 0xE5].contains(&entry[0]);
+        assert!(
+            old == new || is_free(old) || (old[..11] == new[..11] && old[12..20] == new[12..20]),
+            "{:?}: an entry is another one: {old:?} {new:?}",
+            self.layout
+        );
+    }
 }
 
-/// Where clusters begin, in sectors of 512 bytes, and those of a FAT32's first folder.
+/// Where clusters begin, in sectors of 512 bytes, those of a FAT32's first folder, and what comes before them.
 struct Geometry {
     data: usize,
     per_cluster: usize,
     root: Vec<usize>,
+    /// In bytes: what is before the tables of clusters, one of these, and where they end.
+    reserved: usize,
+    table: usize,
+    root_start: usize,
+    /// Bits of an entry of such a table.
+    bits: usize,
+    /// Where a FAT32 counts what is free.
+    counts: std::ops::Range<usize>,
 }
 
 impl Geometry {
@@ -284,11 +360,41 @@ impl Geometry {
                 cluster = four(two(14) * 512 + 4 * cluster) & 0x0FFF_FFFF;
             }
         }
+        let data = two(14) + tables + two(17) * 32 / 512;
+        let per_cluster = usize::from(boot[13]);
+        let bits = match (boot.len() / 512 - data) / per_cluster {
+            _ if two(22) == 0 => 32,
+            ..4085 => 12,
+            _ => 16,
+        };
         Self {
-            data: two(14) + tables + two(17) * 32 / 512,
-            per_cluster: boot[13].into(),
+            data,
+            per_cluster,
             root,
+            reserved: two(14) * 512,
+            table: table * 512,
+            root_start: (two(14) + tables) * 512,
+            bits,
+            counts: match bits {
+                32 => two(48) * 512 + 488..two(48) * 512 + 496,
+                _ => 0..0,
+            },
         }
+    }
+
+    fn entries(&self, table: &[u8]) -> Vec<u32> {
+        let byte = |at: usize| u32::from(table.get(at).copied().unwrap_or_default());
+        let count = table.len() * 8 / self.bits;
+        let entry = |index: usize| {
+            let at = index * self.bits / 8;
+            let all = byte(at) | byte(at + 1) << 8 | byte(at + 2) << 16 | byte(at + 3) << 24;
+            match self.bits {
+                12 => all >> (4 * (index % 2)) & 0xFFF,
+                16 => all & 0xFFFF,
+                _ => all,
+            }
+        };
+        (0..count).map(entry).collect()
     }
 }
 

@@ -1,9 +1,11 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
 mod completions;
+mod config_values;
 mod configure;
 mod disks;
 mod download;
+mod image_files;
 mod images;
 mod ssh_config;
 mod surface;

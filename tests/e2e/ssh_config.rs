@@ -37,8 +37,8 @@ impl Device {
 }
 
 /// A workstation whose user has a key, and plain `ssh` taking devices.
-async fn workstation(lan: &Lan) -> Workstation {
-    let person = Workstation::new(Some(lan));
+pub(crate) async fn workstation(lan: Option<&Lan>) -> Workstation {
+    let person = Workstation::new(lan);
     let home = person.home();
     let home = home.to_str().expect("a path");
     // `ssh` looks for the home in the system's table, not in the environment.
@@ -65,7 +65,7 @@ fn key(person: &Workstation) -> String {
     fs_err::read_to_string(person.home().join(".ssh/id_ed25519.pub")).expect("the person's key")
 }
 
-async fn run(person: &Workstation, line: &str) -> Output {
+pub(crate) async fn run(person: &Workstation, line: &str) -> Output {
     person.start_program(&["sh", "-c", line]).output().await
 }
 
@@ -75,7 +75,7 @@ fn known_hosts(person: &Workstation) -> String {
 }
 
 /// Connects for the first time, and says yes to the question; gives back the question.
-async fn first_contact(person: &Workstation, device: &str) -> String {
+pub(crate) async fn first_contact(person: &Workstation, device: &str) -> String {
     let answer = person.write(
         "answer",
         "#!/bin/sh\nprintf '%s' \"$1\" > \"$HOME/question\"\necho yes\n",
@@ -96,7 +96,7 @@ async fn first_contact(person: &Workstation, device: &str) -> String {
 #[tokio::test]
 async fn plain_tools_take_a_device_by_its_name_and_know_it_by_its_uuid() {
     let lan = Lan::new();
-    let person = workstation(&lan).await;
+    let person = workstation(Some(&lan)).await;
     let kitchen = Device::start(&lan, &person, "kitchen", "1a").await;
     let uuid = "1a".repeat(16);
     let unknown = run(&person, "ssh -o BatchMode=yes kitchen.os true").await;
@@ -172,7 +172,7 @@ async fn plain_tools_take_a_device_by_its_name_and_know_it_by_its_uuid() {
 #[tokio::test]
 async fn who_shows_another_key_is_refused_until_the_device_is_forgotten() {
     let lan = Lan::new();
-    let person = workstation(&lan).await;
+    let person = workstation(Some(&lan)).await;
     let mut kitchen = Device::start(&lan, &person, "kitchen", "1a").await;
     first_contact(&person, "kitchen").await;
     kitchen.reflash(&person, &["ed25519"]).await;
@@ -212,7 +212,7 @@ async fn who_shows_another_key_is_refused_until_the_device_is_forgotten() {
 #[tokio::test]
 async fn devices_that_change_addresses_are_not_confused() {
     let lan = Lan::new();
-    let person = workstation(&lan).await;
+    let person = workstation(Some(&lan)).await;
     let kitchen = Device::start(&lan, &person, "kitchen", "1a").await;
     let cellar = Device::start(&lan, &person, "cellar", "2b").await;
     for name in ["kitchen", "cellar"] {
@@ -246,7 +246,7 @@ async fn devices_that_change_addresses_are_not_confused() {
 #[tokio::test]
 async fn who_takes_the_name_or_the_uuid_of_a_device_is_refused() {
     let lan = Lan::new();
-    let person = workstation(&lan).await;
+    let person = workstation(Some(&lan)).await;
     let kitchen = Device::start(&lan, &person, "kitchen", "1a").await;
     first_contact(&person, "kitchen").await;
     drop(kitchen);

@@ -18,7 +18,7 @@ async fn device(lan: &Lan, hostname: &str, uuid: &str) -> (Namespace, Agent) {
     start(machine, hostname, uuid).await
 }
 
-async fn start(machine: Namespace, hostname: &str, uuid: &str) -> (Namespace, Agent) {
+pub(super) async fn start(machine: Namespace, hostname: &str, uuid: &str) -> (Namespace, Agent) {
     let mut settings = Settings::new(machine.dir().join("no-engine.sock"));
     "all".clone_into(&mut settings.announce);
     hostname.clone_into(&mut settings.hostname);

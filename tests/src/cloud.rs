@@ -52,6 +52,8 @@ struct Shared {
     /// Process that is in the device's network.
     device: u32,
     tunnel: Mutex<Tunnel>,
+    /// Status of its API, where it answers none of us.
+    refused: Mutex<Option<String>>,
     /// The first line of each request that a proven client made.
     asked: Mutex<Vec<String>>,
 }
@@ -73,6 +75,7 @@ impl Cloud {
             uuids: uuids.iter().map(|uuid| (*uuid).to_owned()).collect(),
             device: device.init(),
             tunnel: Mutex::new(Tunnel::Open),
+            refused: Mutex::default(),
             asked: Mutex::default(),
         });
         let front = Arc::clone(&shared);
@@ -106,6 +109,16 @@ impl Cloud {
             .tunnel
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = tunnel;
+    }
+
+    /// Lets its API answer everybody with this status from now on.
+    pub fn refuses(&self, status: &str) {
+        let mut refused = self
+            .shared
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *refused = Some(status.to_owned());
     }
 
     /// The first lines of the requests so far.
@@ -215,6 +228,11 @@ impl Shared {
     }
 
     fn answer(&self, line: &str, request: &str) -> String {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(status) = &*refused {
+            return format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        }
+        drop(refused);
         let bearer = format!("authorization: Bearer {}", self.token);
         let lets_in = request
             .lines()

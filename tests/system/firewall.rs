@@ -50,8 +50,11 @@ fn set_local(device: &LightDevice, is_on: bool) {
 /// Waits until a port is open or shut, and looks at all the others then.
 async fn becomes(device: &LightDevice, what: &str, open: &[u16]) {
     let looked_at = [OTHER, 48484];
+    // The rules of one version are put in place after those of the other.
     until(what, async || {
-        let fits = |port: &u16| device.accepts(*port) == open.contains(port);
+        let fits = |port: &u16| {
+            [device.accepts(*port), device.accepts_v6(*port)] == [open.contains(port); 2]
+        };
         looked_at.iter().all(fits).then_some(())
     })
     .await;

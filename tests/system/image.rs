@@ -92,11 +92,11 @@ async fn what_was_configured_on_an_image_is_what_boots() {
     device
         .until(
             "the networks are known",
-            "nmcli connection show os-wifi && nmcli connection show os-cellular",
+            "nmcli connection show os-wifi-K__che__1-a787ebae && nmcli connection show os-cellular",
         )
         .await;
     let wifi = shown(
-        "os-wifi",
+        "os-wifi-K__che__1-a787ebae",
         "802-11-wireless.ssid,802-11-wireless-security.psk",
     );
     // Of the name and the password, by OpenSSL.
@@ -113,7 +113,7 @@ async fn what_was_configured_on_an_image_is_what_boots() {
         format!("802-11-wireless.ssid:Küche; 1\n802-11-wireless-security.psk:{derived}")
     );
     let wired = shown(
-        "os-ethernet",
+        "os-ethernet-probe0",
         "connection.interface-name,ipv4.method,ipv4.addresses,ipv4.gateway",
     );
     assert_eq!(

@@ -9,14 +9,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     env::{
         BALENARC_BALENA_URL, BALENARC_DATA_DIRECTORY, Environment, NODE_EXTRA_CA_CERTS,
-        OSCLI_CLOUD, OSCLI_CLOUD_CA, OSCLI_TOKEN, Paths,
+        OSCLI_CLOUD, OSCLI_CLOUD_CA, OSCLI_TOKEN, Paths, SSL_CERT_DIR, SSL_CERT_FILE,
     },
     project::yaml,
     transport::{
-        Proxies,
+        Authorities, Proxies,
         cloud_tunnel::{InvalidToken, Token},
     },
 };
@@ -33,10 +35,13 @@ const LONGEST: u64 = 64 << 10;
 pub struct Account {
     /// The cloud.
     pub domain: Domain,
-    /// File of further authorities that vouch for it.
-    pub authorities: Option<PathBuf>,
+    /// Who vouches for it.
+    pub authorities: Authorities,
     /// By which it is reached, where it is not itself.
     pub proxies: Proxies,
+    /// Whether nobody has named the cloud: the token lies where the reference's client keeps that of the usual one, and of any other that was
+    /// named in a variable then. It goes out only where a person wants that.
+    pub is_guess: bool,
     pub(super) token: Token,
 }
 
@@ -45,15 +50,16 @@ pub struct Account {
 pub struct Guest {
     /// The cloud.
     pub domain: Domain,
-    /// File of further authorities that vouch for it.
-    pub authorities: Option<PathBuf>,
+    /// Who vouches for it.
+    pub authorities: Authorities,
     /// By which it is reached, where it is not itself.
     pub proxies: Proxies,
     pub(super) token: Option<Token>,
 }
 
 /// The domain of a cloud, from which the names of its servers are made: in lower case.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Domain(String);
 
 /// The text is no domain.
@@ -99,6 +105,7 @@ pub enum AccountError {
 #[derive(Debug)]
 struct Reference {
     domain: Domain,
+    is_named: bool,
     data: PathBuf,
 }
 
@@ -123,6 +130,20 @@ impl Domain {
     }
 }
 
+impl TryFrom<String> for Domain {
+    type Error = InvalidDomain;
+
+    fn try_from(text: String) -> Result<Self, InvalidDomain> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Domain> for String {
+    fn from(domain: Domain) -> Self {
+        domain.0
+    }
+}
+
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -131,17 +152,19 @@ impl fmt::Display for Domain {
 
 impl Account {
     /// The account of a person, if there is one. The token of a file that was named goes before the variable, and that before the file of the reference's
-    /// client.
+    /// client; a cloud that was named goes before the variable, too.
     ///
     /// # Errors
     /// [`AccountError`] when something was given that says nothing.
     pub fn of(
         environment: &Environment,
         named_token: Option<Token>,
+        named_cloud: Option<Domain>,
     ) -> Result<Option<Self>, AccountError> {
-        let named = match environment.variable(OSCLI_CLOUD) {
-            Some(text) => Some(domain(text, OSCLI_CLOUD)?),
-            None => None,
+        let named = match (named_cloud, environment.variable(OSCLI_CLOUD)) {
+            (Some(domain), _) => Some(domain),
+            (None, Some(text)) => Some(domain(text, OSCLI_CLOUD)?),
+            (None, None) => None,
         };
         let given = match named_token {
             Some(token) => Some(token),
@@ -150,17 +173,21 @@ impl Account {
                 None => None,
             },
         };
-        let (domain, token) = match (named, given) {
-            (Some(domain), Some(token)) => (domain, token),
-            (None, Some(token)) => (Reference::of(environment)?.domain, token),
+        let (domain, token, is_guess) = match (named, given) {
+            (Some(domain), Some(token)) => (domain, token, false),
+            (None, Some(token)) => (Reference::of(environment)?.domain, token, false),
             (named, None) => {
                 let reference = Reference::of(environment)?;
-                if named.is_some_and(|named| named != reference.domain) {
+                if named
+                    .as_ref()
+                    .is_some_and(|named| *named != reference.domain)
+                {
                     return Ok(None);
                 }
+                let is_guess = named.is_none() && !reference.is_named;
                 let path = reference.data.join("token");
                 match read(&path) {
-                    Ok(token) => (reference.domain, token),
+                    Ok(token) => (reference.domain, token, is_guess),
                     Err(AccountError::File(error)) if error.kind() == io::ErrorKind::NotFound => {
                         return Ok(None);
                     }
@@ -172,13 +199,14 @@ impl Account {
             domain,
             authorities: authorities(environment),
             proxies: proxies(environment),
+            is_guess,
             token,
         }))
     }
 }
 
 impl Guest {
-    /// The account of a person, or the cloud that is meant where there is none.
+    /// The account of a person, or the cloud that is meant where there is none. A token that may be another cloud's stays here.
     ///
     /// # Errors
     /// [`AccountError`] when something was given that says nothing.
@@ -186,7 +214,7 @@ impl Guest {
         let named = token_file.map(|path| Paths::absolute(&environment.current_dir, path));
         let named = named.as_deref().map(token_in).transpose()?;
         let domain = match (
-            Account::of(environment, named)?,
+            Account::of(environment, named, None)?,
             environment.variable(OSCLI_CLOUD),
         ) {
             (Some(account), _) => return Ok(account.into()),
@@ -208,18 +236,9 @@ impl From<Account> for Guest {
             domain: account.domain,
             authorities: account.authorities,
             proxies: account.proxies,
-            token: Some(account.token),
+            token: Some(account.token).filter(|_| !account.is_guess),
         }
     }
-}
-
-/// File of further authorities that are trusted.
-#[must_use]
-pub fn authorities(environment: &Environment) -> Option<PathBuf> {
-    environment
-        .variable(OSCLI_CLOUD_CA)
-        .or_else(|| environment.variable(NODE_EXTRA_CA_CERTS))
-        .map(|path| Paths::absolute(&environment.current_dir, Path::new(path)))
 }
 
 /// The proxies that this machine was told of.
@@ -228,10 +247,29 @@ pub fn proxies(environment: &Environment) -> Proxies {
     Proxies::of(|name| environment.variable(name))
 }
 
+/// Those that variables name.
+#[must_use]
+pub fn authorities(environment: &Environment) -> Authorities {
+    let absolute = |path: &str| Paths::absolute(&environment.current_dir, Path::new(path));
+    let named = |name| environment.variable(name).map(absolute);
+    let folders = environment.variable(SSL_CERT_DIR).unwrap_or_default();
+    Authorities {
+        // The reference's client does without its file where there is none.
+        further: named(OSCLI_CLOUD_CA)
+            .or_else(|| named(NODE_EXTRA_CA_CERTS).filter(|path| path.exists())),
+        file: named(SSL_CERT_FILE),
+        folders: folders
+            .split(':')
+            .filter(|folder| !folder.is_empty())
+            .map(absolute)
+            .collect(),
+    }
+}
+
 impl Reference {
     fn of(environment: &Environment) -> Result<Self, AccountError> {
         let home = PathBuf::from(environment.variable("HOME").unwrap_or("/"));
-        let mut url = (USUAL.to_owned(), "the usual cloud".to_owned());
+        let mut url = None;
         let mut data = None;
         for name in SETTINGS {
             let path = home.join(name);
@@ -243,17 +281,20 @@ impl Reference {
             })?;
             let word = |key| Some(settings.get(key)?.scalar()?.text.clone());
             if let Some(word) = word("balenaUrl") {
-                url = (word, place);
+                url = Some((word, place));
             }
             data = word("dataDirectory").or(data);
         }
         if let Some(word) = environment.variable(BALENARC_BALENA_URL) {
-            url = (word.to_owned(), BALENARC_BALENA_URL.to_owned());
+            url = Some((word.to_owned(), BALENARC_BALENA_URL.to_owned()));
         }
         let variable = environment.variable(BALENARC_DATA_DIRECTORY);
         let data = variable.map(str::to_owned).or(data);
+        let is_named = url.is_some();
+        let (url, place) = url.unwrap_or_else(|| (USUAL.to_owned(), "the usual cloud".to_owned()));
         Ok(Self {
-            domain: domain(&url.0, &url.1)?,
+            domain: domain(&url, &place)?,
+            is_named,
             data: data.map_or_else(
                 || home.join(".balena"),
                 |data| Paths::absolute(&environment.current_dir, Path::new(&data)),
@@ -341,7 +382,7 @@ mod tests {
                 terminal: Terminal::default(),
             };
             let named = file.map(|file| token_in(&environment.current_dir.join(file)));
-            Account::of(&environment, named.transpose()?)
+            Account::of(&environment, named.transpose()?, None)
         }
 
         /// Cloud and token.
@@ -406,6 +447,47 @@ mod tests {
             home.pair(&[other, given], None),
             Some(pair("other.test", "given"))
         );
+    }
+
+    #[test]
+    fn the_kept_token_of_a_cloud_that_nobody_names_is_told_from_others() {
+        let home = Home::with(&[(".balena/token", "kept")]);
+        let is_guess = |variables: &[(&str, &str)]| {
+            let account = home.account(variables, None).unwrap().unwrap();
+            account.is_guess
+        };
+        assert!(is_guess(&[]));
+        for named in [
+            (OSCLI_CLOUD, USUAL),
+            (BALENARC_BALENA_URL, USUAL),
+            (OSCLI_TOKEN, "given"),
+        ] {
+            assert!(!is_guess(&[named]), "{named:?}");
+        }
+        let named = Home::with(&[
+            (".balena/token", "kept"),
+            (".balenarc.yml", "balenaUrl: own.test\n"),
+        ]);
+        assert!(!named.account(&[], None).unwrap().unwrap().is_guess);
+    }
+
+    #[test]
+    fn authorities_of_the_environment_stand_in_a_value() {
+        let home = Home::with(&[(".balena/token", "kept")]);
+        let account = home.account(
+            &[
+                (SSL_CERT_FILE, "ca.pem"),
+                (SSL_CERT_DIR, "/a::/b"),
+                // The reference's client goes on without it.
+                (NODE_EXTRA_CA_CERTS, "/nowhere/ca.pem"),
+            ],
+            None,
+        );
+        let authorities = account.unwrap().unwrap().authorities;
+        assert_eq!(authorities.further, None);
+        assert_eq!(authorities.file, Some(home.0.path().join("project/ca.pem")));
+        let folders = ["/a", "/b"].map(PathBuf::from);
+        assert_eq!(authorities.folders, folders);
     }
 
     #[test]

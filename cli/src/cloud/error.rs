@@ -14,6 +14,12 @@ pub enum CloudError {
         /// Its domain.
         cloud: String,
     },
+    /// It has been asked too often.
+    #[error("the cloud {cloud} has been asked too often, and answers later (429)")]
+    TooMany {
+        /// Its domain.
+        cloud: String,
+    },
     /// It answers with something else than was asked for.
     #[error("the cloud {cloud} answered with status {status}")]
     Status {

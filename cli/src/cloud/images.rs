@@ -147,13 +147,16 @@ impl Guest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cloud::Domain, transport::Proxies};
+    use crate::{
+        cloud::Domain,
+        transport::{Authorities, Proxies},
+    };
 
     #[test]
     fn an_image_is_had_by_type_version_and_kind() {
         let guest = Guest {
             domain: Domain::parse("cloud.test").unwrap(),
-            authorities: None,
+            authorities: Authorities::default(),
             proxies: Proxies::default(),
             token: None,
         };

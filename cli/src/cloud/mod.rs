@@ -9,7 +9,7 @@ mod error;
 mod images;
 pub mod os_versions;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use hyper::{
     HeaderMap, StatusCode,
@@ -17,7 +17,7 @@ use hyper::{
 };
 
 use crate::transport::{
-    Answer, Endpoint, Http, Limits, Proxies, TlsServer,
+    Answer, Authorities, Endpoint, Http, Limits, Proxies, TlsServer,
     cloud_tunnel::{CloudTunnel, Token},
     encode_query,
 };
@@ -57,8 +57,7 @@ impl<'a> Cloud<'a> {
     /// The API of a cloud that lets in whoever comes, as far as it does.
     #[must_use]
     pub fn open(guest: &'a Guest) -> Self {
-        let authorities = guest.authorities.as_deref();
-        let server = server(&guest.domain, authorities, &guest.proxies, "api");
+        let server = server(&guest.domain, &guest.authorities, &guest.proxies, "api");
         Self::at(&guest.domain, server, guest.token.as_ref())
     }
 
@@ -125,6 +124,7 @@ impl<'a> Cloud<'a> {
         match answer.status {
             StatusCode::OK => Ok(answer),
             StatusCode::UNAUTHORIZED => Err(CloudError::Unauthorized { cloud: cloud() }),
+            StatusCode::TOO_MANY_REQUESTS => Err(CloudError::TooMany { cloud: cloud() }),
             status => Err(CloudError::Status {
                 cloud: cloud(),
                 status: status.as_u16(),
@@ -153,8 +153,7 @@ impl Account {
     }
 
     fn server(&self, name: &str) -> TlsServer {
-        let authorities = self.authorities.as_deref();
-        server(&self.domain, authorities, &self.proxies, name)
+        server(&self.domain, &self.authorities, &self.proxies, name)
     }
 
     /// What it is let in with.
@@ -165,12 +164,12 @@ impl Account {
 }
 
 /// A server of a cloud.
-fn server(domain: &Domain, authorities: Option<&Path>, proxies: &Proxies, name: &str) -> TlsServer {
+fn server(domain: &Domain, authorities: &Authorities, proxies: &Proxies, name: &str) -> TlsServer {
     let host = format!("{name}.{domain}");
     TlsServer {
         proxy: proxies.for_tls(&host),
         host,
         port: PORT,
-        authorities: authorities.map(Path::to_owned),
+        authorities: authorities.clone(),
     }
 }

@@ -3,9 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     cloud::{self, Account, Cloud, is_whole_uuid},
@@ -13,7 +14,7 @@ use crate::{
     discovery::{Device, Origin, Selector, selector::Target},
     env::{OSCLI_CLOUD, OSCLI_TOKEN, Paths},
     failure::{Failure, Kind},
-    transport::cloud_tunnel::Token,
+    transport::cloud_tunnel::{CloudTunnel, Token},
     ui::Console,
 };
 
@@ -22,28 +23,15 @@ const SHORT: usize = 7;
 /// What `-` stands for.
 const STDIN: &str = "/dev/stdin";
 
-/// What becomes of a name that nobody in the local network answers to, or that nobody there is asked for.
-#[derive(Debug, PartialEq, Eq)]
-enum Choice<'a> {
-    /// The cloud is asked for the device of this uuid, or of these digits that one begins with.
-    Cloud(&'a str),
-    /// A cloud cannot know it by this.
-    NoUuid,
-    /// Nobody lets us into a cloud.
-    NoAccount,
-}
-
-fn choice(selector: &Selector, has_account: bool) -> Choice<'_> {
-    match selector.uuid_prefix() {
-        None => Choice::NoUuid,
-        Some(_) if !has_account => Choice::NoAccount,
-        Some(prefix) => Choice::Cloud(prefix),
-    }
-}
-
-/// The account of the person, as far as it is told.
+/// The account of the person, as far as it is told: one whose cloud nobody has named is used only where the cloud is wanted.
 pub(super) fn account(context: &Context, entry: &Entry) -> Result<Option<Account>, Failure> {
-    Ok(Account::of(&context.environment, entry.token.clone())?)
+    let account = any_account(context, entry)?;
+    Ok(account.filter(|account| entry.remote || !account.is_guess))
+}
+
+fn any_account(context: &Context, entry: &Entry) -> Result<Option<Account>, Failure> {
+    let (token, cloud) = (entry.token.clone(), entry.cloud.clone());
+    Ok(Account::of(&context.environment, token, cloud)?)
 }
 
 /// The token of the file that was named, which may be a pipe: it is read once.
@@ -67,24 +55,20 @@ pub(super) async fn wanted(
     entry: &Entry,
     selector: &Selector,
 ) -> Result<Device, Failure> {
-    let account = account(context, entry)?;
-    match (choice(selector, account.is_some()), account) {
-        (Choice::Cloud(prefix), Some(account)) => find(context, &account, prefix).await,
-        (Choice::NoUuid, _) => {
-            let what = match selector.target {
-                Target::Ip { .. } => "an address of the local network",
-                Target::Label(_) => "a name of the local network",
-            };
-            let words = format!("{selector} is {what}: a cloud knows devices by their uuids");
-            Err(Failure::new(Kind::Usage, words)
-                .hint("name its uuid, or at least the first 7 digits of it"))
-        }
-        (Choice::Cloud(_) | Choice::NoAccount, _) => Err(Failure::new(
-            Kind::Usage,
-            "nobody lets us into the device's cloud",
-        )
-        .hint(token_hint())),
-    }
+    let Some(prefix) = selector.uuid_prefix() else {
+        let what = match selector.target {
+            Target::Ip { .. } => "an address of the local network",
+            Target::Label(_) => "a name of the local network",
+        };
+        let words = format!("{selector} is {what}: a cloud knows devices by their uuids");
+        return Err(Failure::new(Kind::Usage, words)
+            .hint("name its uuid, or at least the first 7 digits of it"));
+    };
+    let Some(account) = account(context, entry)? else {
+        let words = "nobody lets us into the device's cloud";
+        return Err(Failure::new(Kind::Usage, words).hint(token_hint()));
+    };
+    find(context, &account, prefix).await
 }
 
 /// The same, after nobody in the local network has answered; what that came to is the answer where the cloud cannot be asked.
@@ -94,29 +78,75 @@ pub(super) async fn instead(
     selector: &Selector,
     nobody: Failure,
 ) -> Result<Device, Failure> {
-    let account = match account(context, entry) {
-        Ok(account) => account,
-        // It matters only to who wanted the cloud.
-        Err(failure) if entry.token_file.is_none() => {
-            return Err(nobody.hint(format!("its cloud is not asked: {}", failure.message())));
-        }
-        Err(failure) => return Err(failure),
+    let (account, prefix, nobody) = elsewhere(context, entry, selector, nobody)?;
+    tell(&context.console, &selector.to_string(), &account);
+    let found = find(context, &account, prefix).await;
+    // That is told apart from what the cloud came to.
+    found.map_err(|failure| failure.hint(nobody.message()))
+}
+
+/// The same for who only has to know which one it is: whoever connects says where that leads.
+pub(super) async fn instead_unsaid(
+    context: &Context,
+    selector: &Selector,
+    nobody: Failure,
+) -> Result<Device, Failure> {
+    let entry = Entry::default();
+    let (account, prefix, _) = elsewhere(context, &entry, selector, nobody)?;
+    find(context, &account, prefix).await
+}
+
+/// The way to a port of a device that nobody in the local network answers to.
+pub(super) fn way_instead(
+    context: &Context,
+    selector: &Selector,
+    port: u16,
+    nobody: Failure,
+) -> Result<CloudTunnel, Failure> {
+    let entry = Entry::default();
+    let (account, uuid, nobody) = elsewhere(context, &entry, selector, nobody)?;
+    if !is_whole_uuid(uuid) {
+        return Err(nobody);
+    }
+    tell(&context.console, uuid, &account);
+    Ok(account.tunnel(uuid, port))
+}
+
+/// The account by which a device may be reached elsewhere, and the digits by which it is known there.
+fn elsewhere<'a>(
+    context: &Context,
+    entry: &Entry,
+    selector: &'a Selector,
+    nobody: Failure,
+) -> Result<(Account, &'a str, Failure), Failure> {
+    let Some(prefix) = selector.uuid_prefix() else {
+        return Err(nobody);
     };
-    match (choice(selector, account.is_some()), account) {
-        (Choice::Cloud(prefix), Some(account)) => {
-            let text = format!(
-                "{selector} does not answer in the local network: it is reached through the cloud {}",
-                account.domain
-            );
-            context.console.say(&text);
-            find(context, &account, prefix).await
-        }
-        (Choice::NoAccount, _) => Err(nobody.hint(format!(
+    match any_account(context, entry) {
+        Ok(Some(account)) if account.is_guess => Err(nobody.hint(format!(
+            "one that is elsewhere is reached through its cloud: --remote sends the token that balena-cli keeps to {0}, {OSCLI_CLOUD}={0} lets \
+             every command do so",
+            account.domain
+        ))),
+        Ok(Some(account)) => Ok((account, prefix, nobody)),
+        Ok(None) => Err(nobody.hint(format!(
             "one that is elsewhere is reached through its cloud: {}",
             token_hint()
         ))),
-        (Choice::Cloud(_) | Choice::NoUuid, _) => Err(nobody),
+        // It matters only to who wanted the cloud.
+        Err(failure) if entry.token_file.is_none() => {
+            Err(nobody.hint(format!("its cloud is not asked: {}", failure.message())))
+        }
+        Err(failure) => Err(failure),
     }
+}
+
+fn tell(console: &Console, called: &str, account: &Account) {
+    let text = format!(
+        "{called} does not answer in the local network: it is reached through the cloud {}",
+        account.domain
+    );
+    console.say(&text);
 }
 
 fn token_hint() -> String {
@@ -134,56 +164,29 @@ async fn find(context: &Context, account: &Account, prefix: &str) -> Result<Devi
         }
     };
     let text = format!("{uuid} is reached through the cloud {}", account.domain);
-    context.console.detail(&text);
-    Ok(Device {
-        name: uuid.get(..SHORT).unwrap_or(&uuid).to_owned(),
-        uuid: Some(uuid),
-        addresses: Vec::new(),
-        api_port: agent_api::API_PORT,
-        engine_port: agent_api::ENGINE_PORT,
-        ssh_port: agent_api::SSH_PORT,
-        device_type: None,
-        os_version: None,
-        agent_version: None,
-        variant: None,
-        ssh_fingerprint: None,
-        origin: Origin::Cloud,
-    })
+    if account.is_guess {
+        let text = format!("{text}, with the token that balena-cli keeps");
+        context.console.say(&text);
+    } else {
+        context.console.detail(&text);
+    }
+    let name = uuid.get(..SHORT).unwrap_or(&uuid).to_owned();
+    Ok(Device::bare(name, Some(uuid), Origin::Cloud))
 }
 
 /// The name by which the person is known to the cloud, which is that of an account on devices of the fleet.
-pub(super) async fn user(console: &Console, account: &Account) -> Option<String> {
-    match Cloud::new(account).user().await {
-        Ok(user) => user,
-        Err(error) => {
-            let text = format!("the cloud does not say who you are to it: {error}");
-            console.detail(&text);
-            None
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cloud_is_asked_for_uuids_by_those_whom_it_lets_in() {
-        let chosen = |typed: &str, has_account| {
-            let selector = Selector::parse(typed).unwrap();
-            format!("{:?}", choice(&selector, has_account))
-        };
-        let uuid = "8f3b8bb7510f4ba0b3a4e0aa042d3713";
-        for (typed, has_account, expected) in [
-            (uuid, true, format!("Cloud({uuid:?})")),
-            ("8F3B8BB", true, "Cloud(\"8f3b8bb\")".to_owned()),
-            (uuid, false, "NoAccount".to_owned()),
-            ("8f3b8b", true, "NoUuid".to_owned()),
-            ("kitchen", true, "NoUuid".to_owned()),
-            ("10.0.0.1", true, "NoUuid".to_owned()),
-            ("fe80::1%2", false, "NoUuid".to_owned()),
-        ] {
-            assert_eq!(chosen(typed, has_account), expected, "{typed}");
-        }
-    }
+pub(super) async fn user(
+    console: &Console,
+    account: &Account,
+    patience: Duration,
+) -> Option<String> {
+    let cloud = Cloud::new(account);
+    let problem = match timeout(patience, cloud.user()).await {
+        Ok(Ok(user)) => return user,
+        Ok(Err(error)) => error.to_string(),
+        Err(_elapsed) => format!("no answer within {} s", patience.as_secs()),
+    };
+    let text = format!("the cloud does not say who you are to it: {problem}");
+    console.detail(&text);
+    None
 }

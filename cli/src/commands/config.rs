@@ -1,17 +1,20 @@
 //! `os config`: config.json of an image.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueHint};
 use serde_json::Value;
 
-use super::{Context, configure::Settings, disk::Place, given};
+use super::{
+    Context,
+    configure::Settings,
+    disk::Place,
+    given,
+    output::{self, For},
+};
 use crate::{
     failure::{Failure, Kind},
-    image::{Disk, Purpose},
+    image::{Disk, Purpose, fat::Change},
     provision::{
         CONFIG, File,
         config::{self, Document},
@@ -180,7 +183,12 @@ async fn write(context: &Context, args: Write) -> Result<(), Failure> {
     }
     let change = move |place: &Place| {
         let disk = place.open(Purpose::Change)?;
-        let mut document = document(&disk)?.unwrap_or_default();
+        let before = document(&disk)?;
+        if args.remove && before.is_none() {
+            // What is not there has no key.
+            return place.change(&disk, &[Change::Remove(CONFIG)]);
+        }
+        let mut document = before.unwrap_or_default();
         if args.remove {
             document.remove(&args.key);
         } else {
@@ -227,12 +235,8 @@ fn generate(context: &Context, args: &Generate) -> Result<(), Failure> {
         return Ok(render::config::generated(&context.console, &document)?);
     };
     let path = given::absolute(context, output);
-    // Keys may be in it: nobody else may read it, at no moment.
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&document.bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(&path).map_err(|error| error.error)?;
+    // Keys may be in it.
+    output::write(&path, For::Owner, |file| file.write_all(&document.bytes()))?;
     render::config::written(&context.console, &path)?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use super::{Context, enter, enter::Meant, reach};
 use crate::{
+    copy,
     discovery::{Origin, simulated},
     engine::{
         Engine,
@@ -58,8 +59,14 @@ enum Missing {
     Several { names: Vec<String> },
 }
 
-/// Finds the container of a service: in the engine of this machine for a simulated device, else in the device's, over SSH.
-pub(super) async fn find(context: &Context, meant: Meant, service: &str) -> Result<Found, Failure> {
+/// Finds the container of a service: in the engine of this machine for a simulated device, else in the device's, over SSH. `unless` says what
+/// else a word may have been that is no service.
+pub(super) async fn find(
+    context: &Context,
+    meant: Meant,
+    service: &str,
+    unless: Option<&str>,
+) -> Result<Found, Failure> {
     let name = meant.device.name.clone();
     let uuid = meant.device.uuid.clone();
     let (engine, connection) = match &meant.device.origin {
@@ -87,8 +94,14 @@ pub(super) async fn find(context: &Context, meant: Meant, service: &str) -> Resu
         let mark = record.map(|record| record.namespace).unwrap_or_default();
         containers.retain(|one| one.labels.get(agent_api::SIMULATED_LABEL) == Some(&mark));
     }
-    let id =
-        of_service(&containers, service).map_err(|missing| explained(missing, &name, service))?;
+    let id = of_service(&containers, service).map_err(|missing| {
+        let is_word = matches!(missing, Missing::Unknown { .. });
+        let failure = explained(missing, &name, service);
+        match unless.filter(|_| is_word) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
     Ok(Found {
         engine,
         id,
@@ -169,8 +182,7 @@ fn explained(missing: Missing, device: &str, service: &str) -> Failure {
                 .hint("`os push` brings services to a device")
         }
         Missing::Unknown { services } => failure(format!("{device} has no service {service}"))
-            .hint(format!("it has: {}", services.join(", ")))
-            .hint("a command stands behind two dashes: os ssh DEVICE -- COMMAND"),
+            .hint(format!("it has: {}", services.join(", "))),
         Missing::Idle { state } => failure(format!(
             "{service} of {device} does not run: its container is {state}"
         ))
@@ -183,6 +195,33 @@ fn explained(missing: Missing, device: &str, service: &str) -> Failure {
 }
 
 impl Found {
+    /// Its files. They are moved to their places by its shell, where it has one.
+    pub(super) async fn files(&self, are_written: bool) -> Result<copy::Container, Failure> {
+        let mut shell = None;
+        if are_written {
+            for path in SHELLS {
+                if self.engine.has_file(&self.id, path).await? && self.has_tools(path).await? {
+                    shell = Some(path);
+                    break;
+                }
+            }
+        }
+        let mounts = self.engine.mounts(&self.id).await?;
+        let name = format!("{} of {}", self.service, self.device);
+        let (engine, id) = (self.engine.clone(), self.id.clone());
+        Ok(copy::Container::new(engine, id, name, shell, mounts))
+    }
+
+    /// Whether a shell finds what files are moved with.
+    async fn has_tools(&self, shell: &str) -> Result<bool, Failure> {
+        let script =
+            "for tool in mkdir chmod touch mv rm; do command -v $tool >/dev/null || exit 1; done";
+        let command = [shell, "-c", script].map(str::to_owned).to_vec();
+        let mut exec = self.run(command, Some("0"), None).await?;
+        while exec.output.next().await?.is_some() {}
+        Ok(exec.handle.exit_code().await? == 0)
+    }
+
     /// The shell of the container.
     ///
     /// # Errors

@@ -46,9 +46,16 @@ impl Place {
 
     /// Opens the image.
     pub(super) fn open(&self, purpose: Purpose) -> Result<Disk, Failure> {
-        let disk = Disk::open(&self.path, purpose, &self.folder)?;
-        if disk.boot().by == By::Order {
-            render::image::guessed(&self.console, disk.path(), disk.boot().partition.number);
+        let interrupt = self.interrupt.clone();
+        let go_on = move || {
+            if interrupt.is_cancelled() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Ok(())
+        };
+        let disk = Disk::open(&self.path, purpose, &self.folder, Box::new(go_on))?;
+        if let Some(boot) = disk.boot().filter(|boot| boot.by == By::Order) {
+            render::image::guessed(&self.console, disk.path(), boot.partition.number);
         }
         Ok(disk)
     }
@@ -59,9 +66,14 @@ impl Place {
             .iter()
             .map(|file| Change::Put(&file.path, &file.bytes))
             .collect();
+        self.change(disk, &changes)
+    }
+
+    /// Changes files, and tells what became of them.
+    pub(super) fn change(&self, disk: &Disk, changes: &[Change<'_>]) -> Result<(), Failure> {
         let mut packing = render::image::Packing::new(&self.console, disk);
         let now = Stamp::new(Zoned::now().datetime());
-        let done = disk.change(&changes, now, &mut |taken| {
+        let done = disk.change(changes, now, &mut |taken| {
             if self.interrupt.is_cancelled() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -69,11 +81,8 @@ impl Place {
             Ok(())
         });
         drop(packing);
-        let done: Vec<(&str, Done)> = files
-            .iter()
-            .map(|file| file.path.as_str())
-            .zip(done?)
-            .collect();
+        let paths = changes.iter().map(Change::path);
+        let done: Vec<(&str, Done)> = paths.zip(done?).collect();
         render::image::changed(&self.console, disk.path(), &done)?;
         Ok(())
     }
@@ -90,7 +99,13 @@ impl Place {
             result.map_err(|error| Failure::from(io::Error::other(error)))?
         };
         if purpose == Purpose::Change {
-            return joined(thread.await);
+            return match joined(thread.await) {
+                // Wherever in its work it was told so.
+                Err(_) if interrupt.is_cancelled() => {
+                    Err(Failure::interrupted().hint("the image is as it was"))
+                }
+                result => result,
+            };
         }
         tokio::select! {
             result = thread => joined(result),

@@ -221,7 +221,8 @@ async fn connect(context: &Context, record: &Record) -> Result<Standing, String>
         remote: record.remote,
         token_file: record.token_file.clone(),
         account: record.account.clone(),
-        token: None,
+        cloud: record.cloud.clone(),
+        ..Entry::default()
     };
     let connecting = async {
         let mut meant = Box::pin(enter::find(context, Some(&record.device), &entry)).await?;

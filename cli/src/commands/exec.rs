@@ -8,7 +8,7 @@ use super::{
     remote::{self, Remote},
     ssh,
 };
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 
 /// Runs a program in the container of a service
 ///
@@ -39,21 +39,15 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 }
 
 async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
-    let terminal = context.environment.terminal;
-    if args.tty && !(terminal.stdin && terminal.stdout) {
-        return Err(Failure::new(
-            Kind::Usage,
-            "--tty needs a terminal here, too",
-        ));
-    }
+    let has_terminal = args.tty && remote::has_terminal(context, args.tty)?;
     let command = args
         .command
         .iter()
         .map(ssh::text)
         .collect::<Result<Vec<_>, _>>()?;
     let meant = enter::find(context, Some(&args.device), &args.entry).await?;
-    let found = container::find(context, meant, &args.service).await?;
-    let term = args.tty.then(|| ssh::term(context));
+    let found = container::find(context, meant, &args.service, None).await?;
+    let term = has_terminal.then(|| ssh::term(context));
     let exec = found.run(command, args.user.as_deref(), term).await?;
-    remote::run(context, Remote::Container(Box::new(exec)), args.tty).await
+    remote::run(context, Remote::Container(Box::new(exec)), has_terminal).await
 }

@@ -19,23 +19,29 @@ const MOST_SECRET: usize = 64 * 1024;
 
 /// All of a file, of standard input where its name is `-`.
 pub(super) fn bytes(context: &Context, path: &Path) -> Result<Vec<u8>, Failure> {
+    up_to(context, path, MOST_BYTES)
+}
+
+/// The same, of at most so many bytes.
+pub(super) fn up_to(context: &Context, path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     let read = || -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
         if path == Path::new("-") {
             io::stdin()
                 .lock()
-                .take(MOST_BYTES + 1)
+                .take(most.saturating_add(1))
                 .read_to_end(&mut all)?;
         } else {
             let path = absolute(context, path);
             fs_err::File::open(path)?
-                .take(MOST_BYTES + 1)
+                .take(most.saturating_add(1))
                 .read_to_end(&mut all)?;
         }
-        if u64::try_from(all.len()).unwrap_or(u64::MAX) > MOST_BYTES {
+        if u64::try_from(all.len()).unwrap_or(u64::MAX) > most {
             return Err(io::Error::other(format!(
-                "{} is larger than 16 MiB",
-                path.display()
+                "{} is larger than the {} MiB that it can have",
+                path.display(),
+                most / (1024 * 1024)
             )));
         }
         Ok(all)

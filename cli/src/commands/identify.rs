@@ -95,20 +95,7 @@ pub(super) async fn at_socket(socket: PathBuf, key: Option<ApiKey>) -> Result<Re
         Kind::Reference { .. } => ("the device".to_owned(), None),
     };
     Ok(Reached {
-        device: Device {
-            name,
-            uuid,
-            addresses: Vec::new(),
-            api_port: agent_api::API_PORT,
-            engine_port: agent_api::ENGINE_PORT,
-            ssh_port: agent_api::SSH_PORT,
-            device_type: None,
-            os_version: None,
-            agent_version: None,
-            variant: None,
-            ssh_fingerprint: None,
-            origin: Origin::Given,
-        },
+        device: Device::bare(name, uuid, Origin::Given),
         agent,
         kind,
         line: None,

@@ -1,19 +1,30 @@
 //! `os image`: what is on a disk image, and files of its boot partition.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use clap::{Subcommand, ValueHint};
 
-use super::{Context, disk::Place, given};
+use super::{
+    Context,
+    disk::Place,
+    given,
+    output::{self, For},
+};
 use crate::{
     failure::{Failure, Kind},
-    image::Purpose,
-    provision::{File, inspect::inspect},
+    image::{
+        Purpose,
+        fat::{Change, FatError},
+    },
+    provision::{CONFIG, File, inspect::inspect, network::FOLDER},
     ui::render,
 };
 
-/// Bytes of a file that is taken out.
-const MOST_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Files in which secrets are, and the folder of others.
+const SECRETS: [&str; 2] = [CONFIG, FOLDER];
 
 /// Looks into disk images, and at the files of their boot partition
 ///
@@ -60,8 +71,17 @@ enum What {
         /// File to put there; `-` is standard input
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
-        /// Where to put it; without it, in the topmost folder, under its name. Folders on its way are made
+        /// File, or folder that is there or ends in `/`, to put it; without it, the topmost folder. Folders on its way are made
         to: Option<String>,
+    },
+    /// Removes files from the boot partition
+    Remove {
+        /// File or drive
+        #[arg(value_hint = ValueHint::AnyPath)]
+        image: PathBuf,
+        /// Files of the boot partition; one that is not there is gone already
+        #[arg(required = true)]
+        files: Vec<String>,
     },
 }
 
@@ -89,6 +109,17 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
         What::Extract { image, file, to } => extract(context, &image, file, to).await,
         What::Insert { image, file, to } => insert(context, &image, &file, to).await,
+        What::Remove { image, files } => {
+            let change = move |place: &Place| {
+                let disk = place.open(Purpose::Change)?;
+                let changes: Vec<Change<'_>> =
+                    files.iter().map(|file| Change::Remove(file)).collect();
+                place.change(&disk, &changes)
+            };
+            Place::new(context, &image)
+                .with(Purpose::Change, change)
+                .await
+        }
     }
 }
 
@@ -100,27 +131,68 @@ async fn extract(
 ) -> Result<(), Failure> {
     let name = file.rsplit('/').next().unwrap_or(&file).to_owned();
     let to = to.unwrap_or_else(|| PathBuf::from(&name));
-    let wanted = file.clone();
-    let look = move |place: &Place| Ok(place.open(Purpose::Look)?.read(&wanted, MOST_BYTES)?);
-    let found = Place::new(context, image).with(Purpose::Look, look).await?;
-    let Some(bytes) = found else {
-        let words = format!("{} has no file {file}", image.display());
-        return Err(Failure::new(Kind::Other, words).hint(format!(
-            "`os image list {}` shows what there is",
-            image.display()
-        )));
-    };
-    if to == Path::new("-") {
-        crate::ui::terminal::write_stdout(&bytes)?;
-        return Ok(());
-    }
     let mut path = given::absolute(context, &to);
     if path.is_dir() {
         path.push(&name);
     }
-    fs_err::write(&path, &bytes)?;
-    render::image::extracted(&context.console, &file, &path, bytes.len())?;
-    Ok(())
+    let missing = Failure::new(
+        Kind::Other,
+        format!("{} has no file {file}", image.display()),
+    )
+    .hint(format!(
+        "`os image list {}` shows what there is",
+        image.display()
+    ));
+    let console = context.console.clone();
+    let look = move |place: &Place| {
+        let disk = place.open(Purpose::Look)?;
+        let volume = disk.volume()?;
+        // Nothing is written where there is nothing.
+        if volume
+            .find(&file)
+            .map_err(|error| disk.fat(error))?
+            .is_none()
+        {
+            return Err(missing);
+        }
+        let out = |to: &mut dyn Write| {
+            let size = volume.pieces(&file, |piece| to.write_all(piece).map_err(Taken::Write));
+            size.map_err(|taken| match taken {
+                Taken::Write(error) => error.into(),
+                Taken::Fat(error) => Failure::from(disk.fat(error)),
+            })
+        };
+        if to == Path::new("-") {
+            crate::ui::terminal::stream_stdout(out)?;
+            return Ok(());
+        }
+        let size = output::write(&path, whose(&file), out)?;
+        render::image::extracted(&console, &file, &path, size.unwrap_or_default())?;
+        Ok(())
+    };
+    Place::new(context, image).with(Purpose::Look, look).await
+}
+
+/// What ends it: the image, or what is written to.
+enum Taken {
+    Fat(FatError),
+    Write(io::Error),
+}
+
+impl From<FatError> for Taken {
+    fn from(error: FatError) -> Self {
+        Self::Fat(error)
+    }
+}
+
+fn whose(file: &str) -> For {
+    let first = file.split('/').find(|part| !part.is_empty());
+    let is_secret = |first: &str| SECRETS.iter().any(|name| name.eq_ignore_ascii_case(first));
+    if first.is_some_and(is_secret) {
+        For::Owner
+    } else {
+        For::All
+    }
 }
 
 async fn insert(
@@ -133,17 +205,42 @@ async fn insert(
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     let own = name.filter(|_| file != Path::new("-"));
-    let path = match (to, own) {
-        (Some(folder), Some(name)) if folder.ends_with('/') => format!("{folder}{name}"),
-        (Some(path), _) | (None, Some(path)) => path,
-        (None, None) => {
-            let words = "where standard input is to be put is not said";
-            return Err(
-                Failure::new(Kind::Usage, words).hint("name the file of the boot partition, too")
-            );
+    if to.is_none() && own.is_none() {
+        let words = "where standard input is to be put is not said";
+        return Err(
+            Failure::new(Kind::Usage, words).hint("name the file of the boot partition, too")
+        );
+    }
+    let asked = to.clone();
+    let known = fs_err::metadata(given::absolute(context, file)).ok();
+    let size = known.filter(|_| own.is_some()).map(|found| found.len());
+    let name = own.clone();
+    let look = move |place: &Place| {
+        let disk = place.open(Purpose::Look)?;
+        let volume = disk.volume()?;
+        let fat = |error| disk.fat(error);
+        let path = asked.as_deref().map(|path| path.trim_matches('/'));
+        let found = match path {
+            None | Some("") => None,
+            Some(path) => volume.find(path).map_err(fat)?,
+        };
+        let (total, free) = volume.room().map_err(fat)?;
+        if let Some(needed) = size.filter(|size| *size > total) {
+            let path = asked.or(name).unwrap_or_default();
+            return Err(fat(FatError::Full { path, needed, free }).into());
         }
+        Ok((total, found.is_some_and(|found| found.is_folder)))
     };
-    let bytes = given::bytes(context, file)?;
+    // No more is read than fits there.
+    let (most, is_folder) = Place::new(context, image).with(Purpose::Look, look).await?;
+    let path = match (to, own) {
+        (Some(folder), Some(name)) if is_folder || folder.ends_with('/') => {
+            format!("{}/{name}", folder.trim_end_matches('/'))
+        }
+        (Some(path), _) | (None, Some(path)) => path,
+        (None, None) => String::new(),
+    };
+    let bytes = given::up_to(context, file, most)?;
     let change = move |place: &Place| {
         let disk = place.open(Purpose::Change)?;
         place.write(&disk, &[File { path, bytes }])

@@ -9,6 +9,7 @@ pub mod completions;
 pub mod config;
 pub mod configure;
 mod container;
+pub mod cp;
 mod cursor_file;
 mod disk;
 pub mod docker_carrier;
@@ -25,6 +26,7 @@ pub mod local;
 pub mod logs;
 mod moment;
 pub mod new;
+mod output;
 mod plainly;
 pub mod ps;
 pub mod purge;
@@ -117,6 +119,7 @@ enum Verb {
     Local(local::Args),
     Ssh(ssh::Args),
     Exec(exec::Args),
+    Cp(cp::Args),
     Tunnel(tunnel::Args),
     SshConfig(ssh_config::Args),
     SshForget(ssh_forget::Args),
@@ -232,6 +235,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Local(args) => local::run(context, args).await,
         Verb::Ssh(args) => ssh::run(context, args).await,
         Verb::Exec(args) => exec::run(context, args).await,
+        Verb::Cp(args) => Box::pin(cp::run(context, args)).await,
         Verb::Tunnel(args) => tunnel::run(context, args).await,
         Verb::Scan(args) => scan::run(context, &args).await,
         Verb::SshConfig(args) => ssh_config::run(context, &args),

@@ -8,6 +8,7 @@ use crate::{
     agent::Verb,
     commands::Context,
     failure::{Failure, Kind},
+    ui::terminal,
 };
 
 /// Empties the volumes of a device's application
@@ -46,10 +47,11 @@ async fn confirm(context: &Context, device: &str, service: Option<&str>) -> Resu
         return Err(Failure::new(Kind::Usage, loss).hint("allow it with --yes"));
     }
     let asked = spawn_blocking(move || {
-        Confirm::with_theme(&ColorfulTheme::default())
+        let theme = ColorfulTheme::default();
+        let question = Confirm::with_theme(&theme)
             .with_prompt(format!("{loss}. Go on?"))
-            .default(false)
-            .interact_opt()
+            .default(false);
+        terminal::asking(|| question.interact_opt())
     });
     match asked.await {
         Ok(Ok(Some(true))) => Ok(()),

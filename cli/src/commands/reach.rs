@@ -17,7 +17,7 @@ use crate::{
     env::OSCLI_DEVICE,
     failure::{self, Failure},
     transport::{Endpoint, Lasting},
-    ui::style::neutralise,
+    ui::{style::neutralise, terminal},
 };
 
 /// A device that answers.
@@ -279,15 +279,15 @@ async fn choose(mut devices: Vec<Device>) -> Result<Device, Failure> {
             .with_prompt("Which device?")
             .items(&items)
             .default(0);
-        select.interact_opt()
+        terminal::asking(|| select.interact_opt())
     });
     let index = match chosen.await {
         Ok(Ok(Some(index))) => index,
         Ok(Ok(None)) | Err(_) => return Err(Failure::interrupted()),
-        Ok(Err(dialoguer::Error::IO(error))) if error.kind() == io::ErrorKind::Interrupted => {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
             return Err(Failure::interrupted());
         }
-        Ok(Err(dialoguer::Error::IO(error))) => return Err(error.into()),
+        Ok(Err(error)) => return Err(error.into()),
     };
     devices
         .into_iter()

@@ -115,6 +115,17 @@ impl Tells {
     }
 }
 
+/// Whether there is a terminal here; it is an error where one was asked for and there is none.
+pub(super) fn has_terminal(context: &Context, is_wanted: bool) -> Result<bool, Failure> {
+    let here = context.environment.terminal;
+    let is_here = here.stdin && here.stdout;
+    if is_wanted && !is_here {
+        let words = "--tty needs a terminal here, too";
+        return Err(Failure::new(Kind::Usage, words));
+    }
+    Ok(is_here)
+}
+
 /// Lets it run to its end. With a terminal, every key is the program's, except for `~.` at the beginning of a line, which hangs up.
 pub(super) async fn run(
     context: &Context,

@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::sleep};
 
 use super::{
     Context,
-    ssh_device::{self, Kept},
+    ssh_device::{self, KnownDevices},
 };
 use crate::{
     discovery::{
@@ -44,7 +44,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     };
     let (found, seen) = mpsc::channel(64);
     let mut renderer = Renderer::new(&context.console, args.watch);
-    let kept = Kept::below(&context.environment.paths.ssh());
+    let kept = KnownDevices::below(&context.environment.paths.ssh());
     let shown = Shown {
         renderer: &mut renderer,
         known: kept.keys.load().unwrap_or_else(|error| {

@@ -45,17 +45,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 }
 
 async fn enter_and_run(context: &Context, args: Args) -> Result<(), Failure> {
+    let has_terminal =
+        remote::has_terminal(context, args.tty)? && (args.tty || args.command.is_empty());
     let meant = enter::find(context, args.device.as_deref(), &args.entry).await?;
-    let terminal = context.environment.terminal;
-    let has_terminal = terminal.stdin && terminal.stdout && (args.tty || args.command.is_empty());
-    if args.tty && !has_terminal {
-        return Err(Failure::new(
-            Kind::Usage,
-            "--tty needs a terminal here, too",
-        ));
-    }
     let remote = if let Some(service) = &args.service {
-        let found = container::find(context, meant, service).await?;
+        let command = Some("a command stands behind two dashes: os ssh DEVICE -- COMMAND");
+        let found = container::find(context, meant, service, command).await?;
         let command = match args.command.as_slice() {
             [] => vec![found.shell().await?.to_owned()],
             [line] => vec![

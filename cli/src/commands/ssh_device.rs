@@ -18,12 +18,12 @@ const SUFFIX: &str = ".os";
 
 /// Names and host keys, in the folder that both lie in.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct KnownDevices {
     pub(super) names: PrivateFile,
     pub(super) keys: Store,
 }
 
-impl Kept {
+impl KnownDevices {
     pub(super) fn below(folder: &Path) -> Self {
         Self {
             names: PrivateFile::new(folder.join("names")),
@@ -80,11 +80,7 @@ pub(super) fn named(device: &Device) -> Result<Named, InvalidHostName> {
 
 /// Where a device is. An address of before is believed only if its agent says that it is still that device, or if nobody in the network
 /// says better: addresses move between devices, and another one's host key would look like an attack.
-pub(super) async fn find(context: &Context, selector: &Selector) -> Result<Device, Failure> {
-    Ok(look(context, selector).await?)
-}
-
-/// The same; who is not found may be somewhere else.
+/// Who is not found may be somewhere else.
 pub(super) async fn look(context: &Context, selector: &Selector) -> Result<Device, DiscoveryError> {
     let places = Places::below(&context.environment.paths.state);
     let network = discovery::resolve(&places, selector, Memory::Ignore);
@@ -95,7 +91,9 @@ pub(super) async fn look(context: &Context, selector: &Selector) -> Result<Devic
         let proof = prove(&device).await;
         Some((device, proof))
     };
-    let known = Kept::below(&context.environment.paths.ssh()).keys.load();
+    let known = KnownDevices::below(&context.environment.paths.ssh())
+        .keys
+        .load();
     let known = known.unwrap_or_default();
     let is_pinned = |device: &Device| {
         let host = device.uuid.as_deref().map(HostName::device);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     plainly::Plainly,
-    ssh_device::{Kept, label, named},
+    ssh_device::{KnownDevices, label, named},
 };
 use crate::{
     commands::Context,
@@ -32,7 +32,7 @@ pub struct Args {
 /// Removes.
 pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let paths = &context.environment.paths;
-    let kept = Kept::below(&paths.ssh());
+    let kept = KnownDevices::below(&paths.ssh());
     let hosts = meant(context, &kept, &args.device)?;
     let was_announced = unannounce(context, &hosts);
     let forgotten = forget(&kept, &Plainly::below(&paths.ssh()), hosts)?;
@@ -52,13 +52,17 @@ pub(super) fn forget_device(context: &Context, uuid: &str) -> Result<(), Failure
     let hosts: BTreeSet<HostName> = HostName::device(uuid).into_iter().collect();
     unannounce(context, &hosts);
     let folder = context.environment.paths.ssh();
-    forget(&Kept::below(&folder), &Plainly::below(&folder), hosts)?;
+    forget(
+        &KnownDevices::below(&folder),
+        &Plainly::below(&folder),
+        hosts,
+    )?;
     Ok(())
 }
 
 /// Removes keys, names and marks; returns the keys.
 fn forget(
-    kept: &Kept,
+    kept: &KnownDevices,
     plainly: &Plainly,
     hosts: BTreeSet<HostName>,
 ) -> Result<Vec<(HostName, HostKey)>, Failure> {
@@ -107,7 +111,11 @@ fn unannounce(context: &Context, hosts: &BTreeSet<HostName>) -> bool {
 }
 
 /// All under which keys of it may be kept. Nobody in the network is asked: the device need not be there.
-fn meant(context: &Context, kept: &Kept, typed: &str) -> Result<BTreeSet<HostName>, Failure> {
+fn meant(
+    context: &Context,
+    kept: &KnownDevices,
+    typed: &str,
+) -> Result<BTreeSet<HostName>, Failure> {
     let selector = Selector::parse(label(typed))?;
     let mut hosts = BTreeSet::new();
     let label = match &selector.target {

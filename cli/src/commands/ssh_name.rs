@@ -4,10 +4,13 @@
 
 use std::path::PathBuf;
 
-use super::ssh_device::{Kept, bound, find, label, named};
+use super::{
+    cloud_device,
+    ssh_device::{KnownDevices, bound, label, look, named},
+};
 use crate::{
     commands::Context,
-    discovery::Selector,
+    discovery::{Device, DiscoveryError, Selector},
     failure::{Failure, Kind},
     transport::ssh::Names,
 };
@@ -25,7 +28,7 @@ pub struct Args {
 /// Finds, and writes.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     match write(context, args).await {
-        Err(failure) if failure.kind() == Kind::Device => {
+        Err(failure) if matches!(failure.kind(), Kind::Device | Kind::Usage) => {
             context.console.detail(failure.message());
             Ok(())
         }
@@ -34,12 +37,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 }
 
 async fn write(context: &Context, args: Args) -> Result<(), Failure> {
-    let kept = Kept::below(&args.folder);
+    let kept = KnownDevices::below(&args.folder);
     let known = kept.keys.load()?;
     let before = Names::parse(&kept.names.text()?);
     let now = match bound(&before, &known, &args.name).cloned() {
         Some(named) => named,
-        None => named(&find(context, &Selector::parse(label(&args.name))?).await?)?,
+        None => named(&found(context, &Selector::parse(label(&args.name))?).await?)?,
     };
     kept.names.change(|text| {
         let mut names = Names::parse(text);
@@ -50,4 +53,19 @@ async fn write(context: &Context, args: Args) -> Result<(), Failure> {
         ((set.is_ok() && after != text).then_some(after), set)
     })??;
     Ok(())
+}
+
+/// In the local network, else in the cloud.
+pub(super) async fn found(context: &Context, selector: &Selector) -> Result<Device, Failure> {
+    match look(context, selector).await {
+        Err(nobody @ DiscoveryError::NotFound { .. }) => {
+            Box::pin(cloud_device::instead_unsaid(
+                context,
+                selector,
+                nobody.into(),
+            ))
+            .await
+        }
+        found => Ok(found?),
+    }
 }

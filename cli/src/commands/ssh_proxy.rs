@@ -1,13 +1,19 @@
 //! `os ssh-proxy`, which only `ssh` runs: its connection to a device.
 
-use std::{fs::File, os::fd::AsFd};
+use std::{fs::File, io, os::fd::AsFd};
 
-use super::ssh_device::{find, label};
+use tokio::fs::File as Stream;
+
+use super::{
+    cloud_device,
+    ssh_device::{label, look},
+    ssh_name,
+};
 use crate::{
     commands::Context,
-    discovery::Selector,
+    discovery::{Device, DiscoveryError, Selector},
     failure::{Failure, Kind},
-    transport::{self, bridge},
+    transport::{self, bridge, cloud_tunnel},
 };
 
 /// Carries a connection of ssh to a device
@@ -27,30 +33,49 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let is_unknown = args.device.eq_ignore_ascii_case(&args.name);
     let wanted = if is_unknown { name } else { &args.device };
     let work = async {
-        let found = find(context, &Selector::parse(wanted)?).await;
-        let device = found.map_err(|failure| moved(failure, name, wanted))?;
+        let selector = Selector::parse(wanted)?;
         if is_unknown {
             // Its key would be compared with nothing that is known of it.
+            Box::pin(ssh_name::found(context, &selector)).await?;
             let message = format!("{name} answered only after ssh had looked for it");
             return Err(Failure::new(Kind::Device, message).hint("the same command again finds it"));
         }
-        let addresses: Vec<_> = device
-            .addresses
-            .iter()
-            .map(|address| address.with_port(args.port))
-            .collect();
-        let (stream, address) = transport::dial(&device.name, &addresses).await?;
-        context.console.detail(&format!("connected to {address}"));
-        let stream = stream.into_std()?;
-        let own = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned().map(File::from);
-        let (input, output) = (own(&std::io::stdin())?, own(&std::io::stdout())?);
-        Ok(bridge(stream, input, output).await?)
+        match look(context, &selector).await {
+            Ok(device) => directly(context, &device, args.port).await,
+            Err(nobody @ DiscoveryError::NotFound { .. }) => {
+                let nobody = moved(nobody.into(), name, wanted);
+                let way = cloud_device::way_instead(context, &selector, args.port, nobody)?;
+                let (input, output) = ours()?;
+                let (input, output) = (Stream::from_std(input), Stream::from_std(output));
+                Ok(cloud_tunnel::carry(&way, input, output).await?)
+            }
+            Err(error) => Err(moved(error.into(), name, wanted)),
+        }
     };
     tokio::select! {
         ended = work => ended,
         // So `ssh` ends it when it has what it wanted; there is nothing to be said.
         () = context.interrupt.cancelled() => Ok(()),
     }
+}
+
+async fn directly(context: &Context, device: &Device, port: u16) -> Result<(), Failure> {
+    let addresses: Vec<_> = device
+        .addresses
+        .iter()
+        .map(|address| address.with_port(port))
+        .collect();
+    let (stream, address) = transport::dial(&device.name, &addresses).await?;
+    context.console.detail(&format!("connected to {address}"));
+    let stream = stream.into_std()?;
+    let (input, output) = ours()?;
+    Ok(bridge(stream, input, output).await?)
+}
+
+/// What `ssh` writes to and reads from.
+fn ours() -> io::Result<(File, File)> {
+    let own = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned().map(File::from);
+    Ok((own(&io::stdin())?, own(&io::stdout())?))
 }
 
 /// The name may belong to another device by now; it is not connected to.

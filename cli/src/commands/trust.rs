@@ -8,7 +8,7 @@ use std::{
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::ssh_device::Kept;
+use super::ssh_device::KnownDevices;
 use crate::{
     cause::chain,
     commands::Context,
@@ -36,7 +36,7 @@ pub(super) struct Trust {
 impl Trust {
     pub(super) fn new(context: &Context, accepts: bool) -> Self {
         Self {
-            store: Kept::below(&context.environment.paths.ssh()).keys,
+            store: KnownDevices::below(&context.environment.paths.ssh()).keys,
             announced: BTreeMap::new(),
             refused: BTreeSet::new(),
             accepts,

@@ -1,17 +1,17 @@
 //! `os tunnel`.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use tokio::{sync::mpsc::channel, time::timeout};
 
 use super::{
     Context, cloud_device,
-    enter::{self, Entrance, Entry, Meant},
+    enter::{self, Entrance, Entry, First},
 };
 use crate::{
     discovery::Origin,
     failure::{Failure, Kind},
-    transport::ssh::{Ssh, SshError, host_keys::HostName},
+    transport::ssh::{Ssh, SshError},
     tunnel::{self, Away, Direction, Forward, MOST_EVENTS, Tunnel},
     ui::render,
 };
@@ -84,15 +84,29 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
     };
     let told = render::tunnel::follow(&context.console, &args.device, direction, happening);
-    tokio::pin!(told);
-    let ended = tokio::select! {
-        ended = tunnel.run(async || way.again(&first).await) => ended,
-        told = &mut told => return Ok(told?),
-    };
-    if let Ok(told) = timeout(LAST, told).await {
-        told?;
+    let running = tunnel.run(async || way.again(&first).await);
+    ended(Box::pin(running), told).await
+}
+
+/// How the tunnel has ended, after its last words.
+async fn ended(
+    running: impl Future<Output = Result<(), Failure>>,
+    told: impl Future<Output = io::Result<()>>,
+) -> Result<(), Failure> {
+    tokio::pin!(told, running);
+    tokio::select! {
+        ended = &mut running => {
+            if let Ok(told) = timeout(LAST, told).await {
+                told?;
+            }
+            ended
+        }
+        // When all is told it is over, and only the tunnel knows how it ended.
+        told = &mut told => {
+            told?;
+            running.await
+        }
     }
-    ended
 }
 
 /// How the device is connected to.
@@ -103,31 +117,15 @@ struct Way<'a> {
     name: &'a str,
 }
 
-/// The device that was connected to first: a name or an address may be another one's later.
-struct First {
-    uuid: Option<String>,
-    host: HostName,
-}
-
 impl Way<'_> {
     async fn first(&self) -> Result<(Ssh, First), Failure> {
-        let Meant {
-            device,
-            typed,
-            entry,
-        } = enter::find(self.context, Some(self.name), self.entry).await?;
-        if let Origin::Simulated { .. } = device.origin {
+        let mut meant = enter::find(self.context, Some(self.name), self.entry).await?;
+        if let Origin::Simulated { .. } = meant.device.origin {
             let words = format!("{} is simulated: its ports are here already", self.name);
             return Err(Failure::new(Kind::Usage, words));
         }
-        let device = enter::named(self.context, device).await;
-        let entrance = Entrance::new(self.context, &device, &entry)?;
-        let ssh = entrance.connect().await?;
-        enter::bind(self.context, typed.as_deref(), &device)?;
-        let first = First {
-            uuid: device.uuid,
-            host: entrance.target.host,
-        };
+        let first = First::new(self.context, &mut meant).await?;
+        let (ssh, _) = Box::pin(enter::connected(self.context, &meant)).await?;
         Ok((ssh, first))
     }
 
@@ -141,23 +139,9 @@ impl Way<'_> {
     }
 
     async fn entrance(&self, first: &First) -> Result<Entrance, Failure> {
-        let meant = enter::find(self.context, Some(self.name), self.entry).await?;
-        let (mut device, entry) = (meant.device, meant.entry);
-        if let (Some(uuid), Some(now)) = (&first.uuid, &device.uuid)
-            && uuid != now
-        {
-            device = enter::find(self.context, Some(uuid), &entry).await?.device;
-        }
-        device.uuid.clone_from(&first.uuid);
-        let entrance = Entrance::new(self.context, &device, &entry)?;
-        if entrance.target.host != first.host {
-            let words = format!(
-                "{} is somewhere else, where another device may be",
-                self.name
-            );
-            return Err(Failure::new(Kind::Device, words));
-        }
-        Ok(entrance)
+        let name = Some(self.name);
+        let meant = first.again(self.context, name, self.entry).await?;
+        Entrance::new(self.context, &meant.device, &meant.entry)
     }
 }
 
@@ -168,4 +152,38 @@ fn still(failure: &Failure) -> Away<Failure> {
         words.push_str(cause);
     }
     Away::Still(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::{sync::oneshot, task::yield_now};
+
+    use super::*;
+
+    /// All may have been told just before it is known how it ended.
+    #[tokio::test]
+    async fn a_tunnel_that_ends_by_an_error_exits_with_it_whoever_is_ready_first() {
+        let failed = || Err(Failure::new(Kind::Device, "another one is there"));
+        let (begins, begun) = oneshot::channel();
+        let late = async {
+            // Nothing more is told, and it has not ended yet.
+            begun.await.unwrap();
+            yield_now().await;
+            failed()
+        };
+        let told = async {
+            begins.send(()).unwrap();
+            Ok(())
+        };
+        let failure = ended(late, told).await.unwrap_err();
+        assert_eq!(failure.message(), "another one is there");
+        ended(ready(failed()), ready(Ok(()))).await.unwrap_err();
+        // A reader that is gone is told at once.
+        let gone = ready(Err(io::ErrorKind::BrokenPipe.into()));
+        let failure = ended(pending(), gone).await.unwrap_err();
+        assert_eq!(failure.kind(), Kind::BrokenPipe);
+        ended(ready(Ok(())), ready(Ok(()))).await.unwrap();
+    }
 }

@@ -43,6 +43,27 @@ pub struct Device {
     pub origin: Origin,
 }
 
+impl Device {
+    /// One of which no more is known than what it is called: with the usual ports, and no address.
+    #[must_use]
+    pub fn bare(name: String, uuid: Option<String>, origin: Origin) -> Self {
+        Self {
+            name,
+            uuid,
+            addresses: Vec::new(),
+            api_port: agent_api::API_PORT,
+            engine_port: agent_api::ENGINE_PORT,
+            ssh_port: agent_api::SSH_PORT,
+            device_type: None,
+            os_version: None,
+            agent_version: None,
+            variant: None,
+            ssh_fingerprint: None,
+            origin,
+        }
+    }
+}
+
 /// An address of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Address {

@@ -224,18 +224,8 @@ fn given(ip: IpAddr, scope: Option<&str>) -> Result<Device, DiscoveryError> {
         (_, false) => 0,
     };
     Ok(Device {
-        name: ip.to_string(),
-        uuid: None,
         addresses: vec![Address { ip, scope }],
-        api_port: 48484,
-        engine_port: 2375,
-        ssh_port: 22222,
-        device_type: None,
-        os_version: None,
-        agent_version: None,
-        variant: None,
-        ssh_fingerprint: None,
-        origin: Origin::Given,
+        ..Device::bare(ip.to_string(), None, Origin::Given)
     })
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::image::{
     beside::Beside,
-    container::{ContainerError, Format, Unpacked, unpacker},
+    container::{ContainerError, Format, Packed, Unpacked, unpacker},
 };
 
 /// Bytes that are looked at for zeros, and written, at once.
@@ -192,7 +192,7 @@ fn reader(wanted: &Wanted) -> Result<Box<dyn Read + Send>, OutputError> {
         source,
     };
     if !wanted.is_as_it_came && wanted.coding.is_none() {
-        return Ok(Box::new(Unpacked::open(path)?));
+        return Ok(Box::new(Unpacked::new(&Packed::open(path)?)?));
     }
     let file = File::open(path).map_err(failed)?;
     let unpacked = streamed(file, wanted).map_err(failed)?;

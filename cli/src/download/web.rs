@@ -3,7 +3,6 @@
 use std::{
     error::Error,
     io,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -18,7 +17,7 @@ use super::{
     link::{Link, LinkError},
     patience::Patience,
 };
-use crate::transport::{self, Proxies};
+use crate::transport::{self, Authorities, Proxies};
 
 /// Directions of servers that are followed, one after the other.
 const MOST_REDIRECTS: usize = 10;
@@ -30,8 +29,8 @@ const FEW: u32 = 4;
 /// What is told of this machine's way into the web.
 #[derive(Debug, Clone, Default)]
 pub struct Way {
-    /// File of further authorities that vouch for servers.
-    pub authorities: Option<PathBuf>,
+    /// Who vouches for servers.
+    pub authorities: Authorities,
     /// How long a server may stay silent.
     pub patience: Duration,
     /// The proxies that it was told of.
@@ -99,7 +98,7 @@ impl Web {
     pub async fn new(way: &Way) -> Result<Self, WebError> {
         let own = |error: Box<dyn Error + Send + Sync>| WebError::Own(error);
         let authorities = way.authorities.clone();
-        let read = tokio::task::spawn_blocking(move || transport::trusting(authorities));
+        let read = tokio::task::spawn_blocking(move || transport::trusting(&authorities));
         let read = read.await.map_err(io::Error::other).and_then(|read| read);
         let tls = read.map_err(|error| own(error.into()))?;
         let mut client = Client::builder()

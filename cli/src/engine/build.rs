@@ -225,7 +225,7 @@ impl Outcome {
     }
 }
 
-fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     std::iter::once(error).chain(causes(error)).any(|error| {
         let io = error.downcast_ref::<std::io::Error>();
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)

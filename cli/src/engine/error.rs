@@ -33,6 +33,9 @@ pub enum EngineError {
         #[source]
         source: serde_json::Error,
     },
+    /// What is sent to an engine could not be read.
+    #[error("what was to be sent could not be read")]
+    Unwritten(#[source] Box<dyn Error + Send + Sync>),
     /// A build step failed.
     #[error("{message}")]
     Build {

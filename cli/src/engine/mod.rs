@@ -8,6 +8,7 @@
 //! the engine for `/distribution/<image>/json` of every base image to find out whether a platform may be named; without a
 //! network each such question takes the engine 20 seconds.)
 
+mod archive;
 mod build;
 mod client;
 mod error;
@@ -15,15 +16,18 @@ pub mod exec;
 mod files;
 mod image;
 mod make;
+mod mounts;
 mod output;
 mod pull;
 mod upload;
 mod vigil;
 
+pub use archive::{ArchiveStat, archive_stat};
 pub use build::{BuildRequest, Progress};
 pub use client::{Dangling, Engine};
 pub use error::EngineError;
 pub use image::ImageRef;
 pub use make::Make;
+pub use mounts::Mounts;
 pub use output::{BuildEvent, Output, made};
 pub use pull::PullEvent;

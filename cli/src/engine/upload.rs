@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -14,7 +14,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::transport::Body;
+use crate::transport::{Body, Pieces};
 
 /// Bytes that travel together.
 const PIECE: usize = 256 << 10;
@@ -23,28 +23,29 @@ const PIECE: usize = 256 << 10;
 const PIECES: usize = 4;
 
 /// A body on its way.
-pub(super) struct Upload {
+pub(super) struct Upload<T> {
     /// The body, for the request.
     pub(super) body: Body,
     /// Bytes that were handed to the connection so far.
     pub(super) sent: watch::Receiver<u64>,
     /// How the writer ended. Joins soon after the body was dropped.
-    pub(super) writer: JoinHandle<Result<(), Box<dyn Error + Send + Sync>>>,
+    pub(super) writer: JoinHandle<Result<T, Box<dyn Error + Send + Sync>>>,
 }
 
 /// Starts `write` in a thread of its own.
-pub(super) fn start<W>(write: W) -> Upload
+pub(super) fn start<T, W>(write: W) -> Upload<T>
 where
-    W: FnOnce(&mut dyn Write) -> Result<(), Box<dyn Error + Send + Sync>> + Send + 'static,
+    T: Send + 'static,
+    W: FnOnce(&mut dyn Write) -> Result<T, Box<dyn Error + Send + Sync>> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, io::Error>>(PIECES);
     let (count, sent) = watch::channel(0_u64);
     let writer = spawn_blocking(move || {
-        let mut pipe = Pipe {
-            buffer: BytesMut::with_capacity(PIECE),
-            sender,
-        };
-        let result = write(&mut pipe).and_then(|()| Ok(pipe.flush()?));
+        let mut pipe = Pieces::new(sender, PIECE, Ok);
+        let result = write(&mut pipe).and_then(|written| {
+            pipe.flush()?;
+            Ok(written)
+        });
         if result.is_err() {
             // Without this the receiver would take what it has for the whole context.
             let broken = io::Error::other("the build context could not be read");
@@ -67,34 +68,6 @@ where
     }
 }
 
-/// The writing end. Writing blocks while the network is slower, and fails once the request is over.
-struct Pipe {
-    buffer: BytesMut,
-    sender: mpsc::Sender<Result<Bytes, io::Error>>,
-}
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = PIECE.saturating_sub(self.buffer.len());
-        let (now, _later) = bytes.split_at(room.min(bytes.len()));
-        self.buffer.extend_from_slice(now);
-        if self.buffer.len() >= PIECE {
-            self.flush()?;
-        }
-        Ok(now.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(PIECE)).freeze();
-        self.sender
-            .blocking_send(Ok(piece))
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_that_fails_breaks_the_body() {
-        let upload = start(|out| {
+        let upload = start(|out| -> Result<(), _> {
             out.write_all(b"half")?;
             Err("the file vanished".into())
         });
@@ -125,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_ends_when_nobody_reads() {
-        let upload = start(|out| {
+        let upload = start(|out| -> Result<(), _> {
             loop {
                 out.write_all(&[0; 4096])?;
             }

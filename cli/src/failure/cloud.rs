@@ -5,7 +5,7 @@ use crate::{
     cloud::{AccountError, CloudError},
     transport::{
         TransportError,
-        cloud_tunnel::{TunnelError, TunnelRefusal},
+        cloud_tunnel::{CarryError, TunnelError, TunnelRefusal},
     },
 };
 
@@ -29,6 +29,9 @@ pub(super) fn unopened(failure: Failure, error: &TunnelError) -> Failure {
         TunnelRefusal::Offline => failure.hint(
             "is the device on, and does it reach the internet? It may connect again in a minute",
         ),
+        TunnelRefusal::Silent { .. } => failure.hint(
+            "a firewall of the device may drop what comes to the port (--port names another one); or the cloud has lost the device, and has not noticed yet",
+        ),
         TunnelRefusal::PortShut => {
             failure.hint("--port names another port of the device; its SSH server is at 22222")
         }
@@ -40,6 +43,16 @@ pub(super) fn unopened(failure: Failure, error: &TunnelError) -> Failure {
             "is {} the tunnel of a cloud? OSCLI_CLOUD is the domain of the cloud",
             error.cloud
         )),
+    }
+}
+
+impl From<CarryError> for Failure {
+    fn from(error: CarryError) -> Self {
+        let failure = Self::from_error(Kind::Device, &error);
+        match &error {
+            CarryError::Unopened(error) => unopened(failure, error),
+            CarryError::Broken { .. } => failure,
+        }
     }
 }
 
@@ -55,6 +68,9 @@ impl From<CloudError> for Failure {
             CloudError::Transport(_) | CloudError::Status { .. } | CloudError::Unusable { .. } => {
                 failure.hint(CLOUD)
             }
+            CloudError::TooMany { .. } => failure.hint(
+                "wait for a minute or more; a device that is named by its whole uuid is reached without a question to the API",
+            ),
             CloudError::Unauthorized { .. } => failure.hint(TOKEN),
             CloudError::NoDevice { .. } => {
                 failure.hint("does it belong to a fleet that the token may reach?")

@@ -49,6 +49,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let kind = match &error {
             EngineError::Status { .. } => Kind::Deploy,
+            EngineError::Unwritten(_) => Kind::Other,
             _ => Kind::Device,
         };
         Self::from_error(kind, &error)

@@ -16,6 +16,7 @@
 //! `os ssh` and `os exec` end with the exit code of the program that they ran, and with 255 when they could not run it.
 
 mod cloud;
+mod copy;
 mod deploy;
 mod device;
 mod download;
@@ -40,6 +41,7 @@ pub struct Failure {
     causes: Vec<String>,
     hints: Vec<String>,
     exit_code: Option<u8>,
+    lasts: bool,
 }
 
 /// Kind of a failure; decides the exit code.
@@ -74,6 +76,7 @@ impl Failure {
             causes: Vec::new(),
             hints: Vec::new(),
             exit_code: None,
+            lasts: false,
         }
     }
 
@@ -85,6 +88,7 @@ impl Failure {
             causes: causes(error).map(ToString::to_string).collect(),
             hints: Vec::new(),
             exit_code: None,
+            lasts: false,
         }
     }
 
@@ -111,6 +115,19 @@ impl Failure {
             self.exit_code = Some(APART);
         }
         self
+    }
+
+    /// Says that it is the same however long one waits.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.lasts = true;
+        self
+    }
+
+    /// Whether another try is in vain.
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        self.lasts
     }
 
     /// The exit code that it is worth.

@@ -15,9 +15,9 @@ impl From<SshError> for Failure {
             }
             SshError::Transport(_) | SshError::Name { .. } => failure.hint("is the device on, and in the same network?"),
             SshError::Tunnel(error) => super::cloud::unopened(failure, error),
-            SshError::Old { .. } => failure.hint("OSCLI_SSH_OLD=1 before the command allows what is not safe any more; update the device, if you can"),
-            SshError::Excluded { .. } => failure.hint("`ssh -G` shows what the files of the SSH configuration say of a host"),
-            SshError::HostKey { why, .. } => refused(failure, why),
+            SshError::Old { .. } => failure.lasting().hint("OSCLI_SSH_OLD=1 before the command allows what is not safe any more; update the device, if you can"),
+            SshError::Excluded { .. } => failure.lasting().hint("`ssh -G` shows what the files of the SSH configuration say of a host"),
+            SshError::HostKey { why, .. } => refused(failure.lasting(), why),
             SshError::Denied { .. } => failure
                 .hint("--identity FILE names a key, --user an account; `ssh-add -l` lists what the agent has")
                 .hint("a device in production mode takes the keys of os.sshKeys in its config.json"),

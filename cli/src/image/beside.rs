@@ -1,13 +1,28 @@
 //! A file that takes another one's name once it is whole. Until then it has no name at all where the file system allows that, so that
 //! nothing of it is left behind by whoever is killed.
 
-use std::{fs::File, io, os::fd::AsRawFd as _, path::Path};
+use std::{
+    fs::File,
+    io,
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{MetadataExt as _, fchown},
+    },
+    path::Path,
+};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+use rustix::{
+    fs::{
+        AtFlags, CWD, Mode, OFlags, XattrFlags, fgetxattr, flistxattr, fsetxattr, linkat, openat,
+    },
+    io::Errno,
+};
 use tempfile::{Builder, NamedTempFile};
 
-/// How its name begins while it has one of its own.
+/// How its name begins while it has one of its own; behind that stands the number of the file whose place it is to take.
 const PREFIX: &str = ".os-image-";
+/// Bytes of an attribute.
+const MOST_VALUE: usize = 64 * 1024;
 
 /// Such a file.
 #[derive(Debug)]
@@ -32,16 +47,57 @@ impl Beside {
     /// # Errors
     /// Those of files.
     pub fn with(folder: &Path, mode: u32) -> io::Result<Self> {
+        Self::made(folder, mode, PREFIX)
+    }
+
+    /// Makes one in the folder of `path`, to take the place of what is there now. Whoever calls has that to himself: what others left
+    /// behind who were to do the same is removed.
+    pub(super) fn instead(path: &Path, before: &File) -> io::Result<Self> {
+        let folder = folder(path);
+        let prefix = prefix(before)?;
+        for entry in fs_err::read_dir(folder)?.flatten() {
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(prefix.as_bytes())
+            {
+                fs_err::remove_file(entry.path())?;
+            }
+        }
+        Self::made(folder, 0o600, &prefix)
+    }
+
+    fn made(folder: &Path, mode: u32, prefix: &str) -> io::Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match openat(CWD, folder, flags, Mode::from_raw_mode(mode)) {
             Ok(file) => Ok(Self::Nameless(file.into())),
             // Some file systems have no such files.
-            Err(_) => Builder::new()
-                .prefix(PREFIX)
-                .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
-                .tempfile_in(folder)
-                .map(Self::Named),
+            Err(_) => Self::named(folder, mode, prefix),
         }
+    }
+
+    fn named(folder: &Path, mode: u32, prefix: &str) -> io::Result<Self> {
+        let rights = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        let mut named = Builder::new();
+        let named = named.prefix(prefix).permissions(rights).tempfile_in(folder);
+        named.map(Self::Named)
+    }
+
+    /// Makes it whose the other one is, with the same rights and attributes, as far as this person may.
+    pub(super) fn belong_as(&self, before: &File) -> io::Result<()> {
+        let file = self.file();
+        let (was, is) = (before.metadata()?, file.metadata()?);
+        if (was.uid(), was.gid()) != (is.uid(), is.gid()) {
+            match fchown(file, Some(was.uid()), Some(was.gid())) {
+                // Only root gives files away, and to a group its own people do.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    drop(fchown(file, None, Some(was.gid())));
+                }
+                given => given?,
+            }
+        }
+        attributes(before, file)?;
+        file.set_permissions(was.permissions())
     }
 
     /// The file.
@@ -70,24 +126,76 @@ impl Beside {
         }
     }
 
+    /// Takes the place of `before` at `path`, in the folder that it was made in, if that is still the same file.
+    pub(super) fn take_place_of(self, path: &Path, before: &File) -> io::Result<()> {
+        if !is_at(before, path)? {
+            return Err(io::Error::other("it was replaced by another one meanwhile"));
+        }
+        self.placed(path, &prefix(before)?)
+    }
+
     /// Takes the place of what is at `path`, in the folder that it was made in.
     ///
     /// # Errors
     /// Those of files.
     pub fn take_place(self, path: &Path) -> io::Result<()> {
+        self.placed(path, PREFIX)
+    }
+
+    fn placed(self, path: &Path, prefix: &str) -> io::Result<()> {
         let named = match self {
             Self::Named(named) => named,
             Self::Nameless(file) => {
                 let open = format!("/proc/self/fd/{}", file.as_raw_fd());
-                let folder = path.parent().unwrap_or(Path::new("/"));
                 let name =
                     |place: &Path| Ok(linkat(CWD, &open, CWD, place, AtFlags::SYMLINK_FOLLOW)?);
-                let linked = Builder::new().prefix(PREFIX).make_in(folder, name)?;
+                let linked = Builder::new().prefix(prefix).make_in(folder(path), name)?;
                 return linked.persist(path).map(drop).map_err(|error| error.error);
             }
         };
         named.persist(path).map(drop).map_err(|error| error.error)
     }
+}
+
+/// Whether a path leads to this file.
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let there = match fs_err::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        there => there?,
+    };
+    let own = file.metadata()?;
+    Ok((own.dev(), own.ino()) == (there.dev(), there.ino()))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+fn prefix(before: &File) -> io::Result<String> {
+    Ok(format!("{PREFIX}{}-", before.metadata()?.ino()))
+}
+
+/// Attributes that cannot be had, or given, are none.
+fn attributes(from: &File, to: &File) -> io::Result<()> {
+    let mut names = vec![0; MOST_VALUE];
+    let Ok(count) = flistxattr(from, &mut names) else {
+        return Ok(());
+    };
+    let names = names.get(..count).unwrap_or_default();
+    for name in names
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
+        let mut value = vec![0; MOST_VALUE];
+        let Ok(count) = fgetxattr(from, name, &mut value) else {
+            continue;
+        };
+        let value = value.get(..count).unwrap_or_default();
+        if let Err(error @ Errno::NOSPC) = fsetxattr(to, name, value, XattrFlags::empty()) {
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -124,27 +232,47 @@ mod tests {
         let path = dir.path().join("image");
         fs::write(&path, "old").unwrap();
         let count = || fs::read_dir(dir.path()).unwrap().count();
-        let named = || {
-            Builder::new()
-                .prefix(PREFIX)
-                .tempfile_in(dir.path())
-                .map(Beside::Named)
-        };
-        let nameless = || Beside::new(dir.path());
+        let before = || fs::File::open(&path).unwrap().into_parts().0;
+        let named = || Beside::named(dir.path(), 0o600, &prefix(&before())?);
+        let nameless = || Beside::instead(&path, &before());
         let ways: [&dyn Fn() -> io::Result<Beside>; 2] = [&nameless, &named];
         for (make, text) in ways.into_iter().zip(["one", "two"]) {
-            let before = fs::read_to_string(&path).unwrap();
+            let old = fs::read_to_string(&path).unwrap();
             let beside = make().unwrap();
             beside.file().write_all(b"half").unwrap();
             drop(beside);
-            assert_eq!((fs::read_to_string(&path).unwrap(), count()), (before, 1));
+            assert_eq!((fs::read_to_string(&path).unwrap(), count()), (old, 1));
             let beside = make().unwrap();
             beside.file().write_all(text.as_bytes()).unwrap();
-            beside.take_place(&path).unwrap();
+            beside.take_place_of(&path, &before()).unwrap();
             assert_eq!(
                 (fs::read_to_string(&path).unwrap().as_str(), count()),
                 (text, 1)
             );
         }
+    }
+
+    #[test]
+    fn another_one_that_came_meanwhile_keeps_its_place_and_what_others_left_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        fs::write(&path, "old").unwrap();
+        let before = fs::File::open(&path).unwrap().into_parts().0;
+        fs::write(
+            dir.path().join(format!("{}left", prefix(&before).unwrap())),
+            "",
+        )
+        .unwrap();
+        fs::write(dir.path().join(".os-image-0-of-another"), "").unwrap();
+        let beside = Beside::instead(&path, &before).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        fs::write(dir.path().join("other"), "other").unwrap();
+        fs::rename(dir.path().join("other"), &path).unwrap();
+        let refused = beside
+            .take_place_of(&path, &before)
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("replaced"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "other");
     }
 }

@@ -1,5 +1,7 @@
 //! The partition that a board boots from, where its configuration lies.
 
+use std::io;
+
 use super::{
     ReadAt,
     fat::{FatError, Volume},
@@ -48,8 +50,8 @@ pub enum BootError {
         #[source]
         source: FatError,
     },
-    /// No partition at all.
-    #[error("the disk has no partitions")]
+    /// No partition that could be it.
+    #[error("none of its partitions has a FAT file system")]
     None,
 }
 
@@ -59,7 +61,12 @@ impl Boot {
     /// # Errors
     /// [`BootError`].
     pub fn find(medium: &dyn ReadAt) -> Result<Self, BootError> {
-        let look = |partition: &Partition| Look::at(medium, partition);
+        let look = |partition: &Partition| {
+            Look::at(medium, partition).map_err(|source| BootError::FileSystem {
+                number: partition.number,
+                source,
+            })
+        };
         let first = table::read(medium, Depth::First)?;
         if first.kind == Kind::None {
             let partition = Partition {
@@ -71,7 +78,7 @@ impl Boot {
             let by = By::Whole;
             return Ok(Self { partition, by });
         }
-        let found = decide(&first.partitions, look);
+        let found = decide(&first.partitions, look)?;
         if !first.has_more
             || matches!(
                 found,
@@ -84,7 +91,7 @@ impl Boot {
             return found.ok_or(BootError::None);
         }
         let all = table::read(medium, Depth::All)?;
-        decide(&all.partitions, look).ok_or(BootError::None)
+        decide(&all.partitions, look)?.ok_or(BootError::None)
     }
 
     /// Its file system.
@@ -103,26 +110,45 @@ impl Boot {
 /// What is found in a partition.
 #[derive(Default)]
 struct Look {
+    is_fat: bool,
     label: Option<String>,
     has_mark: bool,
 }
 
 impl Look {
-    fn at(medium: &dyn ReadAt, partition: &Partition) -> Self {
-        // What is no FAT, or broken, is just not it, unless nothing else is.
-        let Ok(volume) = Volume::open(partition.part(medium)) else {
-            return Self::default();
+    /// What is no FAT, or broken, is just not it, unless nothing else is. A medium that cannot be read is another matter.
+    fn at(medium: &dyn ReadAt, partition: &Partition) -> Result<Self, FatError> {
+        let volume = match Volume::open(partition.part(medium)) {
+            Err(FatError::Read(error)) if !is_behind(&error) => return Err(error.into()),
+            Err(_) => return Ok(Self::default()),
+            Ok(volume) => volume,
         };
-        let root = volume.list("").unwrap_or_default();
-        Self {
-            label: volume.label().unwrap_or_default(),
+        let (root, label) = match (volume.list(""), volume.label()) {
+            (Err(FatError::Read(error)), _) | (_, Err(FatError::Read(error)))
+                if !is_behind(&error) =>
+            {
+                return Err(error.into());
+            }
+            (root, label) => (root.unwrap_or_default(), label.unwrap_or_default()),
+        };
+        Ok(Self {
+            is_fat: true,
+            label,
             has_mark: root.iter().any(|entry| entry.name == MARK),
-        }
+        })
     }
 }
 
+/// Whether it lies behind the end of the medium, or further back than is looked.
+fn is_behind(error: &io::Error) -> bool {
+    [io::ErrorKind::UnexpectedEof, io::ErrorKind::FileTooLarge].contains(&error.kind())
+}
+
 /// Looks into no more partitions than it has to: of a packed image, each one further back has to be unpacked.
-fn decide(partitions: &[Partition], mut look: impl FnMut(&Partition) -> Look) -> Option<Boot> {
+fn decide<E>(
+    partitions: &[Partition],
+    mut look: impl FnMut(&Partition) -> Result<Look, E>,
+) -> Result<Option<Boot>, E> {
     let boot = |partition: &Partition, by: By| Boot {
         partition: partition.clone(),
         by,
@@ -133,21 +159,26 @@ fn decide(partitions: &[Partition], mut look: impl FnMut(&Partition) -> Look) ->
         Some(boot(partition, By::Name(name.to_owned())))
     });
     if named.is_some() {
-        return named;
+        return Ok(named);
     }
     let mut in_order: Vec<&Partition> = partitions.iter().collect();
     in_order.sort_by_key(|partition| partition.start);
     let mut marked = None;
+    let mut others = Vec::new();
     for partition in in_order {
-        let found = look(partition);
+        let found = look(partition)?;
         match found.label {
-            Some(label) if is_known(&label) => return Some(boot(partition, By::Name(label))),
+            Some(label) if is_known(&label) => return Ok(Some(boot(partition, By::Name(label)))),
             _ if found.has_mark => marked = marked.or(Some(boot(partition, By::Mark))),
+            _ if found.is_fat => others.push(partition),
             _ => {}
         }
     }
-    let first = || partitions.iter().min_by_key(|partition| partition.number);
-    marked.or_else(|| Some(boot(first()?, By::Order)))
+    let first = others
+        .into_iter()
+        .min_by_key(|partition| partition.number)
+        .map(|partition| boot(partition, By::Order));
+    Ok(marked.or(first))
 }
 
 #[cfg(test)]
@@ -176,12 +207,13 @@ mod tests {
                 .iter()
                 .find(|(number, ..)| *number == partition.number)
                 .unwrap();
-            Look {
+            Ok::<_, ()>(Look {
+                is_fat: *label != Some("ext4"),
                 label: label.map(str::to_owned),
                 has_mark: *has_mark,
-            }
+            })
         };
-        let boot = decide(&all, look);
+        let boot = decide(&all, look).unwrap();
         (boot.map(|boot| (boot.partition.number, boot.by)), looks)
     }
 
@@ -211,5 +243,11 @@ mod tests {
             found(&[(2, None, None, false), (1, None, None, false)]),
             (Some((1, By::Order)), 2)
         );
+        // What is no FAT is not the one, whatever its number.
+        assert_eq!(
+            found(&[(1, None, Some("ext4"), false), (15, None, None, false)]),
+            (Some((15, By::Order)), 2)
+        );
+        assert_eq!(found(&[(1, None, Some("ext4"), false)]), (None, 1));
     }
 }

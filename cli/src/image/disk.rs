@@ -14,14 +14,17 @@ use std::{
 };
 
 use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::{
+    fs::{FlockOperation, OFlags, flock},
+    io::Errno,
+};
 
 use super::{
     Opened, ReadAt,
-    beside::Beside,
+    beside::{self, Beside},
     boot::{Boot, BootError},
-    container::{self, ContainerError, Format, Spool, Unpacked},
-    fat::{self, Change, FatError, Stamp, Volume},
+    container::{self, ContainerError, Format, GoOn, Packed, Spool, Unpacked},
+    fat::{self, Change, Done, FatError, Plan, Stamp, Volume},
     table::{self, Depth, Table},
 };
 
@@ -95,19 +98,6 @@ pub enum DiskError {
     },
 }
 
-/// A file that was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
-    /// It was not there before.
-    Added,
-    /// It was there, and was another one.
-    Changed,
-    /// It is gone.
-    Removed,
-    /// It was as it is to be.
-    Same,
-}
-
 /// An image that is open.
 pub struct Disk {
     path: PathBuf,
@@ -116,17 +106,23 @@ pub struct Disk {
     /// Of a file that is changed in place.
     opened: Option<Rc<Opened>>,
     spool: Option<Rc<Spool>>,
+    packed: Packed,
     /// Held as long as this is.
     lock: File,
-    boot: Boot,
+    boot: Option<Boot>,
 }
 
 impl Disk {
-    /// Opens an image and finds its boot partition. What is unpacked goes to `folder`.
+    /// Opens an image and looks for its boot partition. What is unpacked goes to `folder`, as long as `go_on` says so.
     ///
     /// # Errors
     /// [`DiskError`].
-    pub fn open(path: &Path, purpose: Purpose, folder: &Path) -> Result<Self, DiskError> {
+    pub fn open(
+        path: &Path,
+        purpose: Purpose,
+        folder: &Path,
+        go_on: Box<GoOn>,
+    ) -> Result<Self, DiskError> {
         let failed = |source: io::Error| DiskError::Open {
             path: path.to_owned(),
             source,
@@ -141,13 +137,12 @@ impl Disk {
             return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, words)));
         }
         let file = open(path, purpose, is_drive)?;
-        if purpose == Purpose::Change
-            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
-        {
-            let path = path.clone();
-            return Err(DiskError::Busy { path, is_drive });
+        if purpose == Purpose::Change {
+            lock(&file, path, is_drive)?;
         }
-        let source = Unpacked::open(path)?;
+        let twin = file.file().try_clone().map_err(failed)?;
+        let packed = Packed::of(twin, path).map_err(failed)?;
+        let source = Unpacked::new(&packed)?;
         let (opened, spool, format) = match source.format {
             Format::Raw => {
                 let size = source.packed_size;
@@ -155,17 +150,21 @@ impl Disk {
                 (Some(Rc::new(Opened { file, size })), None, Format::Raw)
             }
             format => {
-                let spool = Spool::new(source, folder).map_err(failed)?;
+                let spool = Spool::new(source, folder, go_on).map_err(failed)?;
                 (None, Some(Rc::new(spool)), format)
             }
         };
         let raw = opened.clone().map(|opened| -> Rc<dyn ReadAt> { opened });
         let unpacked = spool.clone().map(|spool| -> Rc<dyn ReadAt> { spool });
         let medium = raw.or(unpacked).unwrap_or_else(|| Rc::new(Vec::new()));
-        let boot = Boot::find(medium.as_ref()).map_err(|source| DiskError::Boot {
-            path: path.clone(),
-            source,
-        })?;
+        let boot = match Boot::find(medium.as_ref()) {
+            // There is something to be seen all the same.
+            Err(BootError::None) => None,
+            found => Some(found.map_err(|source| DiskError::Boot {
+                path: path.clone(),
+                source,
+            })?),
+        };
         let holder = if is_drive {
             Holder::Drive
         } else {
@@ -177,6 +176,7 @@ impl Disk {
             medium,
             opened,
             spool,
+            packed,
             lock: file,
             boot,
         })
@@ -200,10 +200,10 @@ impl Disk {
         &self.medium
     }
 
-    /// Where its boot partition is.
+    /// Where its boot partition is, if it has one.
     #[must_use]
-    pub fn boot(&self) -> &Boot {
-        &self.boot
+    pub fn boot(&self) -> Option<&Boot> {
+        self.boot.as_ref()
     }
 
     /// Its partitions. Of a packed image, only those are looked for that its start tells of: the others would have to be unpacked.
@@ -233,7 +233,8 @@ impl Disk {
     /// # Errors
     /// [`DiskError::Boot`].
     pub fn volume(&self) -> Result<Volume<'_>, DiskError> {
-        let volume = self.boot.volume(self.medium.as_ref());
+        let boot = self.boot.as_ref().ok_or(BootError::None);
+        let volume = boot.and_then(|boot| boot.volume(self.medium.as_ref()));
         volume.map_err(|source| DiskError::Boot {
             path: self.path.clone(),
             source,
@@ -271,16 +272,14 @@ impl Disk {
         progress: &mut container::Progress<'_>,
     ) -> Result<Vec<Done>, DiskError> {
         let volume = self.volume()?;
-        let fat = |source| self.fat(source);
-        let mut done = Vec::new();
-        for change in changes {
-            done.push(compared(&volume, change).map_err(fat)?);
-        }
-        let steps = volume.plan(changes, now).map_err(fat)?;
-        if steps.is_empty() {
+        let plan = volume
+            .plan(changes, now)
+            .map_err(|source| self.fat(source))?;
+        let Plan { done, steps } = plan;
+        let start = self.boot.as_ref().map(|boot| boot.partition.start);
+        let Some(start) = start.filter(|_| !steps.is_empty()) else {
             return Ok(done);
-        }
-        let start = self.boot.partition.start;
+        };
         if let Some(opened) = &self.opened {
             fat::apply(opened.as_ref(), start, &steps).map_err(|source| self.write(source))?;
             return Ok(done);
@@ -300,15 +299,15 @@ impl Disk {
         progress: &mut container::Progress<'_>,
     ) -> Result<(), DiskError> {
         let failed = |source| self.write(source);
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        let before = self.lock.metadata().map_err(failed)?;
-        let beside = Beside::new(folder).map_err(failed)?;
+        let before = self.lock.file();
+        let beside = Beside::instead(&self.path, before).map_err(failed)?;
         let file = beside.file();
-        container::repack(&self.path, file, changes, progress)?;
-        file.set_permissions(before.permissions()).map_err(failed)?;
+        container::repack(&self.packed, file, changes, progress)?;
+        beside.belong_as(before).map_err(failed)?;
         file.sync_all().map_err(failed)?;
-        beside.take_place(&self.path).map_err(failed)?;
+        beside.take_place_of(&self.path, before).map_err(failed)?;
         // The new name is on the disk, too.
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(failed)
@@ -357,21 +356,24 @@ fn open(path: &Path, purpose: Purpose, is_drive: bool) -> Result<File, DiskError
     }
 }
 
-fn compared(volume: &Volume<'_>, change: &Change<'_>) -> Result<Done, FatError> {
-    // What is larger than what it is to be is another one.
-    let most = match change {
-        Change::Put(_, bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-        Change::Remove(_) => 0,
+/// Nobody else changes what is at this path until the file is closed.
+fn lock(file: &File, path: &Path, is_drive: bool) -> Result<(), DiskError> {
+    let busy = || DiskError::Busy {
+        path: path.to_owned(),
+        is_drive,
     };
-    let before = match volume.read(change.path(), most) {
-        Err(FatError::Large { .. }) => Some(None),
-        before => before?.map(Some),
+    let failed = |source: io::Error| DiskError::Open {
+        path: path.to_owned(),
+        source,
     };
-    Ok(match (before, change) {
-        (None, Change::Put(..)) => Done::Added,
-        (Some(Some(before)), Change::Put(_, bytes)) if before == *bytes => Done::Same,
-        (Some(_), Change::Put(..)) => Done::Changed,
-        (Some(_), Change::Remove(_)) => Done::Removed,
-        (None, Change::Remove(_)) => Done::Same,
-    })
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Err(busy()),
+        locked => locked.map_err(|error| failed(error.into()))?,
+    }
+    // Whoever had the lock before may have put another one in its place.
+    match beside::is_at(file.file(), path) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(busy()),
+        Err(error) => Err(failed(error)),
+    }
 }

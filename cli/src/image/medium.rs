@@ -13,6 +13,14 @@ pub trait ReadAt {
     /// Bytes that the medium has; of one that is still unpacked, what is known: it may have fewer.
     fn size(&self) -> u64;
 
+    /// Where the medium ends. What is packed is unpacked to know it.
+    ///
+    /// # Errors
+    /// What the medium says.
+    fn end(&self) -> io::Result<u64> {
+        Ok(self.size())
+    }
+
     /// Reads `count` bytes.
     ///
     /// # Errors

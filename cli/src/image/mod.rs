@@ -14,5 +14,6 @@ mod field;
 mod medium;
 pub mod table;
 
-pub use disk::{Disk, DiskError, Done, Holder, Purpose};
+pub use disk::{Disk, DiskError, Holder, Purpose};
+pub use fat::Done;
 pub use medium::{Opened, Part, ReadAt, WriteAt};

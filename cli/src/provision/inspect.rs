@@ -34,12 +34,8 @@ pub struct Inspection {
     pub has_more: bool,
     /// Its parts.
     pub partitions: Vec<Named>,
-    /// How its boot partition was found.
-    pub boot: (u32, By),
-    /// The kind of that one's file system.
-    pub file_system: fat::Kind,
-    /// Bytes for files there, and how many of them are free.
-    pub room: (u64, u64),
+    /// Its boot partition, if it has one.
+    pub boot: Option<Booted>,
     /// Which system it is.
     pub system: Option<System>,
     /// What device-type.json says: type and architecture.
@@ -50,6 +46,19 @@ pub struct Inspection {
     pub wrong: Vec<ConfigError>,
     /// Names of its connections.
     pub connections: Vec<String>,
+}
+
+/// What is booted from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Booted {
+    /// The partition's number; 0 for all of the image.
+    pub partition: u32,
+    /// How it was found.
+    pub by: By,
+    /// The kind of its file system.
+    pub file_system: fat::Kind,
+    /// Bytes for files there, and how many of them are free.
+    pub room: (u64, u64),
 }
 
 /// A partition, and what it is called.
@@ -88,29 +97,38 @@ pub struct Device {
 /// # Errors
 /// [`DiskError`].
 pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
-    let volume = disk.volume()?;
-    let room = volume.room().map_err(|error| disk.fat(error))?;
-    let config = disk.read(CONFIG, config::MOST_BYTES)?;
-    let config = config.map(|bytes| Document::read(&bytes));
-    let wrong = match &config {
-        Some(Ok(document)) => document.wrong(),
-        _ => Vec::new(),
-    };
-    let boot = disk.boot();
     let table = disk.table()?;
-    Ok(Inspection {
+    let mut found = Inspection {
         table: table.kind,
         has_more: table.has_more,
-        system: system(disk, &table)?,
-        partitions: partitions(disk, table),
-        boot: (boot.partition.number, boot.by.clone()),
-        file_system: volume.kind(),
-        room,
-        device: device(disk)?,
-        config: config.map(|config| Ok(config?.without_secrets())),
-        wrong,
-        connections: connections(disk)?,
-    })
+        partitions: Vec::new(),
+        boot: None,
+        system: None,
+        device: None,
+        config: None,
+        wrong: Vec::new(),
+        connections: Vec::new(),
+    };
+    if let Some(boot) = disk.boot() {
+        let volume = disk.volume()?;
+        found.boot = Some(Booted {
+            partition: boot.partition.number,
+            by: boot.by.clone(),
+            file_system: volume.kind(),
+            room: volume.room().map_err(|error| disk.fat(error))?,
+        });
+        let config = disk.read(CONFIG, config::MOST_BYTES)?;
+        let config = config.map(|bytes| Document::read(&bytes));
+        if let Some(Ok(document)) = &config {
+            found.wrong = document.wrong();
+        }
+        found.config = config.map(|config| Ok(config?.without_secrets()));
+        found.device = device(disk)?;
+        found.connections = connections(disk)?;
+    }
+    found.system = system(disk, &table)?;
+    found.partitions = partitions(disk, table);
+    Ok(found)
 }
 
 /// The board that an image is for, by its device-type.json.
@@ -163,7 +181,11 @@ fn partitions(disk: &Disk, table: Table) -> Vec<Named> {
 }
 
 fn system(disk: &Disk, table: &Table) -> Result<Option<System>, DiskError> {
-    if let Some(bytes) = disk.read(RELEASE, MOST_BYTES)? {
+    let release_there = match disk.boot() {
+        Some(_) => disk.read(RELEASE, MOST_BYTES)?,
+        None => None,
+    };
+    if let Some(bytes) = release_there {
         let system = release(&bytes, false);
         if system.version.is_some() {
             return Ok(Some(system));

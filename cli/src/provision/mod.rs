@@ -11,6 +11,7 @@
 pub mod config;
 pub mod inspect;
 pub mod network;
+mod ssh_key;
 mod wishes;
 
 pub use crate::project::registry::Secret;

@@ -9,6 +9,7 @@ use super::{
     config::{ConfigError, Document},
     is_pem,
     network::{Connection, NetworkError},
+    ssh_key,
 };
 
 /// Where a device's configuration is.
@@ -19,18 +20,6 @@ const SPLASH: &str = "splash/balena-logo.png";
 const MOST_SPLASH: usize = 8 * 1024 * 1024;
 /// How a picture begins (PNG).
 const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n";
-/// Kinds of keys that SSH servers take.
-const KEY_KINDS: [&str; 8] = [
-    "ssh-ed25519",
-    "ssh-rsa",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "ssh-dss",
-];
-
 /// A file of the boot partition as it is to be.
 #[derive(Clone, PartialEq, Eq)]
 pub struct File {
@@ -53,8 +42,6 @@ pub struct Wishes {
     pub config: Option<Document>,
     /// Values for keys of config.json, as typed.
     pub keys: Vec<(&'static str, String)>,
-    /// Keys that are taken away.
-    pub without: Vec<&'static str>,
     /// Public keys that may log in, beside those that may already.
     pub ssh_keys: Vec<String>,
     /// Networks.
@@ -97,7 +84,6 @@ impl Wishes {
     pub fn is_empty(&self) -> bool {
         self.config.is_none()
             && self.keys.is_empty()
-            && self.without.is_empty()
             && self.ssh_keys.is_empty()
             && self.connections.is_empty()
             && self.splash.is_none()
@@ -113,6 +99,9 @@ impl Wishes {
         device_type: Option<&str>,
     ) -> Result<Document, WishError> {
         let given = self.config.clone();
+        if let Some(wrong) = given.iter().flat_map(Document::wrong).next() {
+            return Err(wrong.into());
+        }
         let mut document = given.or(before).unwrap_or_default();
         if let Some(image) = device_type {
             match document.get("deviceType") {
@@ -125,9 +114,6 @@ impl Wishes {
                 Some(Value::String(_)) => {}
                 _ => document.set("deviceType", Value::String(image.to_owned()))?,
             }
-        }
-        for key in &self.without {
-            document.remove(key);
         }
         for (key, typed) in &self.keys {
             document.write(key, typed, false)?;
@@ -145,9 +131,10 @@ impl Wishes {
             }
             document.set("os.sshKeys", Value::Array(keys))?;
         }
-        if let Some(wrong) = document.wrong().into_iter().next() {
-            return Err(wrong.into());
-        }
+        // What the image had before, it may keep.
+        let new_keys = (!self.ssh_keys.is_empty()).then_some("os.sshKeys");
+        let mut set = self.keys.iter().map(|(key, _)| *key).chain(new_keys);
+        set.try_for_each(|key| document.check(key))?;
         Ok(document)
     }
 
@@ -197,14 +184,7 @@ pub fn public_key(name: &str, text: &str) -> Result<Vec<String>, WishError> {
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     let keys: Vec<String> = lines.map(str::to_owned).collect();
-    let is_key = |line: &String| {
-        let mut words = line.split_ascii_whitespace();
-        let kind = words.next().is_some_and(|kind| KEY_KINDS.contains(&kind));
-        // Each begins with the length of its kind's name.
-        let is_body = words.next().is_some_and(|body| body.starts_with("AAAA"));
-        kind && is_body && !line.contains(char::is_control)
-    };
-    if keys.is_empty() || !keys.iter().all(is_key) {
+    if keys.is_empty() || !keys.iter().all(|line| ssh_key::is_one(line)) {
         return Err(WishError::PublicKey(name.to_owned()));
     }
     Ok(keys)
@@ -216,7 +196,11 @@ mod tests {
 
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA me@here";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4W6mRSkjC9YK8qsnN7r1p4uFpYdCe6uIBfjhXgj3cB me@here";
+
+    const OLD: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4W6mRSkjC9YK8qsnN7r1p4uFpYdCe6uIBfjhXgj3cC";
 
     fn document(text: &str) -> Document {
         Document::read(text.as_bytes()).unwrap()
@@ -232,11 +216,15 @@ mod tests {
             ssh_keys: vec![KEY.to_owned()],
             ..Wishes::default()
         };
-        let before = document("{\"own\":[1],\"os\":{\"sshKeys\":[\"a\"]}}");
+        let before = document(
+            "{\"own\":[1],\"country\":\"Germany\",\"os\":{\"sshKeys\":[\"OLD\"]}}"
+                .replace("OLD", OLD)
+                .as_str(),
+        );
         let after = wishes.configuration(Some(before), Some("board")).unwrap();
         assert_eq!(
             Value::Object(after.keys().clone()),
-            json!({"own": [1], "os": {"sshKeys": ["a", KEY]}, "deviceType": "board", "hostname": "kitchen", "developmentMode": true})
+            json!({"own": [1], "country": "Germany", "os": {"sshKeys": [OLD, KEY]}, "deviceType": "board", "hostname": "kitchen", "developmentMode": true})
         );
         let again = wishes.configuration(
             Some(document(std::str::from_utf8(&after.bytes()).unwrap())),
@@ -299,6 +287,7 @@ mod tests {
             "ssh-ed25519",
             "ssh-ed25519 BBBB",
             "command=\"x\" ssh-rsa AAAA",
+            "ssh-dss AAAAB3NzaC1kc3MAAAABAA==",
         ] {
             assert_eq!(
                 public_key("f", text),

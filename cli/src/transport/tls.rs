@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use rustls_native_certs::{load_certs_from_paths, load_native_certs};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -11,7 +12,7 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, RootCertStore,
+        ClientConfig, Error, RootCertStore,
         crypto::ring,
         pki_types::{CertificateDer, ServerName, pem::PemObject as _},
     },
@@ -24,6 +25,8 @@ use super::{
 
 /// How long both sides may take to agree on keys, and a name server to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What a server is asked for in errors.
+const HANDSHAKE: &str = "a TLS handshake";
 /// Bytes of a file of authorities that are read.
 const LONGEST_FILE: u64 = 4 << 20;
 
@@ -34,10 +37,21 @@ pub struct TlsServer {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// File with certificates of further authorities in PEM, beside those that the system trusts.
-    pub authorities: Option<PathBuf>,
     /// By which it is reached, if not itself.
     pub proxy: Option<Proxy>,
+    /// Who is believed about it.
+    pub authorities: Authorities,
+}
+
+/// Who vouches for a server: those whom the system trusts, and others. The process that keeps a connection has no other word of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorities {
+    /// File with certificates of further authorities in PEM.
+    pub further: Option<PathBuf>,
+    /// File that is read in the place of what the system has.
+    pub file: Option<PathBuf>,
+    /// Folders that are, too.
+    pub folders: Vec<PathBuf>,
 }
 
 /// Connects, and lets the server prove who it is before anything is said.
@@ -51,11 +65,26 @@ pub(super) async fn connect(server: &TlsServer) -> Result<TlsStream<TcpStream>, 
     };
     let shaking = TlsConnector::from(Arc::new(config)).connect(name, stream);
     match timeout(PATIENCE, shaking).await {
-        Ok(shaken) => shaken.map_err(|source| TransportError::Untrusted {
-            peer: peer.clone(),
+        Ok(shaken) => shaken.map_err(|source| unshaken(peer, source)),
+        Err(_elapsed) => Err(late(peer, HANDSHAKE)),
+    }
+}
+
+/// A server that hangs up has not shown that it is another one.
+fn unshaken(peer: &str, source: io::Error) -> TransportError {
+    let is_judged = source
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>);
+    if is_judged {
+        return TransportError::Untrusted {
+            peer: peer.to_owned(),
             problem: source.to_string(),
-        }),
-        Err(_elapsed) => Err(late(peer, "a TLS handshake")),
+        };
+    }
+    TransportError::Gone {
+        peer: peer.to_owned(),
+        operation: HANDSHAKE.to_owned(),
+        source: source.into(),
     }
 }
 
@@ -70,17 +99,17 @@ async fn itself(peer: &str, port: u16) -> Result<TcpStream, TransportError> {
 }
 
 async fn config(server: &TlsServer) -> Result<ClientConfig, TransportError> {
-    let file = server.authorities.clone();
-    let read = tokio::task::spawn_blocking(move || trusting(file)).await;
+    let authorities = server.authorities.clone();
+    let read = tokio::task::spawn_blocking(move || trusting(&authorities)).await;
     let config = read.map_err(io::Error::other).and_then(|config| config);
     config.map_err(|error| unreachable(&server.host, error))
 }
 
-/// How servers have to prove who they are: by the system's authorities, and by those of the file.
+/// How servers have to prove who they are: by those who vouch for them.
 ///
 /// # Errors
-/// Where there are none, or the file is none of authorities.
-pub fn trusting(authorities: Option<PathBuf>) -> io::Result<ClientConfig> {
+/// Where there are none, or a file is none of authorities.
+pub fn trusting(authorities: &Authorities) -> io::Result<ClientConfig> {
     let roots = roots(authorities)?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -90,20 +119,29 @@ pub fn trusting(authorities: Option<PathBuf>) -> io::Result<ClientConfig> {
     Ok(config)
 }
 
-/// The system's authorities, and those of the file.
-fn roots(file: Option<PathBuf>) -> io::Result<RootCertStore> {
+/// The system's authorities, or what stands in their place, and further ones.
+fn roots(authorities: &Authorities) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
+    let files = authorities.file.iter().map(|file| (Some(&**file), None));
+    let folders = authorities.folders.iter();
+    let folders = folders.map(|folder| (None, Some(&**folder)));
+    let mut found: Vec<_> = files
+        .chain(folders)
+        .flat_map(|(file, folder)| load_certs_from_paths(file, folder).certs)
+        .collect();
+    if authorities.file.is_none() && authorities.folders.is_empty() {
+        found = load_native_certs().certs;
+    }
     // What the system has beside certificates that can be used is nothing that we could mend.
-    let (_added, _ignored) = roots.add_parsable_certificates(found.certs);
-    if let Some(path) = file {
+    let (_added, _ignored) = roots.add_parsable_certificates(found);
+    if let Some(path) = &authorities.further {
         let broken = |problem: String| {
             let problem = format!("{}: {problem}", path.display());
             io::Error::new(io::ErrorKind::InvalidData, problem)
         };
         let mut text = Vec::new();
         io::Read::read_to_end(
-            &mut io::Read::take(fs_err::File::open(&path)?, LONGEST_FILE),
+            &mut io::Read::take(fs_err::File::open(path)?, LONGEST_FILE),
             &mut text,
         )?;
         let mut count = 0;
@@ -119,7 +157,7 @@ fn roots(file: Option<PathBuf>) -> io::Result<RootCertStore> {
     }
     if roots.is_empty() {
         return Err(io::Error::other(
-            "this machine has no list of authorities that it trusts (Debian: ca-certificates)",
+            "this machine has no list of authorities that it trusts (Debian: ca-certificates; SSL_CERT_FILE and SSL_CERT_DIR name others)",
         ));
     }
     Ok(roots)
@@ -145,15 +183,21 @@ fn late(peer: &str, operation: &str) -> TransportError {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn a_file_of_authorities_has_certificates() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
+        let with = |further: &Path| Authorities {
+            further: Some(further.to_owned()),
+            ..Authorities::default()
+        };
         let problem = |text: &str| {
             fs_err::write(&path, text).unwrap();
-            roots(Some(path.clone())).map(|_| ()).unwrap_err()
+            roots(&with(&path)).map(|_| ()).unwrap_err()
         };
         for text in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n"] {
             let problem = problem(text).to_string();
@@ -161,8 +205,31 @@ mod tests {
         }
         let made = rcgen::generate_simple_self_signed(vec!["x.test".to_owned()]).unwrap();
         fs_err::write(&path, made.cert.pem()).unwrap();
-        let without = roots(None).map_or(0, |roots| roots.len());
-        assert_eq!(roots(Some(path)).unwrap().len(), without + 1);
-        roots(Some(folder.path().join("none"))).unwrap_err();
+        let without = roots(&Authorities::default()).map_or(0, |roots| roots.len());
+        assert_eq!(roots(&with(&path)).unwrap().len(), without + 1);
+        roots(&with(&folder.path().join("none"))).unwrap_err();
+        // In the place of the system's.
+        let alone = Authorities {
+            file: Some(path.clone()),
+            ..Authorities::default()
+        };
+        assert_eq!(roots(&alone).unwrap().len(), 1);
+        let alone = Authorities {
+            folders: vec![folder.path().to_owned()],
+            ..Authorities::default()
+        };
+        assert_eq!(roots(&alone).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_is_not_taken_for_another_one() {
+        let gone = unshaken("x", io::ErrorKind::UnexpectedEof.into());
+        assert!(matches!(gone, TransportError::Gone { .. }), "{gone}");
+        let judged = io::Error::new(io::ErrorKind::InvalidData, Error::NoCertificatesPresented);
+        let judged = unshaken("x", judged);
+        assert!(
+            matches!(judged, TransportError::Untrusted { .. }),
+            "{judged}"
+        );
     }
 }

@@ -46,25 +46,15 @@ impl Drop for Raw {
     }
 }
 
-/// The modes are kept while a question changes them: whoever is asked may end it all. Dropping it puts them back.
-#[derive(Debug)]
-pub struct Kept(());
-
-impl Kept {
-    /// Keeps those of the terminal that standard input is.
-    pub fn new() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        if let Ok(mut kept) = BEFORE.lock() {
-            kept.get_or_insert(before);
-        }
-        Ok(Self(()))
+/// Asks a person by `ask`. A question changes the modes, and whoever is asked may end it all: they are put back then, too.
+pub fn asking<T>(ask: impl FnOnce() -> dialoguer::Result<T>) -> io::Result<T> {
+    let before = tcgetattr(io::stdin())?;
+    if let Ok(mut kept) = BEFORE.lock() {
+        kept.get_or_insert(before);
     }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        restore();
-    }
+    let asked = ask().map_err(|dialoguer::Error::IO(error)| error);
+    restore();
+    asked
 }
 
 /// Puts the modes back, if they were changed.
@@ -91,6 +81,16 @@ pub fn write_stdout(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()
+}
+
+/// The same, as they come.
+pub fn stream_stdout<T, E: From<io::Error>>(
+    write: impl FnOnce(&mut dyn io::Write) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut stdout = io::stdout().lock();
+    let written = write(&mut stdout)?;
+    stdout.flush()?;
+    Ok(written)
 }
 
 /// Bytes of a program's standard error.

@@ -207,3 +207,56 @@ async fn a_terminal_shows_what_is_typed_after_a_passphrase_was_not_given() {
     assert!(output.stdout.contains("code 130"), "{output}");
     assert!(!output.stdout.contains("-echo"), "{output}");
 }
+
+#[tokio::test]
+async fn a_terminal_shows_what_is_typed_whichever_question_was_ended_by_a_signal() {
+    let pair = Pair::new("").await;
+    let script = format!(
+        "\"$OS\" ssh {HERE} -i key -- true; echo \"code $?\"; stty -a | grep -ow -- '-\\?\\(echo\\|icanon\\)'; echo end"
+    );
+    let mut running = pair
+        .workstation
+        .start_program_in_terminal(&["bash", "-c", &script]);
+    running.shows("Is it the key").await;
+    // It has to have taken the terminal by now: the first key is no answer.
+    running.press("x");
+    pair.sh("until stty -a -F /proc/$(pgrep -xo os)/fd/0 | grep -qw -- -icanon; do sleep 0.01; done; pkill -TERM -xo os; sleep 0.1; pkill -TERM -xo os; true")
+        .await
+        .success();
+    running.shows("end").await;
+    let output = running.output().await;
+    assert!(
+        !output.stdout.contains("-echo") && !output.stdout.contains("-icanon"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn certificates_are_for_keys_of_an_agent_too_and_a_key_may_have_several() {
+    let mut pair = Pair::new("").await;
+    pair.make_key("ca", &["-t", "ed25519"]);
+    let trusted = format!("TrustedUserCAKeys {}", pair.path("ca.pub"));
+    pair.server.stop(&pair.workstation.machine).await;
+    pair.server = testkit::Sshd::start(&pair.workstation.machine, &trusted).await;
+    pair.workstation.set("OSCLI_SSH_KEEP", "0");
+    pair.sh("set -e; for who in nobody root; do ssh-keygen -q -s ca -I person -n $who key.pub; mv key-cert.pub for-$who; done")
+        .await
+        .success();
+    let enter = format!("\"$OS\" ssh {HERE} --accept-host-key --quiet -- whoami");
+    // The first one is for another account.
+    pair.configure(
+        "IdentityFile ~/key\nCertificateFile ~/for-nobody\nCertificateFile ~/for-root\n",
+    );
+    let output = pair.sh(&enter).await;
+    assert_eq!(output.stdout, "root\n", "{output}");
+    for settings in ["", "IdentityFile ~/key.pub\nIdentitiesOnly yes\n"] {
+        pair.configure(&format!(
+            "{settings}CertificateFile ~/for-nobody\nCertificateFile ~/for-root\n"
+        ));
+        let held = format!(
+            "eval $(ssh-agent -s) >/dev/null; trap 'ssh-agent -k >/dev/null' EXIT; ssh-add -q key; mv key moved; {enter}; code=$?; mv moved key; exit $code"
+        );
+        let output = pair.sh(&held).await;
+        assert_eq!(output.stdout, "root\n", "{settings}: {output}");
+    }
+}

@@ -1,11 +1,14 @@
 //! `os ssh`, `os exec` and `os tunnel` against OpenSSH's server.
 
 mod configured;
+mod copies;
 mod dropbear;
 mod kept;
 mod keys;
 mod programs;
 mod remote;
+mod restarts;
+mod service_files;
 mod services;
 mod streams;
 mod trust;
@@ -13,11 +16,20 @@ mod tunnel;
 
 use std::path::PathBuf;
 
-use testkit::{Sshd, Workstation, programs::built, workstation::Output};
+use testkit::{Namespace, Sshd, Workstation, programs::built, workstation::Output};
 
 /// What `os ssh` and `os exec` end with when nothing was run.
 const APART: i32 = 255;
 const HERE: &str = "127.0.0.1";
+
+/// Bytes that a machine has sent and taken in the local network.
+fn lan_bytes(machine: &Namespace) -> u64 {
+    let told = machine.run("ip", &["-j", "-s", "link", "show", "lan0"]);
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let stats = &told[0]["stats64"];
+    let of = |way: &str| stats[way]["bytes"].as_u64().expect("a number");
+    of("rx") + of("tx")
+}
 
 /// A workstation with a server beside it, which lets the key `~/key` in.
 struct Pair {
@@ -30,6 +42,11 @@ impl Pair {
         let mut workstation = Workstation::new(None);
         workstation.set("OS", built("os").to_str().expect("a path"));
         let server = Sshd::start(&workstation.machine, settings).await;
+        Self::of(workstation, server)
+    }
+
+    /// With a server that is there already.
+    fn of(workstation: Workstation, server: Sshd) -> Self {
         let pair = Self {
             workstation,
             server,

@@ -6,7 +6,8 @@ use testkit::{Engine, Lan, Namespace, Sshd, Workstation, programs::built, workst
 use super::APART;
 use crate::{
     projects::compose,
-    ssh_first::{Device, UUID},
+    ssh_config::{self, first_contact, run},
+    ssh_first::{self, Device, NAME, UUID},
 };
 
 const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6MX0.c2VjcmV0LW9mLWFubg";
@@ -183,6 +184,12 @@ async fn what_the_cloud_says_instead_is_told_with_what_to_do() {
         output.stderr.contains("(500)") && output.stderr.contains("--port"),
         "{output}"
     );
+    afar.cloud.refuses("429 Too Many Requests");
+    let output = afar.ssh(&["1a1a1a1", "--quiet", "--", "true"]).await;
+    // What the local network came to is not lost behind it.
+    for words in ["asked too often", "whole uuid", "no device answers"] {
+        assert!(output.stderr.contains(words), "{words}: {output}");
+    }
     let endless = format!("HTTP/1.0 200 OK\r\nX: {}", "x".repeat(20_000));
     for (answer, words) in [
         (
@@ -252,6 +259,163 @@ async fn a_cloud_is_asked_only_by_those_whom_it_lets_in() {
         .write(".balenarc.yml", format!("balenaUrl: {DOMAIN}\n"));
     let output = afar.ssh(&[UUID, "--remote", "--", "echo there"]).await;
     assert_eq!(output.stdout, "there\n", "{output}");
+}
+
+/// The token that the reference's client keeps, where nothing names the cloud that it is for.
+#[tokio::test]
+async fn a_token_of_an_unnamed_cloud_goes_out_only_where_that_is_wanted() {
+    let workstation = Workstation::new(None);
+    workstation.write(".balena/token", TOKEN);
+    let output = workstation.os(&["ssh", UUID, "--", "true"]).await;
+    assert_eq!(output.code, APART, "{output}");
+    assert!(
+        output.stderr.contains("no device answers")
+            && output.stderr.contains("--remote")
+            && !output.stderr.contains("it is reached through"),
+        "{output}"
+    );
+    let output = workstation
+        .os(&["ssh", UUID, "--remote", "--", "true"])
+        .await;
+    assert!(
+        output.stderr.contains("through the cloud balena-cloud.com"),
+        "{output}"
+    );
+}
+
+/// Authorities that a variable names count for the process that keeps the connection, too.
+#[tokio::test]
+async fn authorities_of_the_environment_vouch_for_a_cloud() {
+    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        let mut afar = Afar::new("").await;
+        afar.workstation.set("OSCLI_TOKEN", TOKEN);
+        afar.workstation.set("OSCLI_CLOUD_CA", "");
+        let authority = fs_err::read(afar.cloud.authority()).expect("a certificate");
+        let file = afar.workstation.write("authorities/one.pem", authority);
+        afar.workstation.machine.run(
+            "openssl",
+            &[
+                "rehash",
+                &file.parent().expect("a folder").display().to_string(),
+            ],
+        );
+        let place = if variable == "SSL_CERT_FILE" {
+            file.as_path()
+        } else {
+            file.parent().expect("a folder")
+        };
+        afar.workstation.set(variable, &place.display().to_string());
+        for uuid in ["1a1a1a1", UUID] {
+            let output = afar.ssh(&[uuid, "--remote", "--", "echo in"]).await;
+            assert_eq!(output.stdout, "in\n", "{variable}: {output}");
+        }
+        assert_eq!(afar.entries(), 1, "{}", afar.server.process.log());
+    }
+}
+
+/// What is written of a name counts wherever the device is, but for where it is.
+#[tokio::test]
+async fn the_configuration_of_a_name_counts_in_the_cloud_too() {
+    let mut afar = Afar::new("").await;
+    afar.workstation.set("OSCLI_TOKEN", TOKEN);
+    afar.ssh(&[UUID, "--", "true"]).await.success();
+    let names =
+        format!("Host kitchen.os\n    HostName {UUID}\n    HostKeyAlias {UUID}\n    Port 22222\n");
+    afar.workstation.write(".local/state/os/ssh/names", names);
+    afar.workstation.write(
+        ".ssh/config",
+        "Host kitchen\n  IdentityFile ~/key\n  HostName 10.9.9.9\n  ProxyJump nobody@10.9.9.8\n",
+    );
+    let output = afar
+        .workstation
+        .os(&["ssh", "kitchen", "--verbose", "--", "echo in"])
+        .await;
+    assert_eq!(output.stdout, "in\n", "{output}");
+    for option in ["HostName", "ProxyJump"] {
+        let words = format!("{option} of the SSH configuration");
+        assert!(output.stderr.contains(&words), "{option}: {output}");
+    }
+}
+
+/// A device of the local network, which its cloud reaches, too.
+async fn at_home() -> (Lan, Device, Workstation, Cloud) {
+    let lan = Lan::new();
+    let machine = Namespace::new();
+    let engine = machine.dir().join("no-engine.sock");
+    let device = Device::on(machine, engine, &lan, (NAME, UUID)).await;
+    let mut workstation = ssh_first::workstation(&lan);
+    device.lets_in(&workstation);
+    let cloud = Cloud::start(&workstation.machine, &device.machine, TOKEN, &[UUID]);
+    workstation.set("OSCLI_CLOUD", DOMAIN);
+    workstation.set("OSCLI_CLOUD_CA", cloud.authority());
+    workstation.set("OSCLI_TOKEN", TOKEN);
+    (lan, device, workstation, cloud)
+}
+
+const LEAVE: &str = "ip link set lan0 down";
+
+/// What is remembered of a device leads nowhere when it has left.
+#[tokio::test]
+async fn a_device_that_has_left_the_network_is_reached_through_its_cloud() {
+    let (_lan, device, workstation, cloud) = at_home().await;
+    let enter = ["ssh", NAME, "--", "echo in"];
+    workstation.os(&enter).await.success();
+    // So it is remembered where it is.
+    workstation.os(&["info", NAME]).await.success();
+    workstation.os(&["scan"]).await.success();
+    assert!(cloud.asked().is_empty(), "{:?}", cloud.asked());
+    device.sh(LEAVE);
+    for command in [&enter[..], &["info", NAME]] {
+        let output = workstation.os(command).await;
+        output.success();
+        let told = format!("through the cloud {DOMAIN}");
+        assert_eq!(output.stderr.matches(&told).count(), 1, "{output}");
+    }
+}
+
+/// A tunnel goes the way that it began with.
+#[tokio::test]
+async fn a_tunnel_in_the_local_network_does_not_wander_off_into_the_cloud() {
+    let (_lan, device, workstation, cloud) = at_home().await;
+    let quick = "ServerAliveInterval 1\nServerAliveCountMax 1\n";
+    workstation.write(".ssh/config", quick);
+    let tunnel = workstation.start(&["tunnel", NAME, "22222:8022"]);
+    tunnel.says("8022").await;
+    workstation.os(&["scan"]).await.success();
+    device.sh(LEAVE);
+    tunnel.says("next attempt in").await;
+    let greeting = "exec 3<>/dev/tcp/127.0.0.1/8022; head -c 7 <&3";
+    let greeting = workstation.start_program(&["bash", "-c", greeting]);
+    device.sh("ip link set lan0 up");
+    assert_eq!(greeting.output().await.stdout, "SSH-2.0");
+    assert!(cloud.asked().is_empty(), "{:?}", cloud.asked());
+    drop(tunnel);
+}
+
+/// Nobody waits for a cloud that has nothing to do with it.
+#[tokio::test]
+async fn a_denial_in_the_local_network_does_not_wait_for_a_cloud() {
+    let lan = Lan::new();
+    let machine = Namespace::new();
+    let engine = machine.dir().join("no-engine.sock");
+    let _device = Device::on(machine, engine, &lan, (NAME, UUID)).await;
+    let mut workstation = ssh_first::workstation(&lan);
+    // It takes connections, and says nothing.
+    let names = format!("echo 127.0.0.1 api.{DOMAIN} tunnel.{DOMAIN} >>/etc/hosts");
+    workstation.machine.run("sh", &["-c", &names]);
+    let at = std::net::SocketAddr::from(([127, 0, 0, 1], 443));
+    let _silent = workstation.machine.listen(at).expect("a free port");
+    workstation.set("OSCLI_CLOUD", DOMAIN);
+    workstation.set("OSCLI_TOKEN", TOKEN);
+    let before = std::time::Instant::now();
+    let output = workstation
+        .os(&["ssh", NAME, "--verbose", "--", "true"])
+        .await;
+    let took = before.elapsed();
+    assert_eq!(output.code, APART, "{output}");
+    assert!(output.stderr.contains("does not let root in"), "{output}");
+    assert!(output.stderr.contains("within 2 s"), "{output}");
+    assert!(took < std::time::Duration::from_secs(8), "{took:?}");
 }
 
 /// Devices of a fleet let in people by the names that they have in the cloud.
@@ -339,4 +503,93 @@ async fn everything_goes_through_the_tunnel() {
     assert_eq!(plain.code, 2, "{plain}");
     let nobody = workstation.os(&["ps", "2b2b2b2"]).await;
     assert_eq!(nobody.code, DEVICE, "{nobody}");
+}
+
+/// What names the cloud may name another one when a context connects again.
+#[tokio::test]
+async fn a_context_keeps_to_the_cloud_that_it_was_made_with() {
+    let device = Namespace::new();
+    let engine = Engine::start_closed(&device).await;
+    let mut server = Sshd::start(&device, "").await;
+    let link = format!("ln -sfn {} /run/docker.sock", engine.socket().display());
+    device.run("sh", &["-c", &link]);
+    let mut workstation = Workstation::new(None);
+    prepare(&mut workstation, &server);
+    let cloud = Cloud::start(&workstation.machine, &device, TOKEN, &[UUID]);
+    workstation.set("OSCLI_CLOUD_CA", cloud.authority());
+    workstation.write("token", TOKEN);
+    workstation.write(".balenarc.yml", format!("balenaUrl: {DOMAIN}\n"));
+    let how = ["--token-file", "token", "-i", "key", "--accept-host-key"];
+    let made = [&["docker-context", UUID], &how[..]].concat();
+    workstation.os(&made).await.success();
+    let listed = format!("docker --context {UUID}.os ps");
+    run(&workstation, &listed).await.success();
+    workstation.write(".balenarc.yml", "balenaUrl: other.test\n");
+    let before = cloud.asked().len();
+    server.cut(&device).await;
+    server.start_again(&device).await;
+    run(&workstation, &listed).await.success();
+    assert!(cloud.asked().len() > before, "it connects again");
+    let removed = workstation.os(&["docker-context", UUID, "--remove"]).await;
+    removed.success();
+}
+
+/// The real `ssh` and what is made of it.
+#[tokio::test]
+async fn plain_tools_reach_a_device_elsewhere() {
+    let mut person = ssh_config::workstation(None).await;
+    let device = Namespace::new();
+    let server = Sshd::start(&device, "").await;
+    server.authorize(&person.home().join(".ssh/id_ed25519.pub"));
+    let cloud = Cloud::start(&person.machine, &device, TOKEN, &[UUID, ABSENT]);
+    person.set("OSCLI_CLOUD", DOMAIN);
+    person.set("OSCLI_CLOUD_CA", cloud.authority());
+    // Without a token it is as it was.
+    let nobody = run(&person, &format!("ssh {UUID}.os true")).await;
+    assert!(
+        nobody.code == APART
+            && nobody.stderr.contains("no device answers")
+            && nobody.stderr.contains("OSCLI_TOKEN"),
+        "{nobody}"
+    );
+    assert!(cloud.asked().is_empty(), "{:?}", cloud.asked());
+    person.set("OSCLI_TOKEN", TOKEN);
+    // By its beginning: the cloud is asked whose it is. Its key is asked about under its uuid.
+    let question = first_contact(&person, "1a1a1a1").await;
+    assert!(question.contains(UUID), "{question}");
+    let asked = cloud.asked();
+    assert!(
+        asked.iter().any(|line| line.contains("startswith")),
+        "{asked:?}"
+    );
+    let known = person.home().join(".local/state/os/ssh/known_hosts");
+    let known = fs_err::read_to_string(known).expect("host keys");
+    assert!(known.starts_with(UUID), "{known}");
+    let mine = fs_err::read_to_string(person.home().join(".ssh/config")).expect("settings");
+    person.write(".ssh/config", format!("{mine}BatchMode yes\n"));
+    let again = format!("printf in | ssh {UUID}.os 'cat; printf err >&2; exit 7'");
+    let again = run(&person, &again).await;
+    assert_eq!((again.code, again.stdout.as_str()), (7, "in"), "{again}");
+    let told = format!("through the cloud {DOMAIN}");
+    assert_eq!(again.stderr.matches(&told).count(), 1, "{again}");
+    assert!(again.stderr.ends_with("err"), "{again}");
+    hides(&again);
+    // A megabyte more than what is carried at once, both ways.
+    let place = device.dir().display().to_string();
+    let copied = format!(
+        "head -c 9000000 /dev/urandom >sent && scp sent 1a1a1a1.os:{place}/there && cmp sent {place}/there \
+         && scp 1a1a1a1.os:{place}/there back && cmp sent back"
+    );
+    run(&person, &copied).await.success();
+    let offline = run(&person, &format!("ssh {ABSENT}.os true")).await;
+    assert!(
+        offline.code == APART && offline.stderr.contains("not connected to the cloud (503)"),
+        "{offline}"
+    );
+    person.set("OSCLI_TOKEN", "wrong");
+    let wrong = run(&person, &format!("ssh {UUID}.os true")).await;
+    assert!(
+        wrong.code == APART && wrong.stderr.contains("(407)"),
+        "{wrong}"
+    );
 }

@@ -1,11 +1,17 @@
 //! Disk images: what they are packed in, their partition tables and file systems.
 
-use std::{cell::RefCell, collections::BTreeMap, io, io::Read as _, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    io,
+    io::Read as _,
+    rc::Rc,
+};
 
 use os_cli::image::{
     Part, ReadAt, WriteAt,
     boot::Boot,
-    container::{Format, Spool, Unpacked, repack, unpacker},
+    container::{Format, Packed, Spool, Unpacked, repack, unpacker},
     ext4,
     fat::{Change, Stamp, Step, Volume, apply},
     table::{self, Depth, Partition},
@@ -15,6 +21,8 @@ use os_cli::provision::{
     network::Connection,
 };
 
+/// Sectors after which an edit is cut off.
+const MOST_CUTS: usize = 40;
 /// Bytes that an image of a target unpacks to at most.
 const MOST: u64 = 4 * 1024 * 1024;
 
@@ -42,14 +50,15 @@ pub(crate) fn container(input: &[u8]) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("image");
     fs_err::write(&path, input).expect("a file");
-    let Ok(unpacked) = Unpacked::open(&path) else {
+    let packed = Packed::open(&path).expect("a file");
+    let Ok(unpacked) = Unpacked::new(&packed) else {
         return;
     };
     let format = unpacked.format;
     let mut all = Vec::new();
     let read = unpacked.take(MOST).read_to_end(&mut all);
-    let source = Unpacked::open(&path).expect("opened once");
-    let spool = Spool::bounded(source, folder.path(), MOST).expect("a file");
+    let source = Unpacked::new(&packed).expect("opened once");
+    let spool = Spool::bounded(source, folder.path(), MOST, Box::new(|| Ok(()))).expect("a file");
     let middle = all.len() / 2;
     if let (Some(byte), Ok(at)) = (all.get(middle), u64::try_from(middle)) {
         // What is kept is bounded, and what comes behind may be broken: then nothing is read, but nothing else.
@@ -63,12 +72,13 @@ pub(crate) fn container(input: &[u8]) {
     let again = folder.path().join("again");
     let file = fs_err::File::create(&again).expect("a file");
     // An archive of more than a file may hold something else that is broken.
-    if repack(&path, file, &[], &mut |_| Ok(())).is_err() {
+    if repack(&packed, file, &[], &mut |_| Ok(())).is_err() {
         assert_eq!(format, Format::Zip);
         return;
     }
     let mut same = Vec::new();
-    let mut unpacked = Unpacked::open(&again).expect("what was packed");
+    let mut unpacked =
+        Unpacked::new(&Packed::open(&again).expect("a file")).expect("what was packed");
     unpacked.read_to_end(&mut same).expect("what was packed");
     assert!(same == all, "it is another image");
     let stream = io::Cursor::new(input.to_vec());
@@ -150,12 +160,34 @@ pub(crate) fn connection(input: &[u8]) {
     }
 }
 
-struct Memory(RefCell<Vec<u8>>);
+/// A medium, and how many sectors it still takes.
+struct Memory {
+    bytes: RefCell<Vec<u8>>,
+    left: Cell<usize>,
+}
+
+impl Memory {
+    /// Bytes after so many sectors of the steps were written.
+    fn after(input: &[u8], steps: &[Step], sectors: usize) -> Vec<u8> {
+        let memory = Self {
+            bytes: input.to_vec().into(),
+            left: sectors.into(),
+        };
+        let is_done = apply(&memory, 0, steps).is_ok();
+        assert_eq!(is_done, sectors == usize::MAX);
+        memory.bytes.into_inner()
+    }
+}
 
 impl WriteAt for Memory {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let start = usize::try_from(offset).expect("an offset");
-        self.0.borrow_mut()[start..start + bytes.len()].copy_from_slice(bytes);
+        let mut start = usize::try_from(offset).expect("an offset");
+        for sector in bytes.chunks(512) {
+            let left = self.left.get().checked_sub(1);
+            self.left.set(left.ok_or(io::ErrorKind::TimedOut)?);
+            self.bytes.borrow_mut()[start..start + sector.len()].copy_from_slice(sector);
+            start += sector.len();
+        }
         Ok(())
     }
 
@@ -201,21 +233,32 @@ pub(crate) fn fat(input: &[u8]) {
         Change::Remove("gone"),
     ];
     let now = Stamp::new("2026-11-27T10:20:30".parse().expect("a time"));
-    let Ok(steps) = volume.plan(&changes, now) else {
+    let Ok(plan) = volume.plan(&changes, now) else {
         return;
     };
-    let memory = Memory(input.to_vec().into());
-    apply(&memory, 0, &steps).expect("within the image");
-    let after = memory.0.into_inner();
+    let own = ["config.json", "system-connections/a new one", "gone"];
+    let is_own = |path: &str| own.contains(&path.to_lowercase().as_str());
+    // Wherever it is cut off, nothing comes or goes but what is to be changed.
+    let patches = plan.steps.iter().flatten();
+    let sectors: usize = patches.map(|patch| patch.bytes.len().div_ceil(512)).sum();
+    let others = |mut files: BTreeMap<String, Vec<u8>>| {
+        files.retain(|path, _| !is_own(path));
+        files
+    };
+    let expected = others(before.clone());
+    for count in (0..sectors).take(MOST_CUTS) {
+        let cut = Memory::after(input, &plan.steps, count);
+        assert_eq!(others(files(&cut)), expected, "after {count} of {sectors}");
+    }
+    let after = Memory::after(input, &plan.steps, usize::MAX);
     let volume = Volume::open(Part::whole(&after)).expect("the same geometry");
     let read = |path: &str| volume.read(path, 64 * 1024);
     assert_eq!(read("config.json").expect("a file"), Some(b"{}".to_vec()));
-    let own = ["config.json", "system-connections/a new one", "gone"];
     for (path, content) in before {
-        if !own.contains(&path.to_lowercase().as_str()) {
+        if !is_own(&path) {
             assert_eq!(read(&path).expect("a file"), Some(content), "{path:?}");
         }
     }
     let again = volume.plan(&changes, now).expect("it was changed already");
-    assert_eq!(again, Vec::<Step>::new());
+    assert!(again.steps.is_empty(), "it is changed again");
 }

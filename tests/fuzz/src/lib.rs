@@ -6,6 +6,7 @@
 
 mod agent;
 mod cloud;
+mod copy;
 mod discovery;
 mod download;
 mod files;
@@ -34,6 +35,8 @@ pub const ALL: &[Target] = &[
     ("connect_reply", cloud::connect_reply),
     ("connection_file", system::connection_file),
     ("context_cache", files::context_cache),
+    ("copy_answers", copy::copy_answers),
+    ("copy_archive", copy::copy_archive),
     ("datagrams", host::datagrams),
     ("device_files", files::device_files),
     ("dockerfile", project::dockerfile),

@@ -3,11 +3,18 @@
 //! The scripts are the same for everybody, so that they can be installed as files. At each completion they run `os` with a variable
 //! set; the answer comes from the command line's own definition and from the devices that this machine knows, without a network.
 
-use std::{ffi::OsString, io};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    path::{Path, PathBuf},
+};
 
 use clap::{Command, CommandFactory as _, ValueEnum};
 use clap_complete::{
-    engine::{ArgValueCandidates, CompletionCandidate},
+    engine::{
+        ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter,
+        ValueCompleter as _,
+    },
     env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh},
 };
 
@@ -81,8 +88,9 @@ pub fn script(shell: Shell) -> io::Result<String> {
         .write_registration(OSCLI_COMPLETE, "os", "os", "os", &mut bytes)?;
     let script = String::from_utf8(bytes).map_err(io::Error::other)?;
     let script = match shell {
-        Shell::Zsh => autoloadable(&script),
-        Shell::Bash | Shell::Fish | Shell::PowerShell | Shell::Elvish => script,
+        Shell::Bash => of_whole_words(&script),
+        Shell::Zsh => without_spaces(&autoloadable(&script)),
+        Shell::Fish | Shell::PowerShell | Shell::Elvish => script,
     };
     Ok(format!("{}\n", script.trim()))
 }
@@ -99,6 +107,61 @@ fn autoloadable(script: &str) -> String {
              compdef _clap_dynamic_completer_os os\n\
          fi",
     )
+}
+
+/// Bash takes words apart at colons and a few other characters, and wants to have what follows the last of them. Our question is about whole
+/// words: those between which the line has no blank belong together.
+fn of_whole_words(script: &str) -> String {
+    const APART: &str = r#"    local words=("${COMP_WORDS[@]}")
+    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+        words[COMP_CWORD]="$2"
+    fi
+"#;
+    const WHOLE: &str = r#"    local words=() line="${COMP_LINE-}" before='' last=-1 place word
+    for ((place = 0; place < ${#COMP_WORDS[@]}; place++)); do
+        word="${COMP_WORDS[place]}"
+        if ((place == 0)) || [[ -z "$line" || "$line" == [[:space:]]* ]]; then
+            words+=("")
+            ((last += 1))
+        elif ((place > COMP_CWORD && last == _CLAP_COMPLETE_INDEX)); then
+            continue
+        fi
+        line="${line#"${line%%[![:space:]]*}"}"
+        [[ "$line" == "$word"* ]] && line="${line#"$word"}" || line=''
+        if ((place == COMP_CWORD)); then
+            _CLAP_COMPLETE_INDEX=$last
+            if [[ "${BASH_VERSINFO[0]}" -ge 4 && ! ( -z "$2" && "$word" =~ ^[:=@]+$ ) ]]; then
+                word="$2"
+            fi
+            before="${words[last]}$word"
+            before="${before%"$2"}"
+        fi
+        words[last]+="$word"
+    done
+"#;
+    const END: &str = "        compopt -o nospace\n    fi\n";
+    let after = format!("{END}    COMPREPLY=(\"${{COMPREPLY[@]#\"$before\"}}\")\n");
+    script.replace(APART, WHOLE).replace(END, &after)
+}
+
+/// After the colon of a device or service, there is more to come.
+fn without_spaces(script: &str) -> String {
+    const OTHER: &str = r#"            else
+                other+=("$completion")
+"#;
+    const PLACE: &str = r#"            elif [[ "$completion" == *'\:' || "$completion" == *'\::'* ]]; then
+                places+=("$completion")
+"#;
+    const DESCRIBED: &str = "        [[ -n $other ]] && _describe -V 'values' other\n";
+    let described =
+        format!("        [[ -n $places ]] && _describe -V 'values' places -S ''\n{DESCRIBED}");
+    script
+        .replace(OTHER, &format!("{PLACE}{OTHER}"))
+        .replace(
+            "        local -a other=()\n",
+            "        local -a places=()\n        local -a other=()\n",
+        )
+        .replace(DESCRIBED, &described)
 }
 
 /// Answers a completion script when the environment says that one asks; `None` when this is an ordinary run.
@@ -144,8 +207,9 @@ fn candidates(environment: &Environment, shell: Shell) -> io::Result<String> {
 /// A device's name with what a person may know it by.
 type Known = (String, Option<String>);
 
-/// The devices that this machine knows.
+/// The devices that this machine knows, and the folder where something is typed.
 struct KnownDevices {
+    folder: PathBuf,
     all: Vec<Known>,
     simulated: Vec<Known>,
 }
@@ -165,13 +229,22 @@ fn known_devices(environment: &Environment) -> KnownDevices {
             known(device, kind).filter(|(name, _)| all.iter().all(|(other, _)| other != name)),
         );
     }
-    KnownDevices { all, simulated }
+    KnownDevices {
+        folder: environment.current_dir.clone(),
+        all,
+        simulated,
+    }
 }
 
 /// The services of the device that is named on the line, else of all that this machine has asked.
 fn known_services(environment: &Environment, line: &[OsString]) -> Vec<Known> {
     let all = seen_services::load(&environment.paths.seen_services());
+    // `os cp` has the device before a colon.
     let words = line.iter().filter_map(|word| word.to_str());
+    let words = words.flat_map(|word| {
+        let device = word.split_once(':').map_or(word, |(device, _)| device);
+        [word, divided(device).1]
+    });
     let services = seen_services::of_line(&all, words.chain(environment.variable(OSCLI_DEVICE)));
     let services = services.into_iter().filter(|name| needs_no_quoting(name));
     services.map(|name| (name, None)).collect()
@@ -202,8 +275,49 @@ fn needs_no_quoting(name: &str) -> bool {
     plain(name) && !name.is_empty() && !name.starts_with('-')
 }
 
-/// Offers device names wherever an argument is called `device`, those of simulated ones where it is called `simulated`, and those of
-/// services where it is called `service` or `services`.
+/// An account with its `@`, and the device after it.
+fn divided(typed: &str) -> (&str, &str) {
+    let after = typed.find('@').map_or(0, |at| at + 1);
+    typed.split_at(after)
+}
+
+/// A device, also after an account that has been typed before it.
+fn devices_after_account(typed: &OsStr, devices: &[Known]) -> Vec<CompletionCandidate> {
+    let text = typed.to_string_lossy();
+    let (account, _) = divided(&text);
+    let named = devices.iter().map(|(name, help)| {
+        CompletionCandidate::new(format!("{account}{name}")).help(help.clone().map(Into::into))
+    });
+    let named = named.filter(|device| device.get_value().to_string_lossy().starts_with(&*text));
+    named.collect()
+}
+
+/// What one side of a copy may be: a path of this machine, a device, a service of the device that stands there.
+fn places(
+    typed: &OsStr,
+    folder: &Path,
+    devices: &[Known],
+    services: &[Known],
+) -> Vec<CompletionCandidate> {
+    let text = typed.to_string_lossy();
+    let (before, known) = match text.split_once(':') {
+        Some((device, _)) if !device.contains('/') => (format!("{device}:"), services),
+        _ if text.contains('/') => (String::new(), devices),
+        _ => (divided(&text).0.to_owned(), devices),
+    };
+    let named = known.iter().map(|(name, help)| {
+        CompletionCandidate::new(format!("{before}{name}:")).help(help.clone().map(Into::into))
+    });
+    let named = named.filter(|place| place.get_value().to_string_lossy().starts_with(&*text));
+    let mut all: Vec<_> = named.collect();
+    if !before.ends_with(':') {
+        all.extend(PathCompleter::any().current_dir(folder).complete(typed));
+    }
+    all
+}
+
+/// Offers device names wherever an argument is called `device`, those of simulated ones where it is called `simulated`, those of
+/// services where it is called `service` or `services`, and all of them with paths where it is called `copied`.
 fn with_names(command: Command, devices: &KnownDevices, services: &[Known]) -> Command {
     let offer = |known: &[Known]| {
         let known = known.to_vec();
@@ -218,9 +332,21 @@ fn with_names(command: Command, devices: &KnownDevices, services: &[Known]) -> C
     };
     command
         .mut_args(|argument| match argument.get_id().as_str() {
-            "device" => argument.add(offer(&devices.all)),
+            "device" => {
+                let devices = devices.all.clone();
+                argument.add(ArgValueCompleter::new(move |typed: &OsStr| {
+                    devices_after_account(typed, &devices)
+                }))
+            }
             "simulated" => argument.add(offer(&devices.simulated)),
             "service" | "services" => argument.add(offer(services)),
+            "copied" => {
+                let (folder, devices) = (devices.folder.clone(), devices.all.clone());
+                let services = services.to_vec();
+                argument.add(ArgValueCompleter::new(move |typed: &OsStr| {
+                    places(typed, &folder, &devices, &services)
+                }))
+            }
             _ => argument,
         })
         .mut_subcommands(|verb| with_names(verb, devices, services))

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
@@ -133,6 +133,42 @@ fn services_of_the_named_device_are_offered() {
     assert_eq!(offered(home.path(), &line), ["kitchen"]);
     let line = ["os", "local", "o"];
     assert_eq!(offered(home.path(), &line), ["on", "off"]);
+}
+
+#[test]
+fn both_sides_of_a_copy_are_offered() {
+    let home = tempfile::tempdir().unwrap();
+    simulated_device(home.path(), "kitchen");
+    fs_err::write(home.path().join("kernel"), "").unwrap();
+    let seen = r#"[{"names": ["kitchen"], "services": ["web", "worker", "$(id)"]}, {"names": ["other"], "services": ["db"]}]"#;
+    fs_err::write(home.path().join("os/services.json"), seen).unwrap();
+    let places = offered(home.path(), &["os", "cp", "k"]);
+    assert_eq!(places, ["kitchen:", "kernel"]);
+    let places = offered(home.path(), &["os", "cp", "kernel", "kitchen:w"]);
+    assert_eq!(places, ["kitchen:web:", "kitchen:worker:"]);
+    let places = offered(home.path(), &["os", "cp", "root@kitchen:/k"]);
+    assert!(places.is_empty(), "{places:?}");
+    for (typed, offered_there) in [
+        ("root@k", &["root@kitchen:"][..]),
+        (
+            "root@kitchen:",
+            &["root@kitchen:web:", "root@kitchen:worker:"],
+        ),
+    ] {
+        let places = offered(home.path(), &["os", "cp", "kernel", typed]);
+        assert_eq!(places, offered_there, "{typed}");
+    }
+}
+
+#[test]
+fn devices_are_offered_after_an_account() {
+    let home = tempfile::tempdir().unwrap();
+    simulated_device(home.path(), "kitchen");
+    assert_eq!(offered(home.path(), &["os", "ssh", "k"]), ["kitchen"]);
+    let typed = ["os", "ssh", "root@k"];
+    assert_eq!(offered(home.path(), &typed), ["root@kitchen"]);
+    let typed = ["os", "ssh", "root@x"];
+    assert!(offered(home.path(), &typed).is_empty());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     failure::{Failure, Kind},
     provision::{
         Secret,
-        network::{Cellular, Connection, Enterprise, Ethernet, Proof, Security, Wifi},
+        network::{Authority, Cellular, Connection, Enterprise, Ethernet, Proof, Security, Wifi},
     },
     ui::render,
 };
@@ -46,6 +46,12 @@ pub(super) struct Networks {
     /// Certificates (PEM) by which the device knows the network
     #[arg(long, requires = "wifi_identity", value_name = "FILE", value_hint = ValueHint::FilePath)]
     wifi_ca: Option<PathBuf>,
+    /// End of the name in the certificate of the network's server; without --wifi-ca, one of a usual authority
+    #[arg(long, requires = "wifi_identity", value_name = "NAME")]
+    wifi_domain: Option<String>,
+    /// Take any network of this name for the right one, which hears the password then
+    #[arg(long, requires = "wifi_identity", conflicts_with_all = ["wifi_ca", "wifi_domain"], action = ArgAction::SetTrue)]
+    wifi_any_server: bool,
     /// Certificate (PEM) of the device (tls)
     #[arg(long, requires = "wifi_identity", value_name = "FILE", value_hint = ValueHint::FilePath)]
     wifi_certificate: Option<PathBuf>,
@@ -129,7 +135,7 @@ impl Networks {
             ));
         }
         let ssid = ssid.to_string_lossy().into_owned();
-        let typed = question(move || render::configure::wifi_key(&ssid)).await?;
+        let typed = question(move || render::configure::wifi_password(&ssid)).await?;
         Ok(Some(Secret::new(typed)))
     }
 
@@ -207,15 +213,26 @@ impl Networks {
             },
         };
         let identity = self.wifi_identity.clone();
-        let authority = self
+        let certificates = self
             .wifi_ca
             .as_deref()
-            .map(|path| given::bytes(context, path));
+            .map(|path| given::bytes(context, path))
+            .transpose()?;
+        let authority = match (certificates, self.wifi_domain.clone()) {
+            (Some(certificates), domain) => Authority::These(certificates, domain),
+            (None, Some(domain)) => Authority::Usual(domain),
+            (None, None) if self.wifi_any_server => Authority::Anybody,
+            (None, None) => {
+                return Err(missing("by what the device knows the network").hint(
+                    "--wifi-ca FILE has its certificates, --wifi-domain NAME the name in a usual one; --wifi-any-server: anybody is believed",
+                ));
+            }
+        };
         Ok(Security::Enterprise(Enterprise {
             identity: identity.ok_or_else(|| missing("--wifi-identity"))?,
             anonymous: self.wifi_anonymous_identity.clone(),
             proof,
-            authority: authority.transpose()?,
+            authority,
         }))
     }
 }

@@ -32,10 +32,10 @@ pub(in crate::commands) struct Settings {
     /// Keep logs over restarts
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     persistent_logging: Option<bool>,
-    /// Server of names; may be repeated. `none`: only those of the network, and not the usual one
+    /// Address of a server of names, with #PORT behind it where that is not 53; may be repeated. `none`, alone: only those of the network, and not the usual one
     #[arg(long, value_name = "SERVER")]
     dns: Vec<String>,
-    /// Server of the time; may be repeated
+    /// Name or address of a server of the time; may be repeated
     #[arg(long, value_name = "SERVER")]
     ntp: Vec<String>,
     /// Country whose rules for radio the device keeps to: two letters

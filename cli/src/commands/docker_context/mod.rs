@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
-    Context, container,
+    Context, cloud_device, container,
     enter::{self, Entry},
 };
 use crate::{
@@ -90,6 +90,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let device = meant.device.name.clone();
     let uuid = meant.device.uuid.clone();
     let (entry, called) = (meant.entry.clone(), meant.typed.clone());
+    // A device that is here needs none.
+    let account = cloud_device::account(context, &entry).ok().flatten();
+    let cloud = account.map(|account| account.domain);
     // Here a person can be asked; the program in the background asks nobody.
     let connection = Box::pin(enter::enter(context, meant)).await?;
     let engine = container::socket(&connection).await?;
@@ -101,6 +104,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         account: entry.account,
         remote: entry.remote,
         token_file: entry.token_file.as_ref().map(absolute),
+        cloud,
     };
     let _turn = turn(paths).await?;
     let by = match made(context, &files, &record, &device).await {

@@ -8,17 +8,19 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cloud::Domain,
     discovery::record_file::{self, FileError},
     env::{
         BALENARC_BALENA_URL, BALENARC_DATA_DIRECTORY, Environment, NODE_EXTRA_CA_CERTS,
-        OSCLI_CLOUD, OSCLI_CLOUD_CA, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK,
+        OSCLI_CLOUD, OSCLI_CLOUD_CA, OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK, SSL_CERT_DIR,
+        SSL_CERT_FILE,
     },
 };
 
 /// What follows the name of a device, as for `ssh`.
 const SUFFIX: &str = ".os";
 
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 15] = [
     "HOME",
     "USER",
     "XDG_CONFIG_HOME",
@@ -31,6 +33,8 @@ const VARIABLES: [&str; 13] = [
     OSCLI_CLOUD,
     OSCLI_CLOUD_CA,
     NODE_EXTRA_CA_CERTS,
+    SSL_CERT_FILE,
+    SSL_CERT_DIR,
     BALENARC_BALENA_URL,
     BALENARC_DATA_DIRECTORY,
 ];
@@ -55,6 +59,9 @@ pub(in crate::commands) struct Record {
     /// File with a token of that, if one was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::commands) token_file: Option<PathBuf>,
+    /// The cloud that the token is for; what names it now may be another one's later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::commands) cloud: Option<Domain>,
 }
 
 /// Files of one context.
@@ -134,6 +141,27 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_keeps_the_cloud_and_one_of_before_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        let record = Record {
+            device: "1a".repeat(16),
+            port: None,
+            identity: Vec::new(),
+            account: None,
+            remote: true,
+            token_file: None,
+            cloud: Some(Domain::parse("own.test").unwrap()),
+        };
+        record.write(&path).unwrap();
+        assert_eq!(Record::read(&path).unwrap(), Some(record));
+        fs_err::write(&path, r#"{"device":"kitchen"}"#).unwrap();
+        assert_eq!(Record::read(&path).unwrap().unwrap().cloud, None);
+        fs_err::write(&path, r#"{"device":"kitchen","cloud":"a/b"}"#).unwrap();
+        Record::read(&path).unwrap_err();
+    }
 
     #[test]
     fn names_are_those_that_docker_and_files_take() {

@@ -14,7 +14,7 @@ use super::{
     identify,
     plainly::Plainly,
     reach::{self, Reached},
-    ssh_device::Kept,
+    ssh_device::KnownDevices,
 };
 use crate::{
     agent::{Agent, AgentError, ApiKey, Kind as AgentKind},
@@ -59,9 +59,7 @@ pub(super) async fn reach(
 ) -> Result<Reached, Failure> {
     let entry = &meant.entry;
     if meant.device.origin == Origin::Cloud {
-        let entrance = Entrance::new(context, &meant.device, entry)?;
-        let connection = entrance.connect().await?;
-        enter::bind(context, meant.typed.as_deref(), &meant.device)?;
+        let (connection, entrance) = enter::connected(context, &meant).await?;
         return over(connection, entrance, meant.device).await;
     }
     if let Origin::Simulated { .. } = meant.device.origin {
@@ -79,7 +77,7 @@ pub(super) async fn reach(
         (device, answer)
     };
     let entrance = Entrance::new(context, &device, entry)?;
-    let kept = Kept::below(&context.environment.paths.ssh());
+    let kept = KnownDevices::below(&context.environment.paths.ssh());
     let past = Past {
         is_pinned: entrance.is_pinned()?,
         never_let_in: entrance.never_let_in(),
@@ -291,7 +289,7 @@ async fn over(connection: Ssh, entrance: Entrance, device: Device) -> Result<Rea
 }
 
 /// A device that tells its uuid only now may be one whose key is kept.
-fn unpinned(kept: &Kept, meant: &Device, reached: &Reached) -> Result<(), Failure> {
+fn unpinned(kept: &KnownDevices, meant: &Device, reached: &Reached) -> Result<(), Failure> {
     let AgentKind::Ours(info) = &reached.kind else {
         return Ok(());
     };

@@ -114,3 +114,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_uuid_may_be_typed_by_its_beginning() {
+    let uuid = "8f3b8bb7510f4ba0b3a4e0aa042d3713";
+    for (typed, expected) in [
+        (uuid, Some(uuid)),
+        ("8F3B8BB", Some("8f3b8bb")),
+        ("8f3b8b", None),
+        ("kitchen", None),
+        ("10.0.0.1", None),
+        ("fe80::1%2", None),
+    ] {
+        assert_eq!(parsed(typed).uuid_prefix(), expected, "{typed}");
+    }
+}

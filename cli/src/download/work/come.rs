@@ -13,15 +13,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{DownloadError, Event, Task, Want, interruptible, places, wanted};
-use crate::{
-    download::{
-        cache::About,
-        checksums::{Checksum, Finished, Sums},
-        fetch::{self, Coding, FetchError, Fetched, Follow, fetch},
-        output::{self, OutputError, Pending, Wanted},
-    },
-    image::container::Format,
+use crate::download::{
+    cache::About,
+    checksums::{Checksum, Finished, Sums},
+    fetch::{self, Coding, FetchError, Fetched, Follow, fetch},
+    output::{self, OutputError, Pending, Wanted},
 };
+
+/// What the names of files end in that gzip has packed.
+const GZIP: &str = ".gz";
 
 /// The image beside its place; nothing where the file has to be there first.
 type Unpacked<E> = Result<Option<Pending>, E>;
@@ -193,5 +193,5 @@ impl Unpacking {
 
 /// Whether lists of checksums mean the bytes behind what a file was packed in for the way: they do not where it is called as if it were packed.
 pub(super) fn has_own_packing(coding: Option<Coding>, name: &str) -> bool {
-    coding.is_some() && !name.ends_with(Format::Gzip.extension())
+    coding.is_some() && !name.ends_with(GZIP)
 }

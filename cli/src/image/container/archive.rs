@@ -6,10 +6,9 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
-use fs_err::File;
 use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
-use super::{ContainerError, Counted};
+use super::{ContainerError, Counted, Reader};
 
 /// Entries that are named in an error.
 const NAMED: usize = 3;
@@ -75,7 +74,7 @@ fn damaged(path: &Path, error: ZipError) -> ContainerError {
 
 /// Opens the image of an archive.
 pub(super) fn open(
-    file: File,
+    file: Reader,
     path: &Path,
     taken: Arc<AtomicU64>,
 ) -> Result<Opened, ContainerError> {

@@ -11,8 +11,9 @@ mod spool;
 mod tests;
 
 use std::{
-    fmt,
-    io::{self, BufReader, Read},
+    fmt, fs,
+    io::{self, BufReader, Read, Seek as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -23,7 +24,7 @@ use std::{
 use fs_err::File;
 
 pub use repack::{Change, Progress, repack};
-pub use spool::Spool;
+pub use spool::{GoOn, Spool};
 
 /// Bytes by which a format is told.
 const MAGIC: usize = 6;
@@ -65,19 +66,6 @@ impl Format {
         let found = known.find(|(magic, _)| first.starts_with(magic));
         found.map_or(Self::Raw, |(_, format)| *format)
     }
-
-    /// What its files end in.
-    #[must_use]
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Raw => "",
-            Self::Gzip => ".gz",
-            Self::Xz => ".xz",
-            Self::Zstd => ".zst",
-            Self::Bzip2 => ".bz2",
-            Self::Zip => ".zip",
-        }
-    }
 }
 
 /// Why an image is not read.
@@ -111,6 +99,78 @@ pub enum ContainerError {
     },
 }
 
+/// A file that is open, for several who read it: what its name leads to later is of no account.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    file: Arc<fs::File>,
+    path: PathBuf,
+    size: u64,
+}
+
+impl Packed {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`ContainerError::Read`].
+    pub fn open(path: &Path) -> Result<Self, ContainerError> {
+        let file = File::open(path).map(|file| file.into_parts().0);
+        let packed = file.and_then(|file| Self::of(file, path));
+        packed.map_err(|source| ContainerError::Read {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Takes a file that is open, by its path.
+    ///
+    /// # Errors
+    /// What the system says of its size.
+    pub fn of(mut file: fs::File, path: &Path) -> io::Result<Self> {
+        // A drive says nothing in its metadata.
+        let size = file.seek(io::SeekFrom::End(0))?;
+        Ok(Self {
+            file: Arc::new(file),
+            path: path.to_owned(),
+            size,
+        })
+    }
+
+    fn reader(&self) -> Reader {
+        Reader {
+            file: Arc::clone(&self.file),
+            size: self.size,
+            at: 0,
+        }
+    }
+}
+
+/// Reads such a file at a place of its own.
+struct Reader {
+    file: Arc<fs::File>,
+    size: u64,
+    at: u64,
+}
+
+impl Read for Reader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(into, self.at)?;
+        self.at += u64::try_from(count).unwrap_or_default();
+        Ok(count)
+    }
+}
+
+impl io::Seek for Reader {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            io::SeekFrom::Start(place) => Some(place),
+            io::SeekFrom::End(by) => self.size.checked_add_signed(by),
+            io::SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = place.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
 /// An image that is read from its beginning.
 pub struct Unpacked {
     reader: Box<dyn Read + Send>,
@@ -124,27 +184,25 @@ pub struct Unpacked {
 }
 
 impl Unpacked {
-    /// Opens a file.
+    /// Begins to unpack a file.
     ///
     /// # Errors
     /// [`ContainerError`].
-    pub fn open(path: &Path) -> Result<Self, ContainerError> {
+    pub fn new(packed: &Packed) -> Result<Self, ContainerError> {
         let failed = |source: io::Error| ContainerError::Read {
-            path: path.to_owned(),
+            path: packed.path.clone(),
             source,
         };
-        let mut file = File::open(path).map_err(failed)?;
         let mut first = [0; MAGIC];
-        let count = fill(&mut file, &mut first).map_err(failed)?;
+        let count = fill(&mut packed.reader(), &mut first).map_err(failed)?;
         let format = Format::of(first.get(..count).unwrap_or_default());
-        io::Seek::rewind(&mut file).map_err(failed)?;
-        let packed_size = size_of(&mut file).map_err(failed)?;
+        let packed_size = packed.size;
         let taken = Arc::new(AtomicU64::new(0));
         let (reader, size) = if format == Format::Zip {
-            archive::open(file, path, Arc::clone(&taken))?
+            archive::open(packed.reader(), &packed.path, Arc::clone(&taken))?
         } else {
             let counted = Counted {
-                inner: file,
+                inner: packed.reader(),
                 taken: Arc::clone(&taken),
             };
             let size = (format == Format::Raw).then_some(packed_size);
@@ -242,11 +300,4 @@ fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(count)
-}
-
-/// Bytes of a file or a drive, which says nothing in its metadata.
-fn size_of(file: &mut File) -> io::Result<u64> {
-    let size = io::Seek::seek(file, io::SeekFrom::End(0))?;
-    io::Seek::rewind(file)?;
-    Ok(size)
 }

@@ -3,15 +3,11 @@
 //! In: the file, bytes for offsets. Out: another file of the same format. The image goes through memory in pieces, and nothing of it
 //! is kept; all of it is unpacked, so that what has another checksum than it should is not packed again.
 
-use std::{
-    io::{self, Read, Seek, Write},
-    path::Path,
-};
+use std::io::{self, Read, Seek, Write};
 
-use fs_err::File;
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
-use super::{ContainerError, Format, PIECE, Unpacked, archive};
+use super::{ContainerError, Format, PIECE, Packed, Unpacked, archive};
 
 /// Bytes for an offset of the image. Of two that overlap, the later one counts.
 pub type Change = (u64, Vec<u8>);
@@ -26,21 +22,21 @@ const ZSTD_LEVEL: i32 = 3;
 /// Each of these takes some 30 MiB.
 const XZ_THREADS: usize = 4;
 
-/// Writes the file `from` to `to`, with the changes.
+/// Writes what is in `from` to `to`, with the changes.
 ///
 /// # Errors
 /// [`ContainerError`]; what `to` holds is of no use then.
 pub fn repack<W: Write + Seek>(
-    from: &Path,
+    from: &Packed,
     to: W,
     changes: &[Change],
     progress: &mut Progress<'_>,
 ) -> Result<(), ContainerError> {
     let failed = |source: io::Error| ContainerError::Pack {
-        path: from.to_owned(),
+        path: from.path.clone(),
         source,
     };
-    let source = Unpacked::open(from)?;
+    let source = Unpacked::new(from)?;
     let mut copy = Copy {
         source,
         changes,
@@ -80,18 +76,17 @@ fn xz<W: Write>(to: W) -> io::Result<liblzma::write::XzEncoder<W>> {
 
 /// The image's entry is written anew; all others are taken as they are.
 fn zipped<W: Write + Seek>(
-    from: &Path,
+    from: &Packed,
     to: W,
     copy: &mut Copy<'_, '_>,
 ) -> Result<(), ContainerError> {
     let failed = |source: io::Error| ContainerError::Pack {
-        path: from.to_owned(),
+        path: from.path.clone(),
         source,
     };
     let archived = |error: zip::result::ZipError| failed(error.into());
-    let file = File::open(from).map_err(failed)?;
-    let mut before = ZipArchive::new(file).map_err(archived)?;
-    let (image, name) = archive::image(&mut before, from)?;
+    let mut before = ZipArchive::new(from.reader()).map_err(archived)?;
+    let (image, name) = archive::image(&mut before, &from.path)?;
     let has_failed = false;
     let mut after = ZipWriter::new(Sink { to, has_failed });
     for index in 0..before.len() {

@@ -18,6 +18,9 @@ const MOST_HELD: u64 = 8 * 1024 * MIB;
 /// Bytes that are unpacked in search of a place: behind that, no board looks for what it boots from.
 const MOST_UNPACKED: u64 = 64 * 1024 * MIB;
 
+/// Asked before each piece whether to go on. Its error ends the work.
+pub type GoOn = dyn Fn() -> io::Result<()> + Send;
+
 /// As much of an image as was read of it, in a file without a name. What is only zeros takes no room there.
 pub struct Spool {
     state: Mutex<State>,
@@ -32,6 +35,9 @@ struct State {
     held: u64,
     most: u64,
     is_at_end: bool,
+    go_on: Box<GoOn>,
+    /// What went wrong first. What comes behind it is not known any more.
+    failed: Option<(io::ErrorKind, String)>,
 }
 
 impl Spool {
@@ -39,15 +45,20 @@ impl Spool {
     ///
     /// # Errors
     /// Where there is no room for a temporary file.
-    pub fn new(source: Unpacked, folder: &Path) -> io::Result<Self> {
-        Self::bounded(source, folder, MOST_HELD)
+    pub fn new(source: Unpacked, folder: &Path, go_on: Box<GoOn>) -> io::Result<Self> {
+        Self::bounded(source, folder, MOST_HELD, go_on)
     }
 
     /// As [`Spool::new`]; no more than `most` bytes that are not zeros are kept.
     ///
     /// # Errors
     /// As there.
-    pub fn bounded(source: Unpacked, folder: &Path, most: u64) -> io::Result<Self> {
+    pub fn bounded(
+        source: Unpacked,
+        folder: &Path,
+        most: u64,
+        go_on: Box<GoOn>,
+    ) -> io::Result<Self> {
         let state = State {
             source,
             file: tempfile::tempfile_in(folder)?,
@@ -55,6 +66,8 @@ impl Spool {
             held: 0,
             most,
             is_at_end: false,
+            go_on,
+            failed: None,
         };
         Ok(Self {
             state: Mutex::new(state),
@@ -68,8 +81,8 @@ impl Spool {
     }
 
     /// Bytes that are kept of them.
-    #[must_use]
-    pub fn held(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn held(&self) -> u64 {
         self.lock().held
     }
 
@@ -79,44 +92,66 @@ impl Spool {
 }
 
 impl State {
-    fn unpack(&mut self, until: u64) -> io::Result<()> {
-        if until <= self.have {
+    /// Unpacks as far as there, or all.
+    fn unpack(&mut self, until: Option<u64>) -> io::Result<()> {
+        let is_there = |have| until.is_some_and(|until| until <= have);
+        if is_there(self.have) {
             return Ok(());
         }
-        if until > MOST_UNPACKED {
+        if let Some((kind, words)) = &self.failed {
+            return Err(io::Error::new(*kind, words.clone()));
+        }
+        if until.is_some_and(|until| until > MOST_UNPACKED) {
             return Err(too_far("is looked for", MOST_UNPACKED));
         }
-        let mut piece = vec![0; PIECE];
-        while self.have < until && !self.is_at_end {
-            let count = fill(&mut self.source, &mut piece)?;
-            let now = piece.get(..count).unwrap_or_default();
-            let size = u64::try_from(count).unwrap_or(u64::MAX);
-            if now.iter().any(|byte| *byte != 0) {
-                if self.held + size > self.most {
-                    return Err(too_far("was unpacked", self.most));
-                }
-                self.file.write_all_at(now, self.have)?;
-                self.held += size;
+        while !is_there(self.have) && !self.is_at_end {
+            if let Err(error) = self.piece() {
+                self.failed = Some((error.kind(), error.to_string()));
+                return Err(error);
             }
-            self.have += size;
-            self.is_at_end = count < PIECE;
         }
         // What was skipped has to be there to be read.
         if self.file.metadata()?.len() < self.have {
             self.file.set_len(self.have)?;
         }
-        if self.have < until {
+        if until.is_some_and(|until| self.have < until) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        Ok(())
+    }
+
+    fn piece(&mut self) -> io::Result<()> {
+        (self.go_on)()?;
+        if self.have >= MOST_UNPACKED {
+            return Err(too_far("is looked for", MOST_UNPACKED));
+        }
+        let mut piece = vec![0; PIECE];
+        // A file that ends too early is not an image that does.
+        let count = fill(&mut self.source, &mut piece).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::new(io::ErrorKind::InvalidData, error),
+            _ => error,
+        })?;
+        let now = piece.get(..count).unwrap_or_default();
+        let size = u64::try_from(count).unwrap_or(u64::MAX);
+        if now.iter().any(|byte| *byte != 0) {
+            if self.held + size > self.most {
+                return Err(too_far("was unpacked", self.most));
+            }
+            self.file.write_all_at(now, self.have)?;
+            self.held += size;
+        }
+        self.have += size;
+        self.is_at_end = count < PIECE;
         Ok(())
     }
 }
 
 fn too_far(what: &str, most: u64) -> io::Error {
     let most = most / MIB;
-    io::Error::other(format!(
-        "it is not found in the first {most} MiB, and no more {what}"
-    ))
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("it is not found in the first {most} MiB, and no more {what}"),
+    )
 }
 
 impl ReadAt for Spool {
@@ -125,7 +160,7 @@ impl ReadAt for Spool {
         let until = offset.checked_add(count);
         let until = until.ok_or(io::ErrorKind::UnexpectedEof)?;
         let mut state = self.lock();
-        state.unpack(until)?;
+        state.unpack(Some(until))?;
         state.file.read_exact_at(into, offset)
     }
 
@@ -136,6 +171,12 @@ impl ReadAt for Spool {
         } else {
             state.source.size.unwrap_or(u64::MAX)
         }
+    }
+
+    fn end(&self) -> io::Result<u64> {
+        let mut state = self.lock();
+        state.unpack(None)?;
+        Ok(state.have)
     }
 }
 

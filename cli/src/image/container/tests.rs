@@ -67,8 +67,12 @@ fn pack(program: &[&str], bytes: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
+fn opened(path: &Path) -> Result<Unpacked, ContainerError> {
+    Unpacked::new(&Packed::open(path)?)
+}
+
 fn unpacked(path: &Path) -> Result<Vec<u8>, String> {
-    let mut unpacked = Unpacked::open(path).map_err(|error| error.to_string())?;
+    let mut unpacked = opened(path).map_err(|error| error.to_string())?;
     let mut all = Vec::new();
     match unpacked.read_to_end(&mut all) {
         Ok(_) => Ok(all),
@@ -82,7 +86,7 @@ fn what_other_programs_packed_is_unpacked() {
     assert!(unpacked(&made.hold(&made.image)).unwrap() == made.image);
     for (format, program) in PROGRAMS {
         let path = made.hold(&made.packed(program));
-        assert_eq!(Unpacked::open(&path).unwrap().format, format);
+        assert_eq!(opened(&path).unwrap().format, format);
         assert!(unpacked(&path).unwrap() == made.image, "{program:?}");
     }
 }
@@ -130,7 +134,8 @@ fn a_packed_image_is_unpacked_only_as_far_as_it_is_read() {
     let made = Made::new();
     for (format, program) in PROGRAMS {
         let path = made.hold(&made.packed(program));
-        let spool = Spool::new(Unpacked::open(&path).unwrap(), made.dir.path()).unwrap();
+        let spool =
+            Spool::new(opened(&path).unwrap(), made.dir.path(), Box::new(|| Ok(()))).unwrap();
         let some = spool.bytes(200_000, 100).unwrap();
         assert_eq!(some, made.image[200_000..200_100]);
         assert_eq!(spool.unpacked(), BIG, "{format:?}");
@@ -156,8 +161,8 @@ fn a_bomb_takes_neither_memory_nor_room() {
     let script = "yes | head -c 256M | tr -d '\\n' | zstd -q -c";
     let output = Command::new("sh").args(["-c", script]).output().unwrap();
     let path = made.hold(&output.stdout);
-    let source = Unpacked::open(&path).unwrap();
-    let spool = Spool::bounded(source, made.dir.path(), 8 * BIG).unwrap();
+    let source = opened(&path).unwrap();
+    let spool = Spool::bounded(source, made.dir.path(), 8 * BIG, Box::new(|| Ok(()))).unwrap();
     let error = spool.bytes(100 * BIG, 1).unwrap_err();
     assert!(error.to_string().contains("8 MiB"), "{error}");
     assert!(spool.held() <= 8 * BIG);
@@ -237,8 +242,11 @@ fn a_packed_image_is_packed_again_with_what_was_changed_in_it() {
         let path = made.hold(&made.packed(program));
         let to = made.dir.path().join("to");
         let file = File::create(&to).unwrap();
-        repack(&path, file, &patches, &mut |_| Ok(())).unwrap();
-        assert_eq!(Unpacked::open(&to).unwrap().format, format);
+        repack(&Packed::open(&path).unwrap(), file, &patches, &mut |_| {
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(opened(&to).unwrap().format, format);
         assert!(unpacked(&to).unwrap() == expected, "{program:?}");
         // Others can unpack it, too.
         let name = to.display().to_string();
@@ -277,7 +285,13 @@ fn what_is_beside_an_image_stays_in_its_archive() {
     assert!(status.unwrap().success());
     let to = made.dir.path().join("to.zip");
     let file = File::create(&to).unwrap();
-    repack(&path, file, &[(0, vec![9])], &mut |_| Ok(())).unwrap();
+    repack(
+        &Packed::open(&path).unwrap(),
+        file,
+        &[(0, vec![9])],
+        &mut |_| Ok(()),
+    )
+    .unwrap();
     let listed = Command::new("unzip")
         .arg("-p")
         .arg(&to)
@@ -296,17 +310,28 @@ fn nothing_is_packed_of_a_source_that_ends_early() {
     for (_, program) in PROGRAMS {
         let packed = made.packed(program);
         let path = made.hold(&packed[..packed.len() - 3]);
-        let result = repack(&path, tempfile::tempfile().unwrap(), &[], &mut |_| Ok(()));
+        let result = repack(
+            &Packed::open(&path).unwrap(),
+            tempfile::tempfile().unwrap(),
+            &[],
+            &mut |_| Ok(()),
+        );
         assert!(result.is_err(), "{program:?}");
         let path = made.hold(&packed);
         let beyond = [(made.size(), vec![1])];
-        let result = repack(&path, tempfile::tempfile().unwrap(), &beyond, &mut |_| {
-            Ok(())
-        });
+        let result = repack(
+            &Packed::open(&path).unwrap(),
+            tempfile::tempfile().unwrap(),
+            &beyond,
+            &mut |_| Ok(()),
+        );
         assert!(result.is_err(), "{program:?}");
-        let stop = repack(&path, tempfile::tempfile().unwrap(), &[], &mut |_| {
-            Err(io::ErrorKind::Interrupted.into())
-        });
+        let stop = repack(
+            &Packed::open(&path).unwrap(),
+            tempfile::tempfile().unwrap(),
+            &[],
+            &mut |_| Err(io::ErrorKind::Interrupted.into()),
+        );
         assert!(stop.is_err(), "{program:?}");
     }
 }
@@ -346,7 +371,8 @@ fn a_disk_that_is_full_ends_it_with_an_error_at_every_byte() {
         for room in [0, 1, 10, 50, packed.len() / 2, packed.len() - 20_000] {
             let file = tempfile::tempfile().unwrap();
             let narrow = Narrow { file, left: room };
-            let error = repack(&path, narrow, &[], &mut |_| Ok(())).unwrap_err();
+            let error =
+                repack(&Packed::open(&path).unwrap(), narrow, &[], &mut |_| Ok(())).unwrap_err();
             let ContainerError::Pack { source, .. } = error else {
                 panic!("{program:?}: {error}");
             };
@@ -358,4 +384,38 @@ fn a_disk_that_is_full_ends_it_with_an_error_at_every_byte() {
         }
         assert!(fs::read(&path).unwrap() == packed, "{program:?}");
     }
+}
+
+#[test]
+fn a_spool_that_failed_once_fails_for_good() {
+    let made = Made::new();
+    // Noise that has no room, and behind it zeros, which would take none.
+    let packed = pack(
+        &["gzip", "-c"],
+        &[noise(2 * MIB, 3), vec![0; 4 * MIB]].concat(),
+    );
+    let path = made.hold(&packed);
+    let source = opened(&path).unwrap();
+    let spool = Spool::bounded(source, made.dir.path(), BIG, Box::new(|| Ok(()))).unwrap();
+    let first = spool.bytes(BIG + 10, 4).unwrap_err().to_string();
+    let again = spool.bytes(BIG + 10, 4).unwrap_err().to_string();
+    assert_eq!(first, again);
+    assert_eq!(spool.bytes(10, 4).unwrap(), noise(2 * MIB, 3)[10..14]);
+}
+
+#[test]
+fn a_spool_asks_before_each_piece_whether_to_go_on() {
+    let made = Made::new();
+    let path = made.hold(&made.packed(&["gzip", "-c"]));
+    let left = AtomicU64::new(2);
+    let go_on = move || match left.fetch_sub(1, Ordering::Relaxed) {
+        0 => Err(io::ErrorKind::Interrupted.into()),
+        _ => Ok(()),
+    };
+    let source = opened(&path).unwrap();
+    let spool = Spool::new(source, made.dir.path(), Box::new(go_on)).unwrap();
+    let error = spool.bytes(made.size() - 1, 1).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+    assert_eq!(spool.unpacked(), 2 * BIG);
+    assert_eq!(spool.end().unwrap_err().kind(), io::ErrorKind::Interrupted);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Entry, FatError, Part, Step, content,
+    Entry, FatError, Part, Step, chain, content,
     directory::{FOLDER, FREE, Folder},
     field::put,
     geometry::{ENTRY, Geometry, Kind},
@@ -37,6 +37,28 @@ impl Change<'_> {
     }
 }
 
+/// What becomes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It was not there before.
+    Added,
+    /// It was there, and was another one.
+    Changed,
+    /// It is gone.
+    Removed,
+    /// It was as it is to be.
+    Same,
+}
+
+/// What has to be written for changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What becomes of each file.
+    pub done: Vec<Done>,
+    /// In their order; none where nothing changes.
+    pub steps: Vec<Step>,
+}
+
 /// A moment as FAT keeps it: in steps of two seconds, without a time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
@@ -62,7 +84,7 @@ pub(super) fn plan(
     geometry: &Geometry,
     changes: &[Change<'_>],
     now: Stamp,
-) -> Result<Vec<Step>, FatError> {
+) -> Result<Plan, FatError> {
     let pages = Pages::new(part, geometry.sector);
     let mut edit = Edit {
         pages,
@@ -70,14 +92,16 @@ pub(super) fn plan(
         geometry,
         now,
     };
+    let mut done = Vec::new();
     for change in changes {
         let (parent, name) = split(change.path())?;
-        match change {
+        done.push(match change {
             Change::Put(path, content) => edit.put(parent, name, path, content)?,
             Change::Remove(path) => edit.remove(parent, name, path)?,
-        }
+        });
     }
-    Ok(edit.pages.into_steps())
+    let steps = edit.pages.into_steps();
+    Ok(Plan { done, steps })
 }
 
 struct Edit<'e> {
@@ -88,7 +112,13 @@ struct Edit<'e> {
 }
 
 impl Edit<'_> {
-    fn put(&mut self, parent: &str, name: &str, path: &str, bytes: &[u8]) -> Result<(), FatError> {
+    fn put(
+        &mut self,
+        parent: &str,
+        name: &str,
+        path: &str,
+        bytes: &[u8],
+    ) -> Result<Done, FatError> {
         let mut folder = self.folder(parent, path)?;
         let before = folder.find(name).cloned();
         let mut old = Vec::new();
@@ -96,12 +126,14 @@ impl Edit<'_> {
             if entry.is_folder {
                 return Err(kind(path, "folder", "file"));
             }
-            let now = content(&mut self.pages, self.geometry, self.part, entry, path)?;
-            if now == bytes {
-                return Ok(());
+            let is_as_long = usize::try_from(entry.size) == Ok(bytes.len());
+            if is_as_long
+                && content(&mut self.pages, self.geometry, self.part, entry, path)? == bytes
+            {
+                return Ok(Done::Same);
             }
             if entry.first != 0 {
-                old = table::chain(&mut self.pages, self.geometry, entry.first, path)?;
+                old = chain(&mut self.pages, self.geometry, entry, path)?;
             }
         }
         let chain = self.room(bytes.len(), path)?;
@@ -111,6 +143,7 @@ impl Edit<'_> {
         self.pages.barrier();
         let first = chain.first().copied().unwrap_or(0);
         let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let done = before.as_ref().map_or(Done::Added, |_| Done::Changed);
         match before {
             Some(entry) => self.lead(&folder, &entry, first, size)?,
             None => self.enter(&mut folder, name, path, &self.fields(ARCHIVE, first, size))?,
@@ -118,15 +151,15 @@ impl Edit<'_> {
         self.pages.barrier();
         table::release(&mut self.pages, self.geometry, &old)?;
         self.pages.barrier();
-        Ok(())
+        Ok(done)
     }
 
-    fn remove(&mut self, parent: &str, name: &str, path: &str) -> Result<(), FatError> {
+    fn remove(&mut self, parent: &str, name: &str, path: &str) -> Result<Done, FatError> {
         let Some(folder) = self.existing(parent)? else {
-            return Ok(());
+            return Ok(Done::Same);
         };
         let Some(entry) = folder.find(name).cloned() else {
-            return Ok(());
+            return Ok(Done::Same);
         };
         if entry.is_folder {
             return Err(kind(path, "folder", "file"));
@@ -147,7 +180,7 @@ impl Edit<'_> {
         self.pages.barrier();
         table::release(&mut self.pages, self.geometry, &old)?;
         self.pages.barrier();
-        Ok(())
+        Ok(Done::Removed)
     }
 
     /// The folder of a path, if it is there.
@@ -302,11 +335,8 @@ impl Edit<'_> {
             self.grow(folder, path)?;
         };
         let behind = first + count;
-        if folder.end.is_some_and(|end| behind > end)
-            && let Some(place) = folder.places.get(behind)
-        {
-            self.pages.write(*place, &[0])?;
-            self.pages.barrier();
+        if let Some(end) = folder.end.filter(|end| behind > *end) {
+            self.open(folder, end, behind)?;
         }
         let mut own = *fields;
         put(&mut own, 0, &made.short);
@@ -321,6 +351,25 @@ impl Edit<'_> {
         }
         let last = folder.places.get(behind - 1).copied();
         self.pages.write(last.unwrap_or_default(), &own)?;
+        Ok(())
+    }
+
+    /// Moves the end of a folder. What was behind it is whatever was there before: it is free before it is no longer behind the end.
+    fn open(&mut self, folder: &Folder, end: usize, behind: usize) -> Result<(), FatError> {
+        let marks = [(behind, 0)].into_iter();
+        let marks = marks.chain((end..behind).rev().map(|slot| (slot, FREE)));
+        let mut sector = None;
+        for (slot, mark) in marks {
+            let Some(place) = folder.places.get(slot) else {
+                continue;
+            };
+            let now = place / self.sector();
+            if sector.replace(now).is_some_and(|before| before != now) {
+                self.pages.barrier();
+            }
+            self.pages.write(*place, &[mark])?;
+        }
+        self.pages.barrier();
         Ok(())
     }
 

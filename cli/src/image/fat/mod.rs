@@ -23,7 +23,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 pub use directory::Entry;
-pub use edit::{Change, Stamp};
+pub use edit::{Change, Done, Plan, Stamp};
 pub use error::FatError;
 pub use geometry::Kind;
 pub use pages::{Patch, Step};
@@ -92,19 +92,52 @@ impl<'m> Volume<'m> {
         Ok(entries)
     }
 
+    /// The entry of a file or a folder. `None`: there is none.
+    ///
+    /// # Errors
+    /// [`FatError`].
+    pub fn find(&self, path: &str) -> Result<Option<Entry>, FatError> {
+        let (parent, name) = split(path)?;
+        match self.folder(&mut self.pages(), parent) {
+            Ok(folder) => Ok(folder.find(name).cloned()),
+            Err(FatError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the content of a file to `take`, in pieces. `None`: there is no such file; else its bytes were so many.
+    ///
+    /// # Errors
+    /// [`FatError`], or the error of `take`.
+    pub fn pieces<E: From<FatError>>(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Option<u64>, E> {
+        let Some(entry) = self.find(path)? else {
+            return Ok(None);
+        };
+        if entry.is_folder {
+            return Err(kind(path, "folder", "file").into());
+        }
+        let mut pages = self.pages();
+        contents(
+            &mut pages,
+            &self.geometry,
+            &self.part,
+            &entry,
+            path,
+            &mut take,
+        )?;
+        Ok(Some(entry.size.into()))
+    }
+
     /// The content of a file of at most `most` bytes. `None`: there is no such file.
     ///
     /// # Errors
     /// [`FatError`].
     pub fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, FatError> {
-        let mut pages = self.pages();
-        let (parent, name) = split(path)?;
-        let folder = match self.folder(&mut pages, parent) {
-            Ok(folder) => folder,
-            Err(FatError::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Some(entry) = folder.find(name) else {
+        let Some(entry) = self.find(path)? else {
             return Ok(None);
         };
         if entry.is_folder {
@@ -115,14 +148,14 @@ impl<'m> Volume<'m> {
             let path = path.to_owned();
             return Err(FatError::Large { path, size, most });
         }
-        content(&mut pages, &self.geometry, &self.part, entry, path).map(Some)
+        content(&mut self.pages(), &self.geometry, &self.part, &entry, path).map(Some)
     }
 
-    /// What has to be written for these changes, in their order. Nothing is where nothing changes.
+    /// What has to be written for these changes.
     ///
     /// # Errors
     /// [`FatError`]; nothing of the changes can be done then.
-    pub fn plan(&self, changes: &[Change<'_>], now: Stamp) -> Result<Vec<Step>, FatError> {
+    pub fn plan(&self, changes: &[Change<'_>], now: Stamp) -> Result<Plan, FatError> {
         let mut seen = BTreeSet::new();
         for change in changes {
             let path = change.path();
@@ -194,6 +227,23 @@ fn split(path: &str) -> Result<(&str, &str), FatError> {
     Ok((parent, name))
 }
 
+/// The clusters of a file that has some: enough for its size.
+fn chain(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    entry: &Entry,
+    path: &str,
+) -> Result<Vec<u32>, FatError> {
+    let chain = table::chain(pages, geometry, entry.first, path)?;
+    let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
+    if chain.len().saturating_mul(geometry.cluster) < size {
+        return Err(FatError::Damaged(format!(
+            "{path} has fewer clusters than its size wants"
+        )));
+    }
+    Ok(chain)
+}
+
 /// All of a file.
 fn content(
     pages: &mut Pages<'_>,
@@ -203,22 +253,35 @@ fn content(
     path: &str,
 ) -> Result<Vec<u8>, FatError> {
     let mut content = Vec::new();
-    let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
-    if size == 0 {
-        return Ok(content);
+    contents(pages, geometry, part, entry, path, &mut |piece| {
+        content.extend_from_slice(piece);
+        Ok::<_, FatError>(())
+    })?;
+    Ok(content)
+}
+
+/// The same, in pieces.
+fn contents<E: From<FatError>>(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    part: &Part<'_>,
+    entry: &Entry,
+    path: &str,
+    take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut rest = usize::try_from(entry.size).unwrap_or(usize::MAX);
+    if rest == 0 {
+        return Ok(());
     }
-    let chain = table::chain(pages, geometry, entry.first, path)?;
-    if chain.len().saturating_mul(geometry.cluster) < size {
-        return Err(FatError::Damaged(format!(
-            "{path} has fewer clusters than its size wants"
-        )));
-    }
+    let chain = chain(pages, geometry, entry, path)?;
     for cluster in chain {
-        let rest = (size - content.len()).min(geometry.cluster);
-        if rest == 0 {
+        let count = rest.min(geometry.cluster);
+        if count == 0 {
             break;
         }
-        content.extend_from_slice(&part.bytes(geometry.offset(cluster), rest)?);
+        let piece = part.bytes(geometry.offset(cluster), count);
+        take(&piece.map_err(FatError::from)?)?;
+        rest -= count;
     }
-    Ok(content)
+    Ok(())
 }

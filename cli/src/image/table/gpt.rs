@@ -19,35 +19,29 @@ const NAME: usize = 36;
 /// Reads the table, or its copy.
 pub(super) fn read(medium: &dyn ReadAt) -> Result<Table, TableError> {
     let mut first = None;
-    let size = medium.size();
-    // The end of what is still unpacked is not known, and to look for it would unpack all.
-    let copies = if size == u64::MAX {
-        Vec::new()
-    } else {
-        SECTORS.to_vec()
-    };
-    for (kind, sector, place) in SECTORS
-        .map(|sector| (Kind::Gpt, sector, sector))
-        .into_iter()
-        .chain(
-            copies
-                .into_iter()
-                .map(|sector| (Kind::GptCopy, sector, size.saturating_sub(sector))),
-        )
-    {
-        match at(medium, sector, place) {
-            Ok(partitions) => {
-                return Ok(Table {
-                    kind,
-                    partitions,
-                    has_more: false,
-                });
-            }
-            Err(error) => {
+    for copy in [false, true] {
+        // The end of what is packed is known when all of it is unpacked, which the first table spares.
+        let end = if copy { medium.end()? } else { 0 };
+        for sector in SECTORS {
+            let (kind, place) = if copy {
+                (Kind::GptCopy, end.saturating_sub(sector))
+            } else {
+                (Kind::Gpt, sector)
+            };
+            match at(medium, sector, place) {
+                Ok(partitions) => {
+                    return Ok(Table {
+                        kind,
+                        partitions,
+                        has_more: false,
+                    });
+                }
                 // "There is none" says less than what is wrong with the one that there is.
-                first = match first {
-                    Some(first @ TableError::Damaged(_)) => Some(first),
-                    _ => Some(error),
+                Err(error) => {
+                    first = match first {
+                        Some(first @ TableError::Damaged(_)) => Some(first),
+                        _ => Some(error),
+                    }
                 }
             }
         }

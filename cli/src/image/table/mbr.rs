@@ -15,8 +15,8 @@ const ENTRY: usize = 16;
 const EXTENDED: [u8; 3] = [0x05, 0x0F, 0x85];
 /// Marks what a GPT hides behind.
 const PROTECTIVE: u8 = 0xEE;
-/// Partitions that a chain is followed for.
-const MOST_LOGICAL: u32 = 128;
+/// Sectors with entries that a chain is followed for: each has a partition, or none.
+const MOST_SECTORS: usize = 256;
 
 /// An entry as written, in sectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,29 +98,43 @@ fn logical(
     found: &mut Vec<Partition>,
 ) -> Result<(), TableError> {
     let base = u64::from(extended.start);
+    let end = base + u64::from(extended.count);
     let mut place = base;
+    let mut room = u64::from(extended.count);
     let mut seen = BTreeSet::new();
     let mut number = 5;
     loop {
-        if !seen.insert(place) || number - 5 >= MOST_LOGICAL {
+        if !seen.insert(place) || seen.len() > MOST_SECTORS {
             return Err(TableError::Damaged(
-                "its logical partitions go round in circles".to_owned(),
+                "its chain of logical partitions has no end".to_owned(),
             ));
         }
         let sector = medium.bytes(place.saturating_mul(SECTOR), 512)?;
-        let Some([own, next, ..]) = entries(&sector) else {
-            return Err(TableError::Damaged(format!(
+        let entries = entries(&sector).ok_or_else(|| {
+            TableError::Damaged(format!(
                 "logical partition {number} has no entry at sector {place}"
-            )));
-        };
-        if own.is_used() && !own.is_extended() {
-            found.push(partition(medium, number, place, &own)?);
-            number += 1;
+            ))
+        })?;
+        for (own, slot) in entries.iter().zip(0..) {
+            if !own.is_used() || own.is_extended() {
+                continue;
+            }
+            // By custom the first two count; in the others some programs leave what never was one.
+            let [start, count] = [own.start, own.count].map(u64::from);
+            let is_within = start + count <= room && place + start + count <= end;
+            if slot < 2 || is_within {
+                found.push(partition(medium, number, place, own)?);
+                number += 1;
+            }
         }
-        if !next.is_used() || !next.is_extended() {
+        let next = entries
+            .iter()
+            .find(|entry| entry.is_used() && entry.is_extended());
+        let Some(next) = next else {
             return Ok(());
-        }
+        };
         place = base + u64::from(next.start);
+        room = u64::from(next.count);
     }
 }
 

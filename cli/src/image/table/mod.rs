@@ -92,8 +92,11 @@ pub enum TableError {
 /// # Errors
 /// [`TableError`].
 pub fn read(medium: &dyn ReadAt, depth: Depth) -> Result<Table, TableError> {
-    let Ok(first) = medium.bytes(0, 512) else {
-        return Err(TableError::Unknown);
+    let first = match medium.bytes(0, 512) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(TableError::Unknown);
+        }
+        read => read?,
     };
     let mbr = mbr::entries(&first);
     if let Some(entries) = &mbr
@@ -102,7 +105,12 @@ pub fn read(medium: &dyn ReadAt, depth: Depth) -> Result<Table, TableError> {
         return gpt::read(medium);
     }
     // A file system has the same two bytes at the end of its first sector, and its own code where a table would be.
-    let is_fat = fat::Volume::open(Part::whole(medium)).is_ok();
+    let is_fat = match fat::Volume::open(Part::whole(medium)) {
+        Err(fat::FatError::Read(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            return Err(error.into());
+        }
+        opened => opened.is_ok(),
+    };
     match mbr {
         Some(entries) if !is_fat || mbr::is_sound(&entries, medium.size()) => {
             let (partitions, has_more) = mbr::partitions(medium, &entries, depth)?;

@@ -54,7 +54,73 @@ fn a_chain_of_logical_partitions_that_has_no_end_is_told() {
     let at = 12 * 1024 * 1024 + 446 + 16 + 8;
     disk[at..at + 4].copy_from_slice(&0_u32.to_le_bytes());
     let error = read(&disk.as_slice(), Depth::All).unwrap_err();
-    assert!(error.to_string().contains("circles"), "{error}");
+    assert!(error.to_string().contains("no end"), "{error}");
+}
+
+/// What `partx` finds, in sectors.
+fn others(disk: &[u8]) -> Vec<(u32, u64, u64)> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(disk).unwrap();
+    let partx = Command::new("partx")
+        .args(["-g", "-s", "-o", "NR,START,SECTORS"])
+        .arg(file.path())
+        .output()
+        .expect("partx is installed");
+    let text = String::from_utf8(partx.stdout).unwrap();
+    let line = |line: &str| {
+        let mut numbers = line
+            .split_whitespace()
+            .map(|number| number.parse::<u64>().unwrap());
+        let mut next = || numbers.next().unwrap();
+        (u32::try_from(next()).unwrap(), next(), next())
+    };
+    // It counts the one that only holds others, too: the third.
+    text.lines()
+        .map(line)
+        .filter(|(number, ..)| *number != 3)
+        .collect()
+}
+
+#[test]
+fn logical_partitions_are_found_wherever_their_entries_stand() {
+    let made = disk(32, LOGICAL);
+    let table = 446;
+    let first = 12 * 1024 * 1024 + table;
+    let link = u32::from_le_bytes(made[first + 24..first + 28].try_into().unwrap());
+    let second = 12 * 1024 * 1024 + usize::try_from(link).unwrap() * 512 + table;
+    for slots in [[1, 0, 2, 3], [2, 0, 1, 3], [3, 2, 1, 0], [0, 3, 2, 1]] {
+        let mut disk = made.clone();
+        for at in [first, second] {
+            for (from, to) in slots.into_iter().enumerate() {
+                let entry = &made[at + 16 * from..at + 16 * (from + 1)];
+                disk[at + 16 * to..at + 16 * (to + 1)].copy_from_slice(entry);
+            }
+        }
+        let found = read(&disk.as_slice(), Depth::All).unwrap().partitions;
+        let found: Vec<_> = found
+            .iter()
+            .map(|found| (found.number, found.start / 512, found.size / 512))
+            .collect();
+        assert_eq!(found, others(&disk), "{slots:?}");
+        assert_eq!(found.len(), 4, "{slots:?}");
+    }
+}
+
+#[test]
+fn a_chain_of_entries_without_partitions_is_not_followed_for_ever() {
+    let mut disk = disk(32, LOGICAL);
+    let base = 12 * 1024 * 1024;
+    for number in 0..4000 {
+        let at = base + number * 512;
+        disk[at..at + 512].fill(0);
+        disk[at + 510..at + 512].copy_from_slice(&[0x55, 0xAA]);
+        let next = u32::try_from(number + 1).unwrap().to_le_bytes();
+        disk[at + 446 + 16 + 4] = 5;
+        disk[at + 446 + 16 + 8..][..4].copy_from_slice(&next);
+        disk[at + 446 + 16 + 12] = 1;
+    }
+    let error = read(&disk.as_slice(), Depth::All).unwrap_err();
+    assert!(error.to_string().contains("no end"), "{error}");
 }
 
 const GPT: &str = "label: gpt\nstart=4MiB, size=4MiB, name=resin-boot\nstart=8MiB, size=4MiB, name=\"resin-rootA\"\n";
@@ -107,4 +173,32 @@ fn a_file_system_without_a_table_is_the_whole_medium() {
     assert!(made.status.success());
     let disk = fs::read(&path).unwrap();
     assert_eq!(found(&disk), (Kind::None, Vec::new()));
+}
+
+/// A medium that cannot be read from there on.
+struct Broken(Vec<u8>, u64);
+
+impl ReadAt for Broken {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let count = u64::try_from(into.len()).unwrap();
+        if offset + count > self.1 {
+            return Err(io::Error::other("the medium is worn out"));
+        }
+        self.0.read_at(offset, into)
+    }
+
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+}
+
+#[test]
+fn what_the_medium_says_is_told() {
+    let words = |error: &dyn std::error::Error| error.source().unwrap().to_string();
+    let error = read(&Broken(disk(32, GPT), 0), Depth::All).unwrap_err();
+    assert_eq!(words(&error), "the medium is worn out");
+    // The table can be read, and no partition.
+    let error = crate::image::boot::Boot::find(&Broken(disk(32, LOGICAL), MIB)).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(words(source), "the medium is worn out");
 }

@@ -38,6 +38,7 @@ use report::Report;
 use scope::Scope;
 use serde_json::{Map, Value as Json};
 use service::Service;
+pub(crate) use spelling::distance;
 
 use super::{
     Problems, ServiceSpec, Warning,

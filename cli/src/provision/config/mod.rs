@@ -6,10 +6,11 @@
 mod keys;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use serde_json::{Map, Value};
 
-use keys::{Kind, find};
+use keys::find;
 
 /// Bytes of a config.json.
 pub const MOST_BYTES: u64 = 1024 * 1024;
@@ -137,12 +138,15 @@ impl Document {
     pub fn write(&mut self, path: &str, typed: &str, any: bool) -> Result<(), ConfigError> {
         let value = match find(path) {
             Some((key, name)) => {
-                let kind = if name.is_some() { Kind::Text } else { key.kind };
-                // Rules have lines.
-                if name.is_some() {
-                    Value::String(typed.to_owned())
+                if let Some(name) = name {
+                    // What holds of all of them holds of one.
+                    let text = Value::String(typed.to_owned());
+                    let one =
+                        Value::Object([(name.to_owned(), text.clone())].into_iter().collect());
+                    values::check(key.kind, &one).map_err(|wanted| wants(key.name, wanted))?;
+                    text
                 } else {
-                    keys::understand(kind, typed).map_err(|wanted| wants(path, wanted))?
+                    values::understand(key.kind, typed).map_err(|wanted| wants(path, wanted))?
                 }
             }
             None if any => untyped(self.get(path), typed),
@@ -198,15 +202,25 @@ impl Document {
         is_gone
     }
 
+    /// What a known key wants that holds what it cannot.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn check(&self, path: &str) -> Result<(), ConfigError> {
+        let known = find(path).filter(|(_, name)| name.is_none());
+        match known.zip(self.get(path)) {
+            Some(((key, _), value)) => {
+                values::check(key.kind, value).map_err(|wanted| wants(path, wanted))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Keys of it that are known, and hold what they cannot: each with what it wants.
     #[must_use]
     pub fn wrong(&self) -> Vec<ConfigError> {
-        let check = |key: &keys::Key| {
-            let value = self.get(key.name)?.clone();
-            let wanted = keys::checked(key.kind, value).err()?;
-            Some(wants(key.name, wanted))
-        };
-        keys::ALL.iter().filter_map(check).collect()
+        let wrong = |name| self.check(name).err();
+        names().filter_map(wrong).collect()
     }
 }
 

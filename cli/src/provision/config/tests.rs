@@ -2,6 +2,9 @@ use serde_json::json;
 
 use super::*;
 
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4W6mRSkjC9YK8qsnN7r1p4uFpYdCe6uIBfjhXgj3cB";
+
 fn read(text: &str) -> Document {
     Document::read(text.as_bytes()).unwrap()
 }
@@ -26,9 +29,9 @@ fn what_does_not_change_stays_as_it_was_written() {
     document
         .write("os.network.wifi.randomMacAddressScan", "true", false)
         .unwrap();
-    document.write("os.sshKeys", "k", false).unwrap();
-    let expected = "{\"b\":1,\"a\":{\"c\":[]},\"os\":{\"network\":{\"wifi\":{\"randomMacAddressScan\":true}},\"sshKeys\":[\"k\"]}}";
-    assert_eq!(text(&document), expected);
+    document.write("os.sshKeys", KEY, false).unwrap();
+    let expected = "{\"b\":1,\"a\":{\"c\":[]},\"os\":{\"network\":{\"wifi\":{\"randomMacAddressScan\":true}},\"sshKeys\":[\"KEY\"]}}";
+    assert_eq!(text(&document), expected.replace("KEY", KEY));
     assert!(document.remove("os.sshKeys"));
     assert_eq!(document.get("os.sshKeys"), None);
     assert_eq!(document.get("b"), Some(&json!(1)));
@@ -130,9 +133,9 @@ fn values_of_the_wrong_type_are_found() {
     assert_eq!(
         wrong,
         [
-            "`hostname` wants a text",
-            "`os.sshKeys` wants an array of texts",
-            "`os.udevRules` wants an object of texts"
+            "`hostname` wants letters, digits and hyphens, at most 63",
+            "`os.sshKeys` wants public keys of SSH: one, or a JSON array of them; `false` for nobody",
+            "`os.udevRules` wants a JSON object of rules by names of files: letters, digits, `-`, `_` and `.`"
         ]
     );
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: the keyfile format of `NetworkManager` (nm-settings-keyfile(5)), which is that of `GLib` with values of its own.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
@@ -125,6 +125,7 @@ fn uuid(name: &str) -> String {
 /// What a person's own file says, by section and key; the last of the same key counts.
 #[derive(Default)]
 pub(super) struct Read {
+    sections: BTreeSet<String>,
     entries: Vec<(String, String, String)>,
 }
 
@@ -135,7 +136,8 @@ impl Read {
         let mut section = None;
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_start();
-            if line.trim().is_empty() || line.starts_with('#') || line.starts_with(';') {
+            // What begins with `;` is no comment there.
+            if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
             let neither = || format!("line {number} is neither [section] nor key=value");
@@ -144,6 +146,7 @@ impl Read {
                 if !is_section(name) {
                     return Err(format!("line {number} names a section that cannot be one"));
                 }
+                read.sections.insert(name.to_owned());
                 section = Some(name);
                 continue;
             }
@@ -158,6 +161,19 @@ impl Read {
             read.entries.push(entry);
         }
         Ok(read)
+    }
+
+    /// Whether there is a section, which may have an older name.
+    pub(super) fn has(&self, sections: &[&str]) -> bool {
+        sections.iter().any(|name| self.sections.contains(*name))
+    }
+
+    /// Whether a section has a key that begins so.
+    pub(super) fn has_like(&self, section: &str, key: &str) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|(within, name, value)| {
+            within == section && name.starts_with(key) && !value.is_empty()
+        })
     }
 
     /// A value as written, of a section that may have an older name.

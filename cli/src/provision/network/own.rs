@@ -9,6 +9,76 @@ const MOST_NAME: usize = 128;
 /// Names that `NetworkManager` or devices pass over.
 const PASSED_OVER: [&str; 6] = [".ignore", "~", ".rpmnew", ".rpmsave", ".swp", ".bak"];
 const WIFI: [&str; 2] = ["wifi", "802-11-wireless"];
+/// Kinds of connections that `NetworkManager` has, with older names.
+const KINDS: [&str; 36] = [
+    "6lowpan",
+    "802-11-olpc-mesh",
+    "802-11-wireless",
+    "802-3-ethernet",
+    "adsl",
+    "bluetooth",
+    "bond",
+    "bridge",
+    "cdma",
+    "dummy",
+    "ethernet",
+    "generic",
+    "gsm",
+    "hsr",
+    "infiniband",
+    "ip-tunnel",
+    "ipvlan",
+    "loopback",
+    "macsec",
+    "macvlan",
+    "ovs-bridge",
+    "ovs-dpdk",
+    "ovs-interface",
+    "ovs-patch",
+    "ovs-port",
+    "pppoe",
+    "team",
+    "tun",
+    "veth",
+    "vlan",
+    "vpn",
+    "vrf",
+    "vxlan",
+    "wifi",
+    "wifi-p2p",
+    "wireguard",
+];
+/// How a Wi-Fi network may be closed.
+const CLOSED: [&str; 7] = [
+    "none",
+    "ieee8021x",
+    "owe",
+    "sae",
+    "wpa-eap",
+    "wpa-eap-suite-b-192",
+    "wpa-psk",
+];
+/// Those that want a section [802-1x].
+const BY_NAME: [&str; 2] = ["wpa-eap", "wpa-eap-suite-b-192"];
+/// How addresses come, by the kind of them.
+const METHODS: [(&str, &[&str]); 2] = [
+    (
+        "ipv4",
+        &["auto", "disabled", "link-local", "manual", "shared"],
+    ),
+    (
+        "ipv6",
+        &[
+            "auto",
+            "dhcp",
+            "disabled",
+            "ignore",
+            "link-local",
+            "manual",
+            "shared",
+        ],
+    ),
+];
 const SECURITY: [&str; 2] = ["wifi-security", "802-11-wireless-security"];
 
 impl Connection {
@@ -53,6 +123,9 @@ fn check(read: &Read) -> Result<(), String> {
         .get(&["connection"], "type")
         .filter(|kind| !kind.is_empty());
     let kind = kind.ok_or("it has no section [connection] with a type")?;
+    if !KINDS.contains(&kind) {
+        return Err("its type is no known type of connection".to_owned());
+    }
     if let Some(uuid) = read.get(&["connection"], "uuid")
         && !is_uuid(uuid)
     {
@@ -60,12 +133,46 @@ fn check(read: &Read) -> Result<(), String> {
             "its uuid is none: leave it out, or write 8-4-4-4-12 hexadecimal digits".to_owned(),
         );
     }
-    if !WIFI.contains(&kind) {
-        return Ok(());
+    for (section, methods) in METHODS {
+        let Some(method) = read.get(&[section], "method") else {
+            continue;
+        };
+        if !methods.contains(&method) {
+            let methods = methods.join(", ");
+            return Err(format!(
+                "its method in [{section}] is none of these: {methods}"
+            ));
+        }
+        if method == "manual" && !read.has_like(section, "address") {
+            return Err(format!(
+                "its method in [{section}] is manual, and it has no address there"
+            ));
+        }
     }
+    if WIFI.contains(&kind) {
+        check_wifi(read)?;
+    }
+    Ok(())
+}
+
+fn check_wifi(read: &Read) -> Result<(), String> {
     let ssid = read.get(&WIFI, "ssid").unwrap_or_default();
     if ssid.is_empty() {
         return Err("it is of type wifi and names no ssid in [wifi]".to_owned());
+    }
+    if !read.has(&SECURITY) {
+        return Ok(());
+    }
+    let closed = read.get(&SECURITY, "key-mgmt").unwrap_or_default();
+    let closed = closed.to_ascii_lowercase();
+    if !CLOSED.contains(&closed.as_str()) {
+        let closed = CLOSED.join(", ");
+        return Err(format!(
+            "its key-mgmt in [wifi-security] is none of these: {closed}"
+        ));
+    }
+    if BY_NAME.contains(&closed.as_str()) && !read.has(&["802-1x"]) {
+        return Err("its key-mgmt wants a section [802-1x]".to_owned());
     }
     let Some(psk) = read.get(&SECURITY, "psk") else {
         return Ok(());
@@ -76,9 +183,10 @@ fn check(read: &Read) -> Result<(), String> {
             "its psk is in quotes, which would be part of the password: leave them out".to_owned(),
         );
     }
-    // What is escaped is shorter than it is written.
-    let is_long_enough = psk.len() >= 8;
-    if !is_long_enough || (!psk.contains('\\') && psk.len() > 64) {
+    // What is escaped is shorter than it is written. WPA3 alone takes a password of any length.
+    let is_short = psk.len() < 8;
+    let is_long = psk.len() > 64 && !psk.contains('\\');
+    if closed == "wpa-psk" && (is_short || is_long) {
         return Err("its psk has another length than 8 to 63 letters".to_owned());
     }
     Ok(())

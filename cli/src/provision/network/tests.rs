@@ -4,7 +4,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::*;
+use super::{super::Secret, wifi::derived, *};
 
 /// What a file says, by section and key, without its uuid.
 type Said = BTreeMap<(String, String), String>;
@@ -162,7 +162,7 @@ fn network_manager_reads_passwords_as_they_are() {
             identity: password.to_owned(),
             anonymous: Some("anonymous".to_owned()),
             proof: Proof::Ttls(secret()),
-            authority: None,
+            authority: Authority::Anybody,
         };
         let connection = wifi("x", Security::Enterprise(enterprise))
             .connection()
@@ -198,7 +198,7 @@ fn a_network_that_is_entered_by_certificate_has_all_of_it_in_its_file() {
             identity: "board".to_owned(),
             anonymous: None,
             proof,
-            authority: Some(certificate.clone()),
+            authority: Authority::These(certificate.clone(), None),
         };
         wifi("x", Security::Enterprise(enterprise)).connection()
     };
@@ -208,7 +208,7 @@ fn a_network_that_is_entered_by_certificate_has_all_of_it_in_its_file() {
         password: None,
     });
     let made = made.unwrap();
-    let read = network_manager(&["modify", "connection.id", "os-wifi"], &made.bytes);
+    let read = network_manager(&["modify", "connection.id", "os-wifi-x"], &made.bytes);
     let said = |key: &str| read.get(&("802-1x".to_owned(), key.to_owned())).cloned();
     for key in ["ca-cert", "client-cert", "private-key"] {
         let value = said(key).unwrap_or_else(|| panic!("{key} of {read:?}"));
@@ -321,7 +321,7 @@ fn network_manager_reads_mobile_networks() {
 
 #[test]
 fn an_own_connection_is_taken_as_it_is_or_refused_without_its_words() {
-    let good = "# home\r\n[connection]\r\nid=home\r\ntype=802-11-wireless\r\n[802-11-wireless]\r\nssid=a\r\n[802-11-wireless-security]\r\npsk=12345678\r\n";
+    let good = "# home\r\n[connection]\r\nid=home\r\ntype=802-11-wireless\r\n[802-11-wireless]\r\nssid=a\r\n[802-11-wireless-security]\r\nkey-mgmt=wpa-psk\r\npsk=12345678\r\n";
     let own = Connection::own("home.nmconnection", good.as_bytes()).unwrap();
     assert_eq!(own.bytes, good.as_bytes());
     assert_eq!(own.path, "system-connections/home.nmconnection");
@@ -346,10 +346,27 @@ fn an_own_connection_is_taken_as_it_is_or_refused_without_its_words() {
         ),
         (
             "a",
-            wifi("[wifi-security]\npsk=\"secret12\"\n"),
+            wifi("[wifi-security]\nkey-mgmt=wpa-psk\npsk=\"secret12\"\n"),
             "in quotes",
         ),
-        ("a", wifi("[wifi-security]\npsk=secret\n"), "8 to 63"),
+        (
+            "a",
+            wifi("[wifi-security]\nkey-mgmt=wpa-psk\npsk=secret\n"),
+            "8 to 63",
+        ),
+        ("a", wifi("[wifi-security]\npsk=secret12\n"), "key-mgmt"),
+        ("a", wifi("[wifi-security]\n"), "key-mgmt"),
+        ("a", wifi("[wifi-security]\nkey-mgmt=wpa2\n"), "key-mgmt"),
+        ("a", wifi("[wifi-security]\nkey-mgmt=wpa-eap\n"), "[802-1x]"),
+        ("a", wifi("; secret\n"), "line 5 is neither"),
+        ("a", wifi("[ipv4]\nmethod=static\n"), "[ipv4]"),
+        ("a", wifi("[ipv4]\nmethod=manual\n"), "address"),
+        ("a", wifi("[ipv6]\nmethod=bogus\n"), "[ipv6]"),
+        (
+            "a",
+            "[connection]\nid=a\ntype=wiffi\n".to_owned(),
+            "known type",
+        ),
         (
             "a",
             "[connection]\ntype=x\0\n".to_owned(),
@@ -370,9 +387,127 @@ fn an_own_connection_is_taken_as_it_is_or_refused_without_its_words() {
 }
 
 #[test]
+fn network_manager_takes_what_is_taken() {
+    let wifi = |more: &str| format!("[connection]\nid=a\ntype=wifi\n[wifi]\nssid=a\n{more}");
+    for text in [
+        wifi(""),
+        wifi("# note\n  # another\n;note=1\n"),
+        wifi("[wifi-security]\nkey-mgmt=sae\npsk=abc\n"),
+        wifi("[wifi-security]\nkey-mgmt=wpa-psk\npsk=12345678\n"),
+        wifi("[wifi-security]\nkey-mgmt=owe\n"),
+        wifi("[wifi-security]\nkey-mgmt=none\nwep-key0=abcde\n"),
+        wifi(
+            "[wifi-security]\nkey-mgmt=wpa-eap\n[802-1x]\neap=peap;\nidentity=a\npassword=b\nphase2-auth=mschapv2\n",
+        ),
+        wifi("[ipv4]\nmethod=disabled\n[ipv6]\nmethod=ignore\n"),
+        "[connection]\nid=a\ntype=802-3-ethernet\n[ipv4]\nmethod=manual\naddress1=10.0.0.2/24\n"
+            .to_owned(),
+        "[connection]\nid=a\ntype=ethernet\n[ipv4]\nmethod=manual\naddresses=10.0.0.2/24\n"
+            .to_owned(),
+        "[connection]\nid=a\ntype=gsm\n[gsm]\napn=a\n".to_owned(),
+        "[connection]\nid=a\ntype=bridge\ninterface-name=br0\n".to_owned(),
+    ] {
+        let own =
+            Connection::own("a", text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
+        network_manager(&["modify", "connection.id", "a"], &own.bytes);
+    }
+}
+
+#[test]
 fn nothing_of_a_connection_is_in_its_debug() {
     let connection = wifi("x", Security::Wpa3(Secret::new("geheim12")))
         .connection()
         .unwrap();
     assert!(!format!("{connection:?}").contains("geheim12"));
+}
+
+#[test]
+fn each_network_has_a_file_a_name_and_a_uuid_of_its_own() {
+    let wired = |interface: Option<&str>, vlan| {
+        let wired = Ethernet {
+            interface: interface.map(str::to_owned),
+            vlan,
+            ..Ethernet::default()
+        };
+        wired.connection().unwrap()
+    };
+    let open = |ssid: &str| wifi(ssid, Security::Open).connection().unwrap();
+    let long = "x".repeat(32);
+    let all = [
+        wired(None, None),
+        wired(Some("eth0"), None),
+        wired(Some("eth0"), Some(10)),
+        wired(Some("eth0.10"), None),
+        wired(Some("eth0"), Some(11)),
+        wired(Some("ETH0"), None),
+        open("home"),
+        open("Home"),
+        open("a b"),
+        open("a_b"),
+        open("☕"),
+        open(&long),
+    ];
+    // FAT knows no capitals.
+    let paths: std::collections::BTreeSet<String> =
+        all.iter().map(|made| made.path.to_lowercase()).collect();
+    assert_eq!(paths.len(), all.len(), "{paths:?}");
+    let line = |made: &Connection, key: &str| {
+        let text = String::from_utf8(made.bytes.clone()).unwrap();
+        let found = text.lines().find(|line| line.starts_with(key));
+        found.unwrap().to_owned()
+    };
+    for key in ["uuid=", "id="] {
+        let values: std::collections::BTreeSet<String> =
+            all.iter().map(|made| line(made, key)).collect();
+        assert_eq!(values.len(), all.len(), "{values:?}");
+    }
+    assert!(paths.contains("system-connections/os-ethernet-eth0.nmconnection"));
+    assert!(paths.contains("system-connections/os-wifi-home.nmconnection"));
+    for made in &all {
+        assert!(Connection::own(made.path.rsplit('/').next().unwrap(), &made.bytes).is_ok());
+    }
+}
+
+#[test]
+fn a_network_that_asks_for_a_name_is_known_by_something() {
+    let enterprise = |authority| {
+        let enterprise = Enterprise {
+            identity: "me".to_owned(),
+            anonymous: None,
+            proof: Proof::Peap(Secret::new("x")),
+            authority,
+        };
+        wifi("x", Security::Enterprise(enterprise)).connection()
+    };
+    let usual = enterprise(Authority::Usual("example.com".to_owned())).unwrap();
+    is_as_made_by(
+        &usual,
+        &[
+            "type",
+            "wifi",
+            "ssid",
+            "x",
+            "wifi-sec.key-mgmt",
+            "wpa-eap",
+            "802-1x.eap",
+            "peap",
+            "802-1x.identity",
+            "me",
+            "802-1x.system-ca-certs",
+            "yes",
+            "802-1x.domain-suffix-match",
+            "example.com",
+            "802-1x.phase2-auth",
+            "mschapv2",
+            "802-1x.password",
+            "x",
+        ],
+    );
+    for wrong in [
+        Authority::Usual(String::new()),
+        Authority::Usual("a b".to_owned()),
+        Authority::These(b"no certificate".to_vec(), None),
+    ] {
+        assert!(enterprise(wrong).is_err());
+    }
 }

@@ -9,6 +9,7 @@ mod reply;
 mod token;
 
 use std::{
+    future::pending,
     io::{self, Cursor},
     time::Duration,
 };
@@ -16,11 +17,11 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, join, split},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, join, split},
     time::timeout,
 };
 
-pub use refusal::{TunnelError, TunnelRefusal};
+pub use refusal::{CarryError, TunnelError, TunnelRefusal};
 pub(crate) use reply::parse;
 pub use token::{InvalidToken, Token};
 
@@ -54,6 +55,58 @@ pub(super) async fn open(
     }
 }
 
+/// Has the way opened, and carries bytes until the device has said everything: what `ssh` expects of a `ProxyCommand`. The end of `input` is
+/// passed on, and the other direction goes on.
+///
+/// # Errors
+/// [`CarryError`] when there is no way, or when it breaks.
+pub async fn carry(
+    tunnel: &CloudTunnel,
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin,
+) -> Result<(), CarryError> {
+    let stream = open(tunnel).await?;
+    let carried = both_ways(stream, input, output).await;
+    carried.map_err(|source| CarryError::Broken {
+        cloud: tunnel.server.host.clone(),
+        source,
+    })
+}
+
+async fn both_ways(
+    stream: impl AsyncRead + AsyncWrite,
+    mut input: impl AsyncRead + Unpin,
+    mut output: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    let (mut from, mut to) = split(stream);
+    let up = async {
+        // The other side may want no more; what it still says is carried to its end.
+        let _is_sent = copy(&mut input, &mut to).await.is_ok() && to.shutdown().await.is_ok();
+        pending::<()>().await;
+    };
+    let down = async {
+        let copied = copy(&mut from, &mut output).await;
+        output.flush().await?;
+        copied
+    };
+    let ended = tokio::select! {
+        ended = down => ended,
+        () = up => Ok(0),
+    };
+    match ended {
+        // SSH knows by itself whether anything is missing; clouds hang up without a word of TLS. A reader that goes away is an end, too.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe
+            ) =>
+        {
+            Ok(())
+        }
+        ended => ended.map(drop),
+    }
+}
+
 /// Asks for it over a stream to the cloud. What the device has said already comes first.
 async fn opened<S>(
     mut stream: S,
@@ -84,10 +137,10 @@ where
     let answered = match timeout(patience, asking).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_elapsed) => Err(format!(
-            "its answer did not end within {} s",
-            patience.as_secs()
-        )),
+        Err(_elapsed) => {
+            let seconds = patience.as_secs();
+            return Err(refused(tunnel, TunnelRefusal::Silent { seconds }));
+        }
     };
     let (status, rest) =
         answered.map_err(|problem| refused(tunnel, TunnelRefusal::Unusable { problem }))?;
@@ -121,13 +174,14 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
+    use crate::transport::Authorities;
 
     fn tunnel() -> CloudTunnel {
         CloudTunnel {
             server: TlsServer {
                 host: "tunnel.x.test".to_owned(),
                 port: 443,
-                authorities: None,
+                authorities: Authorities::default(),
                 proxy: None,
             },
             token: Token::parse("secret").unwrap(),
@@ -139,11 +193,19 @@ mod tests {
     /// What comes of an answer; nothing follows it if it `ends`.
     async fn answered(answer: &'static [u8], ends: bool) -> Result<Vec<u8>, TunnelError> {
         let (ours, mut theirs) = duplex(64 << 10);
-        theirs.write_all(answer).await.unwrap();
-        if ends {
-            theirs.shutdown().await.unwrap();
-        }
-        let mut stream = opened(ours, &tunnel(), Duration::from_secs(1)).await?;
+        let expected = request(&tunnel()).len();
+        let answering = async {
+            // The question comes first: to who hangs up before, it could not be sent.
+            theirs.read_exact(&mut vec![0; expected]).await.unwrap();
+            theirs.write_all(answer).await.unwrap();
+            if ends {
+                theirs.shutdown().await.unwrap();
+            }
+        };
+        let tunnel = tunnel();
+        let asking = opened(ours, &tunnel, Duration::from_secs(1));
+        let (stream, ()) = tokio::join!(asking, answering);
+        let mut stream = stream?;
         drop(theirs);
         let mut said = Vec::new();
         stream.read_to_end(&mut said).await.unwrap();
@@ -156,6 +218,32 @@ mod tests {
             request(&tunnel()),
             "CONNECT 8f3b8bb7510f4ba0b3a4e0aa042d3713.balena:22222 HTTP/1.0\r\nProxy-Authorization: Basic cm9vdDpzZWNyZXQ=\r\n\r\n"
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_carried_ends_with_the_device_and_not_with_the_input() {
+        let (ours, mut theirs) = duplex(10);
+        let (person, input) = duplex(10);
+        let device = async {
+            let mut heard = String::new();
+            theirs.read_to_string(&mut heard).await.unwrap();
+            theirs.write_all(b"an answer that is longer").await.unwrap();
+            drop(theirs);
+            heard
+        };
+        let asking = async {
+            let mut person = person;
+            person
+                .write_all(b"a question of some length")
+                .await
+                .unwrap();
+        };
+        let mut output = Vec::new();
+        let carrying = both_ways(ours, input, &mut output);
+        let (carried, heard, ()) = tokio::join!(carrying, device, asking);
+        carried.unwrap();
+        assert_eq!(heard, "a question of some length");
+        assert_eq!(output, b"an answer that is longer");
     }
 
     #[tokio::test]

@@ -16,6 +16,23 @@ pub struct TunnelError {
     pub why: TunnelRefusal,
 }
 
+/// Bytes do not get to a device, or not to their end.
+#[derive(Debug, thiserror::Error)]
+pub enum CarryError {
+    /// There is no way.
+    #[error(transparent)]
+    Unopened(#[from] TunnelError),
+    /// It was open.
+    #[error("the way through {cloud} broke")]
+    Broken {
+        /// The server that it led through.
+        cloud: String,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
 /// Why not; where it answers, by the statuses of the reference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum TunnelRefusal {
@@ -60,6 +77,12 @@ pub enum TunnelRefusal {
     Other {
         /// The status.
         status: u16,
+    },
+    /// It says nothing: it waits for the port of the device, and nothing comes from there.
+    #[error("it did not say within {seconds} s whether the device can be reached")]
+    Silent {
+        /// How long was waited.
+        seconds: u64,
     },
     /// It gave no answer that means anything.
     #[error("{problem}")]

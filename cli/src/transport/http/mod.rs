@@ -185,6 +185,7 @@ impl Http {
             .map_err(|outcome| outcome.into_error(&self.peer(), &operation))?;
         Ok(Stream {
             status: response.status(),
+            headers: response.headers().clone(),
             body: response.into_body(),
             peer: self.peer(),
             operation,
@@ -227,6 +228,7 @@ impl Http {
         };
         let mut stream = Stream {
             status: response.status(),
+            headers: response.headers().clone(),
             body: response.into_body(),
             peer: self.peer(),
             operation,

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::{StatusCode, body::Incoming};
+use hyper::{HeaderMap, StatusCode, body::Incoming};
 use tokio::time::timeout;
 
 use super::{Limits, Link, classify};
@@ -13,6 +13,7 @@ use crate::transport::TransportError;
 pub struct Stream {
     /// The answer's status.
     pub status: StatusCode,
+    pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
     pub(super) peer: String,
     pub(super) operation: String,
@@ -20,6 +21,12 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// The answer's headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The next piece of the body; `None` at its end. Waits as long as the connection stands.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, TransportError> {
         while let Some(frame) = self.body.frame().await {

@@ -35,6 +35,7 @@ impl Http {
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let mut stream = super::Stream {
+                headers: response.headers().clone(),
                 status,
                 body: response.into_body(),
                 peer: self.peer(),

@@ -46,5 +46,7 @@ pub use names::{InvalidNames, Named, Names};
 pub use private_file::{PrivateFile, PrivateFileError};
 pub use process::{Exit, Input, Output, Piece, Process, Pty, Size};
 pub use session::Ssh;
+pub(crate) use spool::nameless;
 pub use stream::SshStream;
+pub(crate) use target::SPOOL;
 pub use target::{AlgorithmLists, Place, SshTarget};

@@ -91,7 +91,8 @@ impl Drop for Spool {
     }
 }
 
-fn nameless(folder: &Path) -> io::Result<File> {
+/// A file in a folder that has no name there, so that nothing of it stays behind.
+pub(crate) fn nameless(folder: &Path) -> io::Result<File> {
     fs_err::create_dir_all(folder)?;
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;

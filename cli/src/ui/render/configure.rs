@@ -90,3 +90,10 @@ pub fn wifi_key(ssid: &str) -> Result<String> {
         .allow_empty_password(true)
         .interact()
 }
+
+/// Asks for the password of one that is not open.
+pub fn wifi_password(ssid: &str) -> Result<String> {
+    Password::with_theme(&ColorfulTheme::default())
+        .with_prompt(format!("Password of {}", neutralise(ssid)))
+        .interact()
+}

@@ -126,7 +126,7 @@ pub fn listed(console: &Console, entries: &[Entry]) -> io::Result<()> {
 }
 
 /// A file was taken out.
-pub fn extracted(console: &Console, file: &str, to: &Path, size: usize) -> io::Result<()> {
+pub fn extracted(console: &Console, file: &str, to: &Path, size: u64) -> io::Result<()> {
     if console.is_json() {
         return console.json(&json!({ "file": file, "to": to, "size": size }));
     }
@@ -177,8 +177,6 @@ pub fn inspected(console: &Console, disk: &Disk, found: &Inspection) -> io::Resu
     if console.is_json() {
         return console.json(&value(disk, found));
     }
-    let (number, by) = &found.boot;
-    let (total, free) = found.room;
     let mut rows = vec![
         ("image", disk.path().display().to_string()),
         ("format", format(disk.holder()).to_owned()),
@@ -199,19 +197,22 @@ pub fn inspected(console: &Console, disk: &Disk, found: &Inspection) -> io::Resu
         let words = "more, logical ones: a packed image is not unpacked for them";
         rows.push(("partition", words.to_owned()));
     }
-    let whole = match number {
-        0 => String::new(),
-        number => format!("partition {number}, "),
-    };
-    rows.push((
-        "boot",
-        format!(
-            "{whole}{}: {}",
-            file_system(found.file_system),
-            found_by(by)
-        ),
-    ));
-    rows.push(("free there", format!("{} of {}", bytes(free), bytes(total))));
+    match &found.boot {
+        None => rows.push((
+            "boot",
+            "unknown: no partition has a FAT file system".to_owned(),
+        )),
+        Some(boot) => {
+            let whole = match boot.partition {
+                0 => String::new(),
+                number => format!("partition {number}, "),
+            };
+            let kind = file_system(boot.file_system);
+            rows.push(("boot", format!("{whole}{kind}: {}", found_by(&boot.by))));
+            let (total, free) = boot.room;
+            rows.push(("free there", format!("{} of {}", bytes(free), bytes(total))));
+        }
+    }
     for name in &found.connections {
         rows.push(("connection", name.clone()));
     }
@@ -268,14 +269,18 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
             })
         })
         .collect();
-    let (number, by) = &found.boot;
-    let by = match by {
-        By::Name(_) => "name",
-        By::Mark => "device-type.json",
-        By::Order => "order",
-        By::Whole => "whole",
-    };
-    let (total, free) = found.room;
+    let boot = found.boot.as_ref().map(|boot| {
+        let by = match boot.by {
+            By::Name(_) => "name",
+            By::Mark => "device-type.json",
+            By::Order => "order",
+            By::Whole => "whole",
+        };
+        let (total, free) = boot.room;
+        json!({
+            "partition": boot.partition, "found_by": by, "file_system": file_system(boot.file_system), "total": total, "free": free,
+        })
+    });
     let system = found.system.as_ref().map(|system| {
         let from = if system.is_of_root { "root" } else { "boot" };
         json!({ "name": system.name, "version": system.version, "slug": system.slug, "from": from })
@@ -288,9 +293,7 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
         "table": table_word(found.table),
         "partitions": partitions,
         "more_partitions": found.has_more,
-        "boot": {
-            "partition": number, "found_by": by, "file_system": file_system(found.file_system), "total": total, "free": free,
-        },
+        "boot": boot,
         "system": system,
         "device_type": device.map(|device| &device.slug),
         "arch": device.and_then(|device| device.arch.as_ref()),

@@ -2,6 +2,7 @@
 pub mod act;
 pub mod config;
 pub mod configure;
+pub mod cp;
 pub mod docker_context;
 pub mod download;
 pub mod dry_run;

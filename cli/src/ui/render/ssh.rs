@@ -40,16 +40,16 @@ pub fn key_accepted(console: &Console, device: &str, fingerprint: &str, file: &P
 }
 
 /// Asks whether a key is the device's. Blocks.
-pub fn trusts(device: &str) -> dialoguer::Result<Option<bool>> {
-    Confirm::with_theme(&ColorfulTheme::default())
+pub fn trusts(device: &str) -> io::Result<Option<bool>> {
+    let theme = ColorfulTheme::default();
+    let question = Confirm::with_theme(&theme)
         .with_prompt(format!("Is it the key of {}?", neutralise(device)))
-        .default(false)
-        .interact_opt()
+        .default(false);
+    terminal::asking(|| question.interact_opt())
 }
 
 /// Asks for what opens a key. Blocks.
 pub fn passphrase(file: &Path, again: bool) -> io::Result<String> {
-    let _modes = terminal::Kept::new()?;
     let file = neutralise(&file.display().to_string()).into_owned();
     let prompt = if again {
         format!("That was wrong. Passphrase of {file}")
@@ -57,9 +57,8 @@ pub fn passphrase(file: &Path, again: bool) -> io::Result<String> {
         format!("Passphrase of {file}")
     };
     let theme = ColorfulTheme::default();
-    let asked = Password::with_theme(&theme)
+    let question = Password::with_theme(&theme)
         .with_prompt(prompt)
-        .allow_empty_password(true)
-        .interact();
-    asked.map_err(|dialoguer::Error::IO(error)| error)
+        .allow_empty_password(true);
+    terminal::asking(|| question.interact())
 }

@@ -55,7 +55,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<&[u8], NoConnection> {
     let mut has_type = false;
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
-        if line.is_empty() || line.starts_with(['#', ';']) {
+        // What begins with `;` is no comment for `NetworkManager`.
+        if line.is_empty() || line.starts_with('#') {
             continue;
         }
         if let Some(rest) = line.strip_prefix('[') {
@@ -122,6 +123,10 @@ mod tests {
             ),
             (
                 b"[connection]\ntype=wifi\npsk secret\n",
+                "line 3 is neither [section] nor key=value",
+            ),
+            (
+                b"[connection]\ntype=wifi\n; psk secret\n",
                 "line 3 is neither [section] nor key=value",
             ),
             (

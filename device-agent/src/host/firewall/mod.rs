@@ -13,7 +13,6 @@ mod written;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -24,10 +23,6 @@ use decide::{MODE, Rule, Situation, no_mode, rules};
 use tables::Keeper;
 use written::Family;
 
-/// Nothing tells when somebody else flushes the rules: they are looked at this often.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
-/// And this soon where it is not known yet which program works.
-const LOOK_SOON: Duration = Duration::from_secs(2);
 /// Is there when the kernel has the sixth version of the protocol.
 const HAS_V6: &str = "/proc/net/if_inet6";
 
@@ -48,8 +43,8 @@ pub(crate) async fn keep(
         for keeper in &mut keepers {
             keeper.keep(&wanted).await;
         }
-        let is_undecided = keepers.iter().any(Keeper::is_undecided);
-        let pause = if is_undecided { LOOK_SOON } else { LOOK_EVERY };
+        let pauses = keepers.iter().map(Keeper::pause);
+        let pause = pauses.min().unwrap_or_default();
         tokio::select! {
             changed = targets.changed() => if changed.is_err() {
                 return;

@@ -19,6 +19,10 @@ const FAILURES: u32 = 2;
 const LIMIT: Duration = Duration::from_secs(20);
 /// Seconds for which a program waits until others have done.
 const TURN: &str = "5";
+/// Nothing tells when somebody else flushes the rules: they are looked at this often.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// And this soon where they could not be put in place.
+const LOOK_SOON: Duration = Duration::from_secs(2);
 /// Bytes of a table; one with more rules is not ours to judge.
 const MAX_TABLE: u64 = 4 * 1024 * 1024;
 /// Letters of a program's words that are told.
@@ -75,6 +79,8 @@ pub(super) struct Keeper {
     failures: Option<u32>,
     /// What was last told of a failure.
     told: Option<String>,
+    /// How often in a row the rules could not be put in place.
+    in_vain: u32,
 }
 
 impl Keeper {
@@ -86,15 +92,19 @@ impl Keeper {
             kept: None,
             failures: Some(0),
             told: None,
+            in_vain: 0,
         }
     }
 
-    /// Whether it will soon be known if `iptables` works at all.
-    pub(super) fn is_undecided(&self) -> bool {
-        self.kept.is_none()
-            && self
-                .failures
-                .is_some_and(|count| (1..FAILURES).contains(&count))
+    /// How long the rules may be left to themselves. Where they are not in place the device is open: that is tried again soon, and then more
+    /// and more rarely, since it may be a system that lets nobody do it.
+    pub(super) fn pause(&self) -> Duration {
+        match self.in_vain.checked_sub(1) {
+            None => LOOK_EVERY,
+            Some(count) => LOOK_SOON
+                .saturating_mul(2_u32.saturating_pow(count))
+                .min(LOOK_EVERY),
+        }
     }
 
     /// Puts the rules in place unless they are there as they were left.
@@ -113,9 +123,11 @@ impl Keeper {
                 self.kept = Some((wanted.to_vec(), standing));
                 self.tool = Some(tool);
                 self.told = None;
+                self.in_vain = 0;
             }
             Err(words) => {
                 self.kept = None;
+                self.in_vain = self.in_vain.saturating_add(1);
                 if self.told.as_ref() != Some(&words) {
                     let family = self.family.nft();
                     tracing::warn!(
@@ -354,10 +366,10 @@ mod tests {
         let mut never = keeper();
         never.keep(&rules).await;
         assert_eq!(never.tool, None);
-        assert!(never.is_undecided());
+        assert_eq!(never.pause(), LOOK_SOON);
         never.keep(&rules).await;
         assert_eq!(never.tool, Some(Tool::Nft));
-        assert!(!never.is_undecided());
+        assert_eq!(never.pause(), LOOK_EVERY);
         ran(place);
         never.keep(&[]).await;
         assert_eq!(
@@ -369,10 +381,13 @@ mod tests {
         let mut once = keeper();
         once.keep(&rules).await;
         fs_err::write(&fails, "").unwrap();
-        for _ in 0..3 {
+        for pause in [2, 4, 8, 16, 32, 60, 60] {
             once.keep(&[]).await;
-            assert!(!once.is_undecided());
+            assert_eq!(once.pause(), Duration::from_secs(pause));
         }
         assert_eq!(once.tool, Some(Tool::Iptables), "it may work again");
+        fs_err::remove_file(&fails).unwrap();
+        once.keep(&[]).await;
+        assert_eq!(once.pause(), LOOK_EVERY);
     }
 }

@@ -2,13 +2,19 @@
 
 use std::{path::Path, time::Duration};
 
-use russh::keys::{
-    HashAlg, PublicKey,
-    agent::{AgentIdentity, client::AgentClient},
+use russh::{
+    Signer,
+    keys::{
+        HashAlg, PublicKey,
+        agent::{AgentIdentity, client::AgentClient},
+    },
 };
 use tokio::{net::UnixStream, time::timeout};
 
-use super::identity::Identity;
+use super::{
+    Unsigned,
+    identity::{Identity, Loose, is_of},
+};
 
 /// How long an agent may take to say what it holds. For a signature a person may be asked.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,21 +45,44 @@ impl KeyAgent {
         }
     }
 
-    /// Who signs.
-    pub(super) fn client(&mut self) -> &mut AgentClient<UnixStream> {
-        &mut self.0
+    /// Who signs with one of them, also where a certificate of it is shown: an agent knows only what it holds.
+    pub(super) fn with(&mut self, identity: AgentIdentity) -> Signing<'_> {
+        Signing {
+            client: &mut self.0,
+            identity,
+        }
     }
 }
 
-/// Which of the agent's keys are shown, in which order: those of the files first, then the others unless only those are meant.
+/// Makes signatures with a key that an agent holds.
+pub(super) struct Signing<'a> {
+    client: &'a mut AgentClient<UnixStream>,
+    identity: AgentIdentity,
+}
+
+impl Signer for Signing<'_> {
+    type Error = Unsigned;
+
+    async fn auth_sign(
+        &mut self,
+        _shown: &AgentIdentity,
+        hash: Option<HashAlg>,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, Unsigned> {
+        Ok(self.client.auth_sign(&self.identity, hash, data).await?)
+    }
+}
+
+/// Which of the agent's keys are shown, in which order: those of the files and of certificates first, then the others unless only those are meant.
 pub(super) fn wanted(
     identities: Vec<AgentIdentity>,
-    files: &[Identity],
+    (files, loose): (&[Identity], &[Loose]),
     only: bool,
 ) -> Vec<AgentIdentity> {
     let is_named = |key: &PublicKey| {
         let mut files = files.iter().filter_map(|file| file.public.as_ref());
         files.any(|public| public.key_data() == key.key_data())
+            || loose.iter().any(|loose| is_of(&loose.certificate, key))
     };
     let (mut named, others): (Vec<_>, Vec<_>) = identities
         .into_iter()
@@ -99,9 +128,9 @@ mod tests {
             path: "second.pub".into(),
             public: PublicKey::from_openssh(SECOND).ok(),
             secret: Secret::Absent,
-            certificate: None,
+            certificates: Vec::new(),
         };
-        let wanted = wanted(vec![held(FIRST), held(SECOND)], &[file], only);
+        let wanted = wanted(vec![held(FIRST), held(SECOND)], (&[file], &[]), only);
         wanted.iter().map(name_of).collect()
     }
 

@@ -31,8 +31,20 @@ pub(super) struct Identity {
     /// Its public half, where it is known without a passphrase.
     pub(super) public: Option<PublicKey>,
     pub(super) secret: Secret,
-    /// What lies beside it, called `<file>-cert.pub`.
-    pub(super) certificate: Option<Certificate>,
+    /// Those that were named, then the one that lies beside it, called `<file>-cert.pub`.
+    pub(super) certificates: Vec<Certificate>,
+}
+
+/// A certificate of a key that is in no file; an agent may have it.
+#[derive(Debug)]
+pub(super) struct Loose {
+    pub(super) path: PathBuf,
+    pub(super) certificate: Certificate,
+}
+
+/// Whether a certificate is one of this key.
+pub(super) fn is_of(certificate: &Certificate, key: &PublicKey) -> bool {
+    certificate.public_key() == key.key_data()
 }
 
 /// The private half.
@@ -67,27 +79,28 @@ pub(super) fn read(path: &Path) -> Result<Identity, String> {
         path: path.to_owned(),
         public,
         secret,
-        certificate: certificate_beside(path),
+        certificates: certificate_beside(path).into_iter().collect(),
     })
 }
 
-/// Gives the certificate in a file to its key.
-pub(super) fn certify(path: &Path, identities: &mut [Identity]) -> Result<(), String> {
+/// Gives the certificate in a file to its key, if that is one of these; in the order in which they were named.
+pub(super) fn certify(path: &Path, identities: &mut [Identity]) -> Result<Option<Loose>, String> {
     let told = |problem: &str| format!("{} ({problem})", path.display());
     let (text, _) = text(path).map_err(|error| told(&error.to_string()))?;
     let certificate = Certificate::from_openssh(text.trim())
         .map_err(|error| told(&format!("not a certificate: {error}")))?;
-    let is_of = |identity: &&mut Identity| {
+    let has_key = |identity: &&mut Identity| {
         let public = identity.public.as_ref();
-        public.is_some_and(|public| public.key_data() == certificate.public_key())
+        public.is_some_and(|public| is_of(&certificate, public))
     };
-    match identities.iter_mut().find(is_of) {
-        Some(identity) => {
-            identity.certificate = Some(certificate);
-            Ok(())
-        }
-        None => Err(told("a certificate of a key that no file has")),
+    let Some(identity) = identities.iter_mut().find(has_key) else {
+        let path = path.to_owned();
+        return Ok(Some(Loose { path, certificate }));
+    };
+    if !identity.certificates.contains(&certificate) {
+        identity.certificates.push(certificate);
     }
+    Ok(None)
 }
 
 /// The text of a file, and whether nobody else can read it.

@@ -6,7 +6,7 @@ mod identity;
 mod passphrase;
 
 use agent::KeyAgent;
-use identity::{Identity, Secret, Signature};
+use identity::{Identity, Loose, Secret, Signature, is_of};
 pub use passphrase::Passphrase;
 use russh::{
     MethodKind, MethodSet,
@@ -35,6 +35,8 @@ struct Attempt<'a> {
     takes: Vec<MethodKind>,
     /// Keys that need not be shown again.
     shown: Vec<KeyData>,
+    /// Certificates that need not.
+    refused: Vec<Certificate>,
 }
 
 /// A key or a certificate that the server is shown.
@@ -57,6 +59,7 @@ pub(super) async fn authenticate(
         tried: Vec::new(),
         takes: Vec::new(),
         shown: Vec::new(),
+        refused: Vec::new(),
     };
     if matches!(attempt.without_key().await?, Outcome::Entered) {
         return Ok(());
@@ -84,31 +87,24 @@ impl Attempt<'_> {
     }
 
     async fn with_keys(&mut self) -> Result<Outcome, SshError> {
-        let files: Vec<Identity> = {
-            let paths = self.target.identity_files.iter();
-            let read: Vec<_> = paths.map(|path| identity::read(path)).collect();
-            let mut files = Vec::new();
-            for one in read {
-                match one {
-                    Ok(identity) => files.push(identity),
-                    Err(problem) => self.tried.push(problem),
-                }
-            }
-            for path in &self.target.certificate_files {
-                if let Err(problem) = identity::certify(path, &mut files) {
-                    self.tried.push(problem);
-                }
-            }
-            files
-        };
+        let (files, loose) = self.files();
         if let Some(socket) = &self.target.agent {
             match KeyAgent::connect(socket).await {
                 Ok(agent) => {
-                    if matches!(self.with_agent(agent, &files).await?, Outcome::Entered) {
+                    let entered = self.with_agent(agent, &files, &loose).await?;
+                    if matches!(entered, Outcome::Entered) {
                         return Ok(Outcome::Entered);
                     }
                 }
                 Err(problem) => self.tried.push(problem),
+            }
+        }
+        for Loose { path, certificate } in loose {
+            if !self.refused.contains(&certificate) {
+                let path = path.display();
+                self.tried.push(format!(
+                    "{path} (a certificate of a key that neither a file nor the agent has)"
+                ));
             }
         }
         for identity in files {
@@ -119,13 +115,33 @@ impl Attempt<'_> {
         Ok(Outcome::Refused)
     }
 
+    /// What files hold: keys with their certificates, and certificates of other keys.
+    fn files(&mut self) -> (Vec<Identity>, Vec<Loose>) {
+        let (mut files, mut loose) = (Vec::new(), Vec::new());
+        for path in &self.target.identity_files {
+            match identity::read(path) {
+                Ok(identity) => files.push(identity),
+                Err(problem) => self.tried.push(problem),
+            }
+        }
+        for path in &self.target.certificate_files {
+            match identity::certify(path, &mut files) {
+                Ok(one) => loose.extend(one),
+                Err(problem) => self.tried.push(problem),
+            }
+        }
+        (files, loose)
+    }
+
     async fn with_agent(
         &mut self,
         mut agent: KeyAgent,
         files: &[Identity],
+        loose: &[Loose],
     ) -> Result<Outcome, SshError> {
+        let only = self.target.identities_only;
         let identities = match agent.identities().await {
-            Ok(identities) => agent::wanted(identities, files, self.target.identities_only),
+            Ok(identities) => agent::wanted(identities, (files, loose), only),
             Err(problem) => {
                 self.tried.push(problem);
                 return Ok(Outcome::Refused);
@@ -137,27 +153,66 @@ impl Attempt<'_> {
         }
         for identity in identities {
             let key = identity.public_key().into_owned();
-            let (shown, kind) = match &identity {
-                AgentIdentity::PublicKey { key, .. } => {
-                    (Shown::Key(key), key.algorithm().to_string())
-                }
+            let of_files = files.iter().flat_map(|file| &file.certificates);
+            let loose = loose.iter().map(|loose| &loose.certificate);
+            let certificates = of_files.chain(loose);
+            let shows: Vec<Shown<'_>> = match &identity {
+                AgentIdentity::PublicKey { key, .. } => certificates
+                    .filter(|certificate| is_of(certificate, key))
+                    .map(Shown::Certificate)
+                    .chain([Shown::Key(key)])
+                    .collect(),
                 AgentIdentity::Certificate { certificate, .. } => {
-                    let kind = certificate.algorithm().to_certificate_type();
-                    (Shown::Certificate(certificate), kind)
+                    vec![Shown::Certificate(certificate)]
                 }
             };
             let Some(hash) = self.hash_for(&key).await? else {
                 continue;
             };
-            let name = format!("{} of the agent ({kind})", agent::name_of(&identity));
-            if let Shown::Key(key) = &shown {
+            let name = format!("{} of the agent", agent::name_of(&identity));
+            let mut signing = agent.with(identity.clone());
+            let entered = self.each(&name, &shows, hash, &mut signing).await?;
+            if matches!(entered, Outcome::Entered) {
+                return Ok(Outcome::Entered);
+            }
+        }
+        Ok(Outcome::Refused)
+    }
+
+    /// Shows what belongs to one key, one after the other.
+    async fn each<S>(
+        &mut self,
+        name: &str,
+        shows: &[Shown<'_>],
+        hash: Option<HashAlg>,
+        signer: &mut S,
+    ) -> Result<Outcome, SshError>
+    where
+        S: russh::Signer,
+        Unsigned: From<S::Error>,
+    {
+        for shown in shows {
+            let kind = match shown {
+                Shown::Certificate(certificate) if self.refused.contains(certificate) => continue,
+                Shown::Key(key) => key.algorithm().to_string(),
+                Shown::Certificate(certificate) => certificate.algorithm().to_certificate_type(),
+            };
+            if let Shown::Key(key) = shown {
                 self.shown.push(key.key_data().clone());
             }
-            match self.show(&shown, hash, agent.client()).await {
+            match self.show(shown, hash, signer).await {
                 Ok(Outcome::Entered) => return Ok(Outcome::Entered),
-                Ok(Outcome::Refused) => self.tried.push(name),
+                Ok(Outcome::Refused) => {
+                    if let Shown::Certificate(certificate) = shown {
+                        self.refused.push((*certificate).clone());
+                    }
+                    self.tried.push(format!("{name} ({kind})"));
+                }
                 Err(Unsigned::Gone) => return Err(self.gone("the connection was closed")),
-                Err(Unsigned::Problem(problem)) => self.tried.push(format!("{name}: {problem}")),
+                Err(Unsigned::Problem(problem)) => {
+                    self.tried.push(format!("{name} ({kind}): {problem}"));
+                    break;
+                }
             }
             self.check()?;
         }
@@ -174,7 +229,7 @@ impl Attempt<'_> {
             }
             return Ok(Outcome::Refused);
         }
-        let certificate = identity.certificate.clone();
+        let certificates = identity.certificates.clone();
         let mut signature = Signature::new(identity, self.asks.passphrase.clone());
         let public = match signature.public().await {
             Ok(public) => public,
@@ -187,28 +242,11 @@ impl Attempt<'_> {
             return Ok(Outcome::Refused);
         };
         let is_new = !self.shown.contains(public.key_data());
-        let certificate = certificate.as_ref().map(Shown::Certificate);
-        for shown in certificate
-            .into_iter()
-            .chain(is_new.then_some(Shown::Key(&public)))
-        {
-            let kind = match &shown {
-                Shown::Key(key) => key.algorithm().to_string(),
-                Shown::Certificate(certificate) => certificate.algorithm().to_certificate_type(),
-            };
-            match self.show(&shown, hash, &mut signature).await {
-                Ok(Outcome::Entered) => return Ok(Outcome::Entered),
-                Ok(Outcome::Refused) => self.tried.push(format!("{path} ({kind})")),
-                Err(Unsigned::Gone) => return Err(self.gone("the connection was closed")),
-                Err(Unsigned::Problem(problem)) => {
-                    self.tried.push(format!("{path}: {problem}"));
-                    break;
-                }
-            }
-            self.check()?;
+        let mut shows: Vec<Shown<'_>> = certificates.iter().map(Shown::Certificate).collect();
+        if is_new {
+            shows.push(Shown::Key(&public));
         }
-        self.shown.push(public.key_data().clone());
-        Ok(Outcome::Refused)
+        self.each(&path, &shows, hash, &mut signature).await
     }
 
     /// Shows a key or a certificate, and signs if the server would take it.

@@ -215,7 +215,7 @@ pub(super) fn name_of(target: &SshTarget, slot: usize) -> io::Result<String> {
 mod tests {
     use super::*;
     use crate::transport::{
-        TlsServer,
+        Authorities, TlsServer,
         cloud_tunnel::{CloudTunnel, Token},
         ssh::config::{AlgorithmList, Combine},
     };
@@ -231,7 +231,7 @@ mod tests {
             server: TlsServer {
                 host: format!("tunnel.{cloud}"),
                 port: 443,
-                authorities: None,
+                authorities: Authorities::default(),
                 proxy: None,
             },
             token: Token::parse("secret").unwrap(),

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::io::poll_read_buf;
 
 /// Of the protocol. To be raised with every change of frames or messages.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 /// Bytes of a piece of data.
 pub(super) const PIECE: usize = 64 << 10;
 /// Bytes of a message: a command line of 128 KiB, whose bytes are written as numbers, has half a million.

@@ -1,0 +1,240 @@
+//! The files of a container, by its engine's archives.
+
+use std::sync::Arc;
+
+use super::{Download, in_thread, mount, receive::Arrival};
+use crate::{
+    copy::{
+        CopyError,
+        event::{Event, left, tell},
+        here::Root,
+        item::{Beneath, Item, Kind, MODE},
+        pipe,
+        plan::{Found, FoundKind},
+    },
+    engine::{ArchiveStat, Engine, EngineError, Mounts},
+    transport::Stream,
+};
+
+/// Links on the way to a path, as many as a kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// Why what is in memory is left out.
+pub(super) const IN_MEMORY: &str =
+    "it is in the container's memory, which its engine does not read or write";
+
+/// A container, and its engine.
+#[derive(Debug, Clone)]
+pub struct Container {
+    pub(super) engine: Engine,
+    pub(super) id: String,
+    /// What errors call it.
+    name: String,
+    /// The shell that moves files to their places in one go; without one, files come to be where they are.
+    pub(super) shell: Option<&'static str>,
+    pub(super) mounts: Mounts,
+}
+
+/// Paths begin at the root, as `docker cp` has it.
+pub(super) fn absolute(path: &[u8]) -> Vec<u8> {
+    if path.starts_with(b"/") {
+        path.to_vec()
+    } else {
+        [b"/", path].concat()
+    }
+}
+
+impl Container {
+    /// A container by its id; `name` is what errors call it.
+    #[must_use]
+    pub fn new(
+        engine: Engine,
+        id: String,
+        name: String,
+        shell: Option<&'static str>,
+        mounts: Mounts,
+    ) -> Self {
+        Self {
+            engine,
+            id,
+            name,
+            shell,
+            mounts,
+        }
+    }
+
+    pub(super) fn device(&self) -> String {
+        self.name.clone()
+    }
+
+    /// What there is at a path, and where it really is: a link that was named is followed.
+    pub(super) async fn resolved(&self, path: &[u8]) -> Result<(Vec<u8>, ArchiveStat), CopyError> {
+        match self.find(path).await? {
+            Some(found) => Ok(found),
+            None => Err(self.missing(path)),
+        }
+    }
+
+    pub(super) fn missing(&self, path: &[u8]) -> CopyError {
+        CopyError::Missing {
+            side: self.device(),
+            path: String::from_utf8_lossy(path).into_owned(),
+        }
+    }
+
+    /// What there is at a path, if there is anything, and the path without links. One that its engine does not reach is refused.
+    pub(super) async fn find(
+        &self,
+        path: &[u8],
+    ) -> Result<Option<(Vec<u8>, ArchiveStat)>, CopyError> {
+        let names = |path: &[u8]| -> Vec<Vec<u8>> {
+            let names = path.split(|byte| *byte == b'/').rev();
+            names.map(<[u8]>::to_vec).collect()
+        };
+        let mut at = Vec::new();
+        let mut rest = names(&absolute(path));
+        let mut links = 0;
+        let mut found = None;
+        while let Some(name) = rest.pop() {
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    let parent = at.iter().rposition(|byte| *byte == b'/');
+                    at.truncate(parent.unwrap_or(0));
+                    found = None;
+                    continue;
+                }
+                _ => {}
+            }
+            let next = [at.as_slice(), b"/", &name].concat();
+            if let Some(memory) = self.mounts.memory_of(&next) {
+                return Err(CopyError::InMemory {
+                    side: self.device(),
+                    path: String::from_utf8_lossy(path).into_owned(),
+                    memory: memory.to_owned(),
+                });
+            }
+            let Some(stat) = self.engine.archive_stat(&self.id, &next).await? else {
+                return Ok(None);
+            };
+            if stat.kind() != FoundKind::Link {
+                (at, found) = (next, Some(stat));
+                continue;
+            }
+            links += 1;
+            if links > MOST_LINKS || stat.link_target.is_empty() {
+                return Ok(None);
+            }
+            let target = stat.link_target.as_bytes();
+            if target.starts_with(b"/") {
+                at.clear();
+            }
+            rest.extend(names(target));
+        }
+        if at.is_empty() {
+            at.push(b'/');
+        }
+        let stat = match found {
+            None => self.engine.archive_stat(&self.id, &at).await?,
+            found => found,
+        };
+        Ok(stat.map(|stat| (at, stat)))
+    }
+
+    pub(super) async fn open(&self, path: &[u8]) -> Result<Stream, CopyError> {
+        Ok(self.engine.archive(&self.id, path).await?)
+    }
+
+    pub(super) async fn download(&self, job: Download<'_>) -> Result<(), CopyError> {
+        let Download { source, events, .. } = job;
+        let (path, stat) = self.resolved(&source.path).await?;
+        let is_folder = stat.kind() == FoundKind::Folder;
+        let kind = if is_folder {
+            Kind::Folder
+        } else {
+            Kind::File(0)
+        };
+        let typed = mount::name_of(&source.path);
+        let made = job.kept.made.clone();
+        let (folder, at) = job.place(&typed, &kind)?;
+        let root = Root::open(&folder).map_err(CopyError::here(&folder))?;
+        let bytes = (!is_folder).then_some(stat.size);
+        let (files, same) = (u64::from(!is_folder), 0);
+        let arrival = Arrival {
+            root: Arc::new(root),
+            at,
+            device: self.device(),
+            made,
+            events: events.clone(),
+        };
+        if let Some(item) = stat.item() {
+            let (arrival, item) = (arrival.clone(), item);
+            if in_thread(move || arrival.is_there(&item)).await? {
+                tell(
+                    events,
+                    Event::Planned {
+                        bytes: Some(0),
+                        files: 0,
+                        same: 1,
+                    },
+                );
+                return Ok(());
+            }
+        }
+        tell(events, Event::Planned { bytes, files, same });
+        for memory in self.mounts.memory_below(&path) {
+            left(events, memory.as_bytes(), IN_MEMORY);
+        }
+        let mut stream = self.open(&path).await?;
+        let (feed, piped) = pipe::to_thread();
+        let receiving = in_thread(move || arrival.archive(piped, is_folder));
+        let pouring = async {
+            while let Some(bytes) = stream.piece().await.map_err(EngineError::from)? {
+                if !feed.push(bytes).await {
+                    return Ok::<(), CopyError>(());
+                }
+            }
+            feed.end().await;
+            Ok(())
+        };
+        let (received, poured) = tokio::join!(receiving, pouring);
+        poured?;
+        received
+    }
+}
+
+impl ArchiveStat {
+    /// The kind by Go's bits of a mode.
+    pub(super) fn kind(&self) -> FoundKind {
+        const FOLDER: u32 = 1 << 31;
+        const LINK: u32 = 1 << 27;
+        const OTHER: u32 = 0b1111 << 24 | 1 << 21 | 1 << 19;
+        if self.mode & FOLDER != 0 {
+            FoundKind::Folder
+        } else if self.mode & LINK != 0 {
+            FoundKind::Link
+        } else if self.mode & OTHER & !LINK != 0 {
+            FoundKind::Special
+        } else {
+            FoundKind::File
+        }
+    }
+
+    pub(super) fn found(&self) -> Found {
+        Found {
+            kind: self.kind(),
+            mode: self.mode & MODE,
+            size: self.size,
+            mtime: self.mtime,
+        }
+    }
+
+    fn item(&self) -> Option<Item> {
+        (self.kind() == FoundKind::File).then(|| Item {
+            path: Beneath::default(),
+            kind: Kind::File(self.size),
+            mode: self.mode & MODE,
+            mtime: self.mtime,
+        })
+    }
+}
