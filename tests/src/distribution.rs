@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -37,6 +38,8 @@ pub enum Fate {
     Cut(usize),
     /// Nothing comes after so many.
     Stall(usize),
+    /// After so many, the rest comes by the byte, one each time.
+    Trickle(usize, Duration),
     /// It says that so many bytes more come than do.
     Lie(usize),
     /// This is written as it is, and the connection ends.
@@ -314,7 +317,9 @@ impl Shared {
             return false;
         }
         let most = match fate {
-            Some(Fate::Cut(count) | Fate::Stall(count)) => count.min(body.len()),
+            Some(Fate::Cut(count) | Fate::Stall(count) | Fate::Trickle(count, _)) => {
+                count.min(body.len())
+            }
             _ => body.len(),
         };
         for piece in body[..most].chunks(PIECE) {
@@ -334,6 +339,15 @@ impl Shared {
                 drop(stream.flush().await);
                 // Until the client has had enough.
                 while stream.read_u8().await.is_ok() {}
+                false
+            }
+            Some(Fate::Trickle(_, each)) => {
+                for byte in &body[most..] {
+                    if stream.write_all(&[*byte]).await.is_err() || stream.flush().await.is_err() {
+                        break;
+                    }
+                    tokio::time::sleep(each).await;
+                }
                 false
             }
             Some(Fate::Cut(_) | Fate::Lie(_)) => false,

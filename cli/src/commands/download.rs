@@ -58,7 +58,7 @@ pub struct Args {
     /// Bytes that the image may have.
     #[arg(long, value_name = "SIZE", default_value = "64GB", value_parser = size)]
     max_size: u64,
-    /// Seconds that a server may stay silent before it is asked anew.
+    /// Seconds that a server may stay silent, or give next to nothing, before it is asked anew.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=3600))]
     patience: u64,
     /// File with a token of the cloud, beside the variable for it.

@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod link;
 pub mod offered;
 pub mod output;
+mod pace;
 mod patience;
 pub mod pieces;
 mod signature;

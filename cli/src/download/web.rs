@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use reqwest::{
     Client, NoProxy, Proxy, Response, StatusCode,
     header::{HeaderMap, LOCATION},
@@ -15,6 +16,7 @@ use tokio_rustls::rustls;
 
 use super::{
     link::{Link, LinkError},
+    pace::Pace,
     patience::Patience,
 };
 use crate::transport::{self, Authorities, Proxies};
@@ -90,6 +92,25 @@ pub struct Answered {
     pub response: Response,
     /// Who gave it, after all directions.
     pub by: Link,
+    pace: Pace,
+}
+
+impl Answered {
+    /// More of its body; `None` at its end.
+    ///
+    /// # Errors
+    /// [`WebError::Cut`] also when so little comes that nobody would live to see the end.
+    pub async fn more(&mut self) -> Result<Option<Bytes>, WebError> {
+        let since = Instant::now();
+        let more = self.response.chunk().await;
+        let more = more.map_err(|error| failed(&self.by, &error))?;
+        if let Some(bytes) = &more
+            && !self.pace.is_kept(bytes.len(), since.elapsed())
+        {
+            return Err(cut(&self.by, "gives next to nothing any more"));
+        }
+        Ok(more)
+    }
 }
 
 impl Web {
@@ -140,7 +161,12 @@ impl Web {
                 .map_err(|error| failed(&link, &error))?;
             let location = response.headers().get(LOCATION);
             let Some(location) = location.filter(|_| is_direction(response.status())) else {
-                return Ok(Answered { response, by: link });
+                let pace = Pace::of(self.patience);
+                return Ok(Answered {
+                    response,
+                    by: link,
+                    pace,
+                });
             };
             let text = location.to_str();
             let text = text.map_err(|_| LinkError::Nowhere(link.to_string()))?;
@@ -179,12 +205,7 @@ impl Web {
             return Err(cut(&answered.by, "has trouble answering"));
         }
         let mut bytes = Vec::new();
-        while let Some(more) = answered
-            .response
-            .chunk()
-            .await
-            .map_err(|error| failed(&answered.by, &error))?
-        {
+        while let Some(more) = answered.more().await? {
             bytes.extend_from_slice(&more);
             if bytes.len() > most {
                 return Err(WebError::TooLong(answered.by.to_string()));

@@ -1,9 +1,11 @@
 //! Servers that cut off, stall, and change.
 
+use std::time::Duration;
+
 use testkit::distribution::{Fate, Framing, Served};
 use testkit::{Distribution, Workstation, until};
 
-use super::{image_is, noise, nothing_is_there};
+use super::{gzip, image_is, noise, nothing_is_there, sha256};
 
 const AT: &str = "127.0.0.1:8080";
 
@@ -208,6 +210,48 @@ async fn a_server_that_stalls_is_asked_anew_and_one_that_asks_for_patience_gets_
     assert!(output.stderr.contains("says nothing any more"), "{output}");
     image_is(&workstation, &bytes);
     assert_eq!(server.asked("os.img").len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_trickles_is_asked_anew_and_no_list_is_waited_for_that_does() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(1_000_000, 13);
+    let each = Duration::from_millis(50);
+    let trickles = [Fate::Trickle(300_000, each)];
+    server.put("os.img", Served::new(bytes.clone()).fated(trickles));
+    let sum = sha256(&workstation, &bytes);
+    let list = Served::new(format!("{sum}  os.img\n"));
+    server.put("SHA256SUMS", list.fated([Fate::Trickle(3, each)]));
+    let url = server.url("os.img");
+    let output = workstation.os(&["download", &url, "--patience", "1"]).await;
+    output.success();
+    assert!(output.stderr.contains("gives next to nothing"), "{output}");
+    image_is(&workstation, &bytes);
+    let ranges = server.ranges("os.img");
+    let from = ranges[1].as_deref().expect("a part");
+    assert!(from.starts_with("bytes=3000"), "{ranges:?}");
+    assert_eq!((ranges.len(), server.asked("SHA256SUMS").len()), (2, 2));
+}
+
+#[tokio::test]
+async fn what_is_packed_for_the_way_from_now_on_is_fetched_from_its_beginning() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(300_000, 14);
+    let mut file = Served::new(gzip(&workstation, &bytes));
+    let packed = ("Content-Encoding".to_owned(), "gzip".to_owned());
+    file.fields.push(packed);
+    // It knows the file by the same tag, whichever way it gives it.
+    let head = "HTTP/1.1 200 OK\r\nETag: \"first\"\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let bare = format!("{head}186a0\r\n{}", "a".repeat(100_000));
+    server.put("os.img", file.fated([Fate::Says(bare)]));
+    let output = workstation.os(&["download", &server.url("os.img")]).await;
+    output.success();
+    assert!(output.stderr.contains("has changed"), "{output}");
+    image_is(&workstation, &bytes);
+    let ranges = server.ranges("os.img");
+    assert_eq!(ranges, [None, Some("bytes=100000-".to_owned()), None]);
 }
 
 #[tokio::test]

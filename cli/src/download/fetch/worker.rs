@@ -25,7 +25,7 @@ use crate::download::{
     checksums::{Checksum, of_field},
     link::Link,
     patience::Patience,
-    web::{Answered, Web, WebError, cut, failed},
+    web::{Answered, Web, WebError, cut},
 };
 
 /// Bytes before what is missing that are asked for once more, where nothing else tells whether it is the same file.
@@ -212,12 +212,12 @@ impl Job {
             why,
         };
         loop {
-            let more = match answered.response.chunk().await {
+            let more = match answered.more().await {
                 Ok(Some(more)) => more,
                 Ok(None) => break,
                 Err(error) => {
                     self.shared.give_back(&(at.max(claim.start)..claim.end));
-                    return Ok(Err(failed(&answered.by, &error)));
+                    return Ok(Err(error));
                 }
             };
             let mut bytes = more;
