@@ -6,11 +6,14 @@ use testkit::{Distribution, Workstation};
 use super::{gzip, noise};
 
 const HOST: &str = "api.cloud.test";
+/// Of the cloud that is meant when none is named.
+const USUAL: &str = "api.balena-cloud.com";
 
 /// The API of a cloud with the versions of one type, of whose images there is one.
 fn cloud(workstation: &mut Workstation, image: &[u8]) -> Distribution {
-    let server = Distribution::start_tls(&workstation.machine, "127.0.0.1:443", &[HOST], false);
-    let names = format!("echo 127.0.0.1 {HOST} >>/etc/hosts");
+    let hosts = [HOST, USUAL];
+    let server = Distribution::start_tls(&workstation.machine, "127.0.0.1:443", &hosts, false);
+    let names = format!("echo 127.0.0.1 {HOST} {USUAL} >>/etc/hosts");
     workstation.machine.run("sh", &["-c", &names]);
     workstation.set("OSCLI_CLOUD_CA", server.authority());
     workstation.set("OSCLI_CLOUD", "cloud.test");
@@ -129,6 +132,31 @@ async fn a_token_that_is_not_taken_is_no_reason_not_to_ask_without() {
     );
     let asked = server.asked("download");
     assert!(!asked[0].fields.contains_key("authorization"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_kept_token_goes_to_the_usual_cloud_only_where_that_is_named() {
+    let mut workstation = Workstation::new(None);
+    let packed = gzip(&workstation, &noise(300_000, 5));
+    let server = cloud(&mut workstation, &packed);
+    workstation.write(".balena/token", "token-of-ann");
+    for (named, sent) in [
+        ("", None),
+        ("balena-cloud.com", Some("Bearer token-of-ann")),
+    ] {
+        workstation.set("OSCLI_CLOUD", named);
+        server.forget();
+        for arguments in [&["versions", "rpi4"][..], &["download", "rpi4", "--force"]] {
+            workstation.os(arguments).await.success();
+        }
+        let mut asked = server.asked("device-types/v1");
+        asked.extend(server.asked("download"));
+        assert!(asked.len() >= 2, "{asked:?}");
+        for one in asked {
+            let had = one.fields.get("authorization").map(String::as_str);
+            assert_eq!((had, &*one.fields["host"]), (sent, USUAL), "{one:?}");
+        }
+    }
 }
 
 #[tokio::test]
