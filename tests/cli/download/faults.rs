@@ -1,7 +1,11 @@
 //! Each call by which a download writes fails once, or is the last one of its process: the image that stood there stays or the new one stands there,
 //! and what is kept makes the next one neither fail nor wrong.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use testkit::distribution::{Fate, Served};
+use testkit::tier::is_thorough;
+use testkit::workstation::Output;
 use testkit::{Distribution, Workstation};
 
 use super::{image, image_is, noise};
@@ -10,111 +14,196 @@ const AT: &str = "127.0.0.1:8080";
 /// How the system is asked to write, and what it may answer.
 const CALLS: [(&str, &str); 8] = [
     ("pwrite64", "ENOSPC"),
-    ("write", "ENOSPC"),
     ("fdatasync", "EIO"),
     ("fsync", "EIO"),
     ("ftruncate", "EIO"),
     ("rename", "ENOSPC"),
+    ("renameat", "ENOSPC"),
     ("linkat", "ENOSPC"),
     ("unlink", "EIO"),
 ];
+/// Not of the sample: most of these wake another thread, so which one of them is of a file is another one each time.
+const ALSO: (&str, &str) = ("write", "ENOSPC");
 /// Calls of one kind and thread that one download makes, at most.
 const MOST: usize = 60;
 
-/// A call, and what becomes of it.
-struct Case<'a> {
-    workstation: &'a Workstation,
-    server: &'a Distribution,
-    bytes: &'a [u8],
-    call: &'a str,
-    how: &'a str,
-    comes_in_parts: bool,
+/// How much of the image is there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Has {
+    Nothing,
+    Parts,
+    All,
 }
 
-impl Case<'_> {
-    /// A download whose `count`th call of this kind fails; whether there was one.
-    async fn fails(&self, count: usize) -> bool {
-        let workstation = self.workstation;
-        let what = format!(
-            "{} {} {count}, in parts: {}",
-            self.call, self.how, self.comes_in_parts
-        );
-        let url = self.server.url("os.img");
-        workstation.write("os.img", "old");
-        self.server.put("os.img", Served::new(self.bytes.to_vec()));
-        if self.comes_in_parts {
-            let gone = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-            let refused = Fate::Says(gone.to_owned());
-            let fates = [
-                Fate::Cut(30_000),
-                refused.clone(),
-                Fate::Cut(20_000),
-                refused,
-            ];
-            self.server.fate("os.img", fates);
-            let first = workstation.os(&["download", &url, "--force"]).await;
-            assert_eq!(first.code, 1, "{first}");
+/// A person, a server, and the image that it has.
+struct Case {
+    workstation: Workstation,
+    server: Distribution,
+    bytes: Vec<u8>,
+    has: Has,
+}
+
+impl Case {
+    fn new(has: Has) -> Self {
+        let workstation = Workstation::new(None);
+        let server = Distribution::start(&workstation.machine, AT);
+        Self {
+            workstation,
+            server,
+            bytes: noise(70_000, 1),
+            has,
         }
+    }
+
+    /// As it is before the download that is looked at.
+    async fn prepare(&self) {
+        let cache = self.workstation.home().join(".cache");
+        if cache.exists() {
+            fs_err::remove_dir_all(cache).expect("a folder");
+        }
+        let url = self.server.url("os.img");
+        self.server.put("os.img", Served::new(self.bytes.clone()));
+        let code = match self.has {
+            Has::Nothing => None,
+            Has::Parts => {
+                let gone = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+                let refused = Fate::Says(gone.to_owned());
+                let cuts = [30_000, 20_000].map(Fate::Cut);
+                let [first, second] = cuts.map(|cut| [cut, refused.clone()]);
+                self.server.fate("os.img", [first, second].concat());
+                Some(1)
+            }
+            Has::All => Some(0),
+        };
+        if let Some(code) = code {
+            let first = self.workstation.os(&["download", &url, "--force"]).await;
+            assert_eq!(first.code, code, "{first}");
+        }
+        self.workstation.write("os.img", "old");
+    }
+
+    /// A download under strace: how it ended, and what strace saw of it.
+    async fn traced(&self, calls: &str, inject: &[&str]) -> (Output, String) {
         let os = testkit::programs::built("os");
-        let trace = format!("trace={}", self.call);
-        let inject = format!("inject={}:{}:when={count}", self.call, self.how);
-        let mut program = vec![
-            "strace", "-f", "-qq", "-o", "calls", "-e", &trace, "-e", &inject,
-        ];
-        program.extend([os.to_str().expect("a path"), "download", &url, "--force"]);
-        let output = workstation.start_program(&program).output().await;
-        let calls = fs_err::read_to_string(workstation.home().join("calls"));
-        let calls = calls.expect("what strace saw");
+        let (os, url) = (os.to_str().expect("a path"), self.server.url("os.img"));
+        let trace = format!("trace={calls}");
+        let mut program = vec!["strace", "-f", "-y", "-qq", "-o", "calls"];
+        program.extend(["-e", &trace]);
+        program.extend(inject);
+        program.extend([os, "download", &url, "--force"]);
+        let output = self.workstation.start_program(&program).output().await;
+        let calls = fs_err::read_to_string(self.workstation.home().join("calls"));
+        (output, calls.expect("what strace saw"))
+    }
+
+    /// The first calls of each kind in each place: how many of their kind their threads had made by then.
+    async fn places(&self) -> BTreeMap<&'static str, BTreeSet<usize>> {
+        self.prepare().await;
+        let names: Vec<&str> = CALLS.iter().map(|(call, _)| *call).collect();
+        let (_, seen) = self.traced(&names.join(","), &[]).await;
+        let mut made: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        let mut known = BTreeSet::new();
+        let mut counts: BTreeMap<_, BTreeSet<usize>> = BTreeMap::new();
+        for line in seen.lines() {
+            let Some((thread, rest)) = line.split_once(' ') else {
+                continue;
+            };
+            let called = CALLS.iter().find_map(|(call, _)| {
+                let arguments = rest.trim_start().strip_prefix(call)?.strip_prefix('(')?;
+                Some((*call, arguments))
+            });
+            let Some((call, arguments)) = called else {
+                continue;
+            };
+            let count = made.entry((thread, call)).or_default();
+            *count += 1;
+            if known.insert((call, place(arguments))) {
+                counts.entry(call).or_default().insert(*count);
+            }
+        }
+        counts
+    }
+
+    /// A download whose `count`th call of this kind in a thread fails; whether there was one.
+    async fn fails(&self, call: &str, how: &str, count: usize) -> bool {
+        let what = format!("{call} {how} {count}, before: {:?}", self.has);
+        self.prepare().await;
+        let inject = format!("inject={call}:{how}:when={count}");
+        let (output, calls) = self.traced(call, &["-e", &inject]).await;
         let was = calls.contains("(INJECTED)") || calls.contains("killed by SIGKILL");
-        let found = fs_err::read(image(workstation)).expect("an image");
+        let found = fs_err::read(image(&self.workstation)).expect("an image");
         assert!(found == b"old" || found == self.bytes, "{what}: a mix");
         assert!(output.code != 0 || found != b"old", "{what}: {output}");
         self.server.fate("os.img", []);
-        let next = workstation.os(&["download", &url, "--force"]).await;
+        let url = self.server.url("os.img");
+        let next = self.workstation.os(&["download", &url, "--force"]).await;
         assert_eq!(next.code, 0, "{what}: {next}");
-        image_is(workstation, self.bytes);
-        assert_eq!(
-            left_in_rooms(workstation),
-            ["about.json", "image"],
-            "{what}"
-        );
-        workstation.os(&["cache", "clean"]).await.success();
+        image_is(&self.workstation, &self.bytes);
+        let left = left_in_rooms(&self.workstation);
+        assert_eq!(left, ["about.json", "image"], "{what}");
         was
+    }
+
+    /// Those that were tried; all there are, or the first ones in each place.
+    async fn tried(&self) -> BTreeSet<&'static str> {
+        let mut tried = BTreeSet::new();
+        let places = self.places().await;
+        let also = is_thorough().then_some(ALSO);
+        for (call, error) in CALLS.into_iter().chain(also) {
+            let error = format!("error={error}");
+            for how in [&*error, "signal=KILL"] {
+                let counts = places.get(call).cloned().unwrap_or_default();
+                let all = (1..=MOST).filter(|count| is_thorough() || counts.contains(count));
+                for count in all {
+                    if self.fails(call, how, count).await {
+                        tried.insert(call);
+                    } else if is_thorough() {
+                        break;
+                    }
+                    assert!(count < MOST, "{call} has no end");
+                }
+            }
+        }
+        tried
+    }
+}
+
+/// Where a call writes: the file's name without what is another one each time.
+fn place(arguments: &str) -> String {
+    let path = if arguments.starts_with(|first: char| first.is_ascii_digit()) {
+        arguments.split(['<', '>']).nth(1)
+    } else {
+        arguments.rsplit('"').nth(1)
+    };
+    let path = path.unwrap_or_default();
+    let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+    match name {
+        name if name.starts_with(['#', '.']) => format!("{folder}/nameless"),
+        name => name.to_owned(),
     }
 }
 
 #[tokio::test]
 async fn whatever_fails_the_old_image_stands_there_or_the_new_one() {
-    let workstation = Workstation::new(None);
-    let server = Distribution::start(&workstation.machine, AT);
-    let bytes = noise(70_000, 1);
-    for (call, error) in CALLS {
-        let error = format!("error={error}");
-        let ways = [
-            (&*error, false),
-            (&*error, true),
-            ("signal=KILL", false),
-            ("signal=KILL", true),
-        ];
-        for (how, comes_in_parts) in ways {
-            // What is written of a part is put at its place by the calls that are tried.
-            if comes_in_parts && ["write", "fsync", "ftruncate", "unlink"].contains(&call) {
-                continue;
-            }
-            let case = Case {
-                workstation: &workstation,
-                server: &server,
-                bytes: &bytes,
-                call,
-                how,
-                comes_in_parts,
-            };
-            let mut count = 1;
-            while case.fails(count).await {
-                count += 1;
-                assert!(count < MOST, "{call} has no end");
-            }
-        }
+    let tried = Case::new(Has::Nothing).tried().await;
+    for (call, _) in CALLS {
+        assert!(tried.contains(call), "{call} was not tried: {tried:?}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_fails_of_the_rest_of_an_image_the_next_one_is_right() {
+    let tried = Case::new(Has::Parts).tried().await;
+    for call in ["pwrite64", "fdatasync", "renameat", "linkat"] {
+        assert!(tried.contains(call), "{call} was not tried: {tried:?}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_fails_of_an_image_that_was_fetched_before_it_stays_in_the_cache() {
+    let tried = Case::new(Has::All).tried().await;
+    for call in ["pwrite64", "fsync", "renameat", "linkat"] {
+        assert!(tried.contains(call), "{call} was not tried: {tried:?}");
     }
 }
 
