@@ -2,6 +2,7 @@
 //! nothing of it is left behind by whoever is killed.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io,
     os::{
@@ -81,6 +82,12 @@ impl Beside {
         let mut named = Builder::new();
         let named = named.prefix(prefix).permissions(rights).tempfile_in(folder);
         named.map(Self::Named)
+    }
+
+    /// Whether a file is called as one that was about to take its name when its process was killed.
+    #[must_use]
+    pub fn is_left(name: &OsStr) -> bool {
+        name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
     }
 
     /// Makes it whose the other one is, with the same rights and attributes, as far as this person may.

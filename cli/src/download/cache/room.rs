@@ -9,10 +9,13 @@ use std::{
 use fs_err::File;
 use serde::{Deserialize, Serialize};
 
-use crate::download::{
-    answer::Validator,
-    checksums::Finished,
-    fetch::{Coding, replace},
+use crate::{
+    download::{
+        answer::Validator,
+        checksums::Finished,
+        fetch::{Coding, replace},
+    },
+    image::beside::Beside,
 };
 
 const VERSION: u32 = 1;
@@ -95,12 +98,19 @@ impl Room {
         self.folder.join("part.json")
     }
 
-    /// Makes its folder.
+    /// Makes its folder, and removes what is left there of those who were killed.
     ///
     /// # Errors
     /// Those of files.
     pub fn make(&self) -> io::Result<()> {
-        folder(&self.folder)
+        folder(&self.folder)?;
+        for entry in fs_err::read_dir(&self.folder)? {
+            let entry = entry?;
+            if Beside::is_left(&entry.file_name()) {
+                fs_err::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// What is known of the file, if it is there.
