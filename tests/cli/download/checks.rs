@@ -99,7 +99,7 @@ async fn a_bomb_ends_in_an_error() {
     let workstation = Workstation::new(None);
     let server = Distribution::start(&workstation.machine, AT);
     let zeros = fs_err::File::create(workstation.home().join("bomb")).expect("a file");
-    zeros.set_len(2_000_000_000).expect("a file");
+    zeros.set_len(500_000_000).expect("a file");
     workstation
         .machine
         .run("sh", &["-c", "cd home && gzip -1 bomb"]);
@@ -272,7 +272,7 @@ async fn a_bomb_that_is_packed_for_the_way_ends_in_an_error_too() {
     let workstation = Workstation::new(None);
     let server = Distribution::start(&workstation.machine, AT);
     let zeros = fs_err::File::create(workstation.home().join("bomb")).expect("a file");
-    zeros.set_len(2_000_000_000).expect("a file");
+    zeros.set_len(500_000_000).expect("a file");
     let script = "cd home && gzip -1 bomb";
     workstation.machine.run("sh", &["-c", script]);
     let bomb = fs_err::read(workstation.home().join("bomb.gz")).expect("a file");
