@@ -69,6 +69,15 @@ pub const OSCLI_CELLULAR_PIN: &str = "OSCLI_CELLULAR_PIN";
 /// Bytes that images which were downloaded may take in the cache: `20GB`.
 pub const OSCLI_CACHE_LIMIT: &str = "OSCLI_CACHE_LIMIT";
 
+/// What nobody else is to know: no program that is started has it in its environment, see [`crate::child`].
+pub const SECRETS: [&str; 5] = [
+    OSCLI_API_KEY,
+    OSCLI_TOKEN,
+    OSCLI_WIFI_KEY,
+    OSCLI_CELLULAR_PASSWORD,
+    OSCLI_CELLULAR_PIN,
+];
+
 /// Socket of the agent that holds a person's SSH keys.
 pub const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
 

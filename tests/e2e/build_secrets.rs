@@ -44,9 +44,9 @@ impl Bench {
         let port = match engine_name {
             Some(name) => {
                 let version = json!({"Engine": name, "Version": "20.10.43", "ApiVersion": "1.41"});
-                Recorder::start_as(&machine, number, &engine.socket(), &version)
+                Recorder::start_as(&machine, number, &engine.socket(), &version).await
             }
-            None => Recorder::start(&machine, number, &engine.socket()),
+            None => Recorder::start(&machine, number, &engine.socket()).await,
         };
         let agent = Agent::start(&machine, Settings::new(engine.socket())).await;
         let workstation = Workstation::new(Some(&lan));

@@ -45,7 +45,7 @@ async fn an_engine_that_is_full_or_answers_wrongly_is_told_and_nothing_is_lost()
         &engine.socket(),
         Fault::None,
     );
-    let _port = Recorder::start(&machine, agent_api::ENGINE_PORT, proxy.socket());
+    let _port = Recorder::start(&machine, agent_api::ENGINE_PORT, proxy.socket()).await;
     let workstation = Workstation::new(Some(&lan));
     single(&workstation, "project");
     workstation.os(&PUSH).await.success();

@@ -28,7 +28,7 @@ async fn an_unchanged_project_builds_nothing_and_recreates_nothing() {
     let lan = Lan::new();
     let (machine, engine) = testkit::Engine::on_a_machine_closed().await;
     lan.join(&machine);
-    let port = Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket());
+    let port = Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket()).await;
     let settings = testkit::agent::Settings::new(engine.socket());
     let _agent = testkit::Agent::start(&machine, settings).await;
     let workstation = Workstation::new(Some(&lan));

@@ -45,6 +45,7 @@ pub enum Tunnel {
 
 #[derive(Debug)]
 struct Shared {
+    tunnel_name: String,
     token: String,
     user: String,
     /// Every device's uuid; the first is connected.
@@ -61,15 +62,27 @@ struct Shared {
 impl Cloud {
     /// Starts it on `machine`, where its names lead to it, with the device and with others that are not there.
     pub fn start(machine: &Namespace, device: &Namespace, token: &str, uuids: &[&str]) -> Self {
+        Self::called(DOMAIN, machine, device, token, uuids)
+    }
+
+    /// The same by the name of another domain.
+    pub fn called(
+        domain: &str,
+        machine: &Namespace,
+        device: &Namespace,
+        token: &str,
+        uuids: &[&str],
+    ) -> Self {
         let authority = machine.dir().join("authority.pem");
-        let (acceptor, pem) = certified(names(), false);
+        let (acceptor, pem) = certified(names(domain), false);
         fs_err::write(&authority, pem).expect("a file");
-        let names = format!("echo 127.0.0.1 api.{DOMAIN} tunnel.{DOMAIN} >>/etc/hosts");
+        let names = format!("echo 127.0.0.1 api.{domain} tunnel.{domain} >>/etc/hosts");
         machine.run("sh", &["-c", &names]);
         let listener = machine
             .listen(SocketAddr::from(([127, 0, 0, 1], 443)))
             .expect("a free port");
         let shared = Arc::new(Shared {
+            tunnel_name: format!("tunnel.{domain}"),
             token: token.to_owned(),
             user: "ann".to_owned(),
             uuids: uuids.iter().map(|uuid| (*uuid).to_owned()).collect(),
@@ -136,7 +149,7 @@ impl Drop for Cloud {
 
 impl Shared {
     async fn serve(&self, mut stream: TlsStream<TcpStream>) {
-        let is_tunnel = stream.get_ref().1.server_name() == Some(&format!("tunnel.{DOMAIN}"));
+        let is_tunnel = stream.get_ref().1.server_name() == Some(&self.tunnel_name);
         loop {
             let mut request = Vec::new();
             while !request.ends_with(b"\r\n\r\n") && request.len() < LONGEST {
@@ -262,8 +275,8 @@ impl Shared {
     }
 }
 
-fn names() -> Vec<String> {
-    vec![format!("api.{DOMAIN}"), format!("tunnel.{DOMAIN}")]
+fn names(domain: &str) -> Vec<String> {
+    vec![format!("api.{domain}"), format!("tunnel.{domain}")]
 }
 
 /// A certificate for some names, which may have run out, and that of the authority behind it in PEM.

@@ -3,6 +3,7 @@
 //! In: the port and the server's unix socket. Out: the bytes of all clients, and the requests in them. An engine can be made to call
 //! itself another ([`Recorder::start_as`]); it is only the answer to `GET /version` that is not the server's own.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
 use crate::namespace::Namespace;
+use crate::until::until;
 
 /// The port. Dropping it closes it.
 #[derive(Debug)]
@@ -25,12 +27,12 @@ type Connections = Arc<Mutex<Vec<Vec<u8>>>>;
 
 impl Recorder {
     /// Listens on all addresses of `machine` and passes every connection on to `server`.
-    pub fn start(machine: &Namespace, port: u16, server: &Path) -> Self {
-        Self::serve(machine, port, server, None)
+    pub async fn start(machine: &Namespace, port: u16, server: &Path) -> Self {
+        Self::serve(machine, port, server, None).await
     }
 
     /// The same for an engine that answers `version` when it is asked for its version.
-    pub fn start_as(
+    pub async fn start_as(
         machine: &Namespace,
         port: u16,
         server: &Path,
@@ -41,13 +43,18 @@ impl Recorder {
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        Self::serve(machine, port, server, Some(answer))
+        Self::serve(machine, port, server, Some(answer)).await
     }
 
-    fn serve(machine: &Namespace, port: u16, server: &Path, version: Option<String>) -> Self {
-        let listener = machine
-            .listen(SocketAddr::from(([0; 8], port)))
-            .expect("a free port");
+    async fn serve(machine: &Namespace, port: u16, server: &Path, version: Option<String>) -> Self {
+        // A machine that another test has had may still have that one's listener, until its runtime has ended.
+        let listener = until("the port is free", async || {
+            match machine.listen(SocketAddr::from(([0; 8], port))) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => None,
+                listener => Some(listener.expect("a port")),
+            }
+        })
+        .await;
         let connections = Connections::default();
         let (kept, server) = (Arc::clone(&connections), server.to_owned());
         let accepting = tokio::spawn(async move {

@@ -66,7 +66,7 @@ impl ReferenceDevice {
         let (machine, engine) = Engine::on_a_machine_closed().await;
         let address = lan.join(&machine);
         let avahi = Avahi::start(&machine, "peer-device").await;
-        let engine_port = Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket());
+        let engine_port = Recorder::start(&machine, agent_api::ENGINE_PORT, &engine.socket()).await;
         let state = Arc::new(Mutex::new(State::default()));
         let listener = machine
             .listen(SocketAddr::from(([0; 8], agent_api::API_PORT)))

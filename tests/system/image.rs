@@ -59,7 +59,7 @@ async fn what_was_configured_on_an_image_is_what_boots() {
     device.stop();
     let options = [
         "--hostname",
-        "galley",
+        "scullery",
         "--dev=false",
         "--ssh-key",
         &public,
@@ -79,7 +79,7 @@ async fn what_was_configured_on_an_image_is_what_boots() {
     configured(&device.partition("boot"), home, &options);
     device.start_again();
     device
-        .until("it has its name", "test \"$(hostname)\" = galley")
+        .until("it has its name", "test \"$(hostname)\" = scullery")
         .await;
     let identity = key.display().to_string();
     assert!(device.lets_in(&["-i", &identity]) && !device.lets_in(&[]));

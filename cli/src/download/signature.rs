@@ -9,6 +9,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::process::Command;
 
+use crate::child;
+
 /// Bytes of a file of keys, at most.
 const LONGEST: u64 = 64 << 20;
 /// What keys are between when they are written as letters (RFC 9580, 6.2).
@@ -97,7 +99,7 @@ pub(super) async fn verify(
     let keys = write("keys", &keys.map_err(SignatureError::Run)??).map_err(SignatureError::Run)?;
     let list = write("list", bytes).map_err(SignatureError::Run)?;
     let signed = write("signature", signature).map_err(SignatureError::Run)?;
-    let mut command = Command::new("gpgv");
+    let mut command = Command::from(child::command("gpgv"));
     // No key but those that were named.
     command.env("GNUPGHOME", folder.path());
     command.arg("--keyring").arg(keys).arg(signed).arg(list);
