@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
+    fs::{File, Metadata},
     io,
     os::{
         fd::AsRawFd as _,
@@ -14,14 +14,20 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Mode, OFlags, XattrFlags, fgetxattr, flistxattr, fsetxattr, linkat, openat,
+        AtFlags, CWD, FlockOperation, Mode, OFlags, XattrFlags, fgetxattr, flistxattr, flock,
+        fsetxattr, linkat, openat,
     },
     io::Errno,
+    process::geteuid,
 };
 use tempfile::{Builder, NamedTempFile};
 
 /// How its name begins while it has one of its own; behind that stands the number of the file whose place it is to take.
 const PREFIX: &str = ".os-image-";
+/// How the name of one begins that is to take a place whatever is there. Who makes it holds its lock, so others can tell that nobody does any more.
+const HELD: &str = ".os-image-to-";
+/// So often it is made anew where others take it for one of nobody's.
+const TRIES: u32 = 10;
 /// Bytes of an attribute.
 const MOST_VALUE: usize = 64 * 1024;
 
@@ -40,15 +46,36 @@ impl Beside {
     /// # Errors
     /// Those of files.
     pub fn new(folder: &Path) -> io::Result<Self> {
-        Self::with(folder, 0o600)
+        Self::held(folder, 0o600)
     }
 
-    /// The same with other rights, as far as the process gives any.
+    /// The same with other rights, as far as the process gives any. What was left in the folder by those who were killed is removed.
     ///
     /// # Errors
     /// Those of files.
     pub fn with(folder: &Path, mode: u32) -> io::Result<Self> {
-        Self::made(folder, mode, PREFIX)
+        sweep(folder);
+        Self::held(folder, mode)
+    }
+
+    fn held(folder: &Path, mode: u32) -> io::Result<Self> {
+        for _ in 0..TRIES {
+            let beside = Self::made(folder, mode, HELD)?;
+            let lock = flock(beside.file(), FlockOperation::NonBlockingLockExclusive);
+            // Where nothing can be locked, nobody takes it for one of nobody's either.
+            if lock.is_err() || !beside.is_gone()? {
+                return Ok(beside);
+            }
+        }
+        Err(io::Error::other("what is written there is removed at once"))
+    }
+
+    /// Whether it was removed before it was locked.
+    fn is_gone(&self) -> io::Result<bool> {
+        match self {
+            Self::Nameless(_) => Ok(false),
+            Self::Named(named) => Ok(!is_at(named.as_file(), named.path())?),
+        }
     }
 
     /// Makes one in the folder of `path`, to take the place of what is there now. Whoever calls has that to himself: what others left
@@ -146,7 +173,7 @@ impl Beside {
     /// # Errors
     /// Those of files.
     pub fn take_place(self, path: &Path) -> io::Result<()> {
-        self.placed(path, PREFIX)
+        self.placed(path, HELD)
     }
 
     fn placed(self, path: &Path, prefix: &str) -> io::Result<()> {
@@ -162,6 +189,26 @@ impl Beside {
         };
         named.persist(path).map(drop).map_err(|error| error.error)
     }
+}
+
+/// Removes what nobody holds. What cannot be removed is in nobody's way.
+fn sweep(folder: &Path) {
+    for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(HELD.as_bytes()) && is_nobodys(&entry.path()) {
+            drop(fs_err::remove_file(entry.path()));
+        }
+    }
+}
+
+fn is_nobodys(path: &Path) -> bool {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = openat(CWD, path, flags, Mode::empty()).map(File::from) else {
+        return false;
+    };
+    let is_own = |found: Metadata| found.is_file() && found.uid() == geteuid().as_raw();
+    file.metadata().is_ok_and(is_own)
+        && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 /// Whether a path leads to this file.
@@ -231,6 +278,37 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_nobody_holds_is_removed_and_what_somebody_does_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join(format!("{HELD}left"));
+        fs::write(&left, "whole").unwrap();
+        let (pipe, link) = (format!("{HELD}pipe"), format!("{HELD}link"));
+        let pipe = dir.path().join(pipe);
+        let mode = Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(CWD, &pipe, mode).unwrap();
+        fs::write(dir.path().join("mine"), "").unwrap();
+        std::os::unix::fs::symlink("mine", dir.path().join(link)).unwrap();
+        let named = Beside::named(dir.path(), 0o600, HELD).unwrap();
+        flock(named.file(), FlockOperation::LockExclusive).unwrap();
+        let Beside::Named(named) = named else {
+            panic!("it has a name");
+        };
+        let nameless = Beside::with(dir.path(), 0o644).unwrap();
+        assert!(!left.exists());
+        for kept in [named.path(), &pipe, &dir.path().join("mine")] {
+            assert!(kept.exists(), "{}", kept.display());
+        }
+        // As one that is between two names.
+        let open = format!("/proc/self/fd/{}", nameless.file().as_raw_fd());
+        linkat(CWD, &open, CWD, &left, AtFlags::SYMLINK_FOLLOW).unwrap();
+        Beside::with(dir.path(), 0o644).unwrap();
+        assert!(left.exists());
+        drop(nameless);
+        Beside::with(dir.path(), 0o644).unwrap();
+        assert!(!left.exists());
     }
 
     #[test]

@@ -141,6 +141,8 @@ impl Case {
         image_is(&self.workstation, &self.bytes);
         let left = left_in_rooms(&self.workstation);
         assert_eq!(left, ["about.json", "image"], "{what}");
+        let left = left_beside(&self.workstation);
+        assert!(left.is_empty(), "{what}: {left:?}");
         was
     }
 
@@ -205,6 +207,16 @@ async fn whatever_fails_of_an_image_that_was_fetched_before_it_stays_in_the_cach
     for call in ["pwrite64", "fsync", "renameat", "linkat"] {
         assert!(tried.contains(call), "{call} was not tried: {tried:?}");
     }
+}
+
+/// What lies beside the image that is called as nothing of a person.
+fn left_beside(workstation: &Workstation) -> Vec<String> {
+    let listed = fs_err::read_dir(workstation.home()).expect("a folder");
+    let names = listed.map(|entry| entry.expect("an entry").file_name());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| name.starts_with(".os-"))
+        .collect()
 }
 
 /// What lies in the folders of the cache.
