@@ -45,18 +45,6 @@ pub struct Account {
     pub(super) token: Token,
 }
 
-/// A cloud, and the token that is for it, if there is one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guest {
-    /// The cloud.
-    pub domain: Domain,
-    /// Who vouches for it.
-    pub authorities: Authorities,
-    /// By which it is reached, where it is not itself.
-    pub proxies: Proxies,
-    pub(super) token: Option<Token>,
-}
-
 /// The domain of a cloud, from which the names of its servers are made: in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -103,8 +91,8 @@ pub enum AccountError {
 
 /// What the reference's client has been told.
 #[derive(Debug)]
-struct Reference {
-    domain: Domain,
+pub(super) struct Reference {
+    pub(super) domain: Domain,
     is_named: bool,
     data: PathBuf,
 }
@@ -207,42 +195,6 @@ impl Account {
     }
 }
 
-impl Guest {
-    /// The account of a person, or the cloud that is meant where there is none. A token that may be another cloud's stays here.
-    ///
-    /// # Errors
-    /// [`AccountError`] when something was given that says nothing.
-    pub fn of(environment: &Environment, token_file: Option<&Path>) -> Result<Self, AccountError> {
-        let named = token_file.map(|path| Paths::absolute(&environment.current_dir, path));
-        let named = named.as_deref().map(token_in).transpose()?;
-        let domain = match (
-            Account::of(environment, named, None)?,
-            environment.variable(OSCLI_CLOUD),
-        ) {
-            (Some(account), _) => return Ok(account.into()),
-            (None, Some(text)) => domain(text, OSCLI_CLOUD)?,
-            (None, None) => Reference::of(environment)?.domain,
-        };
-        Ok(Self {
-            domain,
-            authorities: authorities(environment),
-            proxies: proxies(environment),
-            token: None,
-        })
-    }
-}
-
-impl From<Account> for Guest {
-    fn from(account: Account) -> Self {
-        Self {
-            domain: account.domain,
-            authorities: account.authorities,
-            proxies: account.proxies,
-            token: Some(account.token).filter(|_| !account.is_unnamed),
-        }
-    }
-}
-
 /// The proxies that this machine was told of.
 #[must_use]
 pub fn proxies(environment: &Environment) -> Proxies {
@@ -269,7 +221,7 @@ pub fn authorities(environment: &Environment) -> Authorities {
 }
 
 impl Reference {
-    fn of(environment: &Environment) -> Result<Self, AccountError> {
+    pub(super) fn of(environment: &Environment) -> Result<Self, AccountError> {
         let home = PathBuf::from(environment.variable("HOME").unwrap_or("/"));
         let mut url = None;
         let mut data = None;
@@ -305,7 +257,7 @@ impl Reference {
     }
 }
 
-fn domain(text: &str, place: &str) -> Result<Domain, AccountError> {
+pub(super) fn domain(text: &str, place: &str) -> Result<Domain, AccountError> {
     Domain::parse(text).map_err(|source| AccountError::Domain {
         place: place.to_owned(),
         source,

@@ -14,6 +14,12 @@ pub enum CloudError {
         /// Its domain.
         cloud: String,
     },
+    /// It has been asked without one, and does not let in whoever comes.
+    #[error("the cloud {cloud} lets in nobody without a token")]
+    NoToken {
+        /// Its domain.
+        cloud: String,
+    },
     /// It has been asked too often.
     #[error("the cloud {cloud} has been asked too often, and answers later (429)")]
     TooMany {

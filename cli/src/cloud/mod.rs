@@ -6,6 +6,7 @@
 mod account;
 mod answers;
 mod error;
+mod guest;
 mod images;
 pub mod os_versions;
 
@@ -22,11 +23,10 @@ use crate::transport::{
     encode_query,
 };
 
-pub use account::{
-    Account, AccountError, Domain, Guest, InvalidDomain, authorities, proxies, token_in,
-};
+pub use account::{Account, AccountError, Domain, InvalidDomain, authorities, proxies, token_in};
 pub use answers::{is_whole_uuid, user, uuids};
 pub use error::CloudError;
+pub use guest::Guest;
 pub use images::{Kind as ImageKind, OsImage};
 
 /// The port of everything that a cloud offers.
@@ -123,6 +123,9 @@ impl<'a> Cloud<'a> {
         let cloud = || self.domain.to_string();
         match answer.status {
             StatusCode::OK => Ok(answer),
+            StatusCode::UNAUTHORIZED if self.token.is_none() => {
+                Err(CloudError::NoToken { cloud: cloud() })
+            }
             StatusCode::UNAUTHORIZED => Err(CloudError::Unauthorized { cloud: cloud() }),
             StatusCode::TOO_MANY_REQUESTS => Err(CloudError::TooMany { cloud: cloud() }),
             status => Err(CloudError::Status {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
     cloud::{
-        Guest, ImageKind, OsImage, authorities,
+        ImageKind, OsImage, authorities,
         os_versions::{Wanted, choose},
         proxies,
     },
@@ -128,10 +128,9 @@ async fn source(context: &Context, args: &Args) -> Result<(Source, String), Fail
     if what.contains('/') || given::absolute(context, Path::new(what)).is_file() {
         return file(context, Path::new(what));
     }
-    let guest = Guest::of(&context.environment, args.token_file.as_deref())?;
     let asking = versions(
         context,
-        guest,
+        args.token_file.as_deref(),
         what,
         matches!(args.version, Wanted::Exact(_)),
     );

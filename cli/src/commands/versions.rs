@@ -1,6 +1,6 @@
 //! `os versions`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     cloud::{Cloud, CloudError, Guest, os_versions::OsVersion},
@@ -30,8 +30,8 @@ pub struct Args {
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let guest = Guest::of(&context.environment, args.token_file.as_deref())?;
-    let asking = versions(context, guest, &args.device_type, args.drafts);
+    let token_file = args.token_file.as_deref();
+    let asking = versions(context, token_file, &args.device_type, args.drafts);
     let (_, slug, all) = tokio::select! {
         found = asking => found?,
         () = context.interrupt.cancelled() => return Err(Failure::interrupted()),
@@ -44,10 +44,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 /// The versions of a type, its own name, and whom the cloud took us for. A token that is not taken is no reason not to ask without one.
 pub(super) async fn versions(
     context: &Context,
-    guest: Guest,
+    token_file: Option<&Path>,
     word: &str,
     drafts: bool,
 ) -> Result<(Guest, String, Vec<OsVersion>), Failure> {
+    let (guest, unread) = Guest::of(&context.environment, token_file)?;
+    if let Some(unread) = &unread {
+        render::versions::unread(&context.console, unread);
+    }
     match Cloud::open(&guest).os_versions(word, drafts).await {
         Err(refused @ CloudError::Unauthorized { .. }) if guest.has_token() => {
             let open = guest.without_token();
@@ -56,6 +60,11 @@ pub(super) async fn versions(
             render::versions::without_token(&context.console, &open.domain);
             Ok((open, slug, all))
         }
+        // With the token it might have.
+        Err(refused @ CloudError::NoToken { .. }) => Err(match unread {
+            Some(unread) => Failure::from(unread).because(refused.to_string()),
+            None => refused.into(),
+        }),
         found => {
             let (slug, all) = found?;
             Ok((guest, slug, all))

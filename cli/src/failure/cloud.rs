@@ -72,6 +72,9 @@ impl From<CloudError> for Failure {
                 "wait for a minute or more; a device that is named by its whole uuid is reached without a question to the API",
             ),
             CloudError::Unauthorized { .. } => failure.hint(TOKEN),
+            CloudError::NoToken { cloud } => failure.hint(TOKEN).hint(format!(
+                "the token that balena-cli keeps goes there if OSCLI_CLOUD={cloud} names the cloud"
+            )),
             CloudError::NoDevice { .. } => {
                 failure.hint("does it belong to a fleet that the token may reach?")
             }

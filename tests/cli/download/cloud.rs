@@ -135,6 +135,50 @@ async fn a_token_that_is_not_taken_is_no_reason_not_to_ask_without() {
 }
 
 #[tokio::test]
+async fn a_kept_token_that_cannot_be_read_ends_only_what_needs_one() {
+    let mut workstation = Workstation::new(None);
+    let bytes = noise(300_000, 6);
+    let packed = gzip(&workstation, &bytes);
+    let server = cloud(&mut workstation, &packed);
+    workstation.write(".balenarc.yml", "balenaUrl: cloud.test\n");
+    workstation.write(".balena/token", "of ann");
+    let output = workstation.os(&["download", "raspberrypi4-64"]).await;
+    output.success();
+    let image = workstation.home().join("raspberrypi4-64-6.5.0+rev2.img");
+    assert!(fs_err::read(image).expect("an image") == bytes);
+    let kept = ".balena/token holds no token";
+    assert!(output.stderr.contains(kept), "{output}");
+    let asked = server.asked("download");
+    assert!(!asked[0].fields.contains_key("authorization"), "{asked:?}");
+    // A cloud that does not let in whoever comes.
+    let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+    let path = asked_for("raspberrypi4-64", false);
+    for (token, code, words) in [
+        ("of ann", 2, [kept, "OSCLI_TOKEN"]),
+        ("", 4, ["lets in nobody without a token", "OSCLI_TOKEN"]),
+    ] {
+        if token.is_empty() {
+            fs_err::remove_file(workstation.home().join(".balena/token")).expect("a file");
+        }
+        server.fate(&path, [Fate::Says(refused.to_owned())]);
+        let output = workstation.os(&["versions", "raspberrypi4-64"]).await;
+        assert_eq!(output.code, code, "{output}");
+        for word in words {
+            assert!(output.stderr.contains(word), "{output}");
+        }
+        assert!(!output.stderr.contains("of ann"), "{output}");
+    }
+    // What lies elsewhere has nothing to do with it.
+    let elsewhere = Distribution::start(&workstation.machine, "127.0.0.1:8080");
+    elsewhere.put("os.img", Served::new(bytes));
+    workstation.write(".balena/token", "of ann");
+    let url = elsewhere.url("os.img");
+    let output = workstation.os(&["download", &url]).await;
+    output.success();
+    assert!(!output.stderr.contains("token"), "{output}");
+}
+
+#[tokio::test]
 async fn a_kept_token_goes_to_the_usual_cloud_only_where_that_is_named() {
     let mut workstation = Workstation::new(None);
     let packed = gzip(&workstation, &noise(300_000, 5));

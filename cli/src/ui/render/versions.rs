@@ -5,7 +5,7 @@ use std::io;
 use serde_json::json;
 
 use crate::{
-    cloud::{Domain, os_versions::OsVersion},
+    cloud::{AccountError, Domain, os_versions::OsVersion},
     ui::{Console, style::neutralise},
 };
 
@@ -50,4 +50,9 @@ pub fn without_token(console: &Console, cloud: &Domain) {
     console.warn(&format!(
         "the cloud {cloud} does not take the token: it was asked without"
     ));
+}
+
+/// What is kept to be let in with cannot be read.
+pub fn unread(console: &Console, why: &AccountError) {
+    console.warn(&format!("asking without a token: {why}"));
 }
