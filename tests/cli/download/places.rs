@@ -96,3 +96,46 @@ async fn who_is_killed_leaves_nothing_beside_it() {
     running.output().await;
     nothing_is_there(&workstation);
 }
+
+/// As on a file system that has no files without a name.
+#[tokio::test]
+async fn what_has_a_name_of_its_own_goes_when_nobody_works_on_it_any_more() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(4_000_000, 4);
+    let stall = [Fate::Stall(3_000_000)];
+    server.put("os.img", Served::new(bytes.clone()).fated(stall));
+    server.put("other.img", Served::new(bytes));
+    let folder = workstation.home().join("to");
+    fs_err::create_dir(&folder).expect("a folder");
+    let to = folder.to_str().expect("a path");
+    let left = || {
+        let listed = fs_err::read_dir(&folder).expect("a folder");
+        let names = listed.map(|entry| entry.expect("an entry").file_name());
+        let is_left = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(".os-image-");
+        names.filter(is_left).count()
+    };
+    // The folder is opened to be looked through, and then for the file.
+    let line = format!(
+        "strace -f -qq -o calls -P {to} -e trace=openat -e inject=openat:error=EOPNOTSUPP:when=2 {} download {} -o {to} & \
+         echo $! >pid; wait",
+        testkit::programs::built("os").display(),
+        server.url("os.img")
+    );
+    let running = workstation.start_program(&["sh", "-c", &line]);
+    until("there is one with a name", async || {
+        (left() == 1).then_some(())
+    })
+    .await;
+    let url = server.url("other.img");
+    let other = ["download", &url, "-o", to, "--force"];
+    workstation.os(&other).await.success();
+    assert_eq!(left(), 1);
+    workstation
+        .machine
+        .run("sh", &["-c", "pkill -9 -P $(cat home/pid)"]);
+    running.output().await;
+    assert_eq!(left(), 1);
+    workstation.os(&other).await.success();
+    assert_eq!(left(), 0);
+}
