@@ -279,3 +279,51 @@ async fn one_trouble_of_all_connections_is_one() {
         .success();
     image_is(&workstation, &bytes);
 }
+
+#[tokio::test]
+async fn what_was_there_before_all_of_it_was_checked_is_asked_for() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let (bytes, later) = (noise(300_000, 21), noise(300_000, 22));
+    let url = server.url("os.img");
+    let tagged = |bytes: &[u8], tag: &str| {
+        let mut offer = Served::new(bytes.to_vec());
+        offer.tag = Some(tag.to_owned());
+        offer
+    };
+    for (served, count) in [(&bytes, 1), (&later, 2)] {
+        server.put("os.img", tagged(&bytes, "\"1\""));
+        workstation
+            .os(&["download", &url, "--force"])
+            .await
+            .success();
+        // As if it had been ended when everything had come.
+        let rooms = fs_err::read_dir(workstation.home().join(".cache/os/images"));
+        let rooms = rooms
+            .expect("a cache")
+            .map(|room| room.expect("a room").path());
+        let room = rooms
+            .into_iter()
+            .find(|room| room.is_dir())
+            .expect("a room");
+        let about = fs_err::read(room.join("about.json")).expect("a file");
+        let about: serde_json::Value = serde_json::from_slice(&about).expect("JSON");
+        let state = serde_json::json!({
+            "version": 1, "source": url, "validator": about["validator"], "length": bytes.len(),
+            "coding": null, "parts": [[0, bytes.len()]],
+        });
+        fs_err::write(room.join("part.json"), state.to_string()).expect("a file");
+        fs_err::rename(room.join("image"), room.join("part")).expect("an image");
+        fs_err::remove_file(room.join("about.json")).expect("a file");
+        if count == 2 {
+            server.put("os.img", tagged(served, "\"2\""));
+        }
+        server.forget();
+        workstation
+            .os(&["download", &url, "--force"])
+            .await
+            .success();
+        image_is(&workstation, served);
+        assert_eq!(server.asked("os.img").len(), count);
+    }
+}

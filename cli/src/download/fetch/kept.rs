@@ -15,6 +15,9 @@ const VERSION: u32 = 1;
 /// Bytes that are read of it.
 const LONGEST: u64 = 1 << 20;
 
+/// Bytes at the end of a file that is whole which are asked for once more.
+const LAST: u64 = 64 << 10;
+
 /// How the bytes of an answer are packed for the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,6 +75,13 @@ impl Kept {
         let file = fs_err::File::open(path).ok()?;
         io::Read::read_to_end(&mut io::Read::take(file, LONGEST), &mut bytes).ok()?;
         Self::parse(&bytes, source, has)
+    }
+
+    /// Counts the last bytes of a file that is whole as missing: only who is asked for them says what the file should be, and whether it is still that.
+    pub fn leave_something(&mut self) {
+        if let Some(length) = self.length.filter(|length| self.parts.prefix() >= *length) {
+            self.parts.remove(&(length.saturating_sub(LAST)..u64::MAX));
+        }
     }
 
     /// Writes it: the old content or the new.

@@ -218,7 +218,8 @@ async fn attempt(request: &Request<'_>) -> Result<Fetched, FetchError> {
     let file = file.open(request.part)?;
     let has = file.metadata()?.len();
     let kept = Kept::read(request.state, request.source, has);
-    let kept = kept.unwrap_or_else(|| Kept::none(request.source));
+    let mut kept = kept.unwrap_or_else(|| Kept::none(request.source));
+    kept.leave_something();
     if kept.parts.bytes() > 0 {
         drop(request.events.send(Event::GoesOn(kept.parts.bytes())));
     } else {
