@@ -66,6 +66,9 @@ pub const OSCLI_CELLULAR_PASSWORD: &str = "OSCLI_CELLULAR_PASSWORD";
 /// The PIN of the SIM card of a device that an image is configured for.
 pub const OSCLI_CELLULAR_PIN: &str = "OSCLI_CELLULAR_PIN";
 
+/// Bytes that images which were downloaded may take in the cache: `20GB`.
+pub const OSCLI_CACHE_LIMIT: &str = "OSCLI_CACHE_LIMIT";
+
 /// What nobody else is to know: no program that is started has it in its environment, see [`crate::child`].
 pub const SECRETS: [&str; 5] = [
     OSCLI_API_KEY,
@@ -195,6 +198,12 @@ impl Paths {
     #[must_use]
     pub fn contexts(&self) -> PathBuf {
         self.cache.join("contexts")
+    }
+
+    /// Folder of images that were downloaded.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.cache.join("images")
     }
 
     /// File of the names of services that devices had, for completions.

@@ -10,6 +10,7 @@ mod copy;
 mod death;
 mod decision;
 mod desk;
+mod download;
 mod figure;
 mod first_byte;
 mod flood;
@@ -50,6 +51,7 @@ const FIGURES: &[&str] = &[
     "footprint",
     "copy",
     "tunnel",
+    "download",
 ];
 
 /// What the command line asks for.
@@ -131,6 +133,7 @@ fn main() -> std::process::ExitCode {
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
             "copy" => runtime.block_on(copy::measure(&mut table, wish.rounds(5))),
             "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
+            "download" => download::measure(&mut table, wish.rounds(3)),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }

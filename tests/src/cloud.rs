@@ -74,7 +74,7 @@ impl Cloud {
         uuids: &[&str],
     ) -> Self {
         let authority = machine.dir().join("authority.pem");
-        let (acceptor, pem) = certified(domain);
+        let (acceptor, pem) = certified(names(domain), false);
         fs_err::write(&authority, pem).expect("a file");
         let names = format!("echo 127.0.0.1 api.{domain} tunnel.{domain} >>/etc/hosts");
         machine.run("sh", &["-c", &names]);
@@ -275,8 +275,12 @@ impl Shared {
     }
 }
 
-/// A certificate for the names of the cloud, and that of the authority behind it in PEM.
-fn certified(domain: &str) -> (TlsAcceptor, String) {
+fn names(domain: &str) -> Vec<String> {
+    vec![format!("api.{domain}"), format!("tunnel.{domain}")]
+}
+
+/// A certificate for some names, which may have run out, and that of the authority behind it in PEM.
+pub(crate) fn certified(names: Vec<String>, is_old: bool) -> (TlsAcceptor, String) {
     let key = || KeyPair::generate().expect("a key");
     let authority_key = key();
     let mut authority = CertificateParams::default();
@@ -289,11 +293,12 @@ fn certified(domain: &str) -> (TlsAcceptor, String) {
         .expect("a certificate")
         .pem();
     let issuer = Issuer::new(authority, authority_key);
-    let names = vec![format!("api.{domain}"), format!("tunnel.{domain}")];
     let own_key = key();
-    let certificate = CertificateParams::new(names)
-        .and_then(|own| own.signed_by(&own_key, &issuer))
-        .expect("a certificate");
+    let mut own = CertificateParams::new(names).expect("names");
+    if is_old {
+        own.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    }
+    let certificate = own.signed_by(&own_key, &issuer).expect("a certificate");
     let private = PrivateKeyDer::try_from(own_key.serialize_der()).expect("a key");
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -12,6 +12,7 @@
 //! | [`avahi`] | [`Avahi`]: the responder of the reference |
 //! | [`logind`] | [`Logind`]: a system bus, and on it who ends machines |
 //! | [`cloud`] | [`Cloud`]: the front of a fleet's cloud, with its tunnel |
+//! | [`distribution`] | [`Distribution`]: a server of files that cuts, stalls, lies and changes them |
 //! | [`device`] | [`Device`]: machine + engine + agent |
 //! | [`light`] | [`LightDevice`]: the whole system of `os-build/`, booted |
 //! | [`workstation`] | [`Workstation`]: a machine with a home, on which `os` runs, with or without a terminal |
@@ -32,6 +33,7 @@ pub mod agent;
 pub mod avahi;
 pub mod cloud;
 pub mod device;
+pub mod distribution;
 pub mod engine;
 pub mod http;
 pub mod image;
@@ -60,6 +62,7 @@ pub use agent::Agent;
 pub use avahi::Avahi;
 pub use cloud::Cloud;
 pub use device::Device;
+pub use distribution::Distribution;
 pub use engine::Engine;
 pub use http::{Answer, Endpoint};
 pub use journal::Journal;

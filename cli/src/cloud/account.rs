@@ -18,7 +18,7 @@ use crate::{
     },
     project::yaml,
     transport::{
-        Authorities,
+        Authorities, Proxies,
         cloud_tunnel::{InvalidToken, Token},
     },
 };
@@ -37,6 +37,8 @@ pub struct Account {
     pub domain: Domain,
     /// Who vouches for it.
     pub authorities: Authorities,
+    /// By which it is reached, where it is not itself.
+    pub proxies: Proxies,
     /// Whether nobody has named the cloud: the token lies where the reference's client keeps that of the usual one, and of any other that was
     /// named in a variable then. It goes out only where a person wants that.
     pub is_unnamed: bool,
@@ -89,8 +91,8 @@ pub enum AccountError {
 
 /// What the reference's client has been told.
 #[derive(Debug)]
-struct Reference {
-    domain: Domain,
+pub(super) struct Reference {
+    pub(super) domain: Domain,
     is_named: bool,
     data: PathBuf,
 }
@@ -186,14 +188,22 @@ impl Account {
         Ok(Some(Self {
             domain,
             authorities: authorities(environment),
+            proxies: proxies(environment),
             is_unnamed,
             token,
         }))
     }
 }
 
+/// The proxies that this machine was told of.
+#[must_use]
+pub fn proxies(environment: &Environment) -> Proxies {
+    Proxies::of(|name| environment.variable(name))
+}
+
 /// Those that variables name.
-fn authorities(environment: &Environment) -> Authorities {
+#[must_use]
+pub fn authorities(environment: &Environment) -> Authorities {
     let absolute = |path: &str| Paths::absolute(&environment.current_dir, Path::new(path));
     let named = |name| environment.variable(name).map(absolute);
     let folders = environment.variable(SSL_CERT_DIR).unwrap_or_default();
@@ -211,7 +221,7 @@ fn authorities(environment: &Environment) -> Authorities {
 }
 
 impl Reference {
-    fn of(environment: &Environment) -> Result<Self, AccountError> {
+    pub(super) fn of(environment: &Environment) -> Result<Self, AccountError> {
         let home = PathBuf::from(environment.variable("HOME").unwrap_or("/"));
         let mut url = None;
         let mut data = None;
@@ -247,7 +257,7 @@ impl Reference {
     }
 }
 
-fn domain(text: &str, place: &str) -> Result<Domain, AccountError> {
+pub(super) fn domain(text: &str, place: &str) -> Result<Domain, AccountError> {
     Domain::parse(text).map_err(|source| AccountError::Domain {
         place: place.to_owned(),
         source,

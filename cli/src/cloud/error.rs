@@ -14,6 +14,12 @@ pub enum CloudError {
         /// Its domain.
         cloud: String,
     },
+    /// It has been asked without one, and does not let in whoever comes.
+    #[error("the cloud {cloud} lets in nobody without a token")]
+    NoToken {
+        /// Its domain.
+        cloud: String,
+    },
     /// It has been asked too often.
     #[error("the cloud {cloud} has been asked too often, and answers later (429)")]
     TooMany {
@@ -53,5 +59,15 @@ pub enum CloudError {
         prefix: String,
         /// Some of them.
         uuids: Vec<String>,
+    },
+    /// It has no operating system for such a type.
+    #[error("the cloud {cloud} has no operating system for the device type {slug}")]
+    NoType {
+        /// Its domain.
+        cloud: String,
+        /// What was asked for.
+        slug: String,
+        /// Types of names like this one.
+        near: Vec<String>,
     },
 }

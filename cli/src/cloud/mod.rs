@@ -6,6 +6,9 @@
 mod account;
 mod answers;
 mod error;
+mod guest;
+mod images;
+pub mod os_versions;
 
 use std::time::Duration;
 
@@ -15,14 +18,16 @@ use hyper::{
 };
 
 use crate::transport::{
-    Answer, Endpoint, Http, Limits, TlsServer,
+    Answer, Authorities, Endpoint, Http, Limits, Proxies, TlsServer,
     cloud_tunnel::{CloudTunnel, Token},
     encode_query,
 };
 
-pub use account::{Account, AccountError, Domain, InvalidDomain, token_in};
+pub use account::{Account, AccountError, Domain, InvalidDomain, authorities, proxies, token_in};
 pub use answers::{is_whole_uuid, user, uuids};
 pub use error::CloudError;
+pub use guest::Guest;
+pub use images::{Kind as ImageKind, OsImage};
 
 /// The port of everything that a cloud offers.
 const PORT: u16 = 443;
@@ -36,7 +41,8 @@ const LIMITS: Limits = Limits {
 /// A cloud's API.
 #[derive(Debug)]
 pub struct Cloud<'a> {
-    account: &'a Account,
+    domain: &'a Domain,
+    token: Option<&'a Token>,
     http: Http,
 }
 
@@ -44,10 +50,22 @@ impl<'a> Cloud<'a> {
     /// The API of an account's cloud.
     #[must_use]
     pub fn new(account: &'a Account) -> Self {
-        let server = account.server("api");
+        let token = Some(&account.token);
+        Self::at(&account.domain, account.server("api"), token)
+    }
+
+    /// The API of a cloud that lets in whoever comes, as far as it does.
+    #[must_use]
+    pub fn open(guest: &'a Guest) -> Self {
+        let server = server(&guest.domain, &guest.authorities, &guest.proxies, "api");
+        Self::at(&guest.domain, server, guest.token.as_ref())
+    }
+
+    fn at(domain: &'a Domain, server: TlsServer, token: Option<&'a Token>) -> Self {
         let name = server.host.clone();
         Self {
-            account,
+            domain,
+            token,
             http: Http::new(name, Endpoint::Tls(server)),
         }
     }
@@ -69,11 +87,11 @@ impl<'a> Cloud<'a> {
         match found.as_slice() {
             [one] => Ok(one.clone()),
             [] => Err(CloudError::NoDevice {
-                cloud: self.account.domain.to_string(),
+                cloud: self.domain.to_string(),
                 prefix,
             }),
             _ => Err(CloudError::SeveralDevices {
-                cloud: self.account.domain.to_string(),
+                cloud: self.domain.to_string(),
                 prefix,
                 uuids: found,
             }),
@@ -90,16 +108,24 @@ impl<'a> Cloud<'a> {
     }
 
     async fn get(&self, path: &str) -> Result<Answer, CloudError> {
-        let bearer = format!("Bearer {}", self.account.token.text());
+        self.get_within(path, LIMITS).await
+    }
+
+    async fn get_within(&self, path: &str, limits: Limits) -> Result<Answer, CloudError> {
         let mut headers = HeaderMap::new();
-        if let Ok(mut bearer) = HeaderValue::from_str(&bearer) {
+        if let Some(token) = self.token
+            && let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.text()))
+        {
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
-        let answer = self.http.get_with(path, &headers, LIMITS).await?;
-        let cloud = || self.account.domain.to_string();
+        let answer = self.http.get_with(path, &headers, limits).await?;
+        let cloud = || self.domain.to_string();
         match answer.status {
             StatusCode::OK => Ok(answer),
+            StatusCode::UNAUTHORIZED if self.token.is_none() => {
+                Err(CloudError::NoToken { cloud: cloud() })
+            }
             StatusCode::UNAUTHORIZED => Err(CloudError::Unauthorized { cloud: cloud() }),
             StatusCode::TOO_MANY_REQUESTS => Err(CloudError::TooMany { cloud: cloud() }),
             status => Err(CloudError::Status {
@@ -111,7 +137,7 @@ impl<'a> Cloud<'a> {
 
     fn unusable(&self, about: &'static str) -> CloudError {
         CloudError::Unusable {
-            cloud: self.account.domain.to_string(),
+            cloud: self.domain.to_string(),
             about,
         }
     }
@@ -130,16 +156,23 @@ impl Account {
     }
 
     fn server(&self, name: &str) -> TlsServer {
-        TlsServer {
-            host: format!("{name}.{}", self.domain),
-            port: PORT,
-            authorities: self.authorities.clone(),
-        }
+        server(&self.domain, &self.authorities, &self.proxies, name)
     }
 
     /// What it is let in with.
     #[must_use]
     pub fn token(&self) -> &Token {
         &self.token
+    }
+}
+
+/// A server of a cloud.
+fn server(domain: &Domain, authorities: &Authorities, proxies: &Proxies, name: &str) -> TlsServer {
+    let host = format!("{name}.{domain}");
+    TlsServer {
+        proxy: proxies.for_tls(&host),
+        host,
+        port: PORT,
+        authorities: authorities.clone(),
     }
 }

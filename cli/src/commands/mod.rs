@@ -3,6 +3,7 @@
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
 mod act;
+pub mod cache;
 mod cloud_device;
 pub mod completions;
 pub mod config;
@@ -13,6 +14,7 @@ mod cursor_file;
 mod disk;
 pub mod docker_carrier;
 pub mod docker_context;
+pub mod download;
 mod enter;
 pub mod exec;
 mod given;
@@ -48,6 +50,7 @@ pub mod start;
 pub mod stop;
 mod trust;
 pub mod tunnel;
+pub mod versions;
 mod way;
 
 use std::{io, process::ExitCode};
@@ -72,7 +75,7 @@ use crate::{
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted; `os ssh` and `os exec`: that of what they ran, 255 when they could not run it.\n\n\
-        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_TOKEN, a token of its fleet's cloud, OSCLI_CLOUD, the domain of that, and OSCLI_CLOUD_CA, the certificate of the authority of a cloud of one's own, by which a device that is not in the local network is reached; SSL_CERT_FILE and SSL_CERT_DIR, the authorities that are trusted in the place of the system's, and NODE_EXTRA_CA_CERTS, further ones; BALENARC_BALENA_URL and BALENARC_DATA_DIRECTORY, the cloud of balena-cli and the folder of its token; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_WIFI_KEY, OSCLI_CELLULAR_PASSWORD and OSCLI_CELLULAR_PIN, what opens the networks that an image is configured for; TMPDIR, where packed images are unpacked as far as they are read; OSCLI_AGENT, the os-agent of simulated devices; \
+        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_TOKEN, a token of its fleet's cloud, OSCLI_CLOUD, the domain of that, and OSCLI_CLOUD_CA, the certificate of the authority of a cloud of one's own, by which a device that is not in the local network is reached; SSL_CERT_FILE and SSL_CERT_DIR, the authorities that are trusted in the place of the system's, and NODE_EXTRA_CA_CERTS, further ones; BALENARC_BALENA_URL and BALENARC_DATA_DIRECTORY, the cloud of balena-cli and the folder of its token; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_WIFI_KEY, OSCLI_CELLULAR_PASSWORD and OSCLI_CELLULAR_PIN, what opens the networks that an image is configured for; OSCLI_CACHE_LIMIT, how much images that were downloaded may take; http_proxy, https_proxy, no_proxy, the way that these take; TMPDIR, where packed images are unpacked as far as they are read; OSCLI_AGENT, the os-agent of simulated devices; \
         DOCKER_HOST, their engine; NO_COLOR and CLICOLOR_FORCE, colours; XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, \
         XDG_RUNTIME_DIR, where files are kept."
 )]
@@ -130,6 +133,9 @@ enum Verb {
     SshName(ssh_name::Args),
     #[command(hide = true)]
     SshProxy(ssh_proxy::Args),
+    Versions(versions::Args),
+    Download(Box<download::Args>),
+    Cache(cache::Args),
     Image(image::Args),
     Config(config::Args),
     Configure(Box<configure::Args>),
@@ -240,6 +246,9 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::SshKeeper(args) => ssh_keeper::run(context, args).await,
         Verb::SshName(args) => ssh_name::run(context, args).await,
         Verb::SshProxy(args) => ssh_proxy::run(context, args).await,
+        Verb::Versions(args) => versions::run(context, args).await,
+        Verb::Download(args) => download::run(context, *args).await,
+        Verb::Cache(args) => cache::run(context, &args),
         Verb::Image(args) => image::run(context, args).await,
         Verb::Config(args) => config::run(context, args).await,
         Verb::Configure(args) => configure::run(context, *args).await,

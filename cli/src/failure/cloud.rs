@@ -59,7 +59,7 @@ impl From<CarryError> for Failure {
 impl From<CloudError> for Failure {
     fn from(error: CloudError) -> Self {
         let kind = match &error {
-            CloudError::SeveralDevices { .. } => Kind::Usage,
+            CloudError::SeveralDevices { .. } | CloudError::NoType { .. } => Kind::Usage,
             _ => Kind::Device,
         };
         let failure = Self::from_error(kind, &error);
@@ -72,9 +72,16 @@ impl From<CloudError> for Failure {
                 "wait for a minute or more; a device that is named by its whole uuid is reached without a question to the API",
             ),
             CloudError::Unauthorized { .. } => failure.hint(TOKEN),
+            CloudError::NoToken { cloud } => failure.hint(TOKEN).hint(format!(
+                "the token that balena-cli keeps goes there if OSCLI_CLOUD={cloud} names the cloud"
+            )),
             CloudError::NoDevice { .. } => {
                 failure.hint("does it belong to a fleet that the token may reach?")
             }
+            CloudError::NoType { near, .. } if !near.is_empty() => {
+                failure.hint(format!("did you mean {}?", near.join(" or ")))
+            }
+            CloudError::NoType { .. } => failure.hint(CLOUD),
             CloudError::SeveralDevices { .. } => failure.hint("type more digits of its uuid"),
         }
     }

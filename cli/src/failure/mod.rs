@@ -19,6 +19,7 @@ mod cloud;
 mod copy;
 mod deploy;
 mod device;
+mod download;
 mod image;
 mod simulate;
 mod ssh;

@@ -300,12 +300,12 @@ impl Disk {
     ) -> Result<(), DiskError> {
         let failed = |source| self.write(source);
         let before = self.lock.file();
-        let beside = Beside::new(&self.path, before).map_err(failed)?;
+        let beside = Beside::instead(&self.path, before).map_err(failed)?;
         let file = beside.file();
         container::repack(&self.packed, file, changes, progress)?;
         beside.belong_as(before).map_err(failed)?;
         file.sync_all().map_err(failed)?;
-        beside.take_place(&self.path, before).map_err(failed)?;
+        beside.take_place_of(&self.path, before).map_err(failed)?;
         // The new name is on the disk, too.
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         File::open(folder)

@@ -4,7 +4,7 @@
 //! writes as data. Nothing is mounted and nothing needs root. Every number that a medium holds is taken for a lie until it is within
 //! its bounds. Nothing of the rest of this program is used here.
 
-mod beside;
+pub mod beside;
 pub mod boot;
 pub mod container;
 mod disk;

@@ -15,6 +15,7 @@ mod lasting;
 mod line_stream;
 mod lines;
 mod pieces;
+mod proxy;
 pub mod ssh;
 mod tls;
 
@@ -27,4 +28,5 @@ pub use lasting::{Again, Lasting};
 pub use line_stream::LineStream;
 pub use lines::{Line, Lines};
 pub(crate) use pieces::Pieces;
-pub use tls::{Authorities, TlsServer};
+pub use proxy::{Proxies, Proxy};
+pub use tls::{Authorities, TlsServer, trusting};

@@ -18,7 +18,10 @@ use tokio_rustls::{
     },
 };
 
-use super::{TransportError, dial};
+use super::{
+    TransportError, dial,
+    proxy::{self, Proxy},
+};
 
 /// How long both sides may take to agree on keys, and a name server to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +37,8 @@ pub struct TlsServer {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// By which it is reached, if not itself.
+    pub proxy: Option<Proxy>,
     /// Who is believed about it.
     pub authorities: Authorities,
 }
@@ -52,14 +57,12 @@ pub struct Authorities {
 /// Connects, and lets the server prove who it is before anything is said.
 pub(super) async fn connect(server: &TlsServer) -> Result<TlsStream<TcpStream>, TransportError> {
     let peer = &server.host;
-    let config = trusting(server).await?;
+    let config = config(server).await?;
     let name = ServerName::try_from(peer.clone()).map_err(|error| unreachable(peer, error))?;
-    let looked_up = timeout(PATIENCE, lookup_host((peer.as_str(), server.port)));
-    let addresses = looked_up.await.map_err(|_| late(peer, "a name server"))?;
-    let addresses: Vec<SocketAddr> = addresses
-        .map_err(|error| unreachable(peer, error))?
-        .collect();
-    let (stream, _) = dial(peer, &addresses).await?;
+    let stream = match &server.proxy {
+        Some(proxy) => proxy::connect(proxy, peer, server.port).await?,
+        None => itself(peer, server.port).await?,
+    };
     let shaking = TlsConnector::from(Arc::new(config)).connect(name, stream);
     match timeout(PATIENCE, shaking).await {
         Ok(shaken) => shaken.map_err(|source| unshaken(peer, source)),
@@ -89,14 +92,32 @@ fn unshaken(peer: &str, source: io::Error) -> TransportError {
     }
 }
 
-async fn trusting(server: &TlsServer) -> Result<ClientConfig, TransportError> {
+async fn itself(peer: &str, port: u16) -> Result<TcpStream, TransportError> {
+    let looked_up = timeout(PATIENCE, lookup_host((peer, port)));
+    let addresses = looked_up.await.map_err(|_| late(peer, "a name server"))?;
+    let addresses: Vec<SocketAddr> = addresses
+        .map_err(|error| unreachable(peer, error))?
+        .collect();
+    let (stream, _) = dial(peer, &addresses).await?;
+    Ok(stream)
+}
+
+async fn config(server: &TlsServer) -> Result<ClientConfig, TransportError> {
     let authorities = server.authorities.clone();
-    let read = tokio::task::spawn_blocking(move || roots(&authorities)).await;
-    let roots = read.map_err(io::Error::other).and_then(|roots| roots);
-    let roots = roots.map_err(|error| unreachable(&server.host, error))?;
+    let read = tokio::task::spawn_blocking(move || trusting(&authorities)).await;
+    let config = read.map_err(io::Error::other).and_then(|config| config);
+    config.map_err(|error| unreachable(&server.host, error))
+}
+
+/// How servers have to prove who they are: by those who vouch for them.
+///
+/// # Errors
+/// Where there are none, or a file is none of authorities.
+pub fn trusting(authorities: &Authorities) -> io::Result<ClientConfig> {
+    let roots = roots(authorities)?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| unreachable(&server.host, error))?
+        .map_err(io::Error::other)?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(config)

@@ -8,6 +8,7 @@ mod agent;
 mod cloud;
 mod copy;
 mod discovery;
+mod download;
 mod files;
 mod host;
 mod image;
@@ -41,6 +42,9 @@ pub const ALL: &[Target] = &[
     ("dockerfile", project::dockerfile),
     ("dockerignore", project::dockerignore),
     ("dotenv", project::dotenv),
+    ("download_answers", download::answers),
+    ("download_lists", download::lists),
+    ("download_parts", download::parts),
     ("engine_answers", agent::engine_answers),
     ("fleet_config", agent::fleet_config),
     ("image_boot", image::boot),

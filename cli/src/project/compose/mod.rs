@@ -19,11 +19,11 @@ mod ports;
 mod report;
 mod scope;
 mod service;
-mod spelling;
+pub(crate) mod spelling;
 #[cfg(test)]
 mod tests;
 mod typed;
-mod units;
+pub(crate) mod units;
 mod volumes;
 
 use std::{

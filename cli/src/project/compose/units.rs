@@ -3,7 +3,7 @@
 //! In: text. Out: bytes, nanoseconds, and durations in the notation of the device (`1m30s`).
 
 /// Bytes: a number with an optional unit, of 1024.
-pub(super) fn bytes(text: &str) -> Option<u64> {
+pub(crate) fn bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))

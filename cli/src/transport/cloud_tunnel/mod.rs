@@ -182,6 +182,7 @@ mod tests {
                 host: "tunnel.x.test".to_owned(),
                 port: 443,
                 authorities: Authorities::default(),
+                proxy: None,
             },
             token: Token::parse("secret").unwrap(),
             uuid: "8F3B8BB7510F4BA0B3A4E0AA042D3713".to_owned(),

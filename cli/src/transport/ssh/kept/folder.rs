@@ -232,6 +232,7 @@ mod tests {
                 host: format!("tunnel.{cloud}"),
                 port: 443,
                 authorities: Authorities::default(),
+                proxy: None,
             },
             token: Token::parse("secret").unwrap(),
             uuid: "5eee".to_owned(),

@@ -1,0 +1,272 @@
+//! What a server's answer means for a file that is fetched in parts. Pure.
+//!
+//! Source: RFC 9110 §13 (conditions), §14 (ranges). A part is of the same file as those before when the server shows the same validator; one that has
+//! changed its file meanwhile must not be mixed with what was fetched of the old one.
+
+use std::{ops::Range, time::Duration};
+
+/// The longest time that a server can have us wait for.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// What tells one state of a file from another one.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Validator(String);
+
+impl Validator {
+    /// A strong entity tag, else the time of the last change.
+    #[must_use]
+    pub fn of(etag: Option<&str>, last_modified: Option<&str>) -> Option<Self> {
+        let etag = etag.filter(|etag| !etag.starts_with("W/"));
+        etag.or(last_modified).map(|text| Self(text.to_owned()))
+    }
+
+    /// Whether it tells every state from every other one, and not only those of different seconds.
+    #[must_use]
+    pub fn is_strong(&self) -> bool {
+        self.0.starts_with('"')
+    }
+
+    /// As `If-Range` wants it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Which bytes; `None`: the file.
+    pub part: Option<Range<u64>>,
+    /// Of which state of the file parts are here already.
+    pub validator: Option<Validator>,
+    /// How long that is, where it is known.
+    pub length: Option<u64>,
+}
+
+/// The head of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Status code.
+    pub status: u16,
+    /// `Content-Range`.
+    pub content_range: Option<String>,
+    /// `Content-Length`.
+    pub content_length: Option<u64>,
+    /// What tells the state of its file.
+    pub validator: Option<Validator>,
+    /// `Retry-After` in seconds.
+    pub retry_after: Option<u64>,
+}
+
+/// What it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// The file from its beginning, of this length.
+    Whole(Option<u64>),
+    /// These bytes of it, and how long it is.
+    Part(Range<u64>, Option<u64>),
+    /// The file is another one than that of which there are parts.
+    Changed,
+    /// Try again, after this time.
+    Later(Option<Duration>),
+    /// It is not had.
+    Refused(u16),
+    /// It breaks the protocol.
+    Unusable(&'static str),
+}
+
+/// What the answer to a question means.
+#[must_use]
+pub fn meaning(asked: &Asked, head: &Head) -> Meaning {
+    let is_other = |one: &Option<Validator>, other: &Option<Validator>| match (one, other) {
+        (Some(one), Some(other)) => one != other,
+        _ => false,
+    };
+    match head.status {
+        200 => {
+            let has_other_length = asked.length.is_some()
+                && head.content_length.is_some()
+                && asked.length != head.content_length;
+            if is_other(&asked.validator, &head.validator) || has_other_length {
+                return Meaning::Changed;
+            }
+            Meaning::Whole(head.content_length)
+        }
+        206 => {
+            let Some(part) = &asked.part else {
+                return Meaning::Unusable("a part, and the whole was asked for");
+            };
+            let range = head.content_range.as_deref().and_then(content_range);
+            let Some((range, length)) = range else {
+                return Meaning::Unusable("a part without saying which");
+            };
+            let has_other_length =
+                matches!((asked.length, length), (Some(one), Some(other)) if one != other);
+            if is_other(&asked.validator, &head.validator) || has_other_length {
+                return Meaning::Changed;
+            }
+            if range.start != part.start || range.end > part.end {
+                return Meaning::Unusable("another part than was asked for");
+            }
+            if head
+                .content_length
+                .is_some_and(|count| count != range.end - range.start)
+            {
+                return Meaning::Unusable("a part of another length than it says");
+            }
+            Meaning::Part(range, length)
+        }
+        // There is nothing where parts were: it is shorter now.
+        416 if asked.part.is_some() => Meaning::Changed,
+        408 | 425 | 429 | 500 | 502 | 503 | 504 => Meaning::Later(
+            head.retry_after
+                .map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE)),
+        ),
+        status => Meaning::Refused(status),
+    }
+}
+
+/// `bytes 0-99/1234`, where the length may be `*`.
+fn content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
+    let (range, length) = text.strip_prefix("bytes ")?.trim().split_once('/')?;
+    let (from, to) = range.split_once('-')?;
+    let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
+    let length = match length {
+        "*" => None,
+        length => Some(length.parse::<u64>().ok()?),
+    };
+    let end = to.checked_add(1)?;
+    let fits = from < end && length.is_none_or(|length| end <= length);
+    fits.then_some((from..end, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validator(text: &str) -> Option<Validator> {
+        Validator::of(Some(text), None)
+    }
+
+    fn asked(part: Option<Range<u64>>) -> Asked {
+        Asked {
+            part,
+            validator: validator("\"a\""),
+            length: Some(1000),
+        }
+    }
+
+    fn part(range: &str, etag: &str) -> Head {
+        Head {
+            status: 206,
+            content_range: Some(format!("bytes {range}")),
+            validator: validator(etag),
+            ..Head::default()
+        }
+    }
+
+    #[test]
+    fn parts_of_one_state_of_a_file_are_taken() {
+        let asked = asked(Some(500..1000));
+        let mean = |head: &Head| meaning(&asked, head);
+        let whole = Meaning::Part(500..1000, Some(1000));
+        assert_eq!(mean(&part("500-999/1000", "\"a\"")), whole);
+        assert_eq!(
+            mean(&part("500-599/*", "\"a\"")),
+            Meaning::Part(500..600, None)
+        );
+        let silent = Head {
+            validator: None,
+            ..part("500-999/1000", "")
+        };
+        assert_eq!(mean(&silent), whole);
+        for changed in [
+            part("500-999/1000", "\"b\""),
+            part("500-999/1001", "\"a\""),
+            Head {
+                status: 416,
+                ..Head::default()
+            },
+            Head {
+                status: 200,
+                validator: validator("\"b\""),
+                ..Head::default()
+            },
+            Head {
+                status: 200,
+                content_length: Some(7),
+                ..Head::default()
+            },
+        ] {
+            assert_eq!(mean(&changed), Meaning::Changed, "{changed:?}");
+        }
+        // A server that does not know parts begins anew.
+        let again = Head {
+            status: 200,
+            content_length: Some(1000),
+            validator: validator("\"a\""),
+            ..Head::default()
+        };
+        assert_eq!(mean(&again), Meaning::Whole(Some(1000)));
+    }
+
+    #[test]
+    fn an_answer_that_lies_about_its_part_is_not_used() {
+        let mean = |head: &Head| meaning(&asked(Some(500..600)), head);
+        for range in [
+            "0-99/1000",
+            "501-599/1000",
+            "500-600/1000",
+            "599-500/1000",
+            "500-18446744073709551615/*",
+            "500-599",
+            "500-x/1000",
+            "500-599/599",
+        ] {
+            let meant = mean(&part(range, "\"a\""));
+            assert!(matches!(meant, Meaning::Unusable(_)), "{range}: {meant:?}");
+        }
+        let short = Head {
+            content_length: Some(99),
+            ..part("500-599/1000", "\"a\"")
+        };
+        assert!(matches!(mean(&short), Meaning::Unusable(_)));
+        let whole = meaning(&asked(None), &part("0-999/1000", "\"a\""));
+        assert!(matches!(whole, Meaning::Unusable(_)));
+    }
+
+    #[test]
+    fn what_may_pass_is_waited_for_and_no_longer_than_can_be_borne() {
+        let mean = |status, retry_after| {
+            let head = Head {
+                status,
+                retry_after,
+                ..Head::default()
+            };
+            meaning(&asked(None), &head)
+        };
+        assert_eq!(
+            mean(503, Some(7)),
+            Meaning::Later(Some(Duration::from_secs(7)))
+        );
+        assert_eq!(
+            mean(429, Some(u64::MAX)),
+            Meaning::Later(Some(LONGEST_PAUSE))
+        );
+        assert_eq!(mean(502, None), Meaning::Later(None));
+        for status in [204, 301, 401, 403, 404, 416, 599] {
+            assert_eq!(mean(status, None), Meaning::Refused(status));
+        }
+    }
+
+    #[test]
+    fn a_weak_tag_tells_nothing_about_bytes() {
+        let text = |etag, modified| {
+            Validator::of(etag, modified).map(|validator| validator.text().to_owned())
+        };
+        assert_eq!(text(Some("W/\"x\""), None), None);
+        assert_eq!(text(Some("W/\"x\""), Some("Mon")).unwrap(), "Mon");
+        assert_eq!(text(Some("\"x\""), Some("Mon")).unwrap(), "\"x\"");
+    }
+}

@@ -1,0 +1,134 @@
+//! What is known of a file that has come in part, beside that part: it outlives us.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    download::{answer::Validator, pieces::Parts},
+    image::beside::Beside,
+};
+
+/// Which form it has; others are not understood.
+const VERSION: u32 = 1;
+/// Bytes that are read of it.
+const LONGEST: u64 = 1 << 20;
+
+/// Bytes at the end of a file that is whole which are asked for once more.
+const LAST: u64 = 64 << 10;
+
+/// How the bytes of an answer are packed for the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coding {
+    /// By gzip.
+    Gzip,
+}
+
+/// What is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    version: u32,
+    /// Which file it is of.
+    pub source: String,
+    /// Which state of that file.
+    pub validator: Option<Validator>,
+    /// How long that is.
+    pub length: Option<u64>,
+    /// How it is packed for the way.
+    pub coding: Option<Coding>,
+    /// Which parts of it are there: they were on the disk before this was written.
+    pub parts: Parts,
+}
+
+impl Kept {
+    /// Nothing of a file.
+    #[must_use]
+    pub fn none(source: &str) -> Self {
+        Self {
+            version: VERSION,
+            source: source.to_owned(),
+            validator: None,
+            length: None,
+            coding: None,
+            parts: Parts::default(),
+        }
+    }
+
+    /// Reads it; `None` when it says nothing of this file that could be used.
+    #[must_use]
+    pub fn parse(bytes: &[u8], source: &str, has: u64) -> Option<Self> {
+        let kept: Self = serde_json::from_slice(bytes).ok()?;
+        let end = kept.parts.end();
+        let fits = kept.version == VERSION
+            && kept.source == source
+            && end <= has
+            && kept.length.is_none_or(|length| end <= length);
+        fits.then_some(kept)
+    }
+
+    /// Of a file, as it was written before a while.
+    #[must_use]
+    pub fn read(path: &Path, source: &str, has: u64) -> Option<Self> {
+        let mut bytes = Vec::new();
+        let file = fs_err::File::open(path).ok()?;
+        io::Read::read_to_end(&mut io::Read::take(file, LONGEST), &mut bytes).ok()?;
+        Self::parse(&bytes, source, has)
+    }
+
+    /// Counts the last bytes of a file that is whole as missing: only who is asked for them says what the file should be, and whether it is still that.
+    pub fn leave_something(&mut self) {
+        if let Some(length) = self.length.filter(|length| self.parts.prefix() >= *length) {
+            self.parts.remove(&(length.saturating_sub(LAST)..u64::MAX));
+        }
+    }
+
+    /// Writes it: the old content or the new.
+    ///
+    /// # Errors
+    /// Those of files.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let bytes = serde_json::to_vec(self).map_err(io::Error::other)?;
+        replace(path, &bytes)
+    }
+}
+
+/// Replaces a file: the old content or the new, whatever happens.
+pub(in crate::download) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let beside = Beside::new(folder)?;
+    beside.file().write_all(bytes)?;
+    beside.file().sync_data()?;
+    beside.take_place(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_there_is_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part.json");
+        let mut kept = Kept::none("http://a/x");
+        kept.length = Some(100);
+        kept.parts.add(10..20);
+        kept.write(&path).unwrap();
+        assert_eq!(Kept::read(&path, "http://a/x", 20), Some(kept.clone()));
+        // The file is shorter, another one is meant, or the parts are behind its end.
+        assert_eq!(Kept::read(&path, "http://a/x", 19), None);
+        assert_eq!(Kept::read(&path, "http://a/y", 20), None);
+        kept.length = Some(19);
+        kept.write(&path).unwrap();
+        assert_eq!(Kept::read(&path, "http://a/x", 20), None);
+        for text in [
+            "",
+            "{}",
+            "[",
+            r#"{"version":2,"source":"http://a/x","parts":[]}"#,
+        ] {
+            assert_eq!(Kept::parse(text.as_bytes(), "http://a/x", 20), None);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Images of operating systems: fetched, checked and kept.
+//!
+//! In: where an image is ([`Source`]), and what is to become of it. Out: a file that is whole and right, or an error and nothing. What is had from the
+//! web goes by way of the cache (`cache.rs`): it is fetched (`fetch/`), checked by all that its server offers (`offered.rs`), and by its own recorded
+//! checksum ever after. Only then it is unpacked (`output.rs`).
+
+pub mod answer;
+pub mod cache;
+pub mod checksums;
+pub mod fetch;
+pub mod link;
+pub mod offered;
+pub mod output;
+mod pace;
+mod patience;
+pub mod pieces;
+mod signature;
+pub mod web;
+mod work;
+
+pub use signature::SignatureError;
+pub use work::{DownloadError, Event, Had, Source, Want, download};

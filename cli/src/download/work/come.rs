@@ -1,0 +1,197 @@
+//! A file that is fetched: it is checked and kept, and unpacked while it comes.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::{
+    sync::mpsc::unbounded_channel,
+    task::{JoinHandle, spawn_blocking},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{DownloadError, Event, Task, Want, interruptible, places, wanted};
+use crate::download::{
+    cache::About,
+    checksums::{Checksum, Finished, Sums},
+    fetch::{self, Coding, FetchError, Fetched, Follow, fetch},
+    output::{self, OutputError, Pending, Wanted},
+};
+
+/// What the names of files end in that gzip has packed.
+const GZIP: &str = ".gz";
+
+/// The image beside its place; nothing where the file has to be there first.
+type Unpacked<E> = Result<Option<Pending>, E>;
+
+impl Task<'_> {
+    /// Fetches it, and checks it. The image may be no image although the file is what it should be.
+    pub(super) async fn come(
+        &self,
+        offers: &[Checksum],
+    ) -> Result<(About, Unpacked<DownloadError>), DownloadError> {
+        let unpacking = Unpacking::new(self.want.interrupt);
+        let about = self.checked(offers, &unpacking).await;
+        let has_failed = unpacking.stop.is_cancelled() && !self.want.interrupt.is_cancelled();
+        // It ends with what it reads. What it leaves behind it removes itself, before we end.
+        match (about, unpacking.end().await) {
+            (Err(DownloadError::Interrupted), Err(error)) if has_failed => Err(error),
+            (about, unpacked) => Ok((about?, unpacked)),
+        }
+    }
+
+    async fn checked(
+        &self,
+        offers: &[Checksum],
+        unpacking: &Unpacking,
+    ) -> Result<About, DownloadError> {
+        let (room, want) = (self.room, self.want);
+        let fetched = self.fetched(offers, unpacking).await?;
+        let mut sums = fetched.sums.clone();
+        let mut wrong = sums.wrong(&fetched.checksums);
+        if wrong.is_none() {
+            let listed = self.listed(&fetched, offers).await;
+            if matches!(&listed, Err(DownloadError::Output(error)) if error.is_damage()) {
+                room.clear()?;
+            }
+            sums = listed?;
+            wrong = sums.wrong(offers);
+        }
+        if let Some(expected) = wrong {
+            room.clear()?;
+            return Err(DownloadError::Wrong {
+                name: want.name.clone(),
+                expected: expected.clone(),
+                found: sums.text(expected.algorithm),
+            });
+        }
+        let all = [offers, &fetched.checksums].concat();
+        if fetched.has_no_end && all.is_empty() {
+            room.clear()?;
+            return Err(DownloadError::NoEnd {
+                name: want.name.clone(),
+            });
+        }
+        let mut about = About::new(self.identity, &want.name, &fetched.sums);
+        about.bytes = fetched.length;
+        about.validator = fetched.validator;
+        about.coding = fetched.coding;
+        about.checked = places(&all);
+        room.keep(&about)?;
+        Ok(about)
+    }
+
+    async fn fetched(
+        &self,
+        offers: &[Checksum],
+        unpacking: &Unpacking,
+    ) -> Result<Fetched, DownloadError> {
+        let (room, want) = (self.room, self.want);
+        let (events, mut told) = unbounded_channel();
+        let begin = |coming: Follow, coding| {
+            unpacking.begin(want, wanted(want, room.part(), coding), coming);
+        };
+        let (part, state) = (room.part(), room.state());
+        let request = fetch::Request {
+            web: self.web,
+            link: self.link,
+            source: self.identity,
+            checksums: offers,
+            most: want.most,
+            part: &part,
+            state: &state,
+            reading: Some(&begin),
+            events: &events,
+            interrupt: &unpacking.stop,
+        };
+        let fetching = fetch(request);
+        tokio::pin!(fetching);
+        let fetched = loop {
+            tokio::select! {
+                fetched = &mut fetching => break fetched,
+                Some(event) = told.recv() => drop(want.events.send(Event::Fetch(event))),
+            }
+        };
+        fetched.map_err(|source| match source {
+            FetchError::Interrupted => DownloadError::Interrupted,
+            source => DownloadError::Fetch {
+                name: want.name.clone(),
+                source,
+            },
+        })
+    }
+
+    /// Checksums of what lists mean.
+    async fn listed(
+        &self,
+        fetched: &Fetched,
+        offers: &[Checksum],
+    ) -> Result<Finished, DownloadError> {
+        if offers.is_empty() || !has_own_packing(fetched.coding, &self.want.name) {
+            return Ok(fetched.sums.clone());
+        }
+        let wanted = wanted(self.want, self.room.part(), fetched.coding);
+        let sums = Sums::new(offers);
+        let summing = spawn_blocking(move || output::sums_without_coding(&wanted, sums));
+        let sums = interruptible(self.want, summing).await?;
+        Ok(sums.map_err(io::Error::other)??)
+    }
+}
+
+/// What becomes of a file while it comes.
+struct Unpacking {
+    current: Mutex<Option<JoinHandle<Unpacked<OutputError>>>>,
+    interrupt: CancellationToken,
+    /// Nothing of what is still to come is of use.
+    stop: CancellationToken,
+}
+
+impl Unpacking {
+    fn new(interrupt: &CancellationToken) -> Self {
+        Self {
+            current: Mutex::new(None),
+            interrupt: interrupt.clone(),
+            stop: interrupt.child_token(),
+        }
+    }
+
+    fn begin(&self, want: &Want<'_>, wanted: Wanted, coming: Follow) {
+        let Some(to) = want.to.map(Path::to_owned) else {
+            return;
+        };
+        let (interrupt, stop) = (self.interrupt.clone(), self.stop.clone());
+        // How far the fetching is says it all.
+        let (silent, _) = unbounded_channel();
+        let write = move || {
+            let written = output::write_coming(&wanted, coming, &to, silent, interrupt);
+            if matches!(&written, Err(error) if error.is_final()) {
+                stop.cancel();
+            }
+            written
+        };
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        // That of a file that has changed ends by itself.
+        *current = Some(spawn_blocking(write));
+    }
+
+    async fn end(&self) -> Unpacked<DownloadError> {
+        let current = {
+            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            current.take()
+        };
+        match current {
+            None => Ok(None),
+            Some(current) => match current.await.map_err(io::Error::other)? {
+                Err(OutputError::Interrupted) => Err(DownloadError::Interrupted),
+                other => Ok(other?),
+            },
+        }
+    }
+}
+
+/// Whether lists of checksums mean the bytes behind what a file was packed in for the way: they do not where it is called as if it were packed.
+pub(super) fn has_own_packing(coding: Option<Coding>, name: &str) -> bool {
+    coding.is_some() && !name.ends_with(GZIP)
+}

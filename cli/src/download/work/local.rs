@@ -1,0 +1,43 @@
+//! A file of this machine.
+
+use std::{io, path::Path};
+
+use tokio::task::spawn_blocking;
+
+use super::{DownloadError, Had, Want, interruptible, places, put, wanted};
+use crate::download::{
+    cache::sums_of,
+    checksums::{Finished, Sums},
+    offered::{Beside, offered},
+};
+
+/// It is checked by what lies beside it, and read once more as it is unpacked.
+pub(super) async fn local(path: &Path, want: &Want<'_>) -> Result<Had, DownloadError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let beside = Beside::Folder(folder);
+    let offers = offered(&beside, &want.name, want.keyring).await?;
+    let (image, sums) = (path.to_owned(), Sums::new(&offers));
+    let summing = spawn_blocking(move || -> io::Result<(Finished, u64)> {
+        let file = fs_err::File::open(&image)?;
+        let size = file.metadata()?.len();
+        Ok((sums_of(file, sums)?, size))
+    });
+    let (sums, packed) = interruptible(want, summing)
+        .await?
+        .map_err(io::Error::other)??;
+    if let Some(expected) = sums.wrong(&offers) {
+        return Err(DownloadError::Wrong {
+            name: want.name.clone(),
+            expected: expected.clone(),
+            found: sums.text(expected.algorithm),
+        });
+    }
+    let wanted = wanted(want, path.to_owned(), None);
+    Ok(Had {
+        bytes: put(wanted, want).await?,
+        sha256: sums.sha256(),
+        packed,
+        checked: places(&offers),
+        is_cached: false,
+    })
+}

@@ -1,0 +1,120 @@
+//! Images that are not had.
+
+use std::io;
+
+use super::{Failure, Kind};
+use crate::download::{
+    DownloadError, fetch::FetchError, link::LinkError, offered::OfferedError, output::OutputError,
+    web::WebError,
+};
+
+const AUTHORITY: &str =
+    "for a server of your own, OSCLI_CLOUD_CA names the file of its authority's certificate";
+const GOES_ON: &str = "the same command goes on from there";
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        let failure = Self::from_error(Kind::Usage, &error);
+        match error {
+            LinkError::Invalid(_) => failure.hint("it is as in https://example.org/os.img.xz"),
+            LinkError::Nowhere(_) => failure,
+            LinkError::Unsafe { .. } => {
+                failure.hint("what came from there could be anybody's: nothing was fetched")
+            }
+        }
+    }
+}
+
+impl From<WebError> for Failure {
+    fn from(error: WebError) -> Self {
+        let failure = Self::from_error(Kind::Other, &error);
+        hinted(failure, &error)
+    }
+}
+
+fn hinted(failure: Failure, error: &WebError) -> Failure {
+    match error {
+        WebError::Untrusted { .. } => failure.hint(AUTHORITY),
+        WebError::Cut {
+            is_connected: false,
+            ..
+        } => failure.hint("does this machine reach it? https_proxy names a proxy"),
+        WebError::Cut { .. } => failure.hint(GOES_ON),
+        WebError::Own(_) | WebError::Link(_) | WebError::Circle(_) | WebError::TooLong(_) => {
+            failure
+        }
+    }
+}
+
+impl From<DownloadError> for Failure {
+    fn from(error: DownloadError) -> Self {
+        let failure = Self::from_error(Kind::Other, &error);
+        match &error {
+            DownloadError::Interrupted => Self::interrupted().hint(GOES_ON),
+            DownloadError::Web(error) | DownloadError::Offered(OfferedError::Web(error)) => {
+                hinted(failure, error)
+            }
+            DownloadError::Fetch { source, .. } => unfetched(failure, source),
+            DownloadError::Offered(OfferedError::Signature(
+                crate::download::SignatureError::NoProgram,
+            )) => failure.hint("Debian: apt install gpgv"),
+            DownloadError::Offered(OfferedError::Unsigned(_)) => {
+                failure.hint("without --keyring, checksums are believed as the server offers them")
+            }
+            DownloadError::Offered(_) => failure.hint("nothing was fetched"),
+            DownloadError::Wrong { .. } => {
+                failure.hint("it was removed; another server may have a right one")
+            }
+            DownloadError::NoEnd { .. } => failure.hint(
+                "a file NAME.sha256 or SHA256SUMS beside it, or a server that tells its length, would do",
+            ),
+            DownloadError::Output(error) => unwritten(failure, error),
+            DownloadError::File(error) => full(failure, error),
+        }
+    }
+}
+
+fn unfetched(failure: Failure, error: &FetchError) -> Failure {
+    match error {
+        FetchError::Web(error) => hinted(failure, error),
+        FetchError::GaveUp(_) => failure.hint(GOES_ON),
+        FetchError::Refused {
+            status: 401 | 403, ..
+        } => failure.hint("it may want a token: OSCLI_TOKEN, or --token-file FILE"),
+        FetchError::Refused { status: 404, .. } => failure
+            .hint("is it called so? Not every cloud has images: the address of one does, too"),
+        FetchError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),
+        FetchError::Unusable { .. } | FetchError::Empty(_) => failure
+            .hint("is it the address of an image, and does this machine reach its server itself?"),
+        FetchError::KeepsChanging(_) => {
+            failure.hint("somebody writes it at this moment: try later")
+        }
+        FetchError::File(error) => full(failure, error),
+        _ => failure,
+    }
+}
+
+fn unwritten(failure: Failure, error: &OutputError) -> Failure {
+    match error {
+        OutputError::Unpack { .. } | OutputError::Container(_) => failure
+            .hint("it is damaged at its server, or was on the way, or is no image: it is not kept"),
+        OutputError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),
+        OutputError::Exists(_) => {
+            Failure::new(Kind::Usage, failure.message()).hint("--force replaces it")
+        }
+        OutputError::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+            Failure::new(Kind::BrokenPipe, failure.message())
+        }
+        OutputError::Write { source, .. } => full(failure, source),
+        OutputError::Interrupted => Failure::interrupted(),
+    }
+}
+
+fn full(failure: Failure, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::StorageFull => {
+            failure.hint("`os cache clean` makes room; XDG_CACHE_HOME puts the cache elsewhere")
+        }
+        _ => failure,
+    }
+}

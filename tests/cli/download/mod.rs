@@ -1,0 +1,73 @@
+//! `os download` against servers that cut, stall, lie and change their files: what stands at its place is whole and right, or nothing does.
+
+mod cache;
+mod checks;
+mod cloud;
+mod cuts;
+mod faults;
+mod places;
+mod strangers;
+
+use std::path::PathBuf;
+
+use testkit::Workstation;
+
+/// Bytes that repeat nowhere.
+pub(crate) fn noise(count: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed * 2 + 1;
+    let mut all = Vec::with_capacity(count + 4);
+    while all.len() < count {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        all.extend(state.to_le_bytes());
+    }
+    all.truncate(count);
+    all
+}
+
+/// The checksum of bytes, by another program.
+pub(crate) fn sha256(workstation: &Workstation, bytes: &[u8]) -> String {
+    let path = workstation.write("summed", bytes);
+    let line = workstation
+        .machine
+        .run("sha256sum", &[path.to_str().expect("a path")]);
+    line.split(' ').next().expect("a sum").to_owned()
+}
+
+pub(crate) fn gzip(workstation: &Workstation, bytes: &[u8]) -> Vec<u8> {
+    let path = workstation.write("packed", bytes);
+    let path = path.to_str().expect("a path");
+    workstation.machine.run("gzip", &["-1", "-f", path]);
+    fs_err::read(format!("{path}.gz")).expect("a file")
+}
+
+/// Where the image stands, if it does.
+pub(crate) fn image(workstation: &Workstation) -> PathBuf {
+    workstation.home().join("os.img")
+}
+
+/// Nothing stands where the image should, or beside that.
+#[track_caller]
+pub(crate) fn nothing_is_there(workstation: &Workstation) {
+    let listed = fs_err::read_dir(workstation.home()).expect("a folder");
+    let names: Vec<_> = listed
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    let mut names = names.iter().map(|name| name.to_string_lossy());
+    assert!(
+        !names.any(|name| name.contains("os.img")),
+        "something is there"
+    );
+}
+
+#[track_caller]
+pub(crate) fn image_is(workstation: &Workstation, bytes: &[u8]) {
+    let found = fs_err::read(image(workstation)).expect("an image");
+    assert!(
+        found == bytes,
+        "{} bytes that are others than {}",
+        found.len(),
+        bytes.len()
+    );
+}
