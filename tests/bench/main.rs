@@ -12,6 +12,7 @@ mod decision;
 mod desk;
 mod figure;
 mod first_byte;
+mod flash;
 mod flood;
 mod footprint;
 mod logs;
@@ -50,6 +51,7 @@ const FIGURES: &[&str] = &[
     "footprint",
     "copy",
     "tunnel",
+    "flash",
 ];
 
 /// What the command line asks for.
@@ -131,6 +133,7 @@ fn main() -> std::process::ExitCode {
             "death" => runtime.block_on(death::measure(&mut table, wish.rounds(20))),
             "copy" => runtime.block_on(copy::measure(&mut table, wish.rounds(5))),
             "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
+            "flash" => flash::measure(&mut table, wish.rounds(3)),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }

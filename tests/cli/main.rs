@@ -4,6 +4,7 @@ mod completions;
 mod config_values;
 mod configure;
 mod disks;
+mod flash;
 mod image_files;
 mod images;
 mod ssh_config;

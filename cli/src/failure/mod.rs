@@ -19,6 +19,7 @@ mod cloud;
 mod copy;
 mod deploy;
 mod device;
+mod flash;
 mod image;
 mod simulate;
 mod ssh;
@@ -28,6 +29,8 @@ mod tunnel;
 use std::{error::Error, io, process::ExitCode};
 
 use crate::{cause::causes, templates};
+
+pub use flash::{advice, some_failed};
 
 /// Exit code of a command that could not run what ends with codes of its own, as `ssh` has it.
 const APART: u8 = 255;

@@ -43,6 +43,7 @@ pub const ALL: &[Target] = &[
     ("dotenv", project::dotenv),
     ("engine_answers", agent::engine_answers),
     ("fleet_config", agent::fleet_config),
+    ("image_bmap", image::bmap),
     ("image_boot", image::boot),
     ("image_config", image::config),
     ("image_connection", image::connection),

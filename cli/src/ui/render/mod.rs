@@ -5,6 +5,7 @@ pub mod configure;
 pub mod cp;
 pub mod docker_context;
 pub mod dry_run;
+pub mod flash;
 pub(crate) mod foreign;
 pub mod image;
 pub mod info;
