@@ -21,7 +21,7 @@ use super::{
     target::{Access, Target},
     write::{Counts, Listener, Message, Pace, Writer},
 };
-use crate::image::container::Unpacked;
+use crate::image::container::{Packed, Unpacked};
 
 /// Pieces that wait for a drive at most.
 const WAITING: usize = 16;
@@ -170,7 +170,7 @@ fn pass(
     let unpacked = if image == Path::new("-") {
         Unpacked::stream(std::io::stdin())?
     } else {
-        Unpacked::open(image)?
+        Unpacked::new(&Packed::open(image)?)?
     };
     let bmap = order.bmap.as_ref();
     let size = bmap.map(|bmap| bmap.size).or(unpacked.size);

@@ -23,7 +23,10 @@ use super::{
     extents::{PIECE, is_zero},
     medium::Medium,
 };
-use crate::image::{Opened, ReadAt, WriteAt};
+use crate::{
+    child,
+    image::{Opened, ReadAt, WriteAt},
+};
 
 /// What a drive is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub fn read_tables_anew(drives: Vec<Target>) {
         let (path, is_drive) = (target.path.clone(), target.is_drive());
         drop(target);
         if is_drive {
-            let mut program = std::process::Command::new("blockdev");
+            let mut program = child::command("blockdev");
             program
                 .arg("--rereadpt")
                 .arg(path)

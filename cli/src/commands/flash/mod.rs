@@ -16,7 +16,7 @@ use crate::{
         choose::{Asked, is_removable, judge},
         drives::{Drive, Roots},
     },
-    image::container::Unpacked,
+    image::container::{Packed, Unpacked},
     ui::render::flash::{self as say, Flashing},
 };
 use drives::{Holding, Named};
@@ -159,7 +159,8 @@ fn looked_at(
     if is_stream {
         return Ok((bmap.as_ref().map(|bmap| bmap.size), bmap));
     }
-    let size = Unpacked::open(image).map_err(FlashError::from)?.size;
+    let packed = Packed::open(image).map_err(FlashError::from)?;
+    let size = Unpacked::new(&packed).map_err(FlashError::from)?.size;
     Ok((bmap.as_ref().map(|bmap| bmap.size).or(size), bmap))
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dialoguer::{Confirm, Result as Answer, Select, theme::ColorfulTheme};
+use dialoguer::{Confirm, Select, theme::ColorfulTheme};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::{
     cause::chain,
     failure::advice,
     flash::{Access, Event, Outcome, Phase, choose::Refusal, drives::Drive},
-    ui::{Console, style::neutralise, table},
+    ui::{Console, style::neutralise, table, terminal},
 };
 
 /// Between two frames.
@@ -126,28 +126,30 @@ pub fn about(console: &Console, path: &Path, drive: Option<&Drive>, size: u64) {
 }
 
 /// Asks which drive is meant. Blocks, as what follows.
-pub fn which(lines: &[String]) -> Answer<usize> {
-    Select::with_theme(&ColorfulTheme::default())
+pub fn which(lines: &[String]) -> io::Result<usize> {
+    let theme = ColorfulTheme::default();
+    let question = Select::with_theme(&theme)
         .with_prompt("Which drive?")
         .items(lines)
-        .default(0)
-        .interact()
+        .default(0);
+    terminal::asking(|| question.interact())
 }
 
 /// Asks whether drives may be overwritten.
-pub fn may_be_lost(image: &Path, count: usize) -> Answer<bool> {
+pub fn may_be_lost(image: &Path, count: usize) -> io::Result<bool> {
     let it = if count == 1 { "it" } else { "them" };
     let name = image
         .file_name()
         .unwrap_or(image.as_os_str())
         .to_string_lossy();
-    Confirm::with_theme(&ColorfulTheme::default())
+    let theme = ColorfulTheme::default();
+    let question = Confirm::with_theme(&theme)
         .with_prompt(format!(
             "All that is on {it} will be lost. Write {}?",
             neutralise(&name)
         ))
-        .default(false)
-        .interact()
+        .default(false);
+    terminal::asking(|| question.interact())
 }
 
 /// Drives while they are written.
