@@ -5,9 +5,6 @@ use std::io;
 use super::{Failure, Kind};
 use crate::flash::{Access, DriveError, FlashError, choose::Refusal, drives::Bus};
 
-/// What holds of every drive that was begun.
-const UNFINISHED: &str = "a drive that was begun does not boot";
-
 impl From<FlashError> for Failure {
     fn from(error: FlashError) -> Self {
         let kind = match &error {
@@ -22,15 +19,14 @@ impl From<FlashError> for Failure {
             FlashError::Image { source, .. } => match source.kind() {
                 io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::InvalidData
-                | io::ErrorKind::InvalidInput => failure
-                    .hint("it was cut off or damaged: download or make it anew")
-                    .hint(UNFINISHED),
-                _ => failure.hint(UNFINISHED),
+                | io::ErrorKind::InvalidInput => {
+                    failure.hint("it was cut off or damaged: download or make it anew")
+                }
+                _ => failure,
             },
             FlashError::Sum { .. } | FlashError::Size { .. } | FlashError::Unmapped { .. } => {
                 failure
                     .hint("image and block map are not of each other, or one is damaged; --no-bmap does without it")
-                    .hint(UNFINISHED)
             }
             FlashError::Bmap { .. } => failure.hint("--no-bmap does without it"),
             FlashError::Refused { path, refusal } => match refusal {
@@ -66,6 +62,11 @@ impl From<FlashError> for Failure {
                 )),
                 _ => failure,
             },
+            FlashError::Unmount { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                failure.hint("what is mounted is root's: run this with sudo")
+            }
             FlashError::Unmount { point, .. } => failure.hint(format!(
                 "`fuser -m {}` says who uses it",
                 point.display()
@@ -96,7 +97,10 @@ pub fn advice(error: &DriveError) -> Option<&'static str> {
             "the card or its reader is bad, or the card has less room than it says; it does not boot",
         ),
         DriveError::Small { .. } => Some("take a larger one"),
-        DriveError::Other { .. } | DriveError::Stale | DriveError::Left => None,
+        DriveError::Other { .. } => Some(
+            "without --verify-only it is written anew; a drive that a device has started from is not the image's any more",
+        ),
+        DriveError::Stale | DriveError::Left => None,
     }
 }
 

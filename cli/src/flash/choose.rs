@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::drives::{Bus, Drive, Number};
+use super::{
+    Access,
+    drives::{Bus, Drive, Number},
+};
 
 /// What the system runs from. A drive with one of these is never written.
 const SYSTEM: [&str; 9] = [
@@ -68,16 +71,27 @@ fn list(points: &[PathBuf]) -> String {
 }
 
 /// What is asked of a drive.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Asked {
     /// A person has named it.
     pub is_named: bool,
     /// Drives that are not removable are meant, too.
     pub allow_fixed: bool,
-    /// It is only compared.
-    pub reads_only: bool,
+    /// Whether it is written or only compared.
+    pub access: Access,
     /// Bytes of the image, where they are known.
     pub image: Option<u64>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            is_named: false,
+            allow_fixed: false,
+            access: Access::Write,
+            image: None,
+        }
+    }
 }
 
 /// Whether a drive may be taken out.
@@ -95,7 +109,8 @@ pub fn is_removable(drive: &Drive) -> bool {
 /// # Errors
 /// The first reason against it, the gravest first.
 pub fn judge(drive: &Drive, asked: Asked) -> Result<(), Refusal> {
-    if !asked.reads_only {
+    let reads_only = asked.access == Access::Read;
+    if !reads_only {
         let is_system =
             |point: &&PathBuf| SYSTEM.iter().any(|own| point.as_path() == Path::new(own));
         if let Some(point) = drive.mounts.iter().find(is_system) {
@@ -110,10 +125,10 @@ pub fn judge(drive: &Drive, asked: Asked) -> Result<(), Refusal> {
     if drive.size == 0 {
         return Err(Refusal::Empty);
     }
-    if !is_removable(drive) && !(asked.is_named && (asked.allow_fixed || asked.reads_only)) {
+    if !is_removable(drive) && !(asked.is_named && (asked.allow_fixed || reads_only)) {
         return Err(Refusal::Fixed { bus: drive.bus });
     }
-    if asked.reads_only {
+    if reads_only {
         return Ok(());
     }
     if drive.is_read_only {
@@ -139,6 +154,21 @@ pub fn judge(drive: &Drive, asked: Asked) -> Result<(), Refusal> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Whether what is told of a drive by its number is still told of the same one, with the same medium in it.
+#[must_use]
+pub fn is_same(before: &Drive, now: &Drive) -> bool {
+    let told = |drive: &Drive| {
+        (
+            drive.number,
+            drive.size,
+            drive.media,
+            drive.model.clone(),
+            drive.serial.clone(),
+        )
+    };
+    told(before) == told(now)
 }
 
 /// What a number means.
@@ -183,6 +213,8 @@ mod tests {
             bus: Bus::Usb,
             model: String::new(),
             serial: None,
+            media: Some(4),
+            backing: None,
             is_removable: false,
             is_read_only: false,
             mounts: Vec::new(),
@@ -213,7 +245,7 @@ mod tests {
         drive.is_swap = true;
         assert!(matches!(judge(&drive, most), Err(Refusal::System { .. })));
         let compare = Asked {
-            reads_only: true,
+            access: Access::Read,
             ..most
         };
         assert_eq!(judge(&drive, compare), Ok(()));
@@ -276,6 +308,22 @@ mod tests {
             };
             assert_eq!(judged(&fixed, both), None);
         }
+    }
+
+    #[test]
+    fn another_card_in_the_same_reader_is_another_drive() {
+        let same = |change: &dyn Fn(&mut Drive)| {
+            let mut drive = stick();
+            change(&mut drive);
+            is_same(&stick(), &drive)
+        };
+        assert!(same(&|_| {}));
+        assert!(same(&|drive| drive.mounts.push("/media/x".into())));
+        assert!(!same(&|drive| drive.media = Some(5)));
+        assert!(!same(&|drive| drive.size = 0));
+        assert!(!same(&|drive| drive.number = (8, 32)));
+        assert!(!same(&|drive| drive.model.push('x')));
+        assert!(!same(&|drive| drive.serial = Some("1".to_owned())));
     }
 
     #[test]

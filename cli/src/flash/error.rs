@@ -108,7 +108,7 @@ pub enum FlashError {
         /// What is named.
         path: PathBuf,
         /// What else it is.
-        what: &'static str,
+        what: String,
     },
     /// It cannot be opened.
     #[error("{} cannot be opened", path.display())]

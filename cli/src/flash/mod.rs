@@ -17,6 +17,7 @@ pub mod drives;
 mod error;
 mod event;
 mod extents;
+mod image;
 mod medium;
 mod record;
 mod run;
@@ -28,5 +29,6 @@ mod write;
 
 pub use error::{DriveError, FlashError};
 pub use event::{Event, Events, Outcome, Phase};
+pub use image::{Image, Looks};
 pub use run::{Drive, Order, bmap_at, bmap_beside, flash};
 pub use target::{Access, Kind, Target, kind, read_tables_anew};

@@ -3,7 +3,6 @@
 
 use std::{
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -87,24 +86,6 @@ impl Recorder {
     }
 }
 
-/// What tells an image from others: size, time and the first bytes of its file.
-///
-/// # Errors
-/// It cannot be read.
-pub(super) fn identity(image: &Path) -> io::Result<String> {
-    let file = fs_err::File::open(image)?;
-    let found = file.metadata()?;
-    let mut first = Vec::new();
-    file.take(PIECE).read_to_end(&mut first)?;
-    Ok(format!(
-        "{} {}.{} {}",
-        found.len(),
-        found.mtime(),
-        found.mtime_nsec(),
-        blake3::hash(&first)
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,16 +103,5 @@ mod tests {
         assert_eq!(one.load(), 0);
         one.forget();
         assert_eq!(one.load(), 0);
-    }
-
-    #[test]
-    fn another_image_of_the_same_name_is_another_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("image");
-        fs_err::write(&path, "one").unwrap();
-        let one = identity(&path).unwrap();
-        assert_eq!(identity(&path).unwrap(), one);
-        fs_err::write(&path, "two").unwrap();
-        assert_ne!(identity(&path).unwrap(), one);
     }
 }

@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DriveError, Event, Events, FlashError, Outcome, Phase,
     bmap::Bmap,
-    record::{Recorder, identity},
+    image::Image,
+    record::Recorder,
     source::{Next, Sequence, Source},
     target::{Access, Target},
     write::{Counts, Listener, Message, Pace, Writer},
 };
-use crate::image::container::{Packed, Unpacked};
+use crate::image::container::Unpacked;
 
 /// Pieces that wait for a drive at most.
 const WAITING: usize = 16;
@@ -40,8 +41,8 @@ pub struct Drive {
 /// What is to be done.
 #[derive(Debug)]
 pub struct Order {
-    /// The image; `-` is standard input.
-    pub image: PathBuf,
+    /// The image.
+    pub image: Image,
     /// Its block map.
     pub bmap: Option<Bmap>,
     /// Where to.
@@ -62,20 +63,11 @@ pub fn flash(
     stop: &CancellationToken,
 ) -> Result<Vec<Outcome>, FlashError> {
     let begun = Instant::now();
-    let image = order.image.clone();
-    let is_resumable = order.access == Access::Write && image != Path::new("-");
-    let folder = order.records.as_deref().filter(|_| is_resumable);
-    let recorders: Vec<Option<Recorder>> = match folder {
-        Some(folder) => {
-            let known = identity(&image);
-            let known = known.map_err(|source| FlashError::Image { image, source })?;
-            let drives = order.drives.iter();
-            drives
-                .map(|drive| Some(Recorder::new(folder, &known, &drive.name)))
-                .collect()
-        }
-        None => order.drives.iter().map(|_| None).collect(),
-    };
+    let folder = order.records.as_deref();
+    let folder = folder.filter(|_| order.access == Access::Write);
+    let known = order.image.identity()?;
+    let recorder = |drive: &Drive| Some(Recorder::new(folder?, known.as_ref()?, &drive.name));
+    let recorders: Vec<Option<Recorder>> = order.drives.iter().map(recorder).collect();
     let mut runs: Vec<Run<'_>> = order
         .drives
         .iter()
@@ -166,21 +158,18 @@ fn pass(
     stop: &CancellationToken,
     begun: Instant,
 ) -> Result<(), FlashError> {
-    let image = &order.image;
-    let unpacked = if image == Path::new("-") {
-        Unpacked::stream(std::io::stdin())?
-    } else {
-        Unpacked::new(&Packed::open(image)?)?
-    };
+    let image = order.image.path().to_owned();
+    let unpacked = order.image.unpacked()?;
     let bmap = order.bmap.as_ref();
-    let size = bmap.map(|bmap| bmap.size).or(unpacked.size);
+    let opened = unpacked.size;
+    let size = bmap.map(|bmap| bmap.size).or(opened);
     let packed = unpacked.packed_size;
     tell(events, Event::Opened { size, packed });
     let sequence = match order.access {
         Access::Write => Sequence::EdgesLast,
         Access::Read => Sequence::Straight,
     };
-    let mut source = Source::new(image.clone(), unpacked, bmap, sequence);
+    let mut source = Source::new(image, unpacked, bmap, sequence).of_size(opened);
     thread::scope(|scope| {
         let mut ways = Vec::new();
         for run in runs.iter_mut() {

@@ -14,6 +14,7 @@ use super::{
     buffer::{Buffer, Pool},
     extents::{HEAD, Mapped, PIECE, Run, WINDOW, is_zero, runs, slice},
 };
+use crate::image::container::fill;
 
 /// How many pieces are kept back until it is known whether they are the image's end.
 const KEPT: usize = 2;
@@ -85,6 +86,8 @@ pub(super) struct Source<R> {
     checker: Option<Checker>,
     /// Its size by its block map.
     expected: Option<u64>,
+    /// Its size as it was opened.
+    opened: Option<u64>,
     pool: Arc<Pool>,
     offset: u64,
     is_at_end: bool,
@@ -112,6 +115,7 @@ impl<R: Read> Source<R> {
             mapped,
             checker: bmap.map(Checker::new),
             expected: bmap.map(|bmap| bmap.size),
+            opened: None,
             pool: Pool::new(usize::try_from(PIECE).unwrap_or_default()),
             offset: 0,
             is_at_end: false,
@@ -121,6 +125,12 @@ impl<R: Read> Source<R> {
             hasher: blake3::Hasher::new(),
             is_zero: true,
         }
+    }
+
+    /// It has so many bytes, unless it is changed while it is read.
+    pub(super) fn of_size(mut self, opened: Option<u64>) -> Self {
+        self.opened = opened;
+        self
     }
 
     pub(super) fn input(&self) -> &R {
@@ -168,6 +178,11 @@ impl<R: Read> Source<R> {
                 return Err(FlashError::Size { image, has, says });
             }
             _ => {}
+        }
+        if let Some(had) = self.opened.filter(|had| *had != self.offset) {
+            let words = format!("it had {had} bytes, and has {} now", self.offset);
+            let source = io::Error::other(words);
+            return Err(FlashError::Image { image, source });
         }
         if !self.offset.is_multiple_of(WINDOW) {
             self.sum();
@@ -245,18 +260,4 @@ impl<R: Read> Source<R> {
         self.hasher.reset();
         self.is_zero = true;
     }
-}
-
-/// Reads until all of `into` has come, or the end.
-fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
-    let mut count = 0;
-    while let Some(rest) = into.get_mut(count..).filter(|rest| !rest.is_empty()) {
-        match from.read(rest) {
-            Ok(0) => break,
-            Ok(more) => count += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(count)
 }

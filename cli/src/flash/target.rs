@@ -106,7 +106,17 @@ pub struct Target {
 }
 
 impl Target {
-    /// Opens a drive or a file; a file is made where nothing is.
+    /// Makes a file where nothing is, not even a link that leads nowhere.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).open(path)?;
+        Self::open(path, Access::Write)
+    }
+
+    /// Opens a drive or a file.
     ///
     /// # Errors
     /// What the system says; [`io::ErrorKind::ResourceBusy`] where somebody else uses it.
@@ -115,7 +125,6 @@ impl Target {
         let is_drive = matches!(kind, Kind::Drive(_));
         let mut options = OpenOptions::new();
         options.read(true).write(access == Access::Write);
-        options.create(access == Access::Write && !is_drive);
         let mut flags = OFlags::empty();
         if is_drive {
             flags |= OFlags::DIRECT;
@@ -134,8 +143,11 @@ impl Target {
             }
             opened => (opened?, is_drive),
         };
+        // Whoever looks at drives that come and go leaves this one alone meanwhile. That nobody else writes to it is certain already; a file
+        // has nothing but this.
         if access == Access::Write
             && flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+            && !is_drive
         {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
@@ -266,10 +278,9 @@ impl Medium for Target {
             let count = range.end - range.start;
             match fallocate(&self.opened.file, how, range.start, count) {
                 Ok(()) => return Ok(()),
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV | Errno::INVAL) => {
-                    self.zeroes.store(false, Ordering::Relaxed);
-                }
-                Err(error) => return Err(error.into()),
+                Err(Errno::INTR) => {}
+                // Some bridges say that they can, and cannot. What is really wrong is met again by hand.
+                Err(_) => self.zeroes.store(false, Ordering::Relaxed),
             }
         }
         self.zero_by_hand(&range)

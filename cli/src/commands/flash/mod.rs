@@ -11,12 +11,11 @@ use super::{Context, configure::question, given};
 use crate::{
     failure::{Failure, Kind, some_failed},
     flash::{
-        self, Access, FlashError, Order,
+        self, Access, FlashError, Image, Order,
         bmap::Bmap,
         choose::{Asked, is_removable, judge},
         drives::{Drive, Roots},
     },
-    image::container::{Packed, Unpacked},
     ui::render::flash::{self as say, Flashing},
 };
 use drives::{Holding, Named};
@@ -83,14 +82,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         say::listed(console, &judged)?;
         return Ok(());
     };
-    let image = if image == Path::new("-") {
-        if !args.yes && !args.verify_only {
-            let words = "an image from standard input leaves nobody to be asked";
-            return Err(Failure::new(Kind::Usage, words).hint("--yes asks nothing"));
-        }
-        image
+    let image = if image != Path::new("-") {
+        Image::open(&given::absolute(context, &image))?
+    } else if args.yes || args.verify_only {
+        Image::Stream
     } else {
-        given::absolute(context, &image)
+        let words = "an image from standard input leaves nobody to be asked";
+        return Err(Failure::new(Kind::Usage, words).hint("--yes asks nothing"));
     };
     let (size, bmap) = looked_at(context, &args, &image)?;
     let access = if args.verify_only {
@@ -101,7 +99,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let asked = Asked {
         is_named: true,
         allow_fixed: args.means.allow_fixed,
-        reads_only: args.verify_only,
+        access,
         image: size,
     };
     let paths = if args.drives.is_empty() {
@@ -114,17 +112,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         .iter()
         .map(|path| Named::find(path, &found, asked))
         .collect::<Result<_, _>>()?;
+    drives::apart(&image, &named, &found)?;
     let mut held: Vec<Holding> = named
         .into_iter()
         .map(|named| named.hold(access))
         .collect::<Result<_, _>>()?;
-    drives::apart(&image, &held)?;
-    if access == Access::Write && held.iter().any(|held| !held.named.is_new) {
-        confirmed(context, &args, &image, &held).await?;
+    for held in &mut held {
+        held.look_again(asked)?;
+    }
+    if access == Access::Write && held.iter().any(|held| !held.named.is_new()) {
+        confirmed(context, &args, image.path(), &held).await?;
     }
     let mut targets = Vec::new();
-    for held in held.drain(..) {
-        targets.push(held.open(access, console)?);
+    for held in held {
+        targets.push(held.open(asked, console)?);
     }
     let records = (!args.means.no_resume).then(|| context.environment.paths.flashed());
     let order = Order {
@@ -137,31 +138,30 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     work(context, order).await
 }
 
-/// Opens the image and its block map, so that what is wrong is told before anything is asked.
+/// Looks at the image and its block map, so that what is wrong is told before anything is asked.
 fn looked_at(
     context: &Context,
     args: &Args,
-    image: &Path,
+    image: &Image,
 ) -> Result<(Option<u64>, Option<Bmap>), Failure> {
-    let is_stream = image == Path::new("-");
-    let bmap = match &args.means.bmap {
-        Some(path) => {
+    let bmap = match (&args.means.bmap, image) {
+        (Some(path), _) => {
             let path = given::absolute(context, path);
             Some((path.clone(), flash::bmap_at(&path)?))
         }
-        None if args.means.no_bmap || is_stream => None,
-        None => flash::bmap_beside(image)?,
+        (None, Image::File(_)) if !args.means.no_bmap => flash::bmap_beside(image.path())?,
+        (None, _) => None,
     };
     if let Some((path, _)) = &bmap {
         say::by_block_map(&context.console, path);
     }
     let bmap = bmap.map(|(_, bmap)| bmap);
-    if is_stream {
-        return Ok((bmap.as_ref().map(|bmap| bmap.size), bmap));
+    let looks = image.looks()?;
+    if looks.is_some_and(|looks| !looks.has_table) && !args.verify_only {
+        say::has_no_table(&context.console, image.path());
     }
-    let packed = Packed::open(image).map_err(FlashError::from)?;
-    let size = Unpacked::new(&packed).map_err(FlashError::from)?.size;
-    Ok((bmap.as_ref().map(|bmap| bmap.size).or(size), bmap))
+    let size = bmap.as_ref().map(|bmap| bmap.size);
+    Ok((size.or(looks.and_then(|looks| looks.size)), bmap))
 }
 
 /// The drive that is meant where none is named.
@@ -245,11 +245,10 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
         .iter()
         .map(|drive| drive.target.path().to_owned())
         .collect();
-    let access = order.access;
+    let (access, image) = (order.access, order.image.clone());
     let (events, mut told) = mpsc::unbounded_channel();
     let mut flashing = Flashing::new(&context.console, &paths, access);
     let stop = context.interrupt.clone();
-    let from_stream = order.image == Path::new("-");
     let mut thread = spawn_blocking(move || {
         let result = flash::flash(&order, &events, &stop);
         if result.is_ok() {
@@ -263,8 +262,8 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
             Some(event) = told.recv() => flashing.event(&event),
             result = &mut thread => break result,
             // Whatever standard input is, it may never say another word.
-            () = interrupt.cancelled(), if from_stream => {
-                return Err(interrupted(access, from_stream));
+            () = interrupt.cancelled(), if matches!(image, Image::Stream) => {
+                return Err(left(Failure::interrupted(), access, &image));
             }
         }
     };
@@ -273,19 +272,15 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
     }
     let outcomes = match result {
         Ok(Ok(outcomes)) => outcomes,
-        Ok(Err(FlashError::Interrupted)) => {
-            flashing.end();
-            return Err(interrupted(access, from_stream));
-        }
         Ok(Err(error)) => {
             flashing.end();
-            return Err(error.into());
+            return Err(left(error.into(), access, &image));
         }
         Err(error) => return Err(std::io::Error::other(error).into()),
     };
     if context.interrupt.is_cancelled() && outcomes.iter().any(|outcome| outcome.error.is_some()) {
         flashing.end();
-        return Err(interrupted(access, from_stream));
+        return Err(left(Failure::interrupted(), access, &image));
     }
     let failed = outcomes.iter().filter(|outcome| outcome.error.is_some());
     let failed = failed.count();
@@ -296,13 +291,14 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is left behind by whoever was interrupted.
-fn interrupted(access: Access, from_stream: bool) -> Failure {
-    match access {
-        Access::Read => Failure::interrupted(),
-        Access::Write if from_stream => Failure::interrupted().hint("the drive does not boot"),
-        Access::Write => {
-            Failure::interrupted().hint("the drive does not boot; the same command goes on")
+/// What holds of the drives that were begun.
+fn left(failure: Failure, access: Access, image: &Image) -> Failure {
+    let is_interrupted = failure.kind() == Kind::Interrupted;
+    match (access, image) {
+        (Access::Read, _) => failure,
+        (Access::Write, Image::File(_)) if is_interrupted => {
+            failure.hint("the drive does not boot; the same command goes on")
         }
+        (Access::Write, _) => failure.hint("a drive that was begun does not boot"),
     }
 }

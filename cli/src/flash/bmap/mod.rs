@@ -9,10 +9,14 @@ mod tests;
 use std::ops::Range;
 
 use ring::digest;
-use roxmltree::{Document, Node};
+use roxmltree::{Document, Node, ParsingOptions};
 
 /// Bytes of a file: one of a disk of 1 TB that is in pieces has fewer.
 pub const MOST_BYTES: usize = 32 * 1024 * 1024;
+/// Elements and texts of a file: each takes more memory than it has bytes.
+const MOST_NODES: u32 = 1_500_000;
+/// Attributes of an element: the XML reader compares each with all others.
+const MOST_ATTRIBUTES: usize = 64;
 /// Bytes of a block.
 const BLOCKS: Range<u64> = 512..64 * 1024 * 1024 + 1;
 /// Bytes of an image.
@@ -22,7 +26,7 @@ const MOST_IMAGE: u64 = 1 << 60;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BmapError {
     /// It is larger than any.
-    #[error("it is larger than {} MiB", MOST_BYTES / 1024 / 1024)]
+    #[error("it is larger than {} MiB, or has more ranges than fit into that", MOST_BYTES / 1024 / 1024)]
     Large,
     /// It is no XML, or of something else.
     #[error("it is no block map: {0}")]
@@ -110,7 +114,18 @@ impl Bmap {
             return Err(BmapError::Large);
         }
         let text = str::from_utf8(bytes).map_err(|error| BmapError::Form(error.to_string()))?;
-        let document = Document::parse(text).map_err(|error| BmapError::Form(error.to_string()))?;
+        if is_hard_to_read(text) {
+            let words = "it has namespaces, or elements of many attributes".to_owned();
+            return Err(BmapError::Form(words));
+        }
+        let options = ParsingOptions {
+            nodes_limit: MOST_NODES,
+            ..ParsingOptions::default()
+        };
+        let document = match Document::parse_with_options(text, options) {
+            Err(roxmltree::Error::NodesLimitReached) => return Err(BmapError::Large),
+            parsed => parsed.map_err(|error| BmapError::Form(error.to_string()))?,
+        };
         let root = document.root_element();
         if !root.has_tag_name("bmap") {
             let words = format!("it is a {}", shortened(root.tag_name().name()));
@@ -157,6 +172,12 @@ impl Bmap {
         }
         Ok(Self { size, kind, ranges })
     }
+}
+
+/// Whether reading it would take the square of its length: no block map has what does.
+fn is_hard_to_read(text: &str) -> bool {
+    let mut elements = text.split('<');
+    text.contains("xmlns") || elements.any(|element| element.matches('=').count() > MOST_ATTRIBUTES)
 }
 
 /// A text of others, as long as an error may have it.

@@ -143,3 +143,27 @@ fn ranges_are_added_up_however_the_bytes_come() {
         }
     }
 }
+
+#[test]
+fn what_is_made_to_take_long_is_refused_at_once() {
+    let begun = std::time::Instant::now();
+    let deep = 300_000;
+    let each = |form: &dyn Fn(u32) -> String| (0..deep).map(form).collect::<Vec<_>>().concat();
+    let many = each(&|name| format!(" a{name}='>'"));
+    let namespaces = each(&|name| format!("<a xmlns:b{name}='c'>"));
+    for text in [
+        format!("<bmap version='2.0'{many}/>"),
+        format!("<bmap version='2.0'>{namespaces}"),
+        format!("<bmap version='2.0'>{}", "<a>".repeat(300_000)),
+        format!(
+            "<bmap version='2.0'>{}{}</bmap>",
+            "<a>".repeat(300_000),
+            "</a>".repeat(300_000)
+        ),
+        format!("<bmap version='2.0'>{}</bmap>", "<a/>".repeat(3_000_000)),
+    ] {
+        let error = Bmap::read(text.as_bytes()).unwrap_err();
+        assert!(error.to_string().len() < 400, "{error}");
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+}

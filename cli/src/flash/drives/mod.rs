@@ -14,6 +14,8 @@ use used::{Used, used};
 const MOST_BYTES: usize = 1024 * 1024;
 /// How many folders above a drive its bus is looked for in.
 const ABOVE: usize = 8;
+/// Optical and floppy drives: removable, and nothing boards boot from.
+const OTHERS: [&str; 2] = ["sr", "fd"];
 /// Bytes of a sector in `/sys`, whatever those of the drive are.
 const SECTOR: u64 = 512;
 
@@ -107,6 +109,10 @@ pub struct Drive {
     pub model: String,
     /// What tells it from others of its model.
     pub serial: Option<String>,
+    /// Counts the media that were in any drive since the machine was started; kernels before 5.15 do not.
+    pub media: Option<u64>,
+    /// The file behind a loop device.
+    pub backing: Option<PathBuf>,
     /// The kernel says that its medium may be taken out.
     pub is_removable: bool,
     /// It refuses to be written.
@@ -202,6 +208,9 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn drive(roots: &Roots, name: &str, folder: &Path) -> Option<Node> {
+    if OTHERS.iter().any(|start| name.starts_with(start)) {
+        return None;
+    }
     let number_of = |folder: &Path| number(&text(&folder.join("dev"))?);
     let own = number_of(folder)?;
     let sectors: u64 = word(&folder.join("size"))?.parse().ok()?;
@@ -235,10 +244,9 @@ fn drive(roots: &Roots, name: &str, folder: &Path) -> Option<Node> {
         .filter(|word| !word.starts_with("0x"))
         .collect();
     model.dedup();
-    if model.is_empty()
-        && let Some(file) = word(&folder.join("loop/backing_file"))
-    {
-        model.push(file);
+    let backing = word(&folder.join("loop/backing_file"));
+    if model.is_empty() {
+        model.extend(backing.clone());
     }
     let serial = value(&noted, "ID_SERIAL_SHORT")
         .or_else(|| word(&folder.join("wwid")))
@@ -253,6 +261,8 @@ fn drive(roots: &Roots, name: &str, folder: &Path) -> Option<Node> {
         bus,
         model: model.join(" "),
         serial,
+        media: word(&folder.join("diskseq")).and_then(|count| count.parse().ok()),
+        backing: backing.map(PathBuf::from),
         is_removable: flag("removable"),
         is_read_only: flag("ro"),
         mounts: Vec::new(),

@@ -45,7 +45,12 @@ fn tree() -> (tempfile::TempDir, Roots) {
         "run/udev/data/b8:17",
         "S:x\nE:ID_FS_TYPE=vfat\nE:ID_FS_LABEL=resin-boot\n",
     );
+    put("sys/block/sdb/diskseq", "17\n");
     drive("sdc", "8:32\n", "0\n", "1\n");
+    drive("sr0", "11:0\n", "2097151\n", "1\n");
+    drive("fd0", "2:0\n", "8\n", "1\n");
+    drive("loop3", "7:3\n", "80\n", "0\n");
+    put("sys/block/loop3/loop/backing_file", "/srv/a card\n");
     drive("mmcblk0", "179:0\n", "4000\n", "0\n");
     put("sys/block/mmcblk0/device/type", "SD\n");
     put("sys/block/mmcblk0/device/name", "SD32G\n");
@@ -100,6 +105,17 @@ fn drives_are_told_with_what_is_on_them_through_all_layers() {
     assert_eq!(of("mmcblk1").bus, Bus::Chip);
     assert_eq!(points("mmcblk1"), ["/data"]);
     assert_eq!(of("dm-1").bus, Bus::Virtual);
+    assert_eq!((of("sdb").media, of("sdc").media), (Some(17), None));
+    assert_eq!(
+        of("loop3").backing.as_deref(),
+        Some(Path::new("/srv/a card"))
+    );
+    assert_eq!(of("loop3").model, "/srv/a card");
+    assert!(
+        !found
+            .iter()
+            .any(|drive| ["sr0", "fd0"].contains(&drive.name.as_str()))
+    );
 }
 
 #[test]

@@ -135,6 +135,18 @@ impl Packed {
         })
     }
 
+    /// As it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &fs::File {
+        &self.file
+    }
+
     fn reader(&self) -> Reader {
         Reader {
             file: Arc::clone(&self.file),
@@ -321,7 +333,7 @@ impl<R: io::Seek> io::Seek for Counted<R> {
 }
 
 /// Reads until all of `into` has come, or the end.
-fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     let mut count = 0;
     while let Some(rest) = into.get_mut(count..).filter(|rest| !rest.is_empty()) {
         match from.read(rest) {

@@ -23,6 +23,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// Between two lines where nothing can change in place.
 const LINES: Duration = Duration::from_secs(10);
 
+fn shown(path: &Path) -> String {
+    neutralise(&path.display().to_string()).into_owned()
+}
+
 fn labels(drive: &Drive) -> String {
     let labels = drive
         .partitions
@@ -35,7 +39,7 @@ fn labels(drive: &Drive) -> String {
 /// A drive in one line.
 #[must_use]
 pub fn line(drive: &Drive) -> String {
-    let mut parts = vec![drive.path.display().to_string()];
+    let mut parts = vec![shown(&drive.path)];
     if !drive.model.is_empty() {
         parts.push(neutralise(&drive.model).into_owned());
     }
@@ -76,7 +80,7 @@ pub fn listed(console: &Console, drives: &[(&Drive, Option<Refusal>)]) -> io::Re
     let mut rows = vec![head.to_vec()];
     rows.extend(drives.iter().map(|(drive, refusal)| {
         vec![
-            drive.path.display().to_string(),
+            shown(&drive.path),
             bytes(drive.size),
             drive.bus.word().to_owned(),
             neutralise(&drive.model).into_owned(),
@@ -95,32 +99,41 @@ pub fn listed(console: &Console, drives: &[(&Drive, Option<Refusal>)]) -> io::Re
 
 /// A removable drive that is not offered.
 pub fn not_offered(console: &Console, drive: &Drive, refusal: &Refusal) {
+    let refusal = refusal.to_string();
     console.warn(&format!(
-        "{} is not written: {refusal}",
-        drive.path.display()
+        "{} is not written: {}",
+        shown(&drive.path),
+        neutralise(&refusal)
     ));
 }
 
 /// A block map is used.
 pub fn by_block_map(console: &Console, path: &Path) {
-    console.detail(&format!("only what {} names is written", path.display()));
+    console.detail(&format!("only what {} names is written", shown(path)));
+}
+
+/// No board boots from such an image.
+pub fn has_no_table(console: &Console, image: &Path) {
+    console.warn(&format!(
+        "{} begins with neither a partition table nor a FAT file system: it may be no disk image",
+        shown(image)
+    ));
 }
 
 /// Something was unmounted.
 pub fn unmounted(console: &Console, point: &Path) {
-    let point = neutralise(&point.display().to_string()).into_owned();
-    console.say(&format!("unmounted {point}"));
+    console.say(&format!("unmounted {}", shown(point)));
 }
 
 /// A drive, or a file, that is asked about.
 pub fn about(console: &Console, path: &Path, drive: Option<&Drive>, size: u64) {
     let text = match drive {
         Some(drive) => line(drive),
-        None => format!("{}, a file of {}", path.display(), bytes(size)),
+        None => format!("{}, a file of {}", shown(path), bytes(size)),
     };
     console.ask(&text);
     for point in drive.iter().flat_map(|drive| &drive.mounts) {
-        let point = neutralise(&point.display().to_string()).into_owned();
+        let point = shown(point);
         console.ask(&format!("  mounted on {point}: will be unmounted"));
     }
 }
@@ -184,7 +197,7 @@ impl<'a> Flashing<'a> {
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
                 bar.set_style(style.tick_strings(&["-", "\\", "|", "/", " "]));
             }
-            bar.set_message(format!("{}  clearing its start and end", path.display()));
+            bar.set_message(format!("{}  clearing its start and end", shown(path)));
             bar.enable_steady_tick(TICK);
             Row {
                 path: path.clone(),
@@ -252,10 +265,7 @@ impl<'a> Flashing<'a> {
     }
 
     fn named(&self, drive: usize, text: &str) -> String {
-        let path = self
-            .rows
-            .get(drive)
-            .map(|row| row.path.display().to_string());
+        let path = self.rows.get(drive).map(|row| shown(&row.path));
         format!("{} {text}", path.unwrap_or_default())
     }
 
@@ -294,7 +304,7 @@ impl<'a> Flashing<'a> {
             (None, Some(percent)) => format!("{percent} %, {}", transfer(moved, moved, elapsed)),
             (None, None) => transfer(moved, moved, elapsed),
         };
-        row.text = format!("{}  {word} {amount}", row.path.display());
+        row.text = format!("{}  {word} {amount}", shown(&row.path));
         if self.console.draws_bars() {
             row.bar.set_message(row.text.clone());
         } else if now.duration_since(self.line) >= LINES && !self.console.is_json() {
@@ -331,7 +341,7 @@ impl<'a> Flashing<'a> {
                         console.hint(advice);
                     }
                 }
-                None => console.say(&whole(path, outcome, access, outcome.is_drive)),
+                None => console.say(&whole(path, outcome, access)),
             }
         }
         if console.is_json() {
@@ -351,8 +361,8 @@ impl<'a> Flashing<'a> {
     }
 }
 
-fn whole(path: &Path, outcome: &Outcome, access: Access, is_drive: bool) -> String {
-    let (path, took) = (path.display(), duration(outcome.took));
+fn whole(path: &Path, outcome: &Outcome, access: Access) -> String {
+    let (path, took) = (shown(path), duration(outcome.took));
     if access == Access::Read {
         return format!(
             "{path} is equal to the image: {} compared in {took}",
@@ -364,7 +374,7 @@ fn whole(path: &Path, outcome: &Outcome, access: Access, is_drive: bool) -> Stri
     } else {
         String::new()
     };
-    let end = if is_drive {
+    let end = if outcome.is_drive {
         "; it may be taken out"
     } else {
         ""
