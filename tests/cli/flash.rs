@@ -96,6 +96,7 @@ async fn every_packing_comes_to_a_file_whole_and_is_compared() {
             let written = workstation.os(&["flash", image, "new", "--json"]).await;
             written.success();
             assert!(fs_err::read(&drive).unwrap() == expected, "{image}");
+            assert!(!written.stderr.contains("no disk image"), "{written}");
             let value: Value = serde_json::from_str(&written.stdout).unwrap();
             let told = &value["drives"][0];
             assert_eq!(told["error"], Value::Null);
@@ -117,6 +118,10 @@ async fn every_packing_comes_to_a_file_whole_and_is_compared() {
         assert_eq!(differs.code, 1, "{differs}");
         assert!(
             differs.stderr.contains(&format!("byte {place} is another")),
+            "{differs}"
+        );
+        assert!(
+            differs.stderr.contains("without --verify-only"),
             "{differs}"
         );
         assert!(fs_err::read(&drive).unwrap() == other);
@@ -192,13 +197,54 @@ async fn a_drive_is_written_past_the_cache_and_its_table_is_seen() {
             "-y",
         ])
         .await;
-    assert_ne!(twice.code, 0, "{twice}");
+    assert_eq!(twice.code, USAGE, "{twice}");
+    assert!(twice.stderr.contains("named twice"), "{twice}");
     let itself = workstation
         .os(&["flash", &disk.name(), &disk.name(), "-y"])
         .await;
     assert_eq!(itself.code, USAGE, "{itself}");
     assert!(itself.stderr.contains("the image itself"), "{itself}");
     assert!(disk.bytes() == expected);
+    // The file behind a loop device is it, too.
+    let card = text(&drive.file);
+    for (image, to, words) in [
+        (card, drive.path.as_str(), "the image itself"),
+        (&disk.name(), card, &format!("behind {}", drive.path)),
+        (&drive.path, card, "the image itself"),
+    ] {
+        let refused = workstation
+            .os(&["flash", image, to, "--allow-fixed", "-y"])
+            .await;
+        assert_eq!(refused.code, USAGE, "{refused}");
+        assert!(refused.stderr.contains(words), "{refused}");
+    }
+    assert!(drive.content() == content);
+}
+
+#[tokio::test]
+async fn another_card_than_the_one_that_was_asked_about_is_not_written() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    let size = disk.bytes().len() + MIB;
+    let drive = Loop::new(workstation.home().join("card"), &noise(size, 3));
+    let words = ["flash", &disk.name(), &drive.path, "--allow-fixed"];
+    let mut running = workstation.start_in_terminal(&words);
+    running.shows("All that is on it will be lost").await;
+    fs_err::OpenOptions::new()
+        .write(true)
+        .open(&drive.file)
+        .unwrap()
+        .set_len(u64::try_from(size + MIB).unwrap())
+        .unwrap();
+    run("losetup", &["-c", &drive.path]);
+    running.press("y");
+    let ended = running.output().await;
+    assert_eq!(ended.code, 1, "{ended}");
+    assert!(
+        ended.stdout.contains("is another drive than before"),
+        "{ended}"
+    );
+    assert!(drive.content()[..size] == noise(size, 3));
 }
 
 #[tokio::test]
@@ -281,6 +327,10 @@ async fn a_block_map_beside_the_image_is_used_and_held_against_it() {
         .os(&["flash", "-y", "disk.img", "drive", "--json"])
         .await;
     written.success();
+    assert!(
+        written.stderr.contains("it may be no disk image"),
+        "{written}"
+    );
     let value: Value = serde_json::from_str(&written.stdout).unwrap();
     assert_eq!(value["drives"][0]["verified"], 8192 + 1024 * 1024);
     let content = fs_err::read(&drive).unwrap();
@@ -363,37 +413,43 @@ async fn of_several_drives_one_that_fails_does_not_hold_up_the_others() {
 #[tokio::test]
 async fn a_flash_that_was_interrupted_or_killed_does_not_boot_and_goes_on() {
     let workstation = Workstation::new(None);
-    let image = noise(600 * MIB, 11);
-    workstation.write("disk.img", &image);
+    let image = noise(100 * MIB, 11);
+    let packed = workstation.write("disk.img", &image);
+    // This one takes seconds to unpack, on any machine.
+    run("bzip2", &["-1", text(&packed)]);
     let drive = workstation.home().join("drive");
-    let is_begun = || fs_err::metadata(&drive).is_ok_and(|found| found.len() > 40_000_000);
+    let records = workstation.home().join(".local/state/os/flash");
+    let is_noted = || {
+        let entries = fs_err::read_dir(&records).into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| entry.path());
+        names.any(|path| path.extension().is_some_and(|end| end == "json"))
+    };
     let program = testkit::programs::built("os");
     let line = format!(
-        "echo $$ > pid; exec {} flash disk.img drive",
+        "echo $$ > pid; exec {} flash disk.img.bz2 drive",
         program.display()
     );
     for signal in ["-INT", "-KILL"] {
         drop(fs_err::remove_file(&drive));
         let running = workstation.start_program(&["sh", "-c", &line]);
-        until("some of it is written", async || is_begun().then_some(())).await;
+        until("some of it is written", async || is_noted().then_some(())).await;
         let pid = fs_err::read_to_string(workstation.home().join("pid")).unwrap();
         workstation.machine.run("kill", &[signal, pid.trim()]);
         let ended = running.output().await;
         let content = fs_err::read(&drive).unwrap();
         assert_ne!(ended.code, 0, "{ended}");
         assert!(content[..4 * MIB].iter().all(|byte| *byte == 0), "{ended}");
-        let is_interrupted = signal == "-INT";
-        if is_interrupted {
+        if signal == "-INT" {
             assert_eq!(ended.code, INTERRUPTED, "{ended}");
             assert!(ended.stderr.contains("the same command goes on"), "{ended}");
         }
-        let again = workstation.os(&["flash", "-y", "disk.img", "drive"]).await;
+        let again = workstation
+            .os(&["flash", "-y", "disk.img.bz2", "drive"])
+            .await;
         again.success();
-        assert!(
-            !is_interrupted || again.stderr.contains("goes on after"),
-            "{again}"
-        );
+        assert!(again.stderr.contains("goes on after"), "{again}");
         assert!(fs_err::read(&drive).unwrap() == image);
+        assert!(!is_noted(), "{signal}");
     }
 }
 

@@ -339,10 +339,14 @@ mod tests {
     fn a_file_is_written_by_one_command_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("drive");
-        let first = Target::open(&path, Access::Write).unwrap();
+        let first = Target::create(&path).unwrap();
         let second = Target::open(&path, Access::Write).unwrap_err();
         assert_eq!(second.kind(), io::ErrorKind::ResourceBusy);
         let other = Target::open(&path, Access::Read).unwrap();
         assert_eq!(first.identity().unwrap(), other.identity().unwrap());
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+        assert!(Target::create(&link).is_err());
+        assert!(!folder.path().join("nowhere").exists());
     }
 }

@@ -147,6 +147,25 @@ fn a_block_map_that_lies_is_an_error_before_the_start_is_written() {
 }
 
 #[test]
+fn an_image_that_is_changed_while_it_is_read_has_no_end() {
+    let image = image();
+    let has = u64::try_from(image.len()).unwrap();
+    for (had, is_whole) in [(has, true), (has + 512, false), (has - 512, false)] {
+        let path = PathBuf::from("image");
+        let source = Source::new(path, &image[..], None, Sequence::EdgesLast);
+        let mut source = source.of_size(Some(had));
+        let end = loop {
+            match source.next() {
+                Ok(Next::Piece(_)) => {}
+                Ok(Next::End(_)) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        assert_eq!(end.is_none(), is_whole, "{end:?}");
+    }
+}
+
+#[test]
 fn what_was_written_before_is_not_written_again_and_not_believed() {
     let image = image();
     let from = 8 * u64::try_from(MIB).unwrap();
