@@ -210,7 +210,7 @@ async fn a_drive_is_written_past_the_cache_and_its_table_is_seen() {
     for (image, to, words) in [
         (card, drive.path.as_str(), "the image itself"),
         (&disk.name(), card, &format!("behind {}", drive.path)),
-        (&drive.path, card, "the image itself"),
+        (&drive.path, card, &format!("behind {}", drive.path)),
     ] {
         let refused = workstation
             .os(&["flash", image, to, "--allow-fixed", "-y"])
