@@ -5,6 +5,7 @@ mod config_values;
 mod configure;
 mod disks;
 mod flash;
+mod flash_drives;
 mod image_files;
 mod images;
 mod ssh_config;

@@ -38,10 +38,10 @@ impl Image {
     /// Opens a file or a drive.
     ///
     /// # Errors
-    /// [`FlashError::Image`], [`FlashError::Container`].
+    /// [`FlashError::File`], [`FlashError::Container`].
     pub fn open(path: &Path) -> Result<Self, FlashError> {
-        let failed = |source| FlashError::Image {
-            image: path.to_owned(),
+        let failed = |source| FlashError::File {
+            path: path.to_owned(),
             source,
         };
         let kind = fs_err::metadata(path).map_err(failed)?.file_type();
@@ -186,8 +186,8 @@ mod tests {
     fn what_is_no_file_is_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let error = Image::open(folder.path()).unwrap_err();
-        assert!(matches!(error, FlashError::Image { .. }), "{error}");
+        assert!(matches!(error, FlashError::File { .. }), "{error}");
         let error = Image::open(Path::new("/dev/null")).unwrap_err();
-        assert!(matches!(error, FlashError::Image { .. }), "{error}");
+        assert!(matches!(error, FlashError::File { .. }), "{error}");
     }
 }
