@@ -18,6 +18,8 @@ const SIZE: u64 = 4000 * MB;
 const PARTS: (u64, u64) = (40, 15 * MB);
 /// What the loop device takes, in bytes a second.
 const RATE: u64 = 100 * MB;
+/// What is asked for: nothing is gone on with from the round before.
+const FLASH: [&str; 4] = ["flash", "--quiet", "--yes", "--no-resume"];
 /// Where the kernel is told of it.
 const THROTTLES: [&str; 2] = [
     "/sys/fs/cgroup/blkio/blkio.throttle.write_bps_device",
@@ -31,50 +33,45 @@ pub(crate) fn measure(table: &mut Table, rounds: usize) {
         workstation: &workstation,
         rounds,
     };
-    let zstd = "zstd -dc disk.img.zst | dd of=peer bs=4M iflag=fullblock conv=sparse,fsync";
-    let xz = "xz -dc disk.img.xz | dd of=peer bs=4M iflag=fullblock conv=sparse,fsync";
-    let bmaptool = "bmaptool -q copy disk.img.zst peer";
+    to_a_file(&bench, table);
+    match Throttled::new(&workstation) {
+        Some(device) => to_a_slow_drive(&bench, table, &device.path),
+        None => table.note("flash: this kernel has no throttle of devices by cgroup v1: nothing was written to a slow one".to_owned()),
+    }
+}
+
+fn to_a_file(bench: &Bench<'_>, table: &mut Table) {
+    let into = "dd of=peer bs=4M iflag=fullblock conv=sparse,fsync";
     for (image, name, line, map) in [
         (
             "disk.img.zst",
             "zstd -d | dd conv=sparse,fsync",
-            zstd,
+            format!("zstd -dc disk.img.zst | {into}"),
             "--no-bmap",
         ),
         (
             "disk.img.xz",
             "xz -d | dd conv=sparse,fsync",
-            xz,
+            format!("xz -dc disk.img.xz | {into}"),
             "--no-bmap",
         ),
         (
             "disk.img.zst",
             "bmaptool copy",
-            bmaptool,
+            "bmaptool -q copy disk.img.zst peer".to_owned(),
             "--bmap=disk.img.bmap",
         ),
     ] {
         let what = format!("flash: {image} to a file{}", by(map));
-        let words = [
-            "flash",
-            "--quiet",
-            "--yes",
-            "--no-resume",
-            map,
-            image,
-            "ours",
-        ];
-        bench.row(table, &what, &words, (name, line), Goal::None);
+        let mut words = FLASH.to_vec();
+        words.extend([map, image, "ours"]);
+        bench.row(table, &what, &words, (name, &line), Goal::None);
     }
-    let Some(device) = Throttled::new(&workstation) else {
-        table.note("flash: this kernel has no throttle of devices by cgroup v1: nothing was written to a slow one".to_owned());
-        return;
-    };
+}
+
+fn to_a_slow_drive(bench: &Bench<'_>, table: &mut Table, drive: &str) {
     let least = format!("{} MB at {} MB/s", PARTS.0 * PARTS.1 / MB, RATE / MB);
-    let drive = device.path.as_str();
-    let direct = |unpack: &str| {
-        format!("{unpack} | dd of={drive} bs=4M iflag=fullblock oflag=direct conv=fsync")
-    };
+    let into = format!("dd of={drive} bs=4M iflag=fullblock oflag=direct conv=fsync");
     for (image, name, line, map) in [
         (
             "disk.img.zst",
@@ -85,27 +82,19 @@ pub(crate) fn measure(table: &mut Table, rounds: usize) {
         (
             "disk.img.zst",
             "zstd -d | dd oflag=direct",
-            direct("zstd -dc disk.img.zst"),
+            format!("zstd -dc disk.img.zst | {into}"),
             "--no-bmap",
         ),
         (
             "disk.img.xz",
             "xz -d | dd oflag=direct",
-            direct("xz -dc disk.img.xz"),
+            format!("xz -dc disk.img.xz | {into}"),
             "--no-bmap",
         ),
     ] {
         let what = format!("flash: {image} to a drive of {} MB/s{}", RATE / MB, by(map));
-        let words = [
-            "flash",
-            "--quiet",
-            "--yes",
-            "--no-resume",
-            "--allow-fixed",
-            map,
-            image,
-            drive,
-        ];
+        let mut words = FLASH.to_vec();
+        words.extend(["--allow-fixed", map, image, drive]);
         let ours = bench.row(table, &what, &words, (name, &line), Goal::None);
         let mut limit = Samples::default();
         limit.add(limit_ms());
