@@ -230,6 +230,12 @@ impl Paths {
         self.state.join("secrets")
     }
 
+    /// Folder in which it is noted how far drives were written.
+    #[must_use]
+    pub fn flashed(&self) -> PathBuf {
+        self.state.join("flash")
+    }
+
     /// Folder of host keys (`known_hosts`) and of the names that `ssh` knows devices by (`names`).
     #[must_use]
     pub fn ssh(&self) -> PathBuf {

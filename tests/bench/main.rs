@@ -13,6 +13,7 @@ mod desk;
 mod download;
 mod figure;
 mod first_byte;
+mod flash;
 mod flood;
 mod footprint;
 mod logs;
@@ -52,6 +53,7 @@ const FIGURES: &[&str] = &[
     "copy",
     "tunnel",
     "download",
+    "flash",
 ];
 
 /// What the command line asks for.
@@ -134,6 +136,7 @@ fn main() -> std::process::ExitCode {
             "copy" => runtime.block_on(copy::measure(&mut table, wish.rounds(5))),
             "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
             "download" => download::measure(&mut table, wish.rounds(3)),
+            "flash" => flash::measure(&mut table, wish.rounds(3)),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }

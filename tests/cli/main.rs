@@ -5,6 +5,8 @@ mod config_values;
 mod configure;
 mod disks;
 mod download;
+mod flash;
+mod flash_drives;
 mod image_files;
 mod images;
 mod ssh_config;

@@ -17,6 +17,7 @@ pub mod docker_context;
 pub mod download;
 mod enter;
 pub mod exec;
+pub mod flash;
 mod given;
 mod identify;
 pub mod image;
@@ -139,6 +140,7 @@ enum Verb {
     Image(image::Args),
     Config(config::Args),
     Configure(Box<configure::Args>),
+    Flash(flash::Args),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -252,6 +254,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Image(args) => image::run(context, args).await,
         Verb::Config(args) => config::run(context, args).await,
         Verb::Configure(args) => configure::run(context, *args).await,
+        Verb::Flash(args) => Box::pin(flash::run(context, args)).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),

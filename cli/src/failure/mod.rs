@@ -20,6 +20,7 @@ mod copy;
 mod deploy;
 mod device;
 mod download;
+mod flash;
 mod image;
 mod simulate;
 mod ssh;
@@ -29,6 +30,8 @@ mod tunnel;
 use std::{error::Error, io, process::ExitCode};
 
 use crate::{cause::causes, templates};
+
+pub use flash::{advice, some_failed};
 
 /// Exit code of a command that could not run what ends with codes of its own, as `ssh` has it.
 const APART: u8 = 255;

@@ -8,6 +8,7 @@ use std::{
     rc::Rc,
 };
 
+use os_cli::flash::bmap::Bmap;
 use os_cli::image::{
     Part, ReadAt, WriteAt,
     boot::Boot,
@@ -25,6 +26,23 @@ use os_cli::provision::{
 const MOST_CUTS: usize = 40;
 /// Bytes that an image of a target unpacks to at most.
 const MOST: u64 = 4 * 1024 * 1024;
+
+/// A block map: what it says is in order, apart and within the image, and what is wrong is told in few words.
+pub(crate) fn bmap(input: &[u8]) {
+    match Bmap::read(input) {
+        Ok(bmap) => {
+            let mut at = 0;
+            for mapping in &bmap.ranges {
+                assert!(at <= mapping.range.start && mapping.range.start < mapping.range.end);
+                at = mapping.range.end;
+                let length = mapping.sum.as_ref().map(Vec::len);
+                assert!(matches!(length, None | Some(20 | 32 | 48 | 64)));
+            }
+            assert!(at <= bmap.size);
+        }
+        Err(error) => assert!((1..400).contains(&error.to_string().len()), "{error}"),
+    }
+}
 
 /// A disk: what is found lies within it, whatever its tables say.
 pub(crate) fn boot(input: &[u8]) {

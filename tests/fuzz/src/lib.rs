@@ -47,6 +47,7 @@ pub const ALL: &[Target] = &[
     ("download_parts", download::parts),
     ("engine_answers", agent::engine_answers),
     ("fleet_config", agent::fleet_config),
+    ("image_bmap", image::bmap),
     ("image_boot", image::boot),
     ("image_config", image::config),
     ("image_connection", image::connection),

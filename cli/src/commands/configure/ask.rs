@@ -19,7 +19,7 @@ use crate::{
 const MOST_KEYS: usize = 16;
 
 /// Asks one question in a thread of its own.
-pub(super) async fn question<T: Send + 'static>(
+pub(in crate::commands) async fn question<T: Send + 'static>(
     ask: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {
     match spawn_blocking(ask).await {

@@ -15,6 +15,7 @@ use crate::{
     provision::{Secret, Wishes, inspect::device, network::Connection},
     ui::render,
 };
+pub(super) use ask::question;
 use networks::Networks;
 pub(super) use settings::Settings;
 

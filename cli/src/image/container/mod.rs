@@ -135,6 +135,18 @@ impl Packed {
         })
     }
 
+    /// As it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &fs::File {
+        &self.file
+    }
+
     fn reader(&self) -> Reader {
         Reader {
             file: Arc::clone(&self.file),
@@ -177,7 +189,7 @@ pub struct Unpacked {
     taken: Arc<AtomicU64>,
     /// How the file is packed.
     pub format: Format,
-    /// Bytes of the file.
+    /// Bytes of the file; 0 for a pipe.
     pub packed_size: u64,
     /// Bytes of the image, where the file says so. It may lie.
     pub size: Option<u64>,
@@ -214,6 +226,38 @@ impl Unpacked {
             format,
             packed_size,
             size,
+        })
+    }
+
+    /// Takes what comes from a pipe. An archive is none of that: its list stands at its end.
+    ///
+    /// # Errors
+    /// [`ContainerError`].
+    pub fn stream(mut from: impl Read + Send + 'static) -> Result<Self, ContainerError> {
+        let path = PathBuf::from("-");
+        let failed = |source: io::Error| ContainerError::Read {
+            path: path.clone(),
+            source,
+        };
+        let mut first = [0; MAGIC];
+        let count = fill(&mut from, &mut first).map_err(failed)?;
+        let first = first.get(..count).unwrap_or_default().to_vec();
+        let format = Format::of(&first);
+        if format == Format::Zip {
+            let because = "a ZIP archive is not read from a pipe: name its file".to_owned();
+            return Err(ContainerError::Archive { path, because });
+        }
+        let taken = Arc::new(AtomicU64::new(0));
+        let counted = Counted {
+            inner: io::Cursor::new(first).chain(from),
+            taken: Arc::clone(&taken),
+        };
+        Ok(Self {
+            reader: unpacker(format, counted).map_err(failed)?,
+            taken,
+            format,
+            packed_size: 0,
+            size: None,
         })
     }
 
@@ -289,7 +333,7 @@ impl<R: io::Seek> io::Seek for Counted<R> {
 }
 
 /// Reads until all of `into` has come, or the end.
-fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     let mut count = 0;
     while let Some(rest) = into.get_mut(count..).filter(|rest| !rest.is_empty()) {
         match from.read(rest) {

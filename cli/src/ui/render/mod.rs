@@ -6,6 +6,7 @@ pub mod cp;
 pub mod docker_context;
 pub mod download;
 pub mod dry_run;
+pub mod flash;
 pub(crate) mod foreign;
 pub mod image;
 pub mod info;

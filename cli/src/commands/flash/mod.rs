@@ -1,0 +1,304 @@
+//! `os flash`.
+
+mod drives;
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueHint;
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use super::{Context, configure::question, given};
+use crate::{
+    failure::{Failure, Kind, some_failed},
+    flash::{
+        self, Access, FlashError, Image, Order,
+        bmap::Bmap,
+        choose::{Asked, is_removable, judge},
+        drives::{Drive, Roots},
+    },
+    ui::render::flash::{self as say, Flashing},
+};
+use drives::{Holding, Named};
+
+/// Writes an image to drives, and reads it back from them
+///
+/// IMAGE is a file, as it is or packed by gzip, xz, zstd, bzip2 or zip; - is standard input. DRIVE is a card, a stick or another drive, or a
+/// file in the place of one. Without it, the removable ones are offered. Several are written at once. What the system runs from is never written.
+///
+/// The drive is asked about once, and what was asked about is what is written. Its first 4 MiB come last, once all else was read back from
+/// the medium and was right: a drive that is not whole does not boot. The same command goes on where an earlier one was cut off. Only blocks that the image
+/// has anything in are written, by its block map where one stands beside it (IMAGE.bmap), else by what is in them.
+///
+/// Exit codes: 0 all drives are whole (or equal), 1 one is not, which is named.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Image; - is standard input
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present = "list")]
+    image: Option<PathBuf>,
+    /// Drive, or a file in the place of one
+    #[arg(value_name = "DRIVE", value_hint = ValueHint::AnyPath)]
+    drives: Vec<PathBuf>,
+    /// List the drives, and why some are not written
+    #[arg(long, conflicts_with_all = ["image", "verify_only", "yes"])]
+    list: bool,
+    /// Compare the drives with the image, and write nothing
+    #[arg(long)]
+    verify_only: bool,
+    /// Ask nothing
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    means: Means,
+}
+
+/// How it is done.
+#[derive(Debug, clap::Args)]
+struct Means {
+    /// Write a drive that is named although it is not removable
+    #[arg(long)]
+    allow_fixed: bool,
+    /// Begin anew where an earlier command was cut off
+    #[arg(long)]
+    no_resume: bool,
+    /// Block map; without it, the one beside the image
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "no_bmap")]
+    bmap: Option<PathBuf>,
+    /// Do without the block map beside the image
+    #[arg(long)]
+    no_bmap: bool,
+}
+
+/// Writes.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let console = &context.console;
+    let found = flash::drives::drives(&Roots::default()).map_err(FlashError::Drives)?;
+    let Some(image) = args.image.clone().filter(|_| !args.list) else {
+        let judged: Vec<_> = found
+            .iter()
+            .filter(|drive| drive.is_worth_a_line())
+            .map(|drive| (drive, judge(drive, Asked::default()).err()))
+            .collect();
+        say::listed(console, &judged)?;
+        return Ok(());
+    };
+    let image = if image != Path::new("-") {
+        Image::open(&given::absolute(context, &image))?
+    } else if args.yes || args.verify_only {
+        Image::Stream
+    } else {
+        let words = "an image from standard input leaves nobody to be asked";
+        return Err(Failure::new(Kind::Usage, words).hint("--yes asks nothing"));
+    };
+    let (size, bmap) = looked_at(context, &args, &image)?;
+    let access = if args.verify_only {
+        Access::Read
+    } else {
+        Access::Write
+    };
+    let asked = Asked {
+        is_named: true,
+        allow_fixed: args.means.allow_fixed,
+        access,
+        image: size,
+    };
+    let paths = if args.drives.is_empty() {
+        vec![offered(context, &args, &found, asked).await?]
+    } else {
+        let paths = args.drives.iter();
+        paths.map(|path| given::absolute(context, path)).collect()
+    };
+    let named: Vec<Named> = paths
+        .iter()
+        .map(|path| Named::find(path, &found, asked))
+        .collect::<Result<_, _>>()?;
+    drives::apart(&image, &named, &found)?;
+    let mut held: Vec<Holding> = named
+        .into_iter()
+        .map(|named| named.hold(access))
+        .collect::<Result<_, _>>()?;
+    for held in &mut held {
+        held.look_again(asked)?;
+    }
+    if access == Access::Write && held.iter().any(|held| !held.named.is_new()) {
+        confirmed(context, &args, image.path(), &held).await?;
+    }
+    let mut targets = Vec::new();
+    for held in held {
+        targets.push(held.open(asked, console)?);
+    }
+    let records = (!args.means.no_resume).then(|| context.environment.paths.flashed());
+    let order = Order {
+        image,
+        bmap,
+        drives: targets,
+        access,
+        records,
+    };
+    work(context, order).await
+}
+
+/// Looks at the image and its block map, so that what is wrong is told before anything is asked.
+fn looked_at(
+    context: &Context,
+    args: &Args,
+    image: &Image,
+) -> Result<(Option<u64>, Option<Bmap>), Failure> {
+    let bmap = match (&args.means.bmap, image) {
+        (Some(path), _) => {
+            let path = given::absolute(context, path);
+            Some((path.clone(), flash::bmap_at(&path)?))
+        }
+        (None, Image::File(_)) if !args.means.no_bmap => flash::bmap_beside(image.path())?,
+        (None, _) => None,
+    };
+    if let Some((path, _)) = &bmap {
+        say::by_block_map(&context.console, path);
+    }
+    let bmap = bmap.map(|(_, bmap)| bmap);
+    let looks = image.looks()?;
+    if looks.is_some_and(|looks| !looks.has_table) && !args.verify_only {
+        say::has_no_table(&context.console, image.path());
+    }
+    let size = bmap.as_ref().map(|bmap| bmap.size);
+    Ok((size.or(looks.and_then(|looks| looks.size)), bmap))
+}
+
+/// The drive that is meant where none is named.
+async fn offered(
+    context: &Context,
+    args: &Args,
+    found: &[Drive],
+    asked: Asked,
+) -> Result<PathBuf, Failure> {
+    let asked = Asked {
+        is_named: false,
+        ..asked
+    };
+    let good: Vec<&Drive> = found
+        .iter()
+        .filter(|drive| judge(drive, asked).is_ok())
+        .collect();
+    match good.as_slice() {
+        [] => {
+            for drive in found.iter().filter(|drive| is_removable(drive)) {
+                if let Err(refusal) = judge(drive, asked) {
+                    say::not_offered(&context.console, drive, &refusal);
+                }
+            }
+            let words = "there is no removable drive that can be written";
+            Err(Failure::new(Kind::Other, words)
+                .hint("put a card or a stick in, or name a drive; `os flash --list` shows all"))
+        }
+        _ if args.yes || !context.console.may_prompt() => {
+            let words = "which drive is to be written is not said";
+            let names = good.iter().map(|drive| drive.path.display().to_string());
+            let names: Vec<String> = names.collect();
+            Err(Failure::new(Kind::Usage, words)
+                .hint(format!("name it; there is {}", names.join(", "))))
+        }
+        [only] => Ok(only.path.clone()),
+        several => {
+            let lines: Vec<String> = several.iter().map(|drive| say::line(drive)).collect();
+            let paths: Vec<PathBuf> = several.iter().map(|drive| drive.path.clone()).collect();
+            let index = question(move || say::which(&lines)).await?;
+            paths
+                .into_iter()
+                .nth(index)
+                .ok_or_else(Failure::interrupted)
+        }
+    }
+}
+
+/// Asks once, for all drives.
+async fn confirmed(
+    context: &Context,
+    args: &Args,
+    image: &Path,
+    held: &[Holding],
+) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    if !context.console.may_prompt() {
+        let words = "nobody can be asked whether all that is on the drive may be lost";
+        return Err(Failure::new(Kind::Usage, words).hint("--yes asks nothing"));
+    }
+    for held in held {
+        say::about(
+            &context.console,
+            &held.named.path,
+            held.named.drive.as_ref(),
+            held.size(),
+        );
+    }
+    let (image, count) = (image.to_owned(), held.len());
+    if question(move || say::may_be_lost(&image, count)).await? {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Other, "nothing was written"))
+}
+
+async fn work(context: &Context, order: Order) -> Result<(), Failure> {
+    let paths: Vec<PathBuf> = order
+        .drives
+        .iter()
+        .map(|drive| drive.target.path().to_owned())
+        .collect();
+    let (access, image) = (order.access, order.image.clone());
+    let (events, mut told) = mpsc::unbounded_channel();
+    let mut flashing = Flashing::new(&context.console, &paths, access);
+    let stop = context.interrupt.clone();
+    let mut thread = spawn_blocking(move || {
+        let result = flash::flash(&order, &events, &stop);
+        if result.is_ok() {
+            flash::read_tables_anew(order.drives.into_iter().map(|drive| drive.target).collect());
+        }
+        result
+    });
+    let interrupt = context.interrupt.clone();
+    let result = loop {
+        tokio::select! {
+            Some(event) = told.recv() => flashing.event(&event),
+            result = &mut thread => break result,
+            // Whatever standard input is, it may never say another word.
+            () = interrupt.cancelled(), if matches!(image, Image::Stream) => {
+                return Err(left(Failure::interrupted(), access, &image));
+            }
+        }
+    };
+    while let Ok(event) = told.try_recv() {
+        flashing.event(&event);
+    }
+    let outcomes = match result {
+        Ok(Ok(outcomes)) => outcomes,
+        Ok(Err(error)) => {
+            flashing.end();
+            return Err(left(error.into(), access, &image));
+        }
+        Err(error) => return Err(std::io::Error::other(error).into()),
+    };
+    if context.interrupt.is_cancelled() && outcomes.iter().any(|outcome| outcome.error.is_some()) {
+        flashing.end();
+        return Err(left(Failure::interrupted(), access, &image));
+    }
+    let failed = outcomes.iter().filter(|outcome| outcome.error.is_some());
+    let failed = failed.count();
+    flashing.outcomes(&outcomes)?;
+    if failed > 0 {
+        return Err(some_failed(failed, outcomes.len(), access));
+    }
+    Ok(())
+}
+
+/// What holds of the drives that were begun.
+fn left(failure: Failure, access: Access, image: &Image) -> Failure {
+    let is_interrupted = failure.kind() == Kind::Interrupted;
+    match (access, image) {
+        (Access::Read, _) => failure,
+        (Access::Write, Image::File(_)) if is_interrupted => {
+            failure.hint("the drive does not boot; the same command goes on")
+        }
+        (Access::Write, _) => failure.hint("a drive that was begun does not boot"),
+    }
+}

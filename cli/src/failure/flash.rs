@@ -1,0 +1,119 @@
+//! Drives that an image is written to.
+
+use std::io;
+
+use super::{Failure, Kind};
+use crate::flash::{Access, DriveError, FlashError, choose::Refusal, drives::Bus};
+
+impl From<FlashError> for Failure {
+    fn from(error: FlashError) -> Self {
+        let kind = match &error {
+            FlashError::Refused { .. }
+            | FlashError::Partition { .. }
+            | FlashError::NoDrive { .. }
+            | FlashError::Twice { .. } => Kind::Usage,
+            _ => Kind::Other,
+        };
+        let failure = Self::from_error(kind, &error);
+        match &error {
+            FlashError::Image { source, .. } => match source.kind() {
+                io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::InvalidData
+                | io::ErrorKind::InvalidInput => {
+                    failure.hint("it was cut off or damaged: download or make it anew")
+                }
+                _ => failure,
+            },
+            FlashError::Sum { .. } | FlashError::Size { .. } | FlashError::Unmapped { .. } => {
+                failure
+                    .hint("image and block map are not of each other, or one is damaged; --no-bmap does without it")
+            }
+            FlashError::Bmap { .. } => failure.hint("--no-bmap does without it"),
+            FlashError::Refused { path, refusal } => match refusal {
+                Refusal::Fixed { bus } => {
+                    let what = if *bus == Bus::Loop { "a file" } else { "a drive inside of this machine" };
+                    failure.hint(format!("--allow-fixed writes it all the same: it is {what}"))
+                }
+                Refusal::Mounted { points } => {
+                    let points: Vec<String> = points
+                        .iter()
+                        .map(|point| point.display().to_string())
+                        .collect();
+                    failure.hint(format!("`umount {}`, if it is the right one", points.join(" ")))
+                }
+                Refusal::Empty => failure.hint("a reader wants a card"),
+                Refusal::Held { .. } => failure.hint(format!(
+                    "`lsblk {}` shows it; what is made of it has to be stopped first",
+                    path.display()
+                )),
+                Refusal::System { .. } | Refusal::ReadOnly | Refusal::Small { .. } => failure,
+            },
+            FlashError::Partition { drive, .. } => {
+                failure.hint(format!("name the drive: {}", drive.display()))
+            }
+            FlashError::NoDrive { .. } => failure.hint("`os flash --list` shows the drives"),
+            FlashError::Open { path, source } => match source.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    failure.hint("a drive belongs to root: run this with sudo")
+                }
+                io::ErrorKind::ResourceBusy => failure.hint(format!(
+                    "another program uses it: `lsblk {0}` and `fuser {0}` say which",
+                    path.display()
+                )),
+                _ => failure,
+            },
+            FlashError::Unmount { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                failure.hint("what is mounted is root's: run this with sudo")
+            }
+            FlashError::Unmount { point, .. } => failure.hint(format!(
+                "`fuser -m {}` says who uses it",
+                point.display()
+            )),
+            FlashError::Changed { .. } => failure.hint("nothing was written to it; try again"),
+            FlashError::Interrupted => Self::interrupted(),
+            FlashError::Container(_)
+            | FlashError::Empty { .. }
+            | FlashError::File { .. }
+            | FlashError::Twice { .. }
+            | FlashError::Drives(_) => failure,
+        }
+    }
+}
+
+/// What to do about a drive that failed.
+#[must_use]
+pub fn advice(error: &DriveError) -> Option<&'static str> {
+    match error {
+        DriveError::Write { source, .. } | DriveError::Read { source, .. } => {
+            Some(match source.kind() {
+                io::ErrorKind::StorageFull => "there is no room for the file; it does not boot",
+                io::ErrorKind::PermissionDenied => "a drive belongs to root: run this with sudo",
+                _ => "the card or its reader is bad, or was taken out; it does not boot",
+            })
+        }
+        DriveError::Differs { .. } => Some(
+            "the card or its reader is bad, or the card has less room than it says; it does not boot",
+        ),
+        DriveError::Small { .. } => Some("take a larger one"),
+        DriveError::Other { .. } => Some(
+            "without --verify-only it is written anew; a drive that a device has started from is not the image's any more",
+        ),
+        DriveError::Stale | DriveError::Left => None,
+    }
+}
+
+/// Some of the drives failed, each of which was told.
+#[must_use]
+pub fn some_failed(failed: usize, all: usize, access: Access) -> Failure {
+    let what = match access {
+        Access::Write => "written",
+        Access::Read => "equal to the image",
+    };
+    let words = match (failed, all) {
+        (_, 1) => format!("the drive is not {what}"),
+        (failed, all) => format!("{failed} of {all} drives are not {what}"),
+    };
+    Failure::new(Kind::Other, words)
+}

@@ -1,0 +1,85 @@
+//! What is told while drives are written.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::DriveError;
+
+/// Where events go.
+pub type Events = UnboundedSender<Event>;
+
+/// What is done to a drive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The image is written.
+    Writing,
+    /// What was written is read back.
+    Verifying,
+    /// The drive is compared with the image.
+    Comparing,
+}
+
+/// Something that happened. Drives are told by their places in the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The image is open.
+    Opened {
+        /// Bytes of it, where that is known.
+        size: Option<u64>,
+        /// Bytes of its file; 0 for standard input.
+        packed: u64,
+    },
+    /// So many bytes of its file were read.
+    Unpacked(u64),
+    /// A drive has as much of the image already.
+    Resumed {
+        /// Which drive.
+        drive: usize,
+        /// Bytes.
+        from: u64,
+    },
+    /// What a drive had already was not the image's: it is written from the beginning.
+    Anew {
+        /// Which drive.
+        drive: usize,
+    },
+    /// How far it is.
+    At {
+        /// Which drive.
+        drive: usize,
+        /// What is done.
+        phase: Phase,
+        /// Bytes of the image that this was done to.
+        done: u64,
+        /// How many there are, where that is known.
+        total: Option<u64>,
+    },
+    /// A drive is left.
+    Failed {
+        /// Which drive.
+        drive: usize,
+    },
+    /// A drive is whole.
+    Done {
+        /// Which drive.
+        drive: usize,
+    },
+}
+
+/// What became of a drive.
+#[derive(Debug)]
+pub struct Outcome {
+    /// It is a drive, and no file.
+    pub is_drive: bool,
+    /// Bytes that were written.
+    pub written: u64,
+    /// Bytes that were zeroed by other means than writing them.
+    pub zeros: u64,
+    /// Bytes that were read from the medium and were as they have to be.
+    pub verified: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it is not whole.
+    pub error: Option<DriveError>,
+}

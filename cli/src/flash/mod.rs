@@ -1,0 +1,34 @@
+//! Writes an image to drives, so that a drive with half of it never boots.
+//!
+//! In: an image, drives that are open, a sender of [`Event`]s. Out: what became of each drive. Knows no terminal.
+//!
+//! ```text
+//!  image ─► source (unpacked, checked, summed) ─► pieces ─┬─► a thread for each drive: clear, write, read back, end, head
+//!                                                         └─► …
+//! ```
+//!
+//! The first 4 MiB of a drive, with every kind of table and boot loader, are zeros until all else is on the medium and was read back from
+//! it; the very first block comes last.
+
+pub mod bmap;
+mod buffer;
+pub mod choose;
+pub mod drives;
+mod error;
+mod event;
+mod extents;
+mod image;
+mod medium;
+mod record;
+mod run;
+mod source;
+mod target;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use error::{DriveError, FlashError};
+pub use event::{Event, Events, Outcome, Phase};
+pub use image::{Image, Looks};
+pub use run::{Drive, Order, bmap_at, bmap_beside, flash};
+pub use target::{Access, Kind, Target, kind, read_tables_anew};

@@ -1,0 +1,352 @@
+//! An image to several drives at once: one thread unpacks, each drive has a thread of its own.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    DriveError, Event, Events, FlashError, Outcome, Phase,
+    bmap::Bmap,
+    image::Image,
+    record::Recorder,
+    source::{Next, Sequence, Source},
+    target::{Access, Target},
+    write::{Counts, Listener, Message, Pace, Writer},
+};
+use crate::image::container::Unpacked;
+
+/// Pieces that wait for a drive at most.
+const WAITING: usize = 16;
+/// Between two events of how far something is.
+const TOLD: Duration = Duration::from_millis(100);
+
+/// A drive, and what tells it from others when it is plugged in again.
+#[derive(Debug)]
+pub struct Drive {
+    /// It is open.
+    pub target: Target,
+    /// Its serial number and the like.
+    pub name: String,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct Order {
+    /// The image.
+    pub image: Image,
+    /// Its block map.
+    pub bmap: Option<Bmap>,
+    /// Where to.
+    pub drives: Vec<Drive>,
+    /// Whether they are written or only compared.
+    pub access: Access,
+    /// Folder in which it is noted how far each is.
+    pub records: Option<PathBuf>,
+}
+
+/// Writes the image to the drives, or compares them with it. Blocks. One drive that fails does not hold up the others.
+///
+/// # Errors
+/// [`FlashError`]: the image is no good, or it was interrupted. No drive that was not whole before boots then.
+pub fn flash(
+    order: &Order,
+    events: &Events,
+    stop: &CancellationToken,
+) -> Result<Vec<Outcome>, FlashError> {
+    let begun = Instant::now();
+    let folder = order.records.as_deref();
+    let folder = folder.filter(|_| order.access == Access::Write);
+    let known = order.image.identity()?;
+    let recorder = |drive: &Drive| Some(Recorder::new(folder?, known.as_ref()?, &drive.name));
+    let recorders: Vec<Option<Recorder>> = order.drives.iter().map(recorder).collect();
+    let mut runs: Vec<Run<'_>> = order
+        .drives
+        .iter()
+        .zip(&recorders)
+        .enumerate()
+        .map(|(index, (drive, recorder))| Run {
+            index,
+            drive,
+            recorder: recorder.as_ref(),
+            from: recorder.as_ref().map_or(0, Recorder::load),
+            counts: Counts::default(),
+            result: Err(DriveError::Left),
+            took: Duration::ZERO,
+        })
+        .collect();
+    for run in runs.iter().filter(|run| run.from > 0) {
+        let (drive, from) = (run.index, run.from);
+        tell(events, Event::Resumed { drive, from });
+    }
+    pass(
+        order,
+        &mut runs.iter_mut().collect::<Vec<_>>(),
+        events,
+        stop,
+        begun,
+    )?;
+    // What was there before was not what it should be: without it, then.
+    let mut again: Vec<&mut Run<'_>> = runs
+        .iter_mut()
+        .filter(|run| matches!(run.result, Err(DriveError::Stale)))
+        .collect();
+    if !again.is_empty() {
+        for run in &mut again {
+            run.from = 0;
+            tell(events, Event::Anew { drive: run.index });
+        }
+        pass(order, &mut again, events, stop, begun)?;
+    }
+    Ok(runs.into_iter().map(Run::outcome).collect())
+}
+
+/// One drive's work, and what became of it.
+struct Run<'a> {
+    index: usize,
+    drive: &'a Drive,
+    recorder: Option<&'a Recorder>,
+    from: u64,
+    counts: Counts,
+    result: Result<(), DriveError>,
+    took: Duration,
+}
+
+impl Run<'_> {
+    fn outcome(self) -> Outcome {
+        Outcome {
+            is_drive: self.drive.target.is_drive(),
+            written: self.counts.written,
+            zeros: self.counts.zeros,
+            verified: self.counts.verified,
+            took: self.took,
+            error: self.result.err(),
+        }
+    }
+
+    fn work(
+        &mut self,
+        access: Access,
+        messages: &std::sync::mpsc::Receiver<Message>,
+        told: &mut Told<'_>,
+    ) {
+        let mut writer = Writer::new(&self.drive.target, told, self.from, Pace::default());
+        self.result = match access {
+            Access::Write => writer.write(messages),
+            Access::Read => writer.only_compare(messages),
+        };
+        let counts = writer.counts;
+        self.counts.written += counts.written;
+        self.counts.zeros += counts.zeros;
+        self.counts.verified += counts.verified;
+    }
+}
+
+/// Once through the image.
+fn pass(
+    order: &Order,
+    runs: &mut [&mut Run<'_>],
+    events: &Events,
+    stop: &CancellationToken,
+    begun: Instant,
+) -> Result<(), FlashError> {
+    let image = order.image.path().to_owned();
+    let unpacked = order.image.unpacked()?;
+    let bmap = order.bmap.as_ref();
+    let opened = unpacked.size;
+    let size = bmap.map(|bmap| bmap.size).or(opened);
+    let packed = unpacked.packed_size;
+    tell(events, Event::Opened { size, packed });
+    let sequence = match order.access {
+        Access::Write => Sequence::EdgesLast,
+        Access::Read => Sequence::Straight,
+    };
+    let mut source = Source::new(image, unpacked, bmap, sequence).of_size(opened);
+    thread::scope(|scope| {
+        let mut ways = Vec::new();
+        for run in runs.iter_mut() {
+            let (way, messages) = sync_channel(WAITING);
+            ways.push(way);
+            let access = order.access;
+            scope.spawn(move || {
+                let mut told = Told {
+                    drive: run.index,
+                    events,
+                    stop,
+                    recorder: run.recorder,
+                    total: size,
+                    last: None,
+                };
+                run.work(access, &messages, &mut told);
+                run.took = begun.elapsed();
+                let drive = run.index;
+                match &run.result {
+                    Ok(()) => {
+                        if let Some(recorder) = run.recorder {
+                            recorder.forget();
+                        }
+                        tell(events, Event::Done { drive });
+                    }
+                    Err(DriveError::Stale | DriveError::Left) => {}
+                    Err(_) => tell(events, Event::Failed { drive }),
+                }
+            });
+        }
+        feed(&mut source, ways, events, stop)
+    })
+}
+
+/// Hands the image to all drives that still want it.
+fn feed(
+    source: &mut Source<Unpacked>,
+    mut ways: Vec<SyncSender<Message>>,
+    events: &Events,
+    stop: &CancellationToken,
+) -> Result<(), FlashError> {
+    let mut last = Instant::now();
+    while !ways.is_empty() {
+        if stop.is_cancelled() {
+            return Err(FlashError::Interrupted);
+        }
+        let (message, is_last) = match source.next()? {
+            Next::Piece(piece) => (Message::Piece(piece), false),
+            Next::End(whole) => (Message::Whole(Arc::from(whole)), true),
+        };
+        ways.retain(|way| way.send(message.clone()).is_ok());
+        if last.elapsed() >= TOLD || is_last {
+            tell(events, Event::Unpacked(source.input().taken()));
+            last = Instant::now();
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn tell(events: &Events, event: Event) {
+    // Whoever listened may be gone.
+    drop(events.send(event));
+}
+
+/// Tells of one drive.
+struct Told<'a> {
+    drive: usize,
+    events: &'a Events,
+    stop: &'a CancellationToken,
+    recorder: Option<&'a Recorder>,
+    total: Option<u64>,
+    last: Option<(Instant, Phase)>,
+}
+
+impl Listener for Told<'_> {
+    fn at(&mut self, phase: Phase, done: u64, total: Option<u64>) {
+        let is_soon = self
+            .last
+            .is_some_and(|(when, before)| before == phase && when.elapsed() < TOLD);
+        let total = total.or(self.total);
+        if is_soon && total != Some(done) {
+            return;
+        }
+        self.last = Some((Instant::now(), phase));
+        let event = Event::At {
+            drive: self.drive,
+            phase,
+            done,
+            total,
+        };
+        tell(self.events, event);
+    }
+
+    fn kept(&mut self, until: u64) {
+        if let Some(recorder) = self.recorder {
+            recorder.store(until);
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+}
+
+/// Reads the block map of an image: the one that stands beside it, under its name or under that without what its packing adds.
+///
+/// # Errors
+/// [`FlashError::Bmap`], [`FlashError::File`].
+pub fn bmap_beside(image: &Path) -> Result<Option<(PathBuf, Bmap)>, FlashError> {
+    for path in places(image) {
+        match fs_err::File::open(&path) {
+            Ok(file) => return read_bmap(&path, file).map(|bmap| Some((path, bmap))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(FlashError::File { path, source }),
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a block map.
+///
+/// # Errors
+/// As [`bmap_beside`].
+pub fn bmap_at(path: &Path) -> Result<Bmap, FlashError> {
+    let failed = |source| FlashError::File {
+        path: path.to_owned(),
+        source,
+    };
+    read_bmap(path, fs_err::File::open(path).map_err(failed)?)
+}
+
+fn read_bmap(path: &Path, file: fs_err::File) -> Result<Bmap, FlashError> {
+    let most = u64::try_from(super::bmap::MOST_BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    let read = file.take(most + 1).read_to_end(&mut bytes);
+    read.map_err(|source| FlashError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    Bmap::read(&bytes).map_err(|source| FlashError::Bmap {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Where a block map of an image may stand.
+fn places(image: &Path) -> Vec<PathBuf> {
+    const PACKED: [&str; 5] = ["gz", "xz", "zst", "bz2", "zip"];
+    let with = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".bmap");
+        PathBuf::from(name)
+    };
+    let mut places = vec![with(image)];
+    if image
+        .extension()
+        .is_some_and(|end| PACKED.iter().any(|packed| end == *packed))
+    {
+        places.push(with(&image.with_extension("")));
+    }
+    places
+}
+
+#[cfg(test)]
+mod place_tests {
+    use super::*;
+
+    #[test]
+    fn a_block_map_stands_beside_its_image() {
+        let names = |image: &str| -> Vec<String> {
+            let places = places(Path::new(image)).into_iter();
+            places.map(|path| path.display().to_string()).collect()
+        };
+        assert_eq!(names("a/b.img.xz"), ["a/b.img.xz.bmap", "a/b.img.bmap"]);
+        assert_eq!(names("b.wic"), ["b.wic.bmap"]);
+    }
+}

@@ -1,0 +1,352 @@
+//! Drives, and files in the place of drives, as they are opened.
+
+use std::{
+    fmt, io,
+    ops::Range,
+    os::unix::fs::FileTypeExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
+use rustix::{
+    fs::{Advice, FallocateFlags, FlockOperation, OFlags, fadvise, fallocate, flock, fstat},
+    io::Errno,
+};
+
+use super::{
+    buffer::Pool,
+    drives::Number,
+    extents::{PIECE, is_zero},
+    medium::Medium,
+};
+use crate::{
+    child,
+    image::{Opened, ReadAt, WriteAt},
+};
+
+/// What a drive is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is written, and nobody else may use it meanwhile.
+    Write,
+    /// It is only read.
+    Read,
+}
+
+/// What is named in the place of a drive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A drive or a partition.
+    Drive(Number),
+    /// A file.
+    File,
+    /// Nothing: a file may be made there.
+    Nothing,
+    /// Neither.
+    Other,
+}
+
+/// Has the system look at the tables of drives that were written. Where udev runs it does so by itself, as soon as they are closed; what
+/// cannot be done is left.
+pub fn read_tables_anew(drives: Vec<Target>) {
+    for target in drives {
+        let (path, is_drive) = (target.path.clone(), target.is_drive());
+        drop(target);
+        if is_drive {
+            let mut program = child::command("blockdev");
+            program
+                .arg("--rereadpt")
+                .arg(path)
+                .stdin(std::process::Stdio::null());
+            // Its words are of no interest.
+            drop(program.output());
+        }
+    }
+}
+
+/// Says what is there.
+///
+/// # Errors
+/// What the system says.
+pub fn kind(path: &Path) -> io::Result<Kind> {
+    let found = match fs_err::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kind::Nothing),
+        found => found?,
+    };
+    let device = std::os::unix::fs::MetadataExt::rdev(&found);
+    let kind = found.file_type();
+    Ok(if kind.is_block_device() {
+        Kind::Drive(number(device))
+    } else if kind.is_file() {
+        Kind::File
+    } else {
+        Kind::Other
+    })
+}
+
+fn number(device: u64) -> Number {
+    (rustix::fs::major(device), rustix::fs::minor(device))
+}
+
+/// A drive that is open.
+pub struct Target {
+    path: PathBuf,
+    opened: Opened,
+    /// Bytes of a block; a file has none.
+    block: Option<u64>,
+    /// It is read and written past the page cache.
+    is_direct: bool,
+    /// It has not refused yet to be zeroed without a write.
+    zeroes: AtomicBool,
+    pool: Arc<Pool>,
+}
+
+impl Target {
+    /// Makes a file where nothing is, not even a link that leads nowhere.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).open(path)?;
+        Self::open(path, Access::Write)
+    }
+
+    /// Opens a drive or a file.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::ResourceBusy`] where somebody else uses it.
+    pub fn open(path: &Path, access: Access) -> io::Result<Self> {
+        let kind = kind(path)?;
+        let is_drive = matches!(kind, Kind::Drive(_));
+        let mut options = OpenOptions::new();
+        options.read(true).write(access == Access::Write);
+        let mut flags = OFlags::empty();
+        if is_drive {
+            flags |= OFlags::DIRECT;
+            if access == Access::Write {
+                flags |= OFlags::EXCL;
+            }
+        }
+        let open = |flags: OFlags| {
+            let mut options = options.clone();
+            let flags = i32::try_from(flags.bits()).unwrap_or_default();
+            options.custom_flags(flags).open(path)
+        };
+        let (file, is_direct) = match open(flags) {
+            Err(error) if is_drive && error.kind() == io::ErrorKind::InvalidInput => {
+                (open(flags - OFlags::DIRECT)?, false)
+            }
+            opened => (opened?, is_drive),
+        };
+        // Whoever looks at drives that come and go leaves this one alone meanwhile. That nobody else writes to it is certain already; a file
+        // has nothing but this.
+        if access == Access::Write
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+            && !is_drive
+        {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        let block = is_drive
+            .then(|| rustix::fs::ioctl_blksszget(&file))
+            .transpose()?
+            .map(u64::from);
+        Self::new(path, file, block, is_direct)
+    }
+
+    fn new(path: &Path, file: File, block: Option<u64>, is_direct: bool) -> io::Result<Self> {
+        let mut file = file;
+        let size = io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
+        Ok(Self {
+            path: path.to_owned(),
+            opened: Opened {
+                file: file.into_parts().0,
+                size,
+            },
+            block,
+            is_direct,
+            zeroes: AtomicBool::new(true),
+            pool: Pool::new(usize::try_from(PIECE).unwrap_or_default()),
+        })
+    }
+
+    /// As it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of it.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.opened.size
+    }
+
+    /// Whether it is a drive.
+    #[must_use]
+    pub fn is_drive(&self) -> bool {
+        self.block.is_some()
+    }
+
+    /// What tells it from all others as long as it is open: numbers of its file system and of the file, or of the drive.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn identity(&self) -> io::Result<(u64, u64)> {
+        let found = fstat(&self.opened.file)?;
+        Ok(if self.is_drive() {
+            (0, found.st_rdev)
+        } else {
+            (found.st_dev, found.st_ino)
+        })
+    }
+
+    fn end_of_file(&self) -> io::Result<u64> {
+        Ok(self.opened.file.metadata()?.len())
+    }
+
+    /// Reads, and writes where there is something else than zeros.
+    fn zero_by_hand(&self, range: &Range<u64>) -> io::Result<()> {
+        let mut found = self.pool.take();
+        let mut zeros = self.pool.take();
+        zeros.bytes_mut().fill(0);
+        let mut at = range.start;
+        while at < range.end {
+            let next = (at / PIECE * PIECE + PIECE).min(range.end);
+            let count = usize::try_from(next - at).unwrap_or_default();
+            let bytes = found.bytes_mut().get_mut(..count).unwrap_or_default();
+            self.read_at(at, bytes)?;
+            if !is_zero(bytes) {
+                let zeros = zeros.bytes().get(..count).unwrap_or_default();
+                self.write_at(at, zeros)?;
+            }
+            at = next;
+        }
+        Ok(())
+    }
+}
+
+impl ReadAt for Target {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.opened.read_at(offset, into)
+    }
+
+    fn size(&self) -> u64 {
+        self.opened.size
+    }
+}
+
+impl WriteAt for Target {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.opened.write_at(offset, bytes)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.opened.flush()
+    }
+}
+
+impl Medium for Target {
+    fn block(&self) -> u64 {
+        self.block.unwrap_or(1)
+    }
+
+    fn room(&self) -> u64 {
+        if self.is_drive() {
+            self.opened.size
+        } else {
+            u64::MAX
+        }
+    }
+
+    fn zero(&self, range: &Range<u64>) -> io::Result<()> {
+        let mut range = range.clone();
+        if !self.is_drive() {
+            // Behind a file's end are zeros once it is grown.
+            range.end = range.end.min(self.end_of_file()?);
+        }
+        if range.start >= range.end {
+            return Ok(());
+        }
+        if self.zeroes.load(Ordering::Relaxed) {
+            // A drive does this by itself, by a command that promises zeros, or says that it has none.
+            let how = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            let count = range.end - range.start;
+            match fallocate(&self.opened.file, how, range.start, count) {
+                Ok(()) => return Ok(()),
+                Err(Errno::INTR) => {}
+                // Some bridges say that they can, and cannot. What is really wrong is met again by hand.
+                Err(_) => self.zeroes.store(false, Ordering::Relaxed),
+            }
+        }
+        self.zero_by_hand(&range)
+    }
+
+    fn grow(&self, size: u64) -> io::Result<()> {
+        if !self.is_drive() && self.end_of_file()? < size {
+            self.opened.file.set_len(size)?;
+        }
+        Ok(())
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        if !self.is_direct {
+            fadvise(&self.opened.file, 0, None, Advice::DontNeed)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_put_where_something_else_is_by_both_ways() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("drive");
+        let size = 3 * usize::try_from(PIECE).unwrap();
+        for zeroes in [true, false] {
+            fs_err::write(&path, vec![7; size]).unwrap();
+            let target = Target::open(&path, Access::Write).unwrap();
+            target.zeroes.store(zeroes, Ordering::Relaxed);
+            let range = 4096..2 * PIECE + 8192;
+            target.zero(&range).unwrap();
+            // Behind its end there is nothing to do.
+            target.zero(&(3 * PIECE..9 * PIECE)).unwrap();
+            let mut expected = vec![7; size];
+            expected[4096..size / 3 * 2 + 8192].fill(0);
+            assert!(fs_err::read(&path).unwrap() == expected, "{zeroes}");
+            target.grow(4 * PIECE).unwrap();
+            target.grow(PIECE).unwrap();
+            assert_eq!(target.end_of_file().unwrap(), 4 * PIECE);
+        }
+    }
+
+    #[test]
+    fn a_file_is_written_by_one_command_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("drive");
+        let first = Target::create(&path).unwrap();
+        let second = Target::open(&path, Access::Write).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::ResourceBusy);
+        let other = Target::open(&path, Access::Read).unwrap();
+        assert_eq!(first.identity().unwrap(), other.identity().unwrap());
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+        assert!(Target::create(&link).is_err());
+        assert!(!folder.path().join("nowhere").exists());
+    }
+}

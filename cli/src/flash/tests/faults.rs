@@ -1,0 +1,128 @@
+//! At every write of a drive: a cut, a write that is lost, one that is changed.
+
+use super::{
+    super::{
+        DriveError,
+        extents::{HEAD, is_zero},
+        write::Writer,
+    },
+    *,
+};
+
+fn head() -> usize {
+    usize::try_from(HEAD).unwrap()
+}
+
+/// A drive boots nothing but what it had before or the whole image.
+fn is_safe(state: &[u8], old: &[u8], image: &[u8]) -> bool {
+    let body = head()..image.len();
+    let is_old = state[body.clone()] == old[body.clone()];
+    let is_new = state[body.clone()] == image[body];
+    let is_clear = is_zero(&state[..head()]);
+    let has_table = !is_zero(&state[..512]);
+    is_old || is_clear || (is_new && (!has_table || state[..image.len()] == *image))
+}
+
+fn written(fake: &Fake, image: &[u8]) -> Result<(), DriveError> {
+    let mut heard = Heard::default();
+    Writer::new(fake, &mut heard, 0, AT_ONCE).write(&whole(image))
+}
+
+fn operations(old: &[u8], image: &[u8]) -> usize {
+    let fake = Fake::new(old.to_vec());
+    written(&fake, image).unwrap();
+    assert!(fake.durable.borrow()[..image.len()] == *image);
+    fake.count.get()
+}
+
+#[test]
+fn a_cut_at_any_write_leaves_the_old_the_whole_or_what_does_not_boot() {
+    let (old, image) = (noise(DRIVE, 3), image());
+    let count = operations(&old, &image);
+    assert!(count > 20, "{count}");
+    let mut whole = 0;
+    for number in 0..count {
+        let fake = Fake::with(old.clone(), number, Fault::Cut);
+        let error = written(&fake, &image).unwrap_err();
+        assert!(matches!(error, DriveError::Write { .. }), "{error}");
+        for (index, state) in fake.after_a_cut().iter().enumerate() {
+            assert!(
+                is_safe(state, &old, &image),
+                "operation {number}, state {index}"
+            );
+            whole += usize::from(state[..image.len()] == image);
+        }
+    }
+    // Only the last flush may be missing.
+    assert!((1..=6).contains(&whole), "{whole}");
+}
+
+#[test]
+fn what_a_drive_loses_or_changes_is_found_and_named() {
+    let (old, image) = (noise(DRIVE, 3), image());
+    for fault in [Fault::Lost, Fault::Flipped] {
+        for number in 0..operations(&old, &image) {
+            let fake = Fake::with(old.clone(), number, fault);
+            let result = written(&fake, &image);
+            let state = fake.durable.borrow();
+            match result {
+                // A flush of nothing loses nothing.
+                Ok(()) => assert!(state[..image.len()] == image, "{fault:?} {number}"),
+                Err(DriveError::Differs { .. }) => {
+                    let is_last = state[..512] == image[..512];
+                    assert!(
+                        is_safe(&state, &old, &image) || is_last || fault == Fault::Flipped,
+                        "{fault:?} {number}"
+                    );
+                }
+                Err(other) => panic!("{fault:?} {number}: {other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_card_that_has_less_than_it_says_never_boots() {
+    let (old, image) = (noise(DRIVE, 3), image());
+    let mut fake = Fake::new(old);
+    fake.wraps = Some(6 * MIB);
+    let error = written(&fake, &image).unwrap_err();
+    assert!(matches!(error, DriveError::Differs { .. }), "{error}");
+}
+
+#[test]
+fn an_image_that_ends_in_an_error_leaves_no_start() {
+    let (old, image) = (noise(DRIVE, 3), image());
+    for end in [0, 1, 3 * MIB, 5 * MIB + 17, 9 * MIB] {
+        let input = io::Read::chain(&image[..end], Broken);
+        let (way, messages) = channel();
+        let mut source = Source::new(PathBuf::from("i"), input, None, Sequence::EdgesLast);
+        let error = loop {
+            match source.next() {
+                Ok(Next::Piece(piece)) => way.send(Message::Piece(piece)).unwrap(),
+                Ok(Next::End(_)) => panic!("it has no end"),
+                Err(error) => break error,
+            }
+        };
+        drop(way);
+        assert!(matches!(error, FlashError::Image { .. }), "{error}");
+        let fake = Fake::new(old.clone());
+        let mut heard = Heard::default();
+        let result = Writer::new(&fake, &mut heard, 0, AT_ONCE).write(&messages);
+        assert!(matches!(result, Err(DriveError::Left)), "{result:?}");
+        assert!(
+            fake.durable.borrow()[..head()]
+                .iter()
+                .all(|byte| *byte == 0)
+        );
+    }
+}
+
+/// An input that is damaged.
+struct Broken;
+
+impl io::Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::InvalidData.into())
+    }
+}

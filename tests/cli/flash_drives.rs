@@ -1,0 +1,271 @@
+//! `os flash` to drives: loop devices, what is refused of them, and several at once.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use testkit::Workstation;
+
+use crate::{
+    disks::{Disk, Layout, SYSTEMS, run},
+    flash::{MIB, USAGE, noise, packed, text},
+};
+
+/// A file in the place of a drive, as the kernel shows it.
+struct Loop {
+    path: String,
+    file: PathBuf,
+}
+
+impl Loop {
+    fn new(file: PathBuf, content: &[u8]) -> Self {
+        fs_err::write(&file, content).unwrap();
+        let shown = run("losetup", &["-P", "-f", "--show", file.to_str().unwrap()]);
+        let path = String::from_utf8(shown).unwrap().trim().to_owned();
+        Self { path, file }
+    }
+
+    fn content(&self) -> Vec<u8> {
+        run("sync", &[]);
+        fs_err::read(&self.file).unwrap()
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        drop(
+            std::process::Command::new("losetup")
+                .args(["-d", &self.path])
+                .status(),
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_drive_is_written_past_the_cache_and_its_table_is_seen() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    let expected = disk.bytes();
+    let size = expected.len() + 5 * MIB;
+    let drive = Loop::new(workstation.home().join("card"), &noise(size, 3));
+    let fixed = workstation
+        .os(&["flash", &disk.name(), &drive.path, "-y"])
+        .await;
+    assert_eq!(fixed.code, USAGE, "{fixed}");
+    assert!(fixed.stderr.contains("not removable (loop)"), "{fixed}");
+    assert!(fixed.stderr.contains("--allow-fixed"), "{fixed}");
+    let asked = workstation
+        .os(&["flash", &disk.name(), &drive.path, "--allow-fixed"])
+        .await;
+    assert_eq!(asked.code, USAGE, "{asked}");
+    assert!(drive.content() == noise(size, 3));
+    // Of what was on it before; not every kernel reads tables by itself.
+    run("addpart", &[&drive.path, "7", "64", "64"]);
+    let part = |number: u32| format!("{}p{number}", drive.path);
+    let is_seen = |number: u32| {
+        let name = part(number);
+        let name = name.rsplit('/').next().unwrap();
+        Path::new("/sys/class/block").join(name).exists()
+    };
+    assert!(is_seen(7));
+    let written = workstation
+        .os(&["flash", &disk.name(), &drive.path, "--allow-fixed", "-y"])
+        .await;
+    written.success();
+    assert!(written.stderr.contains("may be taken out"), "{written}");
+    assert!(!is_seen(7), "the old table");
+    let content = drive.content();
+    assert!(content[..expected.len()] == expected);
+    assert!(content[size - MIB..].iter().all(|byte| *byte == 0));
+    assert!(content[expected.len()..size - MIB] == noise(size, 3)[expected.len()..size - MIB]);
+    run("addpart", &[&drive.path, "8", "64", "64"]);
+    let refused = workstation
+        .os(&["flash", &disk.name(), &part(8), "--allow-fixed", "-y"])
+        .await;
+    run("delpart", &[&drive.path, "8"]);
+    assert_eq!(refused.code, USAGE, "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains(&format!("is a partition of {}", drive.path)),
+        "{refused}"
+    );
+    let twice = workstation
+        .os(&[
+            "flash",
+            &disk.name(),
+            &drive.path,
+            &drive.path,
+            "--allow-fixed",
+            "-y",
+        ])
+        .await;
+    assert_eq!(twice.code, USAGE, "{twice}");
+    assert!(twice.stderr.contains("named twice"), "{twice}");
+    let itself = workstation
+        .os(&["flash", &disk.name(), &disk.name(), "-y"])
+        .await;
+    assert_eq!(itself.code, USAGE, "{itself}");
+    assert!(itself.stderr.contains("the image itself"), "{itself}");
+    assert!(disk.bytes() == expected);
+    // The file behind a loop device is it, too.
+    let card = text(&drive.file);
+    for (image, to, words) in [
+        (card, drive.path.as_str(), "the image itself"),
+        (&disk.name(), card, &format!("behind {}", drive.path)),
+        (&drive.path, card, &format!("behind {}", drive.path)),
+    ] {
+        let refused = workstation
+            .os(&["flash", image, to, "--allow-fixed", "-y"])
+            .await;
+        assert_eq!(refused.code, USAGE, "{refused}");
+        assert!(refused.stderr.contains(words), "{refused}");
+    }
+    assert!(drive.content() == content);
+}
+
+#[tokio::test]
+async fn another_card_than_the_one_that_was_asked_about_is_not_written() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    let size = disk.bytes().len() + MIB;
+    let drive = Loop::new(workstation.home().join("card"), &noise(size, 3));
+    let words = ["flash", &disk.name(), &drive.path, "--allow-fixed"];
+    let mut running = workstation.start_in_terminal(&words);
+    running.shows("All that is on it will be lost").await;
+    fs_err::OpenOptions::new()
+        .write(true)
+        .open(&drive.file)
+        .unwrap()
+        .set_len(u64::try_from(size + MIB).unwrap())
+        .unwrap();
+    run("losetup", &["-c", &drive.path]);
+    running.press("y");
+    let ended = running.output().await;
+    assert_eq!(ended.code, 1, "{ended}");
+    assert!(
+        ended.stdout.contains("is another drive than before"),
+        "{ended}"
+    );
+    assert!(drive.content()[..size] == noise(size, 3));
+}
+
+#[tokio::test]
+async fn what_is_mounted_is_unmounted_or_refused() {
+    let workstation = Workstation::new(None);
+    let machine = &workstation.machine;
+    let disk = Disk::new(Layout::Whole, SYSTEMS[1]);
+    let drive = Loop::new(workstation.home().join("card"), &vec![0; 96 * MIB]);
+    run("mke2fs", &["-q", &drive.path]);
+    let elsewhere = workstation.home().join("elsewhere");
+    fs_err::create_dir(&elsewhere).unwrap();
+    machine.run("mount", &[&drive.path, text(&elsewhere)]);
+    let words = ["flash", &disk.name(), &drive.path, "--allow-fixed", "-y"];
+    let refused = workstation.os(&words).await;
+    assert_eq!(refused.code, USAGE, "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains(&format!("`umount {}`", elsewhere.display())),
+        "{refused}"
+    );
+    machine.run("umount", &[text(&elsewhere)]);
+    machine.run("mount", &["-t", "tmpfs", "tmpfs", "/mnt"]);
+    machine.run("mkdir", &["/mnt/a card"]);
+    machine.run("mount", &[&drive.path, "/mnt/a card"]);
+    // An image that is on the drive itself.
+    machine.run("cp", &[&disk.name(), "/mnt/a card/disk.img"]);
+    let own = [
+        "flash",
+        "/mnt/a card/disk.img",
+        &drive.path,
+        "--allow-fixed",
+        "-y",
+    ];
+    let refused = workstation.os(&own).await;
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(refused.stderr.contains("cannot be unmounted"), "{refused}");
+    machine.run("cmp", &[&disk.name(), "/mnt/a card/disk.img"]);
+    let written = workstation.os(&words).await;
+    written.success();
+    assert!(
+        written.stderr.contains("unmounted /mnt/a card"),
+        "{written}"
+    );
+    assert!(drive.content()[..disk.bytes().len()] == disk.bytes());
+}
+
+#[tokio::test]
+async fn of_several_drives_one_that_fails_does_not_hold_up_the_others() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[2]);
+    let expected = disk.bytes();
+    let image = packed(&disk).remove(3);
+    let small = Loop::new(workstation.home().join("small"), &noise(9 * MIB, 3));
+    let large = Loop::new(
+        workstation.home().join("large"),
+        &noise(expected.len() + MIB, 4),
+    );
+    let words = [
+        "flash",
+        text(&image),
+        &small.path,
+        &large.path,
+        "a",
+        "b",
+        "--allow-fixed",
+        "-y",
+        "--json",
+    ];
+    let some = workstation.os(&words).await;
+    assert_eq!(some.code, 1, "{some}");
+    let value: Value = serde_json::from_str(some.stdout.lines().next().unwrap()).unwrap();
+    let errors: Vec<bool> = value["drives"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|drive| drive["error"].is_string())
+        .collect();
+    assert_eq!(errors, [true, false, false, false], "{some}");
+    assert!(
+        some.stderr.contains("1 of 4 drives are not written"),
+        "{some}"
+    );
+    assert!(small.content()[..4 * MIB].iter().all(|byte| *byte == 0));
+    assert!(large.content()[..expected.len()] == expected);
+    for name in ["a", "b"] {
+        assert!(fs_err::read(workstation.home().join(name)).unwrap() == expected);
+    }
+    // Known to be too small before anything is written.
+    let told = workstation
+        .os(&["flash", &disk.name(), &small.path, "--allow-fixed", "-y"])
+        .await;
+    assert_eq!(told.code, USAGE, "{told}");
+    assert!(told.stderr.contains("it has 9437184 bytes"), "{told}");
+}
+
+#[tokio::test]
+async fn drives_are_listed_with_the_reason_why_they_are_not_written() {
+    let workstation = Workstation::new(None);
+    let drive = Loop::new(workstation.home().join("card"), &[1; 4096]);
+    let listed = workstation.os(&["flash", "--list"]).await;
+    listed.success();
+    let line = listed
+        .stdout
+        .lines()
+        .find(|line| line.starts_with(&drive.path));
+    let line = line.unwrap_or_else(|| panic!("{listed}"));
+    assert!(
+        line.contains("4.1 kB") && line.contains("not removable"),
+        "{line}"
+    );
+    let json = workstation.os(&["flash", "--list", "--json"]).await;
+    let value: Value = serde_json::from_str(&json.stdout).unwrap();
+    let drives = value.as_array().unwrap();
+    assert!(
+        drives
+            .iter()
+            .any(|found| found["path"] == drive.path.as_str())
+    );
+    let nothing = workstation.os(&["flash", "x", "/dev/nothing"]).await;
+    assert_ne!(nothing.code, 0, "{nothing}");
+}
