@@ -42,7 +42,7 @@ pub enum Fate {
     Trickle(usize, Duration),
     /// It says that so many bytes more come than do.
     Lie(usize),
-    /// This is written as it is, and the connection ends.
+    /// This is said, with the word that the connection ends, and it does: who sends on it all the same may lose what was said.
     Says(String),
     /// The file is another one from now on, which has this tag.
     Becomes(Bytes, Option<String>),
@@ -309,6 +309,7 @@ impl Shared {
             return stream.write_all(none).await.is_ok();
         };
         if let Some(Fate::Says(text)) = fate {
+            let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
             drop(stream.write_all(text.as_bytes()).await);
             return false;
         }
