@@ -3,6 +3,7 @@
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
 mod act;
+pub mod boot;
 mod cloud_device;
 pub mod completions;
 pub mod config;
@@ -132,6 +133,7 @@ enum Verb {
     Image(image::Args),
     Config(config::Args),
     Configure(Box<configure::Args>),
+    Boot(boot::Args),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -242,6 +244,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Image(args) => image::run(context, args).await,
         Verb::Config(args) => config::run(context, args).await,
         Verb::Configure(args) => configure::run(context, *args).await,
+        Verb::Boot(args) => Box::pin(boot::run(context, args)).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),

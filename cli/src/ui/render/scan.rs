@@ -214,6 +214,7 @@ fn word(change: Change) -> &'static str {
 fn kind(device: &Device) -> &'static str {
     match (&device.origin, &device.agent_version) {
         (Origin::Simulated { .. }, _) => "simulated",
+        (Origin::Machine, _) => "machine",
         (_, Some(_)) => "agent",
         (_, None) => "reference",
     }

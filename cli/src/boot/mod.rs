@@ -1,0 +1,97 @@
+//! Images that are booted in a virtual machine of this workstation, before they are written to a drive.
+//!
+//! In: an image, what the machine is to have. Out: a running machine ([`Machine`]) with a disk of its own, so that the image stays as it
+//! is unless it is to be written to; what is done meanwhile, as [`Event`]s.
+//!
+//! ```text
+//!  image ─► disk (a copy, with room) ─► kind (which processor, by which firmware) ─► firmware ─► words for qemu ─► machine
+//! ```
+
+mod disk;
+mod firmware;
+mod kind;
+mod machine;
+mod power;
+mod words;
+
+use std::{io, path::PathBuf};
+
+pub use disk::{Source, prepare};
+pub use kind::{Arch, Starts, kind};
+pub use machine::{Button, Ended, Machine};
+pub use words::{Forward, Hardware};
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// So many bytes of the disk have been made, of so many bytes if that is known.
+    Copied(u64, Option<u64>),
+    /// A line of the machine's serial port.
+    Line(Vec<u8>),
+}
+
+/// Why an image is not booted.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] crate::image::container::ContainerError),
+    /// Its disk cannot be made.
+    #[error("no disk can be made of {}", image.display())]
+    Disk {
+        /// The image.
+        image: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// What is on it cannot be understood.
+    #[error("{} cannot be booted", image.display())]
+    Table {
+        /// The image.
+        image: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: crate::image::table::TableError,
+    },
+    /// It is for a board that is no virtual machine.
+    #[error("{} has nothing that a virtual machine starts: neither EFI/BOOT/BOOTX64.EFI nor EFI/BOOT/BOOTAA64.EFI, and no boot sector", image.display())]
+    NoLoader {
+        /// The image.
+        image: PathBuf,
+    },
+    /// A program is missing.
+    #[error("{program} is not there")]
+    NoProgram {
+        /// Its name.
+        program: &'static str,
+        /// Debian's package of it.
+        package: &'static str,
+    },
+    /// There is no firmware.
+    #[error("there is no UEFI firmware for {} virtual machines", arch.word())]
+    NoFirmware {
+        /// For which processor.
+        arch: Arch,
+    },
+    /// A path that a unix socket cannot have, or another failure to prepare the machine.
+    #[error("the virtual machine cannot be prepared")]
+    Prepare(#[source] io::Error),
+    /// It did not start.
+    #[error("{program} cannot be started")]
+    Start {
+        /// Its name.
+        program: &'static str,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// No address is left for it.
+    #[error(
+        "no loopback address is free for the ports of the machine, the last one that was tried is {last}"
+    )]
+    NoAddress {
+        /// That one.
+        last: std::net::Ipv4Addr,
+    },
+}

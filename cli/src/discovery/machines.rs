@@ -1,0 +1,171 @@
+//! The virtual machines of this machine: a record for each, written by `os boot`, which holds a lock on it as long as the machine runs.
+//!
+//! The kernel drops the lock with the process: a record that nobody holds is that of a machine which is gone.
+
+use std::{
+    ffi::OsString,
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::{Path, PathBuf},
+};
+
+use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Device, record_file, record_file::FileError};
+
+/// More of them are not looked for.
+const MOST: usize = 256;
+/// Bytes of a path.
+const LONGEST: u64 = 4096;
+
+/// A name that is ours as long as this is there.
+#[derive(Debug)]
+pub struct Held {
+    folder: PathBuf,
+    name: String,
+    lock: File,
+}
+
+fn lock_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.lock"))
+}
+
+fn record_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.json"))
+}
+
+impl Held {
+    /// Takes a name, which is to fit a file's; `None` where another machine has it.
+    ///
+    /// # Errors
+    /// [`FileError::Io`].
+    pub fn take(folder: &Path, name: &str) -> Result<Option<Self>, FileError> {
+        let path = lock_of(folder, name);
+        let taken = fs_err::create_dir_all(folder).and_then(|()| {
+            let mut options = OpenOptions::new();
+            let file = options
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => Ok(Some(file)),
+                Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        });
+        let lock = taken.map_err(|source| FileError::Io { path, source })?;
+        let Some(lock) = lock else { return Ok(None) };
+        let held = Self {
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+            lock,
+        };
+        // What a machine has left that did not end in peace.
+        held.forget();
+        Ok(Some(held))
+    }
+
+    /// Lets others find the machine.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn save(&self, device: &Device) -> Result<(), FileError> {
+        record_file::replace(&record_of(&self.folder, &self.name), device)
+    }
+
+    /// Keeps a folder of the machine's in mind until it has ended in peace, and returns that of one that has not.
+    ///
+    /// # Errors
+    /// [`FileError::Io`].
+    pub fn replace_folder(&mut self, folder: Option<&Path>) -> Result<Option<PathBuf>, FileError> {
+        let path = lock_of(&self.folder, &self.name);
+        let failed = |source| FileError::Io { path, source };
+        let mut replace = || {
+            let mut before = Vec::new();
+            self.lock.rewind()?;
+            (&mut self.lock).take(LONGEST).read_to_end(&mut before)?;
+            self.lock.set_len(0)?;
+            self.lock.rewind()?;
+            if let Some(folder) = folder {
+                self.lock.write_all(folder.as_os_str().as_bytes())?;
+            }
+            Ok(before)
+        };
+        let before = replace().map_err(failed)?;
+        let before = PathBuf::from(OsString::from_vec(before));
+        Ok(Some(before).filter(|before| before.is_absolute()))
+    }
+
+    fn forget(&self) {
+        // Nobody believes one that nobody holds.
+        drop(fs_err::remove_file(record_of(&self.folder, &self.name)));
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The lock's file stays: another one may be waiting for its name.
+        self.forget();
+    }
+}
+
+/// Those that run, by their names.
+#[must_use]
+pub fn living(folder: &Path) -> Vec<Device> {
+    // One that cannot be read hides machines, which are there all the same.
+    let Ok(entries) = fs_err::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let records = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
+    let mut devices: Vec<Device> = records
+        .take(MOST)
+        .filter(|path| is_held(&path.with_extension("lock")))
+        .filter_map(|path| record_file::read(&path).ok().flatten())
+        .collect();
+    devices.sort_by(|one, other| one.name.cmp(&other.name));
+    devices
+}
+
+fn is_held(lock: &Path) -> bool {
+    let locked = File::open(lock).map(|file| {
+        // Given back with the file.
+        flock(&file, FlockOperation::NonBlockingLockShared)
+    });
+    matches!(locked, Ok(Err(rustix::io::Errno::WOULDBLOCK)))
+        || locked.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::Origin;
+
+    #[test]
+    fn a_machine_is_there_as_long_as_its_name_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("machines");
+        assert_eq!(living(&folder), []);
+        let device = Device::bare("kit".to_owned(), None, Origin::Machine);
+        let mut held = Held::take(&folder, "kit").unwrap().unwrap();
+        assert_eq!(living(&folder), []);
+        assert_eq!(held.replace_folder(Some(Path::new("/a/b"))).unwrap(), None);
+        held.save(&device).unwrap();
+        assert_eq!(living(&folder), [device]);
+        assert!(Held::take(&folder, "kit").unwrap().is_none());
+        let record = fs_err::read(folder.join("kit.json")).unwrap();
+        drop(held);
+        // Left by one that was killed.
+        fs_err::write(folder.join("kit.json"), record).unwrap();
+        assert_eq!(living(&folder), []);
+        let mut held = Held::take(&folder, "kit").unwrap().unwrap();
+        assert_eq!(living(&folder), []);
+        let left = held.replace_folder(None).unwrap();
+        assert_eq!(left.as_deref(), Some(Path::new("/a/b")));
+        assert_eq!(held.replace_folder(None).unwrap(), None);
+    }
+}

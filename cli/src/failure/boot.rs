@@ -1,0 +1,38 @@
+//! Images that are not booted.
+
+use super::{Failure, Kind};
+use crate::{boot::BootError, discovery::record_file::FileError, image::DiskError};
+
+impl From<BootError> for Failure {
+    fn from(error: BootError) -> Self {
+        if let BootError::Image(error) = error {
+            return DiskError::from(error).into();
+        }
+        let failure = Self::from_error(Kind::Other, &error);
+        match error {
+            BootError::NoProgram { package, .. } => {
+                failure.hint(format!("apt-get install {package}"))
+            }
+            BootError::NoFirmware { arch } => failure.hint(match arch {
+                crate::boot::Arch::X86 => "apt-get install ovmf",
+                crate::boot::Arch::Arm => "apt-get install qemu-efi-aarch64",
+            }),
+            BootError::NoLoader { .. } => failure.hint(
+                "images of boards, as those of a Raspberry Pi, start on these boards alone: `os flash` writes them to a card",
+            ),
+            BootError::Table { .. } => failure.hint("`os image inspect` says more of it"),
+            BootError::Disk { .. } => {
+                failure.hint("is there room? TMPDIR is another folder for the machine's disk")
+            }
+            BootError::NoAddress { .. } => failure.hint("ports below 1024 are for root: --port PORT:HERE"),
+            BootError::Image(_) | BootError::Prepare(_) | BootError::Start { .. } => failure,
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::from_error(Kind::Other, &error)
+            .hint("it is a file of this program's state folder, which has to be writable")
+    }
+}
