@@ -66,6 +66,15 @@ pub const OSCLI_CELLULAR_PASSWORD: &str = "OSCLI_CELLULAR_PASSWORD";
 /// The PIN of the SIM card of a device that an image is configured for.
 pub const OSCLI_CELLULAR_PIN: &str = "OSCLI_CELLULAR_PIN";
 
+/// What nobody else is to know: no program that is started has it in its environment, see [`crate::child`].
+pub const SECRETS: [&str; 5] = [
+    OSCLI_API_KEY,
+    OSCLI_TOKEN,
+    OSCLI_WIFI_KEY,
+    OSCLI_CELLULAR_PASSWORD,
+    OSCLI_CELLULAR_PIN,
+];
+
 /// Socket of the agent that holds a person's SSH keys.
 pub const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
 

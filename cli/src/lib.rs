@@ -8,12 +8,13 @@
 //!  L3  ui/   failure.rs   all that a person sees: events → lines, bars, JSON; errors → text, hint, exit code
 //!  L2  boot/  deploy/  copy/  simulate/  tunnel/  provision/  operations over several adapters; emit typed events; know no terminal
 //!  L1  discovery/  agent/  engine/  cloud/  image/  adapters: one outside thing each; know no sibling; agent/, engine/ and cloud/ speak over transport/
-//!  L0  project/  templates/  env.rs  cause.rs  values: parse and validate; no network
+//!  L0  project/  templates/  env.rs  cause.rs  child.rs  values: parse and validate; no network
 //! ```
 
 pub mod agent;
 pub mod boot;
 mod cause;
+mod child;
 pub mod cloud;
 pub mod commands;
 pub mod copy;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use testkit::Workstation;
+use testkit::{Workstation, programs::built};
 
 use crate::disks::{Disk, Layout, SYSTEMS};
 
@@ -239,6 +239,33 @@ async fn a_person_who_says_nothing_is_asked() {
     let output = stopped.output().await;
     assert_eq!(output.code, 130, "{output}");
     assert!(disk.bytes() == before);
+}
+
+/// Whoever ends it while a password is typed has a terminal that shows what is typed.
+#[tokio::test]
+async fn a_terminal_is_as_before_when_a_question_is_ended_from_elsewhere() {
+    let mut workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    workstation.set("OS", built("os").to_str().expect("a path"));
+    let script = format!(
+        "\"$OS\" configure {} --wifi-ssid Home; echo \"code $?\"; stty -a | grep -ow -- '-\\?\\(echo\\|icanon\\)'; echo end",
+        disk.name()
+    );
+    let running = workstation.start_program_in_terminal(&["bash", "-c", &script]);
+    running.shows("Password of Home").await;
+    let end = "until stty -a -F /proc/$(pgrep -xo os)/fd/0 | grep -qw -- -echo; do sleep 0.01; done; pkill -TERM -xo os; \
+        sleep 0.1; pkill -TERM -xo os; true";
+    workstation
+        .start_program(&["bash", "-c", end])
+        .output()
+        .await
+        .success();
+    running.shows("end").await;
+    let output = running.output().await;
+    assert!(
+        !output.stdout.contains("-echo") && !output.stdout.contains("-icanon"),
+        "{output}"
+    );
 }
 
 #[tokio::test]

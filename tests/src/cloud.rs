@@ -45,6 +45,7 @@ pub enum Tunnel {
 
 #[derive(Debug)]
 struct Shared {
+    tunnel_name: String,
     token: String,
     user: String,
     /// Every device's uuid; the first is connected.
@@ -61,15 +62,27 @@ struct Shared {
 impl Cloud {
     /// Starts it on `machine`, where its names lead to it, with the device and with others that are not there.
     pub fn start(machine: &Namespace, device: &Namespace, token: &str, uuids: &[&str]) -> Self {
+        Self::called(DOMAIN, machine, device, token, uuids)
+    }
+
+    /// The same by the name of another domain.
+    pub fn called(
+        domain: &str,
+        machine: &Namespace,
+        device: &Namespace,
+        token: &str,
+        uuids: &[&str],
+    ) -> Self {
         let authority = machine.dir().join("authority.pem");
-        let (acceptor, pem) = certified();
+        let (acceptor, pem) = certified(domain);
         fs_err::write(&authority, pem).expect("a file");
-        let names = format!("echo 127.0.0.1 api.{DOMAIN} tunnel.{DOMAIN} >>/etc/hosts");
+        let names = format!("echo 127.0.0.1 api.{domain} tunnel.{domain} >>/etc/hosts");
         machine.run("sh", &["-c", &names]);
         let listener = machine
             .listen(SocketAddr::from(([127, 0, 0, 1], 443)))
             .expect("a free port");
         let shared = Arc::new(Shared {
+            tunnel_name: format!("tunnel.{domain}"),
             token: token.to_owned(),
             user: "ann".to_owned(),
             uuids: uuids.iter().map(|uuid| (*uuid).to_owned()).collect(),
@@ -136,7 +149,7 @@ impl Drop for Cloud {
 
 impl Shared {
     async fn serve(&self, mut stream: TlsStream<TcpStream>) {
-        let is_tunnel = stream.get_ref().1.server_name() == Some(&format!("tunnel.{DOMAIN}"));
+        let is_tunnel = stream.get_ref().1.server_name() == Some(&self.tunnel_name);
         loop {
             let mut request = Vec::new();
             while !request.ends_with(b"\r\n\r\n") && request.len() < LONGEST {
@@ -263,7 +276,7 @@ impl Shared {
 }
 
 /// A certificate for the names of the cloud, and that of the authority behind it in PEM.
-fn certified() -> (TlsAcceptor, String) {
+fn certified(domain: &str) -> (TlsAcceptor, String) {
     let key = || KeyPair::generate().expect("a key");
     let authority_key = key();
     let mut authority = CertificateParams::default();
@@ -276,7 +289,7 @@ fn certified() -> (TlsAcceptor, String) {
         .expect("a certificate")
         .pem();
     let issuer = Issuer::new(authority, authority_key);
-    let names = vec![format!("api.{DOMAIN}"), format!("tunnel.{DOMAIN}")];
+    let names = vec![format!("api.{domain}"), format!("tunnel.{domain}")];
     let own_key = key();
     let certificate = CertificateParams::new(names)
         .and_then(|own| own.signed_by(&own_key, &issuer))

@@ -39,7 +39,7 @@ pub struct Account {
     pub authorities: Authorities,
     /// Whether nobody has named the cloud: the token lies where the reference's client keeps that of the usual one, and of any other that was
     /// named in a variable then. It goes out only where a person wants that.
-    pub is_guess: bool,
+    pub is_unnamed: bool,
     pub(super) token: Token,
 }
 
@@ -138,7 +138,8 @@ impl fmt::Display for Domain {
 
 impl Account {
     /// The account of a person, if there is one. The token of a file that was named goes before the variable, and that before the file of the reference's
-    /// client; a cloud that was named goes before the variable, too.
+    /// client; a cloud that was named goes before the variable, too. For the token of the reference's client it has to be that client's cloud, and does not
+    /// tell whether that was named: what was named once may have been the usual one.
     ///
     /// # Errors
     /// [`AccountError`] when something was given that says nothing.
@@ -147,6 +148,7 @@ impl Account {
         named_token: Option<Token>,
         named_cloud: Option<Domain>,
     ) -> Result<Option<Self>, AccountError> {
+        let mut is_named = environment.variable(OSCLI_CLOUD).is_some();
         let named = match (named_cloud, environment.variable(OSCLI_CLOUD)) {
             (Some(domain), _) => Some(domain),
             (None, Some(text)) => Some(domain(text, OSCLI_CLOUD)?),
@@ -159,7 +161,7 @@ impl Account {
                 None => None,
             },
         };
-        let (domain, token, is_guess) = match (named, given) {
+        let (domain, token, is_unnamed) = match (named, given) {
             (Some(domain), Some(token)) => (domain, token, false),
             (None, Some(token)) => (Reference::of(environment)?.domain, token, false),
             (named, None) => {
@@ -170,10 +172,10 @@ impl Account {
                 {
                     return Ok(None);
                 }
-                let is_guess = named.is_none() && !reference.is_named;
+                is_named |= reference.is_named;
                 let path = reference.data.join("token");
                 match read(&path) {
-                    Ok(token) => (reference.domain, token, is_guess),
+                    Ok(token) => (reference.domain, token, !is_named),
                     Err(AccountError::File(error)) if error.kind() == io::ErrorKind::NotFound => {
                         return Ok(None);
                     }
@@ -184,7 +186,7 @@ impl Account {
         Ok(Some(Self {
             domain,
             authorities: authorities(environment),
-            is_guess,
+            is_unnamed,
             token,
         }))
     }
@@ -309,6 +311,15 @@ mod tests {
             variables: &[(&str, &str)],
             file: Option<&str>,
         ) -> Result<Option<Account>, AccountError> {
+            self.account_of(variables, file, None)
+        }
+
+        fn account_of(
+            &self,
+            variables: &[(&str, &str)],
+            file: Option<&str>,
+            cloud: Option<Domain>,
+        ) -> Result<Option<Account>, AccountError> {
             let home = ("HOME", self.0.path().to_str().unwrap());
             let variables: BTreeMap<String, String> = variables
                 .iter()
@@ -324,7 +335,7 @@ mod tests {
                 terminal: Terminal::default(),
             };
             let named = file.map(|file| token_in(&environment.current_dir.join(file)));
-            Account::of(&environment, named.transpose()?, None)
+            Account::of(&environment, named.transpose()?, cloud)
         }
 
         /// Cloud and token.
@@ -394,23 +405,27 @@ mod tests {
     #[test]
     fn the_kept_token_of_a_cloud_that_nobody_names_is_told_from_others() {
         let home = Home::with(&[(".balena/token", "kept")]);
-        let is_guess = |variables: &[(&str, &str)]| {
+        let is_unnamed = |variables: &[(&str, &str)]| {
             let account = home.account(variables, None).unwrap().unwrap();
-            account.is_guess
+            account.is_unnamed
         };
-        assert!(is_guess(&[]));
+        assert!(is_unnamed(&[]));
+        // A context that was made for the usual cloud, with the token of a variable perhaps.
+        let usual = Domain::parse(USUAL).unwrap();
+        let of_before = home.account_of(&[], None, Some(usual)).unwrap().unwrap();
+        assert!(of_before.is_unnamed);
         for named in [
             (OSCLI_CLOUD, USUAL),
             (BALENARC_BALENA_URL, USUAL),
             (OSCLI_TOKEN, "given"),
         ] {
-            assert!(!is_guess(&[named]), "{named:?}");
+            assert!(!is_unnamed(&[named]), "{named:?}");
         }
         let named = Home::with(&[
             (".balena/token", "kept"),
             (".balenarc.yml", "balenaUrl: own.test\n"),
         ]);
-        assert!(!named.account(&[], None).unwrap().unwrap().is_guess);
+        assert!(!named.account(&[], None).unwrap().unwrap().is_unnamed);
     }
 
     #[test]

@@ -10,11 +10,15 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     cloud::{self, Account, Cloud, is_whole_uuid},
-    commands::{Context, enter::Entry},
-    discovery::{Device, Origin, Selector, selector::Target},
+    commands::{
+        Context,
+        enter::{Entry, Sought},
+        ssh_device,
+    },
+    discovery::{Device, DiscoveryError, Origin, Selector, selector::Target},
     env::{OSCLI_CLOUD, OSCLI_TOKEN, Paths},
     failure::{Failure, Kind},
-    transport::cloud_tunnel::{CloudTunnel, Token},
+    transport::cloud_tunnel::Token,
     ui::Console,
 };
 
@@ -23,10 +27,38 @@ const SHORT: usize = 7;
 /// What `-` stands for.
 const STDIN: &str = "/dev/stdin";
 
+/// Who looks for a device.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asker<'a> {
+    /// A command of ours, with what a person has said to it.
+    Command(&'a Entry),
+    /// A plain tool that only has to know which one it is.
+    Naming,
+    /// A plain tool that connects.
+    Connecting,
+}
+
+/// Where a device is.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// In the local network.
+    Here(Device),
+    /// In a cloud, which this account opens.
+    Elsewhere(Device, Account),
+}
+
+impl Found {
+    pub(super) fn device(self) -> Device {
+        match self {
+            Self::Here(device) | Self::Elsewhere(device, _) => device,
+        }
+    }
+}
+
 /// The account of the person, as far as it is told: one whose cloud nobody has named is used only where the cloud is wanted.
 pub(super) fn account(context: &Context, entry: &Entry) -> Result<Option<Account>, Failure> {
     let account = any_account(context, entry)?;
-    Ok(account.filter(|account| entry.remote || !account.is_guess))
+    Ok(account.filter(|account| entry.sought == Sought::Elsewhere || !account.is_unnamed))
 }
 
 fn any_account(context: &Context, entry: &Entry) -> Result<Option<Account>, Failure> {
@@ -66,73 +98,67 @@ pub(super) async fn wanted(
     };
     let Some(account) = account(context, entry)? else {
         let words = "nobody lets us into the device's cloud";
-        return Err(Failure::new(Kind::Usage, words).hint(token_hint()));
+        return Err(Failure::new(Kind::Usage, words).hint(token_hint(Asker::Command(entry))));
     };
     find(context, &account, prefix).await
 }
 
-/// The same, after nobody in the local network has answered; what that came to is the answer where the cloud cannot be asked.
-pub(super) async fn instead(
+/// The device in the local network, else in its cloud. What the former came to is the answer where the cloud cannot be asked.
+pub(super) async fn here_or_elsewhere(
     context: &Context,
-    entry: &Entry,
+    asker: Asker<'_>,
     selector: &Selector,
-    nobody: Failure,
-) -> Result<Device, Failure> {
-    let (account, prefix, nobody) = elsewhere(context, entry, selector, nobody)?;
-    tell(&context.console, &selector.to_string(), &account);
-    let found = find(context, &account, prefix).await;
-    // That is told apart from what the cloud came to.
-    found.map_err(|failure| failure.hint(nobody.message()))
-}
-
-/// The same for who only has to know which one it is: whoever connects says where that leads.
-pub(super) async fn instead_unsaid(
-    context: &Context,
-    selector: &Selector,
-    nobody: Failure,
-) -> Result<Device, Failure> {
-    let entry = Entry::default();
-    let (account, prefix, _) = elsewhere(context, &entry, selector, nobody)?;
-    find(context, &account, prefix).await
-}
-
-/// The way to a port of a device that nobody in the local network answers to.
-pub(super) fn way_instead(
-    context: &Context,
-    selector: &Selector,
-    port: u16,
-    nobody: Failure,
-) -> Result<CloudTunnel, Failure> {
-    let entry = Entry::default();
-    let (account, uuid, nobody) = elsewhere(context, &entry, selector, nobody)?;
-    if !is_whole_uuid(uuid) {
-        return Err(nobody);
+    in_words: impl FnOnce(Failure) -> Failure,
+) -> Result<Found, Failure> {
+    let nobody = match ssh_device::look(context, selector).await {
+        Err(nobody @ DiscoveryError::NotFound { .. }) => in_words(nobody.into()),
+        Err(error) => return Err(in_words(error.into())),
+        Ok(device) => return Ok(Found::Here(device)),
+    };
+    let (account, prefix, nobody) = elsewhere(context, asker, selector, nobody)?;
+    match asker {
+        Asker::Command(_) => tell(&context.console, &selector.to_string(), &account),
+        Asker::Connecting if is_whole_uuid(prefix) => tell(&context.console, prefix, &account),
+        // Whoever connects says where that leads.
+        Asker::Naming => {}
+        Asker::Connecting => return Err(nobody),
     }
-    tell(&context.console, uuid, &account);
-    Ok(account.tunnel(uuid, port))
+    let device = match find(context, &account, prefix).await {
+        Ok(device) => device,
+        // That is told apart from what the cloud came to.
+        Err(failure) if matches!(asker, Asker::Command(_)) => {
+            return Err(failure.because(nobody.message()));
+        }
+        Err(failure) => return Err(failure),
+    };
+    Ok(Found::Elsewhere(device, account))
 }
 
 /// The account by which a device may be reached elsewhere, and the digits by which it is known there.
 fn elsewhere<'a>(
     context: &Context,
-    entry: &Entry,
+    asker: Asker<'_>,
     selector: &'a Selector,
     nobody: Failure,
 ) -> Result<(Account, &'a str, Failure), Failure> {
-    let Some(prefix) = selector.uuid_prefix() else {
+    let entry = match asker {
+        Asker::Command(entry) => entry,
+        Asker::Naming | Asker::Connecting => &Entry::default(),
+    };
+    let Some(prefix) = selector
+        .uuid_prefix()
+        .filter(|_| entry.sought != Sought::Here)
+    else {
         return Err(nobody);
     };
+    let through_cloud =
+        |how: &str| format!("one that is elsewhere is reached through its cloud: {how}");
     match any_account(context, entry) {
-        Ok(Some(account)) if account.is_guess => Err(nobody.hint(format!(
-            "one that is elsewhere is reached through its cloud: --remote sends the token that balena-cli keeps to {0}, {OSCLI_CLOUD}={0} lets \
-             every command do so",
-            account.domain
-        ))),
+        Ok(Some(account)) if account.is_unnamed => {
+            Err(nobody.hint(through_cloud(&unnamed_hint(asker, &account))))
+        }
         Ok(Some(account)) => Ok((account, prefix, nobody)),
-        Ok(None) => Err(nobody.hint(format!(
-            "one that is elsewhere is reached through its cloud: {}",
-            token_hint()
-        ))),
+        Ok(None) => Err(nobody.hint(through_cloud(&token_hint(asker)))),
         // It matters only to who wanted the cloud.
         Err(failure) if entry.token_file.is_none() => {
             Err(nobody.hint(format!("its cloud is not asked: {}", failure.message())))
@@ -149,8 +175,28 @@ fn tell(console: &Console, called: &str, account: &Account) {
     console.say(&text);
 }
 
-fn token_hint() -> String {
-    format!("{OSCLI_TOKEN} or --token-file FILE is a token of it, {OSCLI_CLOUD} its domain")
+/// Plain tools have none of our options.
+fn token_hint(asker: Asker<'_>) -> String {
+    match asker {
+        Asker::Command(_) => {
+            format!("{OSCLI_TOKEN} or --token-file FILE is a token of it, {OSCLI_CLOUD} its domain")
+        }
+        Asker::Naming | Asker::Connecting => {
+            format!("{OSCLI_TOKEN} is a token of it, {OSCLI_CLOUD} its domain")
+        }
+    }
+}
+
+fn unnamed_hint(asker: Asker<'_>, account: &Account) -> String {
+    let domain = &account.domain;
+    match asker {
+        Asker::Command(_) => format!(
+            "--remote sends the token that balena-cli keeps to {domain}, {OSCLI_CLOUD}={domain} lets every command do so"
+        ),
+        Asker::Naming | Asker::Connecting => {
+            format!("{OSCLI_CLOUD}={domain} lets the token that balena-cli keeps be sent there")
+        }
+    }
 }
 
 async fn find(context: &Context, account: &Account, prefix: &str) -> Result<Device, Failure> {
@@ -164,7 +210,7 @@ async fn find(context: &Context, account: &Account, prefix: &str) -> Result<Devi
         }
     };
     let text = format!("{uuid} is reached through the cloud {}", account.domain);
-    if account.is_guess {
+    if account.is_unnamed {
         let text = format!("{text}, with the token that balena-cli keeps");
         context.console.say(&text);
     } else {

@@ -30,6 +30,8 @@ const SOCKETS: [&str; 3] = [
 ];
 /// How long a device may take to say whether a socket is there.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a shell may take to say what it finds: a slow board loads it from a slow card.
+const SHELL: Duration = Duration::from_secs(10);
 /// Shells that a person would want, best first.
 const SHELLS: [&str; 6] = [
     "/bin/bash",
@@ -200,7 +202,7 @@ impl Found {
         let mut shell = None;
         if are_written {
             for path in SHELLS {
-                if self.engine.has_file(&self.id, path).await? && self.has_tools(path).await? {
+                if self.engine.has_file(&self.id, path).await? && self.has_tools(path).await {
                     shell = Some(path);
                     break;
                 }
@@ -212,14 +214,16 @@ impl Found {
         Ok(copy::Container::new(engine, id, name, shell, mounts))
     }
 
-    /// Whether a shell finds what files are moved with.
-    async fn has_tools(&self, shell: &str) -> Result<bool, Failure> {
-        let script =
-            "for tool in mkdir chmod touch mv rm; do command -v $tool >/dev/null || exit 1; done";
+    /// Whether a shell finds what files are moved with. One that does not say so soon is done without.
+    async fn has_tools(&self, shell: &str) -> bool {
+        let script = "for tool in cat chmod mkdir mv rm stat touch; do command -v $tool >/dev/null || exit 1; done";
         let command = [shell, "-c", script].map(str::to_owned).to_vec();
-        let mut exec = self.run(command, Some("0"), None).await?;
-        while exec.output.next().await?.is_some() {}
-        Ok(exec.handle.exit_code().await? == 0)
+        let asked = async {
+            let mut exec = self.run(command, Some("0"), None).await?;
+            while exec.output.next().await?.is_some() {}
+            Ok::<_, Failure>(exec.handle.exit_code().await? == 0)
+        };
+        matches!(timeout(SHELL, asked).await, Ok(Ok(true)))
     }
 
     /// The shell of the container.

@@ -43,12 +43,14 @@ const IN_VAIN: usize = 4;
 /// replaced on a device keeps its owner, if the account may give it away. A file has its name
 /// when all of it has arrived and not before; of a large one, what has arrived stays beside it as .NAME….os-part, and the same command goes
 /// on with it. What is there already, by size and time, is not sent again. A device that goes away meanwhile is waited for, five minutes.
-/// Nothing is written through a link below the folder that is copied to. A file that is a mount of its own, as /etc/hosts is in a container, is
-/// written to in its place, and files of /proc and /sys only by programs of the device.
+/// Nothing is written through a link below the folder that is copied to. A device's file that is mounted by itself is written to in its place,
+/// and so not at once. To files of /proc and /sys nothing can be copied: `os exec DEVICE -- sh -c 'cat >FILE'` writes to them.
 ///
-/// In containers, large files begin anew after a cut, and a folder that comes from one is sent as a whole. A container needs no shell for it;
-/// without one, a file that is cut while it is sent to it is there in part until it is copied again. What is in a container's memory (tmpfs)
-/// its engine does not reach: it is named, and not copied.
+/// In containers, large files begin anew after a cut, and a folder that comes from one is sent as a whole. A container needs no shell for it.
+/// With one (and cat, chmod, mkdir, mv, rm, stat, touch), files get their names when all of them have arrived, those that are mounted by
+/// themselves, as /etc/hosts is, are written to, and so are those below the folder that are in the container's memory (tmpfs). Without one, a
+/// file that is cut while it is sent is there in part until it is copied again, and the other two are named and left out. From a container's
+/// memory nothing is copied, and a path in it is refused: its engine does not see it.
 ///
 /// Exit codes: 0 all is copied, 1 something is not, which is named; 4 the device is not reached, 6 it refuses.
 #[derive(Debug, clap::Args)]
@@ -228,7 +230,8 @@ async fn repeated(
     let (mut way, first) = connect(context, job, entry, None).await?;
     loop {
         let before = steps.get();
-        let error = match copy_once(&way, job, &mut settled, &mut printed, events).await {
+        let error = match copy_once(context, &way, job, (&mut settled, &mut printed), events).await
+        {
             Err(error) if error.is_lost() && !matches!(job, Job::UpStream(_)) => error,
             result => return Ok(result?),
         };
@@ -249,16 +252,20 @@ fn reason(error: &CopyError) -> String {
 }
 
 async fn copy_once(
+    context: &Context,
     way: &Way,
     job: &Job,
-    settled: &mut copy::Settled,
-    printed: &mut copy::Printed,
+    (settled, printed): (&mut copy::Settled, &mut copy::Printed),
     events: &Events,
 ) -> Result<(), CopyError> {
     match job {
         Job::Up(sources, to) => copy::upload(way, sources, to, settled, events).await,
         Job::Down(sources, to) => copy::download(way, sources, to, settled, events).await,
-        Job::UpStream(to) => copy::upload_stream(way, stdin()?, to, events).await,
+        Job::UpStream(to) => {
+            // A container's engine is told the length first: it is kept here until then.
+            let spool = &context.environment.paths.cache;
+            copy::upload_stream(way, stdin()?, to, spool, events).await
+        }
         Job::DownStream(from) => {
             copy::print(way, from, printed, terminal::write_stdout, events).await
         }

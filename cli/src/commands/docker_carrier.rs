@@ -24,7 +24,7 @@ use tokio::{
 use super::{
     Context, container,
     docker_context::{Files, Record, hold},
-    enter::{self, Entry},
+    enter::{self, Entry, Sought},
 };
 use crate::{
     env::OSCLI_SSH_KEEP,
@@ -218,7 +218,7 @@ async fn connect(context: &Context, record: &Record) -> Result<Standing, String>
         port: record.port,
         identity: record.identity.clone(),
         accept_host_key: false,
-        remote: record.remote,
+        sought: Sought::of(record.remote),
         token_file: record.token_file.clone(),
         account: record.account.clone(),
         cloud: record.cloud.clone(),
@@ -238,7 +238,10 @@ async fn connect(context: &Context, record: &Record) -> Result<Standing, String>
 fn words(failure: impl Into<Failure>) -> String {
     let failure = failure.into();
     let causes = failure.causes().iter().map(|cause| format!(": {cause}"));
-    format!("{}{}", failure.message(), causes.collect::<String>())
+    // `docker` shows this alone: the way out belongs to it.
+    let hints = failure.hints().iter().map(|hint| format!("; {hint}"));
+    let rest: String = causes.chain(hints).collect();
+    format!("{}{rest}", failure.message())
 }
 
 /// Whether the other side is gone. One that has only said everything still listens.
@@ -287,6 +290,16 @@ mod tests {
         assert!(!has_hung_up(&ours));
         drop(theirs);
         assert!(has_hung_up(&ours));
+    }
+
+    #[test]
+    fn the_way_out_is_told_with_what_went_wrong() {
+        let failure = Failure::new(Kind::Device, "no device answers").because("it is off");
+        let failure = failure.hint("its cloud may reach it");
+        assert_eq!(
+            words(failure),
+            "no device answers: it is off; its cloud may reach it"
+        );
     }
 
     #[test]

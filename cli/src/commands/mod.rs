@@ -26,6 +26,7 @@ pub mod logs;
 mod moment;
 pub mod new;
 mod output;
+mod passed_over;
 mod plainly;
 pub mod ps;
 pub mod purge;
@@ -72,7 +73,7 @@ use crate::{
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 project, 4 device, 5 build, 6 deployment, 130 interrupted; `os ssh` and `os exec`: that of what they ran, 255 when they could not run it.\n\n\
-        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_TOKEN, a token of its fleet's cloud, OSCLI_CLOUD, the domain of that, and OSCLI_CLOUD_CA, the certificate of the authority of a cloud of one's own, by which a device that is not in the local network is reached; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_WIFI_KEY, OSCLI_CELLULAR_PASSWORD and OSCLI_CELLULAR_PIN, what opens the networks that an image is configured for; TMPDIR, where packed images are unpacked as far as they are read; OSCLI_AGENT, the os-agent of simulated devices; \
+        Variables: OSCLI_DEVICE, the device that is meant when none is named; OSCLI_API_KEY, its API key where it wants one; OSCLI_TOKEN, a token of its fleet's cloud, OSCLI_CLOUD, the domain of that, and OSCLI_CLOUD_CA, the certificate of the authority of a cloud of one's own, by which a device that is not in the local network is reached; SSL_CERT_FILE and SSL_CERT_DIR, the authorities that are trusted in the place of the system's, and NODE_EXTRA_CA_CERTS, further ones; BALENARC_BALENA_URL and BALENARC_DATA_DIRECTORY, the cloud of balena-cli and the folder of its token; OSCLI_SSH_OLD, 1 allows SSH servers algorithms that are not safe any more; OSCLI_SSH_KEEP, 0 keeps no SSH connection for the commands of the next minute; SSH_AUTH_SOCK, the agent of SSH keys; OSCLI_WIFI_KEY, OSCLI_CELLULAR_PASSWORD and OSCLI_CELLULAR_PIN, what opens the networks that an image is configured for; TMPDIR, where packed images are unpacked as far as they are read; OSCLI_AGENT, the os-agent of simulated devices; \
         DOCKER_HOST, their engine; NO_COLOR and CLICOLOR_FORCE, colours; XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, \
         XDG_RUNTIME_DIR, where files are kept."
 )]

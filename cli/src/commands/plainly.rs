@@ -8,6 +8,8 @@ use crate::transport::ssh::{PrivateFile, PrivateFileError};
 pub(super) const NEVER: &str = "never";
 /// Mark of a device that has refused us by the name, too, which the cloud knows us by.
 pub(super) const NOR_AS_USER: &str = "nor-as-user";
+/// Mark of a device that has not let root in, for which the cloud was asked who we are.
+pub(super) const ASKED: &str = "asked";
 /// What stands before the user as whom a device has let us in, where it does not let root in.
 const AS: &str = "as:";
 /// Devices that are kept, the last ones.

@@ -8,7 +8,9 @@ use tokio::task::spawn_blocking;
 use crate::{
     agent::{Agent, ApiKey, Kind},
     commands::{
-        Context, container, enter, identify,
+        Context, container,
+        enter::{self, Sought},
+        identify,
         ssh_first::{self, Through},
         way::Way,
     },
@@ -133,7 +135,7 @@ fn wish<'a>(
     };
     let entry = &through.entry;
     let other = match plain {
-        Some(_) if entry.remote => Some("--remote"),
+        Some(_) if entry.sought == Sought::Elsewhere => Some("--remote"),
         Some(_) if entry.port.is_some() && !through.plain => Some("--port"),
         Some(_) if typed.is_some() && account.is_some() => Some("an account"),
         None | Some(_) => None,
@@ -369,7 +371,9 @@ mod tests {
             let said = wished(Some(typed), None, &through);
             assert!(said.contains("is for SSH"), "{typed}: {said}");
         };
-        refused("1a2b3c4:22222", |through| through.entry.remote = true);
+        refused("1a2b3c4:22222", |through| {
+            through.entry.sought = Sought::Elsewhere;
+        });
         refused("ann@kitchen:48484", |_| ());
         refused("kitchen:48484", |through| through.entry.port = Some(22));
         refused("ann@kitchen", |through| through.plain = true);

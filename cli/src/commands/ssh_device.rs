@@ -79,8 +79,7 @@ pub(super) fn named(device: &Device) -> Result<Named, InvalidHostName> {
 }
 
 /// Where a device is. An address of before is believed only if its agent says that it is still that device, or if nobody in the network
-/// says better: addresses move between devices, and another one's host key would look like an attack.
-/// Who is not found may be somewhere else.
+/// says better: addresses move between devices, and another one's host key would look like an attack. Who is not found may be somewhere else.
 pub(super) async fn look(context: &Context, selector: &Selector) -> Result<Device, DiscoveryError> {
     let places = Places::below(&context.environment.paths.state);
     let network = discovery::resolve(&places, selector, Memory::Ignore);

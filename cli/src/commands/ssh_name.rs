@@ -5,12 +5,12 @@
 use std::path::PathBuf;
 
 use super::{
-    cloud_device,
-    ssh_device::{KnownDevices, bound, label, look, named},
+    cloud_device::{Asker, here_or_elsewhere},
+    ssh_device::{KnownDevices, bound, label, named},
 };
 use crate::{
     commands::Context,
-    discovery::{Device, DiscoveryError, Selector},
+    discovery::Selector,
     failure::{Failure, Kind},
     transport::ssh::Names,
 };
@@ -40,9 +40,12 @@ async fn write(context: &Context, args: Args) -> Result<(), Failure> {
     let kept = KnownDevices::below(&args.folder);
     let known = kept.keys.load()?;
     let before = Names::parse(&kept.names.text()?);
-    let now = match bound(&before, &known, &args.name).cloned() {
-        Some(named) => named,
-        None => named(&found(context, &Selector::parse(label(&args.name))?).await?)?,
+    let now = if let Some(named) = bound(&before, &known, &args.name) {
+        named.clone()
+    } else {
+        let selector = Selector::parse(label(&args.name))?;
+        let found = here_or_elsewhere(context, Asker::Naming, &selector, |nobody| nobody);
+        named(&Box::pin(found).await?.device())?
     };
     kept.names.change(|text| {
         let mut names = Names::parse(text);
@@ -53,19 +56,4 @@ async fn write(context: &Context, args: Args) -> Result<(), Failure> {
         ((set.is_ok() && after != text).then_some(after), set)
     })??;
     Ok(())
-}
-
-/// In the local network, else in the cloud.
-pub(super) async fn found(context: &Context, selector: &Selector) -> Result<Device, Failure> {
-    match look(context, selector).await {
-        Err(nobody @ DiscoveryError::NotFound { .. }) => {
-            Box::pin(cloud_device::instead_unsaid(
-                context,
-                selector,
-                nobody.into(),
-            ))
-            .await
-        }
-        found => Ok(found?),
-    }
 }

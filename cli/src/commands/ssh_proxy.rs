@@ -5,13 +5,12 @@ use std::{fs::File, io, os::fd::AsFd};
 use tokio::fs::File as Stream;
 
 use super::{
-    cloud_device,
-    ssh_device::{label, look},
-    ssh_name,
+    cloud_device::{Asker, Found, here_or_elsewhere},
+    ssh_device::label,
 };
 use crate::{
     commands::Context,
-    discovery::{Device, DiscoveryError, Selector},
+    discovery::{Device, Selector},
     failure::{Failure, Kind},
     transport::{self, bridge, cloud_tunnel},
 };
@@ -36,20 +35,21 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let selector = Selector::parse(wanted)?;
         if is_unknown {
             // Its key would be compared with nothing that is known of it.
-            Box::pin(ssh_name::found(context, &selector)).await?;
-            let message = format!("{name} answered only after ssh had looked for it");
-            return Err(Failure::new(Kind::Device, message).hint("the same command again finds it"));
+            let found = here_or_elsewhere(context, Asker::Naming, &selector, |nobody| nobody);
+            let found = Box::pin(found).await?;
+            return Err(unnamed(context, name, &found));
         }
-        match look(context, &selector).await {
-            Ok(device) => directly(context, &device, args.port).await,
-            Err(nobody @ DiscoveryError::NotFound { .. }) => {
-                let nobody = moved(nobody.into(), name, wanted);
-                let way = cloud_device::way_instead(context, &selector, args.port, nobody)?;
+        let in_words = |failure| moved(failure, name, wanted);
+        let found = here_or_elsewhere(context, Asker::Connecting, &selector, in_words);
+        match Box::pin(found).await? {
+            Found::Here(device) => directly(context, &device, args.port).await,
+            Found::Elsewhere(device, account) => {
+                let uuid = device.uuid.as_deref().unwrap_or(wanted);
+                let way = account.tunnel(uuid, args.port);
                 let (input, output) = ours()?;
                 let (input, output) = (Stream::from_std(input), Stream::from_std(output));
                 Ok(cloud_tunnel::carry(&way, input, output).await?)
             }
-            Err(error) => Err(moved(error.into(), name, wanted)),
         }
     };
     tokio::select! {
@@ -57,6 +57,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         // So `ssh` ends it when it has what it wanted; there is nothing to be said.
         () = context.interrupt.cancelled() => Ok(()),
     }
+}
+
+/// There is a device of that name, and `ssh` does not know which one. A cloud has it at all times: what is missing is what is written down.
+fn unnamed(context: &Context, name: &str, found: &Found) -> Failure {
+    let message = match found {
+        Found::Here(_) => format!("{name} answered only after ssh had looked for it"),
+        Found::Elsewhere(..) => format!("ssh was not told which device {name} is"),
+    };
+    let names = context.environment.paths.ssh().join("names");
+    let failure = Failure::new(Kind::Device, message).hint("the same command again finds it");
+    failure.hint(format!(
+        "if it does not: {} has to be writable, and the block of `os ssh-config` be the one of now",
+        names.display()
+    ))
 }
 
 async fn directly(context: &Context, device: &Device, port: u16) -> Result<(), Failure> {

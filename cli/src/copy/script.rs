@@ -25,8 +25,8 @@ const AT: &str = "at() { a=$(\"$@\"; echo .); printf '%s\\0' \"${a%??}\"; }\n";
 /// Moves `$1` to `$2`, which is then `$3`, if that is another name. A file that is a mount of its own, as those that an engine gives to containers are, keeps its place:
 /// it is written to.
 pub(super) const PUT: &str = r#"put() { f=${3:-$2}; m=$(mv -f "$1" "$2" 2>&1) && return
-case $m in *busy*) if [ -f "$f" ] && [ ! -h "$f" ] && cat "$1" >|"$f"; then
-chmod "$(stat -c %a "$1")" "$f"; touch -r "$1" "$f"; sync "$f" 2>/dev/null || sync; rm -f "$1"; return; fi; esac
+case $m in *busy) if [ -f "$f" ] && [ ! -h "$f" ] && t=$(stat -c %a "$1") && chmod "$t" "$f" && { [ -w "$f" ] || chmod u+w "$f"; } &&
+cat "$1" >|"$f" && chmod "$t" "$f" && touch -r "$1" "$f" && { sync "$f" 2>/dev/null || sync; } && rm -f "$1"; then return 0; fi; esac
 printf '%s\n' "$m" >&2; return 1; }
 "#;
 
@@ -290,6 +290,43 @@ mod tests {
         let mut script = Script::new();
         script.each("ls", [b"a".to_vec(), b"$(b)".to_vec()], " || e=1");
         assert!(script.done().ends_with(b"\nls 'a' '$(b)' || e=1\n"));
+    }
+
+    #[test]
+    fn only_what_is_mounted_is_written_to_in_its_place_and_with_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let run = |says: &str, without: &str| {
+            fs_err::write(at("new"), "new").unwrap();
+            fs_err::set_permissions(at("new"), PermissionsExt::from_mode(0o600)).unwrap();
+            fs_err::write(at("busybox"), "old").unwrap();
+            fs_err::set_permissions(at("busybox"), PermissionsExt::from_mode(0o644)).unwrap();
+            let script = format!(
+                "{PUT}mv() {{ echo \"mv: cannot move 'new' to 'busybox': {says}\" >&2; return 1; }}
+                 {without}; put new busybox"
+            );
+            let mut shell = std::process::Command::new("sh");
+            let ran = shell.args(["-c", &script]).current_dir(folder.path());
+            let is_well = ran.output().unwrap().status.success();
+            let text = fs_err::read_to_string(at("busybox")).unwrap();
+            let mode = fs_err::metadata(at("busybox"))
+                .unwrap()
+                .permissions()
+                .mode();
+            (is_well, text, mode & 0o777)
+        };
+        let old = |mode| (false, "old".to_owned(), mode);
+        let new = (true, "new".to_owned(), 0o600);
+        assert_eq!(run("Device or resource busy", ":"), new);
+        assert_eq!(run("Resource busy", ":"), new);
+        assert_eq!(run("Operation not permitted", ":"), old(0o644));
+        let without = "stat() { return 127; }";
+        assert_eq!(run("Resource busy", without), old(0o644));
+        let without = "chmod() { return 1; }";
+        assert_eq!(run("Resource busy", without), old(0o644));
+        let without = "cat() { return 1; }";
+        assert!(!run("Resource busy", without).0);
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::transport::{Limits, encode_path};
 /// File systems in memory that every container has.
 const ALWAYS: [&str; 3] = ["/dev", "/proc", "/sys"];
 
+/// Files that an engine mounts in every container, without saying so.
+const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
+
 /// The mounts of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mounts(Vec<Mount>);
@@ -72,11 +75,28 @@ impl Mounts {
     /// The file system in memory in which a path is, one without links.
     #[must_use]
     pub fn memory_of(&self, path: &[u8]) -> Option<&str> {
+        let nearest = self.nearest(path).filter(|mount| mount.is_memory);
+        nearest.map(|mount| mount.at.as_str())
+    }
+
+    /// The volume, or what else is mounted and no memory, in which a path is.
+    #[must_use]
+    pub fn volume_of(&self, path: &[u8]) -> Option<&str> {
+        let nearest = self.nearest(path).filter(|mount| !mount.is_memory);
+        nearest.map(|mount| mount.at.as_str())
+    }
+
+    /// Whether something is mounted just there.
+    #[must_use]
+    pub fn is_mounted_at(&self, path: &[u8]) -> bool {
+        let files = FILES.iter().copied();
+        let mut all = files.chain(self.0.iter().map(|mount| mount.at.as_str()));
+        all.any(|at| at.as_bytes() == path)
+    }
+
+    fn nearest(&self, path: &[u8]) -> Option<&Mount> {
         let over = self.0.iter().filter(|mount| is_below(path, &mount.at));
-        let nearest = over.max_by_key(|mount| mount.at.len());
-        nearest
-            .filter(|mount| mount.is_memory)
-            .map(|mount| mount.at.as_str())
+        over.max_by_key(|mount| mount.at.len())
     }
 
     /// Those in memory that are below a path, but for those that every container has.
@@ -133,6 +153,10 @@ mod tests {
         }
         let below = |path: &str| mounts.memory_below(path.as_bytes()).count();
         assert_eq!([below("/"), below("/run/data"), below("/app")], [2, 1, 0]);
+        assert_eq!(mounts.volume_of(b"/run/data/x"), Some("/run/data"));
+        assert_eq!(mounts.volume_of(b"/run/x"), None);
+        assert!(mounts.is_mounted_at(b"/run/data") && mounts.is_mounted_at(b"/etc/hosts"));
+        assert!(!mounts.is_mounted_at(b"/run/data/x"));
         let without = Mounts::from(serde_json::from_str::<Inspected>("{}").unwrap());
         assert_eq!(without.memory_of(b"/run"), None);
     }

@@ -98,6 +98,13 @@ impl Failure {
         Self::new(Kind::Interrupted, "interrupted")
     }
 
+    /// Adds what has led to it.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
     /// Adds what to type or do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -38,7 +38,7 @@ pub enum TransportError {
     Untrusted {
         /// The server.
         peer: String,
-        /// What is wrong with its certificate, or with how it speaks TLS.
+        /// What is wrong with its certificate.
         problem: String,
     },
     /// The connection ended before the answer did.

@@ -67,21 +67,25 @@ pub(super) async fn connect(server: &TlsServer) -> Result<TlsStream<TcpStream>, 
     }
 }
 
-/// A server that hangs up has not shown that it is another one.
+/// A server that hangs up, or does not speak as we do, has not shown that it is another one.
 fn unshaken(peer: &str, source: io::Error) -> TransportError {
-    let is_judged = source
-        .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>);
-    if is_judged {
-        return TransportError::Untrusted {
-            peer: peer.to_owned(),
-            problem: source.to_string(),
-        };
-    }
-    TransportError::Gone {
-        peer: peer.to_owned(),
-        operation: HANDSHAKE.to_owned(),
-        source: source.into(),
+    let told = source.get_ref().and_then(|error| error.downcast_ref());
+    let (peer, operation) = (peer.to_owned(), HANDSHAKE.to_owned());
+    let problem = source.to_string();
+    match told {
+        Some(Error::InvalidCertificate(_) | Error::NoCertificatesPresented) => {
+            TransportError::Untrusted { peer, problem }
+        }
+        Some(_) => TransportError::BadAnswer {
+            peer,
+            operation,
+            problem,
+        },
+        None => TransportError::Gone {
+            peer,
+            operation,
+            source: source.into(),
+        },
     }
 }
 
@@ -164,6 +168,8 @@ fn late(peer: &str, operation: &str) -> TransportError {
 mod tests {
     use std::path::Path;
 
+    use tokio_rustls::rustls::{AlertDescription, InvalidMessage};
+
     use super::*;
 
     #[test]
@@ -210,5 +216,13 @@ mod tests {
             matches!(judged, TransportError::Untrusted { .. }),
             "{judged}"
         );
+        // One that speaks no TLS, or another version of it.
+        for other in [
+            Error::InvalidMessage(InvalidMessage::InvalidContentType),
+            Error::AlertReceived(AlertDescription::ProtocolVersion),
+        ] {
+            let other = unshaken("x", io::Error::new(io::ErrorKind::InvalidData, other));
+            assert!(matches!(other, TransportError::BadAnswer { .. }), "{other}");
+        }
     }
 }

@@ -97,3 +97,38 @@ pub fn stream_stdout<T, E: From<io::Error>>(
 pub fn write_stderr(bytes: &[u8]) -> io::Result<()> {
     io::stderr().lock().write_all(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    fn visit(folder: &Path, see: &mut impl FnMut(&Path, &str)) {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, see);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                see(&path, &fs_err::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_question_is_asked_here() {
+        let asks = concat!(".inter", "act");
+        let here = concat!("terminal::", "asking(");
+        let mut count = 0;
+        visit(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+            &mut |path, text| {
+                let questions = text.lines().filter(|line| line.contains(asks)).count();
+                let guarded = text
+                    .lines()
+                    .filter(|line| line.contains(here) && line.contains(asks));
+                assert_eq!(questions, guarded.count(), "{}", path.display());
+                count += questions;
+            },
+        );
+        assert!(count > 9, "{count}");
+    }
+}

@@ -260,3 +260,71 @@ async fn certificates_are_for_keys_of_an_agent_too_and_a_key_may_have_several() 
         assert_eq!(output.stdout, "root\n", "{settings}: {output}");
     }
 }
+
+/// Who names a certificate alone has not named its key; and an agent's key of RSA has a certificate of another name.
+#[tokio::test]
+async fn a_certificate_that_was_named_alone_shows_no_key() {
+    let mut pair = Pair::new("").await;
+    pair.make_key("ca", &["-t", "ed25519"]);
+    pair.make_key("of-rsa", &["-t", "rsa", "-b", "2048"]);
+    let trusted = format!("TrustedUserCAKeys {}", pair.path("ca.pub"));
+    pair.server.stop(&pair.workstation.machine).await;
+    pair.server = testkit::Sshd::start(&pair.workstation.machine, &trusted).await;
+    pair.server.authorize(&pair.at("key.pub"));
+    pair.workstation.set("OSCLI_SSH_KEEP", "0");
+    pair.sh(
+        "set -e; ssh-keygen -q -s ca -I person -n nobody key.pub; mv key-cert.pub for-nobody; \
+         ssh-keygen -q -s ca -I person -n root of-rsa.pub; mv of-rsa-cert.pub for-root; mkdir held; mv key of-rsa held",
+    )
+    .await
+    .success();
+    let enter = format!("\"$OS\" ssh {HERE} --accept-host-key --quiet -- whoami");
+    let held = format!(
+        "eval $(ssh-agent -s) >/dev/null; trap 'ssh-agent -k >/dev/null' EXIT; ssh-add -q held/*; {enter}"
+    );
+    let alone = "IdentitiesOnly yes\nCertificateFile ~/for-nobody\n";
+    pair.configure(alone);
+    let output = pair.sh(&held).await;
+    assert_eq!(output.code, APART, "{output}");
+    pair.configure(&format!("IdentityFile ~/key.pub\n{alone}"));
+    let output = pair.sh(&held).await;
+    assert_eq!(output.stdout, "root\n", "{output}");
+    pair.configure("IdentitiesOnly yes\nCertificateFile ~/for-root\n");
+    let output = pair.sh(&held).await;
+    assert_eq!(output.stdout, "root\n", "{output}");
+}
+
+#[tokio::test]
+async fn an_option_that_is_not_used_is_named_once_and_stops_nobody() {
+    let pair = Pair::new("").await;
+    let enters = async |more: &[&str]| {
+        let how = ["ssh", HERE, "-i", "key", "--accept-host-key"];
+        let output = pair.workstation.os(&[&how, more, &WHO].concat()).await;
+        assert_eq!(output.stdout, "root\n", "{output}");
+        output.stderr
+    };
+    let named = |said: &str, option: &str| {
+        let words = format!(".ssh/config line 1: {option} is not used here");
+        said.contains(&words)
+    };
+    pair.configure("SendEnv LANG\n");
+    assert!(named(&enters(&[]).await, "sendenv"));
+    assert!(!named(&enters(&[]).await, "sendenv"));
+    assert!(named(&enters(&["--verbose"]).await, "sendenv"));
+    pair.configure("NoSuchOption yes\nSendEnv LANG\n");
+    let said = enters(&[]).await;
+    assert!(
+        named(&said, "nosuchoption") && !said.contains("sendenv"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_device_that_tells_no_uuid_is_known_by_its_alias() {
+    let pair = Pair::new("").await;
+    pair.configure("HostKeyAlias bench\n");
+    pair.ssh(&WHO).await.success();
+    let known = pair.at(".local/state/os/ssh/known_hosts");
+    let known = fs_err::read_to_string(known).expect("host keys");
+    assert!(known.starts_with("[bench]:22222 "), "{known}");
+}

@@ -14,6 +14,8 @@ const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6MX0.c2VjcmV0LW9mLWFubg";
 /// Known to the cloud, and not connected.
 const ABSENT: &str = "2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b";
 const DEVICE: i32 = 4;
+/// The cloud whose token the reference's client keeps where nobody has named one.
+const USUAL: &str = "balena-cloud.com";
 
 /// A workstation without a network, a device likewise, and a cloud that both reach.
 struct Afar {
@@ -264,9 +266,17 @@ async fn a_cloud_is_asked_only_by_those_whom_it_lets_in() {
 /// The token that the reference's client keeps, where nothing names the cloud that it is for.
 #[tokio::test]
 async fn a_token_of_an_unnamed_cloud_goes_out_only_where_that_is_wanted() {
-    let workstation = Workstation::new(None);
+    let (lan, device, mut workstation) = engineless().await;
+    let cloud = Cloud::called(
+        USUAL,
+        &workstation.machine,
+        &device.machine,
+        TOKEN,
+        &[ABSENT],
+    );
+    workstation.set("OSCLI_CLOUD_CA", cloud.authority());
     workstation.write(".balena/token", TOKEN);
-    let output = workstation.os(&["ssh", UUID, "--", "true"]).await;
+    let output = workstation.os(&["ssh", ABSENT, "--", "true"]).await;
     assert_eq!(output.code, APART, "{output}");
     assert!(
         output.stderr.contains("no device answers")
@@ -274,13 +284,36 @@ async fn a_token_of_an_unnamed_cloud_goes_out_only_where_that_is_wanted() {
             && !output.stderr.contains("it is reached through"),
         "{output}"
     );
-    let output = workstation
-        .os(&["ssh", UUID, "--remote", "--", "true"])
-        .await;
+    // One that is here and does not let root in.
+    let output = workstation.os(&["ssh", NAME, "--", "true"]).await;
+    assert!(output.stderr.contains("does not let root in"), "{output}");
+    // What plain `ssh` runs: it has none of our options.
+    let name = format!("{ABSENT}.os");
+    let output = workstation.os(&["ssh-proxy", &name, ABSENT, "22"]).await;
     assert!(
-        output.stderr.contains("through the cloud balena-cloud.com"),
+        output.stderr.contains(&format!("OSCLI_CLOUD={USUAL} lets"))
+            && !output.stderr.contains("--remote")
+            && !output.stderr.contains("--token-file"),
         "{output}"
     );
+    assert!(cloud.asked().is_empty(), "{:?}", cloud.asked());
+    let output = workstation
+        .os(&["ssh", ABSENT, "--remote", "--", "true"])
+        .await;
+    let told = format!("through the cloud {USUAL}");
+    assert!(output.stderr.contains(&told), "{output}");
+    assert_eq!(cloud.asked().len(), 1, "{:?}", cloud.asked());
+    drop(lan);
+}
+
+/// A device of the local network that lets nobody in, and a workstation there.
+async fn engineless() -> (Lan, Device, Workstation) {
+    let lan = Lan::new();
+    let machine = Namespace::new();
+    let engine = machine.dir().join("no-engine.sock");
+    let device = Device::on(machine, engine, &lan, (NAME, UUID)).await;
+    let workstation = ssh_first::workstation(&lan);
+    (lan, device, workstation)
 }
 
 /// Authorities that a variable names count for the process that keeps the connection, too.
@@ -339,11 +372,7 @@ async fn the_configuration_of_a_name_counts_in_the_cloud_too() {
 
 /// A device of the local network, which its cloud reaches, too.
 async fn at_home() -> (Lan, Device, Workstation, Cloud) {
-    let lan = Lan::new();
-    let machine = Namespace::new();
-    let engine = machine.dir().join("no-engine.sock");
-    let device = Device::on(machine, engine, &lan, (NAME, UUID)).await;
-    let mut workstation = ssh_first::workstation(&lan);
+    let (lan, device, mut workstation) = engineless().await;
     device.lets_in(&workstation);
     let cloud = Cloud::start(&workstation.machine, &device.machine, TOKEN, &[UUID]);
     workstation.set("OSCLI_CLOUD", DOMAIN);
@@ -395,11 +424,7 @@ async fn a_tunnel_in_the_local_network_does_not_wander_off_into_the_cloud() {
 /// Nobody waits for a cloud that has nothing to do with it.
 #[tokio::test]
 async fn a_denial_in_the_local_network_does_not_wait_for_a_cloud() {
-    let lan = Lan::new();
-    let machine = Namespace::new();
-    let engine = machine.dir().join("no-engine.sock");
-    let _device = Device::on(machine, engine, &lan, (NAME, UUID)).await;
-    let mut workstation = ssh_first::workstation(&lan);
+    let (_lan, _device, mut workstation) = engineless().await;
     // It takes connections, and says nothing.
     let names = format!("echo 127.0.0.1 api.{DOMAIN} tunnel.{DOMAIN} >>/etc/hosts");
     workstation.machine.run("sh", &["-c", &names]);
@@ -407,6 +432,12 @@ async fn a_denial_in_the_local_network_does_not_wait_for_a_cloud() {
     let _silent = workstation.machine.listen(at).expect("a free port");
     workstation.set("OSCLI_CLOUD", DOMAIN);
     workstation.set("OSCLI_TOKEN", TOKEN);
+    // That it is asked, and shown the token, is said once.
+    let told = format!("the cloud {DOMAIN} is asked");
+    for count in [1, 0] {
+        let output = workstation.os(&["ssh", NAME, "--", "true"]).await;
+        assert_eq!(output.stderr.matches(&told).count(), count, "{output}");
+    }
     let before = std::time::Instant::now();
     let output = workstation
         .os(&["ssh", NAME, "--verbose", "--", "true"])
@@ -534,6 +565,33 @@ async fn a_context_keeps_to_the_cloud_that_it_was_made_with() {
     removed.success();
 }
 
+/// What a variable held when a context was made has nothing to do with the token that the reference's client keeps.
+#[tokio::test]
+async fn a_context_of_a_device_here_takes_no_token_to_a_cloud_that_nobody_named() {
+    let lan = Lan::new();
+    let machine = Namespace::new();
+    let engine = Engine::start_closed(&machine).await;
+    let device = Device::on(machine, engine.socket(), &lan, (NAME, UUID)).await;
+    let link = format!("ln -sfn {} /run/docker.sock", engine.socket().display());
+    device.sh(&link);
+    let mut workstation = ssh_first::workstation(&lan);
+    device.lets_in(&workstation);
+    let cloud = Cloud::called(USUAL, &workstation.machine, &device.machine, TOKEN, &[UUID]);
+    workstation.set("OSCLI_CLOUD_CA", cloud.authority());
+    workstation.set("OSCLI_TOKEN", "of-another-cloud");
+    workstation.write(".balena/token", TOKEN);
+    let made = workstation.os(&["docker-context", NAME]).await;
+    made.success();
+    let record = ".local/state/os/docker/kitchen.os.json";
+    let record = fs_err::read_to_string(workstation.home().join(record)).expect("a record");
+    assert!(!record.contains("cloud"), "{record}");
+    device.sshd.cut(&device.machine).await;
+    device.sh(LEAVE);
+    let left = "docker --context kitchen.os ps";
+    assert_ne!(run(&workstation, left).await.code, 0);
+    assert!(cloud.asked().is_empty(), "{:?}", cloud.asked());
+}
+
 /// The real `ssh` and what is made of it.
 #[tokio::test]
 async fn plain_tools_reach_a_device_elsewhere() {
@@ -554,6 +612,15 @@ async fn plain_tools_reach_a_device_elsewhere() {
     );
     assert!(cloud.asked().is_empty(), "{:?}", cloud.asked());
     person.set("OSCLI_TOKEN", TOKEN);
+    // A name that nothing was written down of.
+    let name = format!("{UUID}.os");
+    let unnamed = person.os(&["ssh-proxy", &name, &name, "22222"]).await;
+    assert!(
+        unnamed.stderr.contains("was not told which device")
+            && unnamed.stderr.contains("names has to be writable"),
+        "{unnamed}"
+    );
+    assert!(cloud.asked().is_empty(), "{:?}", cloud.asked());
     // By its beginning: the cloud is asked whose it is. Its key is asked about under its uuid.
     let question = first_contact(&person, "1a1a1a1").await;
     assert!(question.contains(UUID), "{question}");

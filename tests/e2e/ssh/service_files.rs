@@ -90,16 +90,23 @@ async fn files_go_to_mounts_of_their_own_and_not_beneath_what_is_in_memory() {
         workstation.write("project/web/Dockerfile", bare);
         workstation.write(
             "project/docker-compose.yml",
-            "services:\n  web: {build: ./web, tmpfs: [/app/mem]}\n  worker: {build: ./worker, tmpfs: [/app/mem]}\n",
+            "services:\n  web: {build: ./web, tmpfs: [/app/mem]}
+  worker: {build: ./worker, tmpfs: [/app/mem], volumes: [\"data:/app/mem/vol\"]}\nvolumes: {data: {}}\n",
         );
+        // The same is in the image, beneath.
+        workstation.write("project/worker/mem/x", "x\n");
+        workstation.write("tree/mem/x", "x\n");
+        let files = ["project/worker/mem/x", "tree/mem/x"].map(|file| workstation.home().join(file).display().to_string());
+        workstation.machine.run("touch", &["-d", "@1000000000", &files[0], &files[1]]);
     })
     .await;
     let script = format!(
         "cp() {{ \"$OS\" cp -q --accept-host-key -i key \"$@\"; }}; exec_() {{ \"$OS\" exec {IP} worker -q -i key -- \"$@\"; }}
-         mkdir -p tree/mem; echo x >tree/mem/x; echo y >tree/y
+         echo y >tree/y
          cp tree/y {IP}:worker:/app/y; exec_ ln -s app/mem /l; for at in /app/mem/ /l/new /proc/x; do cp tree/y {IP}:worker:$at; echo $?; cp {IP}:worker:$at one; echo $?; done
          cp tree/. {IP}:worker:/app; echo $?; exec_ cat /app/mem/x /app/y; cp {IP}:worker:/app back; echo $?; cat back/y; ls back/mem
-         cp tree {IP}:web:/app; cp tree/. {IP}:web:/app; echo $?; cp {IP}:web:/app/y -
+         cp tree/y {IP}:worker:/app/mem/vol/v; echo $?; exec_ cat /app/mem/vol/v; cp {IP}:worker:/app/mem/vol/v -
+         cp tree {IP}:web:/app; cp tree/. {IP}:web:/app; echo $?; cp {IP}:web:/app/y -; cp tree/y {IP}:web:/etc/hosts; echo $?
          cp {IP}:worker:/etc/hosts hosts; echo '127.0.0.9 nine' >>hosts; chmod 640 hosts; cp hosts {IP}:worker:/etc/hosts; echo $?
          exec_ sh -c 'tail -n 1 /etc/hosts; stat -c %a /etc/hosts; grep -c \" /etc/hosts \" /proc/mounts; ls -A /etc | grep os-part'"
     );
@@ -110,7 +117,7 @@ async fn files_go_to_mounts_of_their_own_and_not_beneath_what_is_in_memory() {
     let refused = "1\n".repeat(6);
     assert_eq!(
         output.stdout,
-        format!("{refused}0\nx\ny\n1\ny\n1\ny\n0\n127.0.0.9 nine\n640\n1\n"),
+        format!("{refused}0\nx\ny\n1\ny\nvol\n0\ny\ny\n1\ny\n1\n0\n127.0.0.9 nine\n640\n1\n"),
         "{output}"
     );
     for part in [
@@ -120,6 +127,7 @@ async fn files_go_to_mounts_of_their_own_and_not_beneath_what_is_in_memory() {
         "is in memory (/proc)",
         "/app/mem is not copied: it is in the container's memory",
         "tree/./mem/x is not copied: it is in the container's memory",
+        "tree/y is not copied: what is in its place is mounted there",
     ] {
         assert!(output.stderr.contains(part), "{part}: {output}");
     }

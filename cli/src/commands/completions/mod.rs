@@ -19,7 +19,7 @@ use clap_complete::{
 };
 
 use crate::{
-    commands::{Cli, Context, seen_services},
+    commands::{Cli, Context, enter, seen_services},
     discovery::{Device, Places, remembered, simulated},
     env::{Environment, OSCLI_COMPLETE, OSCLI_DEVICE},
     failure::Failure,
@@ -277,8 +277,9 @@ fn needs_no_quoting(name: &str) -> bool {
 
 /// An account with its `@`, and the device after it.
 fn divided(typed: &str) -> (&str, &str) {
-    let after = typed.find('@').map_or(0, |at| at + 1);
-    typed.split_at(after)
+    let (_, device) = enter::divided(Some(typed));
+    let device = device.unwrap_or_default();
+    typed.split_at(typed.len() - device.len())
 }
 
 /// A device, also after an account that has been typed before it.

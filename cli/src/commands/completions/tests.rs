@@ -167,6 +167,8 @@ fn devices_are_offered_after_an_account() {
     assert_eq!(offered(home.path(), &["os", "ssh", "k"]), ["kitchen"]);
     let typed = ["os", "ssh", "root@k"];
     assert_eq!(offered(home.path(), &typed), ["root@kitchen"]);
+    let typed = ["os", "ssh", "root@site@k"];
+    assert_eq!(offered(home.path(), &typed), ["root@site@kitchen"]);
     let typed = ["os", "ssh", "root@x"];
     assert!(offered(home.path(), &typed).is_empty());
 }

@@ -20,13 +20,11 @@ const MOST_KEYS: usize = 16;
 
 /// Asks one question in a thread of its own.
 pub(super) async fn question<T: Send + 'static>(
-    ask: impl FnOnce() -> dialoguer::Result<T> + Send + 'static,
+    ask: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {
     match spawn_blocking(ask).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(dialoguer::Error::IO(error))) if error.kind() != io::ErrorKind::Interrupted => {
-            Err(error.into())
-        }
+        Ok(Err(error)) if error.kind() != io::ErrorKind::Interrupted => Err(error.into()),
         Ok(Err(_)) | Err(_) => Err(Failure::interrupted().hint("nothing was changed")),
     }
 }

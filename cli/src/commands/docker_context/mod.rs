@@ -17,7 +17,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
     Context, cloud_device, container,
-    enter::{self, Entry},
+    enter::{self, Entry, Sought},
 };
 use crate::{
     discovery::Origin,
@@ -90,9 +90,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let device = meant.device.name.clone();
     let uuid = meant.device.uuid.clone();
     let (entry, called) = (meant.entry.clone(), meant.typed.clone());
-    // A device that is here needs none.
-    let account = cloud_device::account(context, &entry).ok().flatten();
-    let cloud = account.map(|account| account.domain);
+    // A device that is here needs none; a token of a variable is written nowhere, and another one is for another cloud.
+    let is_kept = entry.token_file.is_some() || !has_variable;
+    let account = is_kept.then(|| cloud_device::account(context, &entry).ok());
+    let cloud = account.flatten().flatten();
+    let cloud = cloud.map(|account| account.domain);
     // Here a person can be asked; the program in the background asks nobody.
     let connection = Box::pin(enter::enter(context, meant)).await?;
     let engine = container::socket(&connection).await?;
@@ -102,7 +104,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         port: entry.port,
         identity: entry.identity.iter().map(absolute).collect(),
         account: entry.account,
-        remote: entry.remote,
+        remote: entry.sought == Sought::Elsewhere,
         token_file: entry.token_file.as_ref().map(absolute),
         cloud,
     };

@@ -9,7 +9,7 @@ use std::{
         unix::{fs::PermissionsExt as _, net::UnixListener},
     },
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
@@ -25,6 +25,7 @@ use rustix::{
 use tokio::task::spawn_blocking;
 
 use super::Files;
+use crate::child;
 
 /// How long it may take to end when it is asked to.
 const ENDING: Timespec = Timespec {
@@ -51,7 +52,7 @@ pub(in crate::commands) fn hold(path: &Path) -> io::Result<fs_err::File> {
 pub(super) fn start(
     program: &Path,
     files: &Files,
-    variables: &BTreeMap<&str, &str>,
+    variables: &BTreeMap<&str, String>,
 ) -> io::Result<()> {
     // What a shell or a program has given us to hold, as a lock or a pipe.
     close_fds::set_fds_cloexec_threadsafe(3, &[]);
@@ -60,7 +61,7 @@ pub(super) fn start(
     // The program itself keeps it short.
     let log = options.create(true).append(true).mode(0o600);
     let log = log.open(files.log())?.into_parts().0;
-    let mut command = Command::new(program);
+    let mut command = child::command(program);
     command
         .args(["--quiet", "docker-carrier", &files.name])
         .env_clear()

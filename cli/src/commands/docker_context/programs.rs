@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, io, path::Path, process::Stdio};
 use tokio::process::Command;
 
 use super::record::Files;
-use crate::failure::{Failure, Kind};
+use crate::{
+    child,
+    failure::{Failure, Kind},
+};
 
 /// What a program said.
 struct Said {
@@ -15,7 +18,7 @@ struct Said {
 }
 
 async fn run(program: &str, arguments: &[&str]) -> io::Result<Said> {
-    let output = Command::new(program)
+    let output = Command::from(child::command(program))
         .args(arguments)
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -145,7 +148,7 @@ pub(super) fn unit_names(files: &Files) -> [String; 2] {
 pub(super) fn units(
     files: &Files,
     program: &Path,
-    variables: &BTreeMap<&str, &str>,
+    variables: &BTreeMap<&str, String>,
 ) -> [(String, String); 2] {
     // A path here is one to the end of its line.
     let socket = files.socket.display().to_string().replace('%', "%%");
@@ -192,6 +195,7 @@ mod tests {
     fn units_start_the_program_with_the_socket() {
         let variables = [("HOME", "/home/ann"), ("XDG_RUNTIME_DIR", "/run/\"1000\"%")];
         let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let variables = variables.map(|(name, value)| (name, value.to_owned()));
         let files = Files::new(&Paths::from_variables(&owned.into()), "kitchen");
         let [(socket, socket_text), (service, service_text)] =
             units(&files, Path::new("/home/ann/100%$/os"), &variables.into());

@@ -101,10 +101,28 @@ impl Files {
     }
 }
 
-/// The variables that the program in the background works with, as far as they are set: where files are, and how devices are entered.
-pub(super) fn variables(environment: &Environment) -> BTreeMap<&str, &str> {
+/// The variables that the program in the background works with, as far as they are set: where files are, and how devices are entered. What
+/// is a path from here is a whole one there: it runs elsewhere.
+pub(super) fn variables(environment: &Environment) -> BTreeMap<&'static str, String> {
+    let whole = |path: &str| {
+        let path = Paths::absolute(&environment.current_dir, Path::new(path));
+        path.to_str().map(str::to_owned)
+    };
     let set = VARIABLES.iter().filter_map(|name| {
         let value = environment.variable(name)?;
+        let value = match *name {
+            SSH_AUTH_SOCK
+            | OSCLI_CLOUD_CA
+            | NODE_EXTRA_CA_CERTS
+            | SSL_CERT_FILE
+            | BALENARC_DATA_DIRECTORY => whole(value)?,
+            SSL_CERT_DIR => {
+                let folders = value.split(':').filter(|folder| !folder.is_empty());
+                let folders: Option<Vec<String>> = folders.map(whole).collect();
+                folders?.join(":")
+            }
+            _ => value.to_owned(),
+        };
         Some((*name, value))
     });
     // A line of a unit ends with its value.
@@ -161,6 +179,46 @@ mod tests {
         assert_eq!(Record::read(&path).unwrap().unwrap().cloud, None);
         fs_err::write(&path, r#"{"device":"kitchen","cloud":"a/b"}"#).unwrap();
         Record::read(&path).unwrap_err();
+    }
+
+    #[test]
+    fn paths_mean_the_same_in_another_folder() {
+        let given = [
+            ("HOME", "/home/ann"),
+            (SSH_AUTH_SOCK, "agent.sock"),
+            (OSCLI_CLOUD, "own.test"),
+            (OSCLI_CLOUD_CA, "ca.pem"),
+            (NODE_EXTRA_CA_CERTS, "./more/ca.pem"),
+            (SSL_CERT_FILE, "/etc/ca.pem"),
+            (SSL_CERT_DIR, "/etc/certs:certs::more/certs"),
+            (BALENARC_DATA_DIRECTORY, "data"),
+        ];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let variables = BTreeMap::from(given);
+        let environment = Environment {
+            args: Vec::new(),
+            program: None,
+            paths: Paths::from_variables(&variables),
+            variables,
+            current_dir: PathBuf::from("/home/ann/project"),
+            terminal: crate::env::Terminal::default(),
+        };
+        let kept = super::variables(&environment);
+        let here = "/home/ann/project";
+        for (name, value) in [
+            (SSH_AUTH_SOCK, format!("{here}/agent.sock")),
+            (OSCLI_CLOUD, "own.test".to_owned()),
+            (OSCLI_CLOUD_CA, format!("{here}/ca.pem")),
+            (NODE_EXTRA_CA_CERTS, format!("{here}/more/ca.pem")),
+            (SSL_CERT_FILE, "/etc/ca.pem".to_owned()),
+            (
+                SSL_CERT_DIR,
+                format!("/etc/certs:{here}/certs:{here}/more/certs"),
+            ),
+            (BALENARC_DATA_DIRECTORY, format!("{here}/data")),
+        ] {
+            assert_eq!(kept.get(name), Some(&value), "{name}");
+        }
     }
 
     #[test]

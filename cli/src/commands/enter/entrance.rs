@@ -11,7 +11,7 @@ use crate::{
     cloud::Account,
     commands::{
         Context, cloud_device,
-        plainly::{NEVER, NOR_AS_USER, Plainly},
+        plainly::{ASKED, NEVER, NOR_AS_USER, Plainly},
         trust::Trust,
     },
     discovery::{Device, Origin},
@@ -165,6 +165,15 @@ impl Entrance {
         let account = self.cloud.as_ref()?;
         if !self.is_remote && self.plainly.knows(&self.called, NOR_AS_USER) {
             return None;
+        }
+        // It has nothing to do with a device that is here, as far as a person knows.
+        if !self.is_remote && self.plainly.learn(&self.called, ASKED).unwrap_or(true) {
+            let (device, root) = (&self.target.name, &self.target.user);
+            let text = format!(
+                "{device} does not let {root} in: the cloud {} is asked who we are to it, with its token",
+                account.domain
+            );
+            self.console.say(&text);
         }
         let patience = if self.is_remote { REMOTE } else { LOCAL };
         let user = cloud_device::user(&self.console, account, patience).await?;

@@ -5,14 +5,16 @@ use std::time::Duration;
 use agent_api::os::Info;
 use tokio::time::timeout;
 
-use super::{Entry, Meant, target::host_name};
+use super::{Entry, Meant, Sought, target::host_name};
 use crate::{
     agent,
     commands::{
-        Context, cloud_device, identify, reach,
-        ssh_device::{self, KnownDevices},
+        Context,
+        cloud_device::{self, Asker, Found},
+        identify, reach,
+        ssh_device::KnownDevices,
     },
-    discovery::{self, Device, DiscoveryError, Memory, Origin, Selector, selector::Target},
+    discovery::{self, Device, Memory, Origin, Selector, selector::Target},
     failure::{Failure, Kind},
     transport::ssh::host_keys::HostName,
 };
@@ -57,7 +59,11 @@ impl First {
         // It may be the only one no longer.
         let name = name.or(self.uuid.as_deref());
         let mut entry = entry.clone();
-        (entry.remote, entry.is_near) = (self.is_remote, !self.is_remote);
+        entry.sought = if self.is_remote {
+            Sought::Elsewhere
+        } else {
+            Sought::Here
+        };
         let entry = &entry;
         let mut meant = find(context, name, entry).await?;
         if let (Some(uuid), Some(now)) = (&self.uuid, &meant.device.uuid)
@@ -103,7 +109,7 @@ pub(in crate::commands) async fn find_unasked(
         entry.account = account.map(str::to_owned);
     }
     let Some(name) = name else {
-        if entry.remote {
+        if entry.sought == Sought::Elsewhere {
             let words = "--remote is for a device that is named, by its uuid";
             return Err(Failure::new(Kind::Usage, words));
         }
@@ -156,32 +162,29 @@ async fn called(context: &Context, name: &str, entry: &Entry) -> Result<Device, 
         name: name.to_owned(),
         ..device
     };
-    if entry.remote {
+    if entry.sought == Sought::Elsewhere {
         let wanted = cloud_device::wanted(context, entry, &meant).await;
         return wanted.map(so_called);
     }
     if !matches!(selector.target, Target::Ip { .. }) {
-        return match ssh_device::look(context, &meant).await {
-            Ok(mut device) => {
-                if let Some(bound) = bound {
+        let in_words = |nobody: Failure| {
+            match bound {
+            Some(_) => nobody.hint(format!(
+                "{name} is the device whose key is kept; `os ssh-forget {name}` lets another one have the name"
+            )),
+            None => nobody,
+        }
+        };
+        let asker = Asker::Command(entry);
+        let found = cloud_device::here_or_elsewhere(context, asker, &meant, in_words);
+        return match Box::pin(found).await? {
+            Found::Here(mut device) => {
+                if let Some(bound) = &bound {
                     device.uuid = Some(bound.device.as_str().to_owned());
                 }
                 Ok(device)
             }
-            Err(nobody @ DiscoveryError::NotFound { .. }) => {
-                let mut nobody = Failure::from(nobody);
-                if bound.is_some() {
-                    nobody = nobody.hint(format!(
-                        "{name} is the device whose key is kept; `os ssh-forget {name}` lets another one have the name"
-                    ));
-                }
-                if entry.is_near {
-                    return Err(nobody);
-                }
-                let found = cloud_device::instead(context, entry, &meant, nobody).await;
-                found.map(so_called)
-            }
-            Err(error) => Err(error.into()),
+            Found::Elsewhere(device, _) => Ok(so_called(device)),
         };
     }
     Ok(discovery::resolve(&reach::places(context), &selector, Memory::Use).await?)

@@ -7,7 +7,10 @@ mod target;
 
 use std::path::PathBuf;
 
-use clap::ValueHint;
+use clap::{
+    ArgAction, ValueHint,
+    builder::{BoolValueParser, TypedValueParser as _},
+};
 
 use super::{Context, ssh_device::KnownDevices};
 use crate::{
@@ -38,9 +41,10 @@ pub(super) struct Entry {
     pub(super) accept_host_key: bool,
     /// Reach it through its fleet's cloud, and do not look for it in the local network; it is named by its uuid. Without this the cloud is asked
     /// for a uuid that nobody answers to
-    #[arg(long)]
-    pub(super) remote: bool,
-    /// File with a token of that cloud, - for standard input; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps, for a cloud that is named or with --remote
+    #[arg(id = "remote", long, action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(Sought::of))]
+    pub(super) sought: Sought,
+    /// File with a token of that cloud, - for standard input; else that of `OSCLI_TOKEN`, or the one that balena-cli keeps, for a cloud that is named or with --remote.
+    /// A device that is here and does not let root in is tried by the name that the cloud has for the token, too
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) token_file: Option<PathBuf>,
     /// The account that stands before the device's name.
@@ -52,9 +56,29 @@ pub(super) struct Entry {
     /// The cloud, instead of the one that the environment names.
     #[arg(skip)]
     pub(super) cloud: Option<Domain>,
-    /// Whether it is looked for in the local network alone.
-    #[arg(skip)]
-    pub(super) is_near: bool,
+}
+
+/// Where a device is looked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// In the local network, then in its cloud.
+    #[default]
+    Anywhere,
+    /// In the local network alone.
+    Here,
+    /// In its cloud alone.
+    Elsewhere,
+}
+
+impl Sought {
+    /// As the option `--remote` has it.
+    pub(super) fn of(is_remote: bool) -> Self {
+        if is_remote {
+            Self::Elsewhere
+        } else {
+            Self::Anywhere
+        }
+    }
 }
 
 /// A device, what it was called by, and how it is entered.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Entry;
 use crate::{
     cloud::Account,
-    commands::{Context, trust::Trust},
+    commands::{Context, passed_over, trust::Trust},
     discovery::{Device, Origin},
     env::{OSCLI_SSH_OLD, Paths, SSH_AUTH_SOCK},
     failure::{Failure, Kind},
@@ -47,7 +47,11 @@ pub(super) fn of_device(
     };
     let mut known_as = device.clone();
     known_as.ssh_port = port;
-    let host = host_name(&known_as).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    let host = match (&known_as.uuid, &config.host_key_alias) {
+        (None, Some(alias)) => HostName::host(alias, port),
+        _ => host_name(&known_as),
+    };
+    let host = host.map_err(|error| Failure::from_error(Kind::Usage, &error))?;
     let mut target = SshTarget::new(&device.name, host, place);
     target.spool.clone_from(&context.environment.paths.cache);
     match &entry.account {
@@ -209,8 +213,14 @@ pub(super) fn configuration(context: &Context, host: &str) -> Result<HostConfig,
         home: home(context),
         variables: environment.variables.clone(),
     })?;
+    let told = passed_over::Told::below(&environment.paths.ssh());
     for notice in &config.notices {
-        context.console.detail(&notice.to_string());
+        // What cannot be kept is said again.
+        if passed_over::is_a_persons(notice) && told.learn(notice).unwrap_or(true) {
+            context.console.say(&format!("{notice}; this is said once"));
+        } else {
+            context.console.detail(&notice.to_string());
+        }
     }
     for unused in config.unused() {
         let text = format!("the SSH configuration of {host} is not used in {unused}");

@@ -108,6 +108,19 @@ impl Container {
             }
             let next = [at.as_slice(), b"/", &name].concat();
             if let Some(memory) = self.mounts.memory_of(&next) {
+                let ahead = rest.iter().rev().fold(next.clone(), |mut ahead, name| {
+                    ahead.push(b'/');
+                    ahead.extend(name);
+                    ahead
+                });
+                // A volume that is mounted in the memory is there for the engine, too.
+                let volume = self.mounts.volume_of(&ahead).map(str::as_bytes);
+                if let Some(volume) = volume.filter(|_| !rest.iter().any(|name| name == b"..")) {
+                    at = volume.to_vec();
+                    found = None;
+                    rest = names(ahead.get(volume.len()..).unwrap_or_default());
+                    continue;
+                }
                 return Err(CopyError::InMemory {
                     side: self.device(),
                     path: String::from_utf8_lossy(path).into_owned(),
@@ -187,7 +200,14 @@ impl Container {
         }
         let mut stream = self.open(&path).await?;
         let (feed, piped) = pipe::to_thread();
-        let receiving = in_thread(move || arrival.archive(piped, is_folder));
+        // What is beneath is not what the container has there.
+        let mounts = self.mounts.clone();
+        let is_left = move |item: &Item| {
+            let above = path.strip_suffix(b"/").unwrap_or(&path);
+            let at = [above, b"/", item.path.bytes()].concat();
+            is_folder && item.kind != Kind::Folder && mounts.memory_of(&at).is_some()
+        };
+        let receiving = in_thread(move || arrival.archive(piped, is_folder, is_left));
         let pouring = async {
             while let Some(bytes) = stream.piece().await.map_err(EngineError::from)? {
                 if !feed.push(bytes).await {

@@ -34,6 +34,16 @@ const AT_ONCE: usize = 8;
 /// Characters of a complaint that are told.
 const TOLD: usize = 2000;
 
+/// Why a file that is mounted by itself is left out.
+const MOUNTED: &str =
+    "what is in its place is mounted there, and the container has no shell that would write to it";
+
+/// Where an item goes.
+fn place(base: &[u8], root: &Beneath, item: &Item) -> Vec<u8> {
+    let above = base.strip_suffix(b"/").unwrap_or(base);
+    [above, b"/", root.join(&item.path).bytes()].concat()
+}
+
 /// Whether a link seems to lead out of the folder that is copied to.
 fn leads_out(root: &Beneath, item: &Item) -> bool {
     let at = root.join(&item.path);
@@ -59,18 +69,7 @@ fn moved(shell: &str, base: &[u8], stage: &Stage) -> Vec<u8> {
 impl Container {
     pub(super) async fn upload(&self, mut job: Upload<'_>) -> Result<(), CopyError> {
         let (base, root, is_there) = self.target(&job).await?;
-        if self.shell.is_none() {
-            // No program moves it to where archives do not come.
-            let hidden = |item: &mut Item| {
-                let above = base.strip_suffix(b"/").unwrap_or(&base);
-                let at = [above, b"/", root.join(&item.path).bytes()].concat();
-                self.mounts.memory_of(&at).is_some()
-            };
-            for item in job.items.extract_if(.., hidden) {
-                let at = item.path.below(job.source);
-                left(job.events, at.as_os_str().as_bytes(), IN_MEMORY);
-            }
-        }
+        self.leave_what_needs_a_shell(&mut job, &base, &root);
         job.kept.place = Some((base.clone(), root.clone()));
         let stage = Stage::new(&root, &mut job.kept.stages)?;
         let found = if is_there {
@@ -99,6 +98,25 @@ impl Container {
         let replaced = files.map(|(path, _)| path.clone()).collect();
         self.send(&job, (&base, &root), &stage, &plan, &replaced)
             .await
+    }
+
+    /// Archives come to no memory, and to no file that is mounted by itself; a program moves files there, if there is one.
+    fn leave_what_needs_a_shell(&self, job: &mut Upload<'_>, base: &[u8], root: &Beneath) {
+        if self.shell.is_some() {
+            return;
+        }
+        let (source, events) = (job.source, job.events);
+        job.items.retain(|item| {
+            let at = place(base, root, item);
+            let why = match item.kind {
+                _ if self.mounts.memory_of(&at).is_some() => IN_MEMORY,
+                Kind::File(_) | Kind::Link(_) if self.mounts.is_mounted_at(&at) => MOUNTED,
+                _ => return true,
+            };
+            let here = item.path.below(source);
+            left(events, here.as_os_str().as_bytes(), why);
+            false
+        });
     }
 
     /// The folder that a source goes to, its name there, and whether there is anything.
@@ -140,7 +158,11 @@ impl Container {
         items: &[Item],
     ) -> Result<HashMap<Beneath, Found>, CopyError> {
         let ask = async |item: &Item| {
-            let at = [base, b"/", root.join(&item.path).bytes()].concat();
+            let at = place(base, root, item);
+            // What the engine sees there is beneath.
+            if self.mounts.memory_of(&at).is_some() {
+                return Ok(None);
+            }
             let stat = self.engine.archive_stat(&self.id, &at).await?;
             Ok::<_, CopyError>(stat.map(|stat| (item.path.clone(), stat.found())))
         };

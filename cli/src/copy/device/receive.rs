@@ -248,7 +248,12 @@ impl Arrival {
     }
 
     /// An engine's archive of one path: everything in it is below one name, that of the path.
-    pub(super) fn archive(&self, source: Source, is_folder: bool) -> Result<(), CopyError> {
+    pub(super) fn archive(
+        &self,
+        source: Source,
+        is_folder: bool,
+        is_left: impl Fn(&Item) -> bool,
+    ) -> Result<(), CopyError> {
         let mut reader = ArchiveReader::new(source);
         let mut folders = Vec::new();
         let mut refused: Option<Beneath> = None;
@@ -264,6 +269,7 @@ impl Arrival {
             if refused
                 .as_ref()
                 .is_some_and(|folder| item.path.is_in(folder))
+                || is_left(&item)
             {
                 continue;
             }

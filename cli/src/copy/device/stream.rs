@@ -25,7 +25,7 @@ use crate::copy::{
     script::{self, Script},
     settled::Kept,
 };
-use crate::transport::ssh::{Piece, SPOOL, nameless};
+use crate::transport::ssh::{Piece, nameless};
 
 /// Bytes that are read at once.
 const PIECE: usize = 128 << 10;
@@ -226,11 +226,14 @@ pub async fn upload_stream(
     way: &Way,
     mut from: impl AsyncRead + Unpin,
     destination: &Remote,
+    spool: &Path,
     events: &Events,
 ) -> Result<(), CopyError> {
     let ssh = match way {
         Way::Host(ssh) => ssh,
-        Way::Container(container) => return spooled(container, from, destination, events).await,
+        Way::Container(container) => {
+            return spooled(container, from, destination, spool, events).await;
+        }
     };
     let shell = Shell::new(ssh);
     let (at, mode) = place_of(&shell, destination).await?;
@@ -329,6 +332,7 @@ async fn spooled(
     container: &super::Container,
     mut from: impl AsyncRead + Unpin,
     destination: &Remote,
+    spool: &Path,
     events: &Events,
 ) -> Result<(), CopyError> {
     let found = container.find(&destination.path).await?;
@@ -341,7 +345,7 @@ async fn spooled(
         None => NEW,
     };
     let failed = || CopyError::here("standard input");
-    let file = nameless(Path::new(SPOOL)).map_err(failed())?;
+    let file = nameless(spool).map_err(failed())?;
     file.set_permissions(Permissions::from_mode(mode | 0o400))
         .map_err(failed())?;
     let mut into = tokio::fs::File::from_std(file.try_clone().map_err(failed())?);

@@ -16,7 +16,7 @@ use rustix::{
 use tokio::{net::UnixDatagram, process::Command};
 
 use super::{END, Identity, START, identity::Folder};
-use crate::env::OSCLI_API_KEY;
+use crate::child;
 
 /// How much of the log's end is shown when an agent does not start.
 const TAIL: u64 = 2048;
@@ -150,14 +150,13 @@ pub(super) struct Started {
     pub(super) pid: u32,
 }
 
-/// The program with what it is told. It lives longer than we do: a key of another device is none of its business.
+/// The program with what it is told. It lives longer than we do: a key of another device, or a token, is none of its business.
 fn command(program: &Path, identity: &Identity, folder: &Folder) -> Command {
-    let mut command = Command::new(program);
+    let mut command = Command::from(child::command(program));
     command
         .args(arguments(identity, folder))
         .current_dir("/")
-        .env("NOTIFY_SOCKET", folder.ready())
-        .env_remove(OSCLI_API_KEY);
+        .env("NOTIFY_SOCKET", folder.ready());
     for of_our_service in ["WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS"] {
         command.env_remove(of_our_service);
     }

@@ -1,6 +1,7 @@
 use std::process::{Child, Command as StdCommand};
 
 use super::*;
+use crate::env::SECRETS;
 
 /// A process that looks like an agent with this state folder, and ends when its input does or at SIGTERM.
 fn pretend(state: &Path, script: &str) -> Child {
@@ -55,7 +56,7 @@ async fn a_process_that_ended_meanwhile_is_no_failure() {
 }
 
 #[test]
-fn an_agent_does_not_inherit_the_key_of_another_device() {
+fn an_agent_does_not_inherit_what_is_secret() {
     let identity = Identity {
         name: "demo".to_owned(),
         uuid: "5eee".repeat(8),
@@ -68,8 +69,13 @@ fn an_agent_does_not_inherit_the_key_of_another_device() {
     };
     let folder = identity.folder(Path::new("/nowhere"));
     let command = command(Path::new("os-agent"), &identity, &folder);
-    let mut changed = command.as_std().get_envs();
-    assert!(changed.any(|(name, value)| name == OSCLI_API_KEY && value.is_none()));
+    for secret in SECRETS {
+        let mut changed = command.as_std().get_envs();
+        assert!(
+            changed.any(|(name, value)| name == secret && value.is_none()),
+            "{secret}"
+        );
+    }
 }
 
 #[test]

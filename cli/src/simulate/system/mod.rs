@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use checkout::SCRIPT;
 
 use super::{AgentError, process};
+use crate::child;
 
 /// What is being done, as it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,7 +230,7 @@ impl Systems {
         arguments: &[&str],
         say: impl Fn(&str),
     ) -> Result<Vec<String>, SystemError> {
-        let mut child = Command::new(&self.script)
+        let mut child = Command::from(child::command(&self.script))
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

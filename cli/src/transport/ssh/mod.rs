@@ -48,5 +48,4 @@ pub use process::{Exit, Input, Output, Piece, Process, Pty, Size};
 pub use session::Ssh;
 pub(crate) use spool::nameless;
 pub use stream::SshStream;
-pub(crate) use target::SPOOL;
 pub use target::{AlgorithmLists, Place, SshTarget};

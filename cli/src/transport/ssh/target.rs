@@ -8,7 +8,7 @@ use super::{Algorithms, config::AlgorithmList, host_keys::HostName};
 use crate::transport::cloud_tunnel::CloudTunnel;
 
 /// Where bytes wait that nobody takes, unless a target says otherwise: memory may stand behind `/tmp`.
-pub(crate) const SPOOL: &str = "/var/tmp";
+const SPOOL: &str = "/var/tmp";
 
 /// A server, and as whom it is entered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

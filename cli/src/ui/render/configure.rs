@@ -2,9 +2,9 @@
 
 use std::{io, path::PathBuf};
 
-use dialoguer::{Confirm, Input, Password, Result, Select, theme::ColorfulTheme};
+use dialoguer::{Confirm, Input, Password, Select, theme::ColorfulTheme};
 
-use crate::ui::{Console, style::neutralise};
+use crate::ui::{Console, style::neutralise, terminal};
 
 /// How a device comes into its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,42 +22,46 @@ pub fn nothing(console: &Console) -> io::Result<()> {
 }
 
 /// Asks for a host name. Blocks, as all that follow do.
-pub fn hostname() -> Result<String> {
-    Input::with_theme(&ColorfulTheme::default())
+pub fn hostname() -> io::Result<String> {
+    let theme = ColorfulTheme::default();
+    let question = Input::with_theme(&theme)
         .with_prompt("Host name (empty: the beginning of its uuid)")
-        .allow_empty(true)
-        .interact_text()
+        .allow_empty(true);
+    terminal::asking(|| question.interact_text())
 }
 
 /// Asks for development mode.
-pub fn development() -> Result<bool> {
-    Confirm::with_theme(&ColorfulTheme::default())
+pub fn development() -> io::Result<bool> {
+    let theme = ColorfulTheme::default();
+    let question = Confirm::with_theme(&theme)
         .with_prompt("Development mode? Everybody in its network may then push to it")
-        .default(false)
-        .interact()
+        .default(false);
+    terminal::asking(|| question.interact())
 }
 
 /// Asks which of these files of public keys may log in; `None`: none of them.
-pub fn ssh_key(files: &[PathBuf]) -> Result<Option<usize>> {
+pub fn ssh_key(files: &[PathBuf]) -> io::Result<Option<usize>> {
     let items = files
         .iter()
         .map(|file| neutralise(&file.display().to_string()).into_owned());
     let items: Vec<String> = items.chain(["none".to_owned()]).collect();
-    let chosen = Select::with_theme(&ColorfulTheme::default())
+    let theme = ColorfulTheme::default();
+    let question = Select::with_theme(&theme)
         .with_prompt("Who may log in by SSH?")
         .items(&items)
-        .default(0)
-        .interact()?;
+        .default(0);
+    let chosen = terminal::asking(|| question.interact())?;
     Ok(Some(chosen).filter(|index| *index < files.len()))
 }
 
 /// Asks how the device comes into its network.
-pub fn network() -> Result<Network> {
-    let chosen = Select::with_theme(&ColorfulTheme::default())
+pub fn network() -> io::Result<Network> {
+    let theme = ColorfulTheme::default();
+    let question = Select::with_theme(&theme)
         .with_prompt("Network?")
         .items(["Ethernet (or as the image has it)", "Wi-Fi"])
-        .default(0)
-        .interact()?;
+        .default(0);
+    let chosen = terminal::asking(|| question.interact())?;
     Ok(if chosen == 1 {
         Network::Wifi
     } else {
@@ -66,34 +70,37 @@ pub fn network() -> Result<Network> {
 }
 
 /// Asks for the name of a Wi-Fi network.
-pub fn wifi_name() -> Result<String> {
-    Input::with_theme(&ColorfulTheme::default())
-        .with_prompt("Name of the Wi-Fi network")
-        .interact_text()
+pub fn wifi_name() -> io::Result<String> {
+    let theme = ColorfulTheme::default();
+    let question = Input::with_theme(&theme).with_prompt("Name of the Wi-Fi network");
+    terminal::asking(|| question.interact_text())
 }
 
 /// Asks whether it tells its name.
-pub fn wifi_hidden() -> Result<bool> {
-    Confirm::with_theme(&ColorfulTheme::default())
+pub fn wifi_hidden() -> io::Result<bool> {
+    let theme = ColorfulTheme::default();
+    let question = Confirm::with_theme(&theme)
         .with_prompt("Does it hide its name?")
-        .default(false)
-        .interact()
+        .default(false);
+    terminal::asking(|| question.interact())
 }
 
 /// Asks for its password; nothing for an open one.
-pub fn wifi_key(ssid: &str) -> Result<String> {
-    Password::with_theme(&ColorfulTheme::default())
+pub fn wifi_key(ssid: &str) -> io::Result<String> {
+    let theme = ColorfulTheme::default();
+    let question = Password::with_theme(&theme)
         .with_prompt(format!(
             "Password of {} (empty: it has none)",
             neutralise(ssid)
         ))
-        .allow_empty_password(true)
-        .interact()
+        .allow_empty_password(true);
+    terminal::asking(|| question.interact())
 }
 
 /// Asks for the password of one that is not open.
-pub fn wifi_password(ssid: &str) -> Result<String> {
-    Password::with_theme(&ColorfulTheme::default())
-        .with_prompt(format!("Password of {}", neutralise(ssid)))
-        .interact()
+pub fn wifi_password(ssid: &str) -> io::Result<String> {
+    let theme = ColorfulTheme::default();
+    let question =
+        Password::with_theme(&theme).with_prompt(format!("Password of {}", neutralise(ssid)));
+    terminal::asking(|| question.interact())
 }

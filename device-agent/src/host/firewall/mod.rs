@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use crate::engine::Link;
 use crate::store::Accepted;
 use decide::{MODE, Rule, Situation, no_mode, rules};
-use tables::Keeper;
+use tables::{Keeper, LOOK_EVERY};
 use written::Family;
 
 /// Is there when the kernel has the sixth version of the protocol.
@@ -44,7 +44,7 @@ pub(crate) async fn keep(
             keeper.keep(&wanted).await;
         }
         let pauses = keepers.iter().map(Keeper::pause);
-        let pause = pauses.min().unwrap_or_default();
+        let pause = pauses.min().unwrap_or(LOOK_EVERY);
         tokio::select! {
             changed = targets.changed() => if changed.is_err() {
                 return;

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Seconds for which a program waits until others have done.
 const TURN: &str = "5";
 /// Nothing tells when somebody else flushes the rules: they are looked at this often.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// And this soon where they could not be put in place.
 const LOOK_SOON: Duration = Duration::from_secs(2);
 /// Bytes of a table; one with more rules is not ours to judge.

@@ -80,9 +80,7 @@ pub(super) fn wanted(
     only: bool,
 ) -> Vec<AgentIdentity> {
     let is_named = |key: &PublicKey| {
-        let mut files = files.iter().filter_map(|file| file.public.as_ref());
-        files.any(|public| public.key_data() == key.key_data())
-            || loose.iter().any(|loose| is_of(&loose.certificate, key))
+        is_in(files, key) || loose.iter().any(|loose| is_of(&loose.certificate, key))
     };
     let (mut named, others): (Vec<_>, Vec<_>) = identities
         .into_iter()
@@ -91,6 +89,12 @@ pub(super) fn wanted(
         named.extend(others);
     }
     named
+}
+
+/// Whether a file holds this key, or its public half.
+pub(super) fn is_in(files: &[Identity], key: &PublicKey) -> bool {
+    let mut files = files.iter().filter_map(|file| file.public.as_ref());
+    files.any(|public| public.key_data() == key.key_data())
 }
 
 /// What a person knows it by.

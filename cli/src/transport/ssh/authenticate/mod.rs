@@ -157,10 +157,11 @@ impl Attempt<'_> {
             let loose = loose.iter().map(|loose| &loose.certificate);
             let certificates = of_files.chain(loose);
             let shows: Vec<Shown<'_>> = match &identity {
+                // Who names a certificate alone has not named its key.
                 AgentIdentity::PublicKey { key, .. } => certificates
                     .filter(|certificate| is_of(certificate, key))
                     .map(Shown::Certificate)
-                    .chain([Shown::Key(key)])
+                    .chain((!only || agent::is_in(files, key)).then_some(Shown::Key(key)))
                     .collect(),
                 AgentIdentity::Certificate { certificate, .. } => {
                     vec![Shown::Certificate(certificate)]

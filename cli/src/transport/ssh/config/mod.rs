@@ -148,7 +148,7 @@ impl HostConfig {
             ),
             (
                 self.host_key_alias.is_some(),
-                "HostKeyAlias: the key of a device is that of its uuid; servers before it are known by their aliases",
+                "HostKeyAlias: the key is that of the device's uuid, which is known; servers before it, and devices that tell none, are known by the alias",
             ),
             (
                 self.server_alive_interval

@@ -20,6 +20,7 @@ use super::{
     messages::{Connection, Hello, Notice, What, Wish, key, message},
     session::{Line, Session},
 };
+use crate::child;
 use crate::transport::ssh::{
     Asks, ForwardSource, Forwarded, Place, Process, Pty, SshError, SshStream, SshTarget,
     incoming::Incoming,
@@ -350,7 +351,7 @@ fn started(keeping: &Keeping, name: &str) -> io::Result<Line> {
     close_fds::set_fds_cloexec_threadsafe(3, &[]);
     let (ours, its) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let mut command = Command::new(&keeping.program);
+    let mut command = Command::from(child::command(&keeping.program));
     command.arg("ssh-keeper").arg(&keeping.folder).arg(name);
     command.env_clear().current_dir("/");
     command.stdin(OwnedFd::from(its));
