@@ -59,7 +59,8 @@ pub fn prepare(
 /// Whether the file system gave us a copy of its own, which costs nothing.
 fn is_cloned(image: &Path, disk: &fs::File, format: Format) -> bool {
     format == Format::Raw
-        && fs::File::open(image).is_ok_and(|image| rustix::fs::ioctl_ficlone(disk, image).is_ok())
+        && fs_err::File::open(image)
+            .is_ok_and(|image| rustix::fs::ioctl_ficlone(disk, image).is_ok())
 }
 
 fn copy(

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    ffi::OsString,
     io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -20,6 +19,7 @@ use super::{
     power,
     words::words,
 };
+use crate::child;
 
 /// Lines that are kept for whoever wants to know how it ended, and bytes of each.
 const KEPT: usize = 20;
@@ -178,15 +178,12 @@ fn found(program: &str, path: Option<&str>) -> Option<PathBuf> {
 
 /// A command that ends with us, where the system has what does that.
 fn guarded(program: &Path, path: Option<&str>) -> Command {
-    match found(GUARD, path) {
-        Some(guard) => {
-            let mut command = Command::new(guard);
-            let pdeathsig: [OsString; 3] = ["--pdeathsig".into(), "KILL".into(), "--".into()];
-            command.args(pdeathsig).arg(program);
-            command
-        }
-        None => Command::new(program),
-    }
+    let Some(guard) = found(GUARD, path) else {
+        return child::command(program).into();
+    };
+    let mut command = child::command(guard);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command.into()
 }
 
 /// Firmware with variables of its own.

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    fmt::Write as _,
     net::Ipv4Addr,
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::PathBuf,
@@ -101,7 +102,8 @@ pub(super) fn words(
     let mut network = "user,id=net".to_owned();
     for forward in &hardware.forwards {
         let (address, Forward { guest, host }) = (hardware.address, forward);
-        network.push_str(&format!(",hostfwd=tcp:{address}:{host}-:{guest}"));
+        // A string takes everything.
+        drop(write!(network, ",hostfwd=tcp:{address}:{host}-:{guest}"));
     }
     all.extend(plain(&["-netdev", &network]));
     all.extend(plain(&["-device", "virtio-net-pci,netdev=net,romfile="]));

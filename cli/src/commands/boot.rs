@@ -41,7 +41,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(3);
 /// An SSH server is there before an agent may be, which not every image has.
-const AGENT: Duration = Duration::from_secs(60);
+const AGENT: Duration = Duration::from_mins(1);
 /// How long a system may take to end by itself.
 const END: Duration = Duration::from_secs(90);
 /// Begins the names of folders of machines.
@@ -302,7 +302,8 @@ async fn watch(
                 is_pressed = true;
                 booting.pressed();
                 until = Some(Instant::now() + END);
-                if let Err(error) = button.press().await {
+                let pressed = timeout(ANSWER, button.press()).await;
+                if let Err(error) = pressed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                     context.console.detail(&error.to_string());
                     until = Some(Instant::now());
                 }
