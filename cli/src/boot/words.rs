@@ -2,7 +2,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt::Write as _,
     net::Ipv4Addr,
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::PathBuf,
@@ -102,8 +101,7 @@ pub(super) fn words(
     let mut network = "user,id=net".to_owned();
     for forward in &hardware.forwards {
         let (address, Forward { guest, host }) = (hardware.address, forward);
-        // A string takes everything.
-        drop(write!(network, ",hostfwd=tcp:{address}:{host}-:{guest}"));
+        network.push_str(&format_args!(",hostfwd=tcp:{address}:{host}-:{guest}").to_string());
     }
     all.extend(plain(&["-netdev", &network]));
     all.extend(plain(&["-device", "virtio-net-pci,netdev=net,romfile="]));
