@@ -1,8 +1,10 @@
-//! The disk of a machine: a copy of the image, with room for what will be pushed to it, in a file without zeros.
+//! The disk of a machine: a copy of the image, with room for what will be pushed to it, in a file without zeros and without a name: however
+//! we end, nothing of it is left.
 
 use std::{
     fs,
     io::{self, Read, Seek as _, Write as _},
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
 };
 
@@ -19,15 +21,23 @@ pub struct Source {
     pub image: PathBuf,
     /// Bytes that its disk has at least.
     pub size: u64,
+    /// Where the disk is made.
+    pub folder: PathBuf,
 }
 
-/// Makes the disk in a file that is empty. `told` is called for each piece, and ends it with an error.
+/// By which name another program opens a file of ours, as long as we have it open.
+#[must_use]
+pub fn shared(disk: &fs::File) -> PathBuf {
+    let (process, file) = (std::process::id(), disk.as_raw_fd());
+    PathBuf::from(format!("/proc/{process}/fd/{file}"))
+}
+
+/// Makes the disk. `told` is called for each piece, and ends it with an error.
 ///
 /// # Errors
 /// [`BootError`].
 pub fn prepare(
     source: &Source,
-    path: &Path,
     told: &mut dyn FnMut(Event) -> io::Result<()>,
 ) -> Result<fs::File, BootError> {
     let failed = |error: io::Error| BootError::Disk {
@@ -36,13 +46,7 @@ pub fn prepare(
     };
     let packed = Packed::open(&source.image)?;
     let mut image = Unpacked::new(&packed)?;
-    let mut options = fs::OpenOptions::new();
-    let mut disk = options
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .map_err(failed)?;
+    let mut disk = tempfile::tempfile_in(&source.folder).map_err(failed)?;
     let whole = (image.format == Format::Raw).then_some(image.packed_size);
     let size = if is_cloned(&source.image, &disk, image.format) {
         image.packed_size
@@ -119,26 +123,27 @@ mod tests {
         let source = Source {
             image: image.clone(),
             size: 9 * 1024 * 1024,
+            folder: folder.path().to_owned(),
         };
-        let at = folder.path().join("disk");
-        prepare(&source, &at, &mut |_| Ok(())).unwrap();
-        let disk = fs_err::read(&at).unwrap();
+        let made = prepare(&source, &mut |_| Ok(())).unwrap();
+        let disk = fs_err::read(shared(&made)).unwrap();
         assert_eq!(disk.len(), 9 * 1024 * 1024);
         assert!(disk.starts_with(&bytes) && disk.iter().skip(bytes.len()).all(|byte| *byte == 0));
-        assert!(fs_err::metadata(&at).unwrap().blocks() * 512 < 4 * 1024 * 1024);
+        assert!(made.metadata().unwrap().blocks() * 512 < 4 * 1024 * 1024);
 
         // A packed image that ends early makes no disk.
         let packed = fs_err::read(&image).unwrap();
         fs_err::write(&image, packed.get(..packed.len() - 9).unwrap()).unwrap();
-        let other = folder.path().join("other");
-        assert!(prepare(&source, &other, &mut |_| Ok(())).is_err());
+        assert!(prepare(&source, &mut |_| Ok(())).is_err());
         // Whoever looks on may end it.
         fs_err::write(&image, &bytes).unwrap();
-        let third = folder.path().join("third");
-        let ended = prepare(&source, &third, &mut |_| {
-            Err(io::ErrorKind::Interrupted.into())
-        });
+        let ended = prepare(&source, &mut |_| Err(io::ErrorKind::Interrupted.into()));
         // A file system that copies by itself asks nobody.
-        assert!(ended.is_err() || fs_err::read(&third).unwrap().starts_with(&bytes));
+        if let Ok(made) = ended {
+            assert!(fs_err::read(shared(&made)).unwrap().starts_with(&bytes));
+        }
+        let mut names = fs_err::read_dir(folder.path()).unwrap();
+        let others = names.find(|name| name.as_ref().unwrap().path() != image);
+        assert!(others.is_none(), "{others:?}");
     }
 }

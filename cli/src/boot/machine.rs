@@ -26,6 +26,17 @@ const KEPT: usize = 20;
 const LINE: usize = 1000;
 /// Makes a program end when we do, however that happens.
 const GUARD: &str = "setpriv";
+/// So qemu begins when the processor's help is of no use after all, as where this machine is a virtual one itself. It then stops, and stays.
+const NO_HELP: &[u8] = b"KVM internal error";
+
+/// Who runs what the machine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speed {
+    /// The processor, where it can.
+    Best,
+    /// qemu, an instruction at a time.
+    Emulated,
+}
 
 /// A machine that runs. It ends when this is dropped.
 #[derive(Debug)]
@@ -33,6 +44,7 @@ pub struct Machine {
     child: Child,
     control: PathBuf,
     output: Option<(ChildStdout, ChildStderr)>,
+    has_help: bool,
 }
 
 /// How a machine ended.
@@ -40,8 +52,12 @@ pub struct Machine {
 pub struct Ended {
     /// As its process did.
     pub status: ExitStatus,
-    /// What it said at last, its serial port and qemu.
+    /// What its serial port said at last.
     pub last: Vec<Vec<u8>>,
+    /// What qemu said at last.
+    pub complaints: Vec<Vec<u8>>,
+    /// It did not run at all: [`Speed::Emulated`] is left.
+    pub is_unhelped: bool,
 }
 
 impl Machine {
@@ -51,6 +67,7 @@ impl Machine {
     /// [`BootError`].
     pub fn start(
         hardware: &Hardware,
+        speed: Speed,
         folder: &Path,
         path: Option<&str>,
     ) -> Result<Self, BootError> {
@@ -65,12 +82,8 @@ impl Machine {
             Starts::Bios => None,
         };
         let control = folder.join("control");
-        let said = words(
-            hardware,
-            firmware.as_ref(),
-            control.as_os_str(),
-            has_kvm(arch),
-        );
+        let has_help = speed == Speed::Best && has_kvm(arch);
+        let said = words(hardware, firmware.as_ref(), control.as_os_str(), has_help);
         let mut command = guarded(&qemu, path);
         command
             .args(said)
@@ -88,7 +101,14 @@ impl Machine {
             child,
             control,
             output,
+            has_help,
         })
+    }
+
+    /// Whether the processor runs it, and not qemu an instruction at a time.
+    #[must_use]
+    pub fn has_help(&self) -> bool {
+        self.has_help
     }
 
     /// Tells what its serial port says, until it ends. Waited for as long as it runs: else its port blocks.
@@ -96,28 +116,41 @@ impl Machine {
     /// # Errors
     /// What the system says of its process.
     pub async fn ended(&mut self, told: &mpsc::UnboundedSender<Event>) -> io::Result<Ended> {
-        let mut last = VecDeque::new();
+        let (mut last, mut complaints) = (Kept::default(), Kept::default());
+        let mut is_unhelped = false;
         if let Some((stdout, stderr)) = self.output.take() {
-            let (lines, mut said) = mpsc::channel(64);
-            let read = async {
-                let others = lines.clone();
-                tokio::join!(divide(stdout, lines), divide(stderr, others))
-            };
+            let (serial, mut said) = mpsc::channel::<Vec<u8>>(64);
+            let (grumbles, mut complained) = mpsc::channel::<Vec<u8>>(64);
+            let child = &mut self.child;
             let tell = async {
-                while let Some(line) = said.recv().await {
-                    if last.len() == KEPT {
-                        last.pop_front();
+                loop {
+                    tokio::select! {
+                        Some(line) = said.recv() => {
+                            last.push(line.clone());
+                            drop(told.send(Event::Line(line)));
+                        }
+                        Some(line) = complained.recv() => {
+                            if line.starts_with(NO_HELP) {
+                                is_unhelped = true;
+                                child.start_kill()?;
+                            }
+                            complaints.push(line);
+                        }
+                        else => return io::Result::Ok(()),
                     }
-                    last.push_back(line);
-                    let line = last.back().cloned().unwrap_or_default();
-                    drop(told.send(Event::Line(line)));
                 }
             };
-            tokio::join!(read, tell);
+            let ((), (), told) =
+                tokio::join!(divide(stdout, serial), divide(stderr, grumbles), tell);
+            told?;
         }
         let status = self.child.wait().await?;
-        let last = last.into();
-        Ok(Ended { status, last })
+        Ok(Ended {
+            status,
+            last: last.0.into(),
+            complaints: complaints.0.into(),
+            is_unhelped,
+        })
     }
 
     /// Its power button.
@@ -126,6 +159,19 @@ impl Machine {
         Button {
             control: self.control.clone(),
         }
+    }
+}
+
+/// The last lines of many.
+#[derive(Default)]
+struct Kept(VecDeque<Vec<u8>>);
+
+impl Kept {
+    fn push(&mut self, line: Vec<u8>) {
+        if self.0.len() == KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(line);
     }
 }
 

@@ -16,9 +16,9 @@ mod words;
 
 use std::{io, path::PathBuf};
 
-pub use disk::{Source, prepare};
+pub use disk::{Source, prepare, shared};
 pub use kind::{Arch, Starts, kind};
-pub use machine::{Button, Ended, Machine};
+pub use machine::{Button, Ended, Machine, Speed};
 pub use words::{Forward, Hardware};
 
 /// What happens.
@@ -44,6 +44,23 @@ pub enum BootError {
         /// What the system says.
         #[source]
         source: io::Error,
+    },
+    /// It cannot be written to.
+    #[error("{} cannot be opened, to be written to", image.display())]
+    Write {
+        /// The image.
+        image: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// What a machine writes has no place in it.
+    #[error("{} is {what}: a machine cannot write to it", image.display())]
+    Unwritable {
+        /// The image.
+        image: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// What is on it cannot be understood.
     #[error("{} cannot be booted", image.display())]

@@ -55,12 +55,12 @@ fn with(before: &str, path: &OsStr) -> OsString {
     word
 }
 
-/// The arguments. `has_kvm`: the processor may do it itself.
+/// The arguments. `has_help`: the processor runs it itself, by KVM.
 pub(super) fn words(
     hardware: &Hardware,
     firmware: Option<&Firmware>,
     control: &OsStr,
-    has_kvm: bool,
+    has_help: bool,
 ) -> Vec<OsString> {
     let plain = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
     let arch = hardware.starts.arch();
@@ -74,12 +74,12 @@ pub(super) fn words(
     all.push(value(OsStr::new(&hardware.name)));
     all.push("-machine".into());
     all.push(if arch == Arch::Arm { "virt" } else { "q35" }.into());
-    if has_kvm {
+    if has_help {
         all.extend(plain(&["-accel", "kvm"]));
     }
     // Where the first is of no use after all.
     all.extend(plain(&["-accel", "tcg,thread=multi", "-cpu"]));
-    all.push(match (arch, has_kvm) {
+    all.push(match (arch, has_help) {
         // A vendor without the faults for which every system call would be made slower.
         (Arch::X86, false) => "max,vendor=AuthenticAMD".into(),
         _ => "max".into(),

@@ -60,6 +60,22 @@ pub(super) fn forget_device(context: &Context, uuid: &str) -> Result<(), Failure
     Ok(())
 }
 
+/// The same of a virtual machine that is no more: the next one has its name and its address, and other keys.
+pub(super) fn forget_machine(context: &Context, device: &Device) -> Result<(), Failure> {
+    let by_address = device.addresses.iter();
+    let mut hosts: BTreeSet<HostName> = by_address
+        .filter_map(|address| HostName::host(&address.ip.to_string(), device.ssh_port).ok())
+        .collect();
+    hosts.extend(named(device).map(|named| named.device));
+    let folder = context.environment.paths.ssh();
+    forget(
+        &KnownDevices::below(&folder),
+        &Plainly::below(&folder),
+        hosts,
+    )?;
+    Ok(())
+}
+
 /// Removes keys, names and marks; returns the keys.
 fn forget(
     kept: &KnownDevices,

@@ -3,21 +3,29 @@
 //! The kernel drops the lock with the process: a record that nobody holds is that of a machine which is gone.
 
 use std::{
-    ffi::OsString,
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::{Path, PathBuf},
 };
 
 use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
 use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
 
 use super::{Device, record_file, record_file::FileError};
 
 /// More of them are not looked for.
 const MOST: usize = 256;
-/// Bytes of a path.
-const LONGEST: u64 = 4096;
+/// Bytes of what a machine would leave behind.
+const LONGEST: u64 = 64 << 10;
+
+/// What a machine leaves behind if its process is killed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Left {
+    /// A folder of its own.
+    pub folder: Option<PathBuf>,
+    /// As what others may have got to know it, where the next one is another one.
+    pub device: Option<Device>,
+}
 
 /// A name that is ours as long as this is there.
 #[derive(Debug)]
@@ -77,27 +85,36 @@ impl Held {
         record_file::replace(&record_of(&self.folder, &self.name), device)
     }
 
-    /// Keeps a folder of the machine's in mind until it has ended in peace, and returns that of one that has not.
+    /// What the last machine of this name has left behind, as far as it can be understood.
     ///
     /// # Errors
     /// [`FileError::Io`].
-    pub fn replace_folder(&mut self, folder: Option<&Path>) -> Result<Option<PathBuf>, FileError> {
+    pub fn left(&mut self) -> Result<Left, FileError> {
         let path = lock_of(&self.folder, &self.name);
-        let failed = |source| FileError::Io { path, source };
-        let mut replace = || {
-            let mut before = Vec::new();
+        let mut read = || {
+            let mut bytes = Vec::new();
             self.lock.rewind()?;
-            (&mut self.lock).take(LONGEST).read_to_end(&mut before)?;
+            (&mut self.lock).take(LONGEST).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|source| FileError::Io { path, source })?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    /// Notes what it would leave behind.
+    ///
+    /// # Errors
+    /// [`FileError::Io`].
+    pub fn leaves(&mut self, left: &Left) -> Result<(), FileError> {
+        let path = lock_of(&self.folder, &self.name);
+        // In its own place: the lock is on this file.
+        let mut write = || {
+            let bytes = serde_json::to_vec(left)?;
             self.lock.set_len(0)?;
             self.lock.rewind()?;
-            if let Some(folder) = folder {
-                self.lock.write_all(folder.as_os_str().as_bytes())?;
-            }
-            Ok(before)
+            self.lock.write_all(&bytes)
         };
-        let before = replace().map_err(failed)?;
-        let before = PathBuf::from(OsString::from_vec(before));
-        Ok(Some(before).filter(|before| before.is_absolute()))
+        write().map_err(|source| FileError::Io { path, source })
     }
 
     fn forget(&self) {
@@ -153,7 +170,12 @@ mod tests {
         let device = Device::bare("kit".to_owned(), None, Origin::Machine);
         let mut held = Held::take(&folder, "kit").unwrap().unwrap();
         assert_eq!(living(&folder), []);
-        assert_eq!(held.replace_folder(Some(Path::new("/a/b"))).unwrap(), None);
+        assert_eq!(held.left().unwrap(), Left::default());
+        let left = Left {
+            folder: Some("/a/b".into()),
+            device: Some(device.clone()),
+        };
+        held.leaves(&left).unwrap();
         held.save(&device).unwrap();
         assert_eq!(living(&folder), [device]);
         assert!(Held::take(&folder, "kit").unwrap().is_none());
@@ -164,8 +186,8 @@ mod tests {
         assert_eq!(living(&folder), []);
         let mut held = Held::take(&folder, "kit").unwrap().unwrap();
         assert_eq!(living(&folder), []);
-        let left = held.replace_folder(None).unwrap();
-        assert_eq!(left.as_deref(), Some(Path::new("/a/b")));
-        assert_eq!(held.replace_folder(None).unwrap(), None);
+        assert_eq!(held.left().unwrap(), left);
+        held.leaves(&Left::default()).unwrap();
+        assert_eq!(held.left().unwrap(), Left::default());
     }
 }

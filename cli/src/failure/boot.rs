@@ -1,5 +1,7 @@
 //! Images that are not booted.
 
+use std::io;
+
 use super::{Failure, Kind};
 use crate::{boot::BootError, discovery::record_file::FileError, image::DiskError};
 
@@ -21,11 +23,18 @@ impl From<BootError> for Failure {
                 "images of boards, as those of a Raspberry Pi, start on these boards alone: `os flash` writes them to a card",
             ),
             BootError::Table { .. } => failure.hint("`os image inspect` says more of it"),
-            BootError::Disk { .. } => {
-                failure.hint("is there room? TMPDIR is another folder for the machine's disk")
+            BootError::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                failure.hint("TMPDIR is another folder for the machine's disk")
+            }
+            BootError::Unwritable { .. } => {
+                failure.hint("without --write the machine gets a copy of it")
             }
             BootError::NoAddress { .. } => failure.hint("ports below 1024 are for root: --port PORT:HERE"),
-            BootError::Image(_) | BootError::Prepare(_) | BootError::Start { .. } => failure,
+            BootError::Image(_)
+            | BootError::Disk { .. }
+            | BootError::Write { .. }
+            | BootError::Prepare(_)
+            | BootError::Start { .. } => failure,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::Ipv4Addr,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::progress::{duration, transfer};
 use crate::{
-    boot::{Arch, Ended, Event},
+    boot::{Ended, Event, Hardware},
     discovery::Device,
     failure::{Failure, Kind},
     ui::{Console, style::neutralise},
@@ -27,25 +27,35 @@ pub struct Booting<'a> {
     begun: Instant,
     is_serial_shown: bool,
     name: String,
+    was_started: bool,
 }
 
 impl<'a> Booting<'a> {
     /// Begins.
     #[must_use]
-    pub fn new(console: &'a Console, is_serial_shown: bool) -> Self {
+    pub fn new(console: &'a Console, name: &str, is_serial_shown: bool) -> Self {
         let bar = console.bars().add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style.tick_strings(&["-", "\\", "|", "/", " "]));
         }
-        bar.set_message("making a disk of the image");
-        bar.enable_steady_tick(TICK);
         Self {
             console,
             bar,
             begun: Instant::now(),
             is_serial_shown,
-            name: String::new(),
+            name: name.to_owned(),
+            was_started: false,
         }
+    }
+
+    /// A disk is made of the image.
+    pub fn copies(&self, image: &Path) {
+        let text = format!("making a disk of {}", neutralise(&image.to_string_lossy()));
+        if !self.console.draws_bars() {
+            self.console.say(&text);
+        }
+        self.bar.set_message(text);
+        self.bar.enable_steady_tick(TICK);
     }
 
     /// Shows one event.
@@ -53,15 +63,15 @@ impl<'a> Booting<'a> {
         match event {
             Event::Copied(done, whole) => {
                 let text = transfer(*done, whole.unwrap_or(0), self.begun.elapsed());
-                self.bar
-                    .set_message(format!("making a disk of the image: {text}"));
+                self.bar.set_message(format!("making its disk: {text}"));
             }
             Event::Line(line) => {
                 let line = String::from_utf8_lossy(line);
                 let line = neutralise(line.trim_end());
-                if self.is_serial_shown && !self.console.is_json() {
-                    self.console.data(&line)?;
-                } else if !line.is_empty() {
+                if self.is_serial_shown {
+                    return self.serial(&line);
+                }
+                if !line.is_empty() {
                     self.bar.set_message(format!("{} boots: {line}", self.name));
                 }
             }
@@ -69,15 +79,53 @@ impl<'a> Booting<'a> {
         Ok(())
     }
 
+    fn serial(&self, line: &str) -> io::Result<()> {
+        if self.console.is_json() {
+            let value = json!({ "event": "serial", "line": line });
+            return self.console.json(&value);
+        }
+        self.console.data(line)
+    }
+
+    /// For whoever reads JSON.
+    fn tell(&self, event: &'static str) -> io::Result<()> {
+        if self.console.is_json() {
+            let value = json!({ "event": event, "name": self.name });
+            return self.console.json(&value);
+        }
+        Ok(())
+    }
+
     /// The machine runs.
-    pub fn started(&mut self, name: &str, address: Ipv4Addr, arch: Arch) {
-        name.clone_into(&mut self.name);
+    pub fn started(&mut self, hardware: &Hardware, has_help: bool) -> io::Result<()> {
         self.begun = Instant::now();
+        let name = &self.name;
         self.bar.set_message(format!("{name} boots"));
-        let arch = arch.word();
+        self.bar.enable_steady_tick(TICK);
+        let (arch, address) = (hardware.starts.arch().word(), hardware.address);
+        if self.was_started {
+            self.console.say(&format!(
+                "this machine's processor does not run it: {name} is emulated, which is slower"
+            ));
+            return Ok(());
+        }
+        self.was_started = true;
+        let emulated = if has_help { "" } else { ", emulated" };
         self.console.say(&format!(
-            "{name} boots ({arch}), at {address}; Ctrl-C switches it off"
+            "{name} boots ({arch}{emulated}), at {address}; Ctrl-C switches it off"
         ));
+        if self.console.is_json() {
+            return self.console.json(&json!({
+                "event": "started",
+                "name": name,
+                "arch": arch,
+                "address": address,
+                "ports": hardware.forwards.iter().map(|forward| json!({
+                    "port": forward.guest, "here": forward.host,
+                })).collect::<Vec<_>>(),
+            }));
+        }
+        Ok(())
     }
 
     /// Its system answers.
@@ -85,9 +133,10 @@ impl<'a> Booting<'a> {
         self.bar.finish_and_clear();
         if self.console.is_json() {
             return self.console.json(&json!({
+                "event": "up",
                 "name": device.name,
                 "uuid": device.uuid,
-                "addresses": device.addresses.iter().map(|address| address.ip).collect::<Vec<_>>(),
+                "variant": device.variant,
                 "seconds": self.begun.elapsed().as_secs_f64(),
             }));
         }
@@ -100,37 +149,39 @@ impl<'a> Booting<'a> {
     }
 
     /// Somebody wants it to end.
-    pub fn pressed(&self) {
+    pub fn pressed(&self) -> io::Result<()> {
         self.bar.finish_and_clear();
         self.console.say(&format!(
-            "{}'s power button is pressed; Ctrl-C again pulls its plug",
+            "the power button of {} is pressed; Ctrl-C again pulls its plug",
             self.name
         ));
+        self.tell("pressed")
     }
 
     /// It did not end by itself.
-    pub fn cut(&self) {
+    pub fn cut(&self) -> io::Result<()> {
         self.console.warn(&format!(
             "{} did not end by itself: its plug is pulled",
             self.name
         ));
+        self.tell("cut")
     }
 
     /// It is off.
-    pub fn off(&self) {
+    pub fn off(&self) -> io::Result<()> {
         self.bar.finish_and_clear();
         self.console.say(&format!("{} is off", self.name));
+        self.tell("off")
     }
 
     /// Its process failed.
     #[must_use]
     pub fn broken(&self, ended: &Ended) -> Failure {
         self.bar.finish_and_clear();
-        if !self.is_serial_shown {
-            for line in &ended.last {
-                let line = String::from_utf8_lossy(line);
-                self.console.say(&neutralise(&line));
-            }
+        let last = ended.last.iter().filter(|_| !self.is_serial_shown);
+        for line in last.chain(&ended.complaints) {
+            let line = String::from_utf8_lossy(line);
+            self.console.say(&neutralise(&line));
         }
         let text = format!("the virtual machine ended ({})", ended.status);
         Failure::new(Kind::Other, text).hint("what it said at last stands above")

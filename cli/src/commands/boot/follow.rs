@@ -1,0 +1,175 @@
+//! A machine from its start to its end.
+
+use std::{io, time::Duration};
+
+use agent_api::os::Variant;
+use tokio::{
+    io::AsyncReadExt as _,
+    net::TcpStream,
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use crate::{
+    agent::{AgentError, Kind as Agent},
+    boot::{Event, Machine},
+    commands::{Context, identify},
+    discovery::Device,
+    failure::Failure,
+    ui::render::boot::Booting,
+};
+
+/// Between two questions whether the system is up: nothing of it can tell us by itself, since qemu's network carries no multicast.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(3);
+/// An SSH server is there before an agent may be, which not every image has.
+const AGENT: Duration = Duration::from_mins(1);
+/// How long a system may take to end by itself.
+const END: Duration = Duration::from_secs(90);
+/// Between two presses: a system that only starts hears none.
+const PRESSES: Duration = Duration::from_secs(3);
+
+/// How it ended.
+pub(super) enum End {
+    /// By itself, or when it was told to.
+    Off,
+    /// The processor does not run it: it has to be emulated.
+    Unhelped,
+}
+
+/// Follows the machine until it is off. `is_up` is told what is known of the device then.
+pub(super) async fn follow(
+    context: &Context,
+    mut machine: Machine,
+    mut device: Device,
+    booting: &mut Booting<'_>,
+    mut is_up: impl FnMut(&Device) -> Result<(), Failure>,
+) -> Result<End, Failure> {
+    let button = machine.button();
+    let has_help = machine.has_help();
+    let (events, mut told) = mpsc::unbounded_channel::<Event>();
+    let answer = up(device.clone());
+    let ended = machine.ended(&events);
+    let press = context.interrupt.cancelled();
+    tokio::pin!(ended, answer, press);
+    let mut is_answered = false;
+    // When it has to have ended, and when its button is pressed again.
+    let mut ending: Option<(Instant, Instant)> = None;
+    let ended = loop {
+        let again = async {
+            match ending {
+                Some((_, again)) => sleep_until(again).await,
+                None => std::future::pending().await,
+            }
+        };
+        let is_told = ending.is_some();
+        tokio::select! {
+            ended = &mut ended => break ended?,
+            Some(event) = told.recv() => {
+                booting.event(&event)?;
+                continue;
+            }
+            learnt = &mut answer, if !is_answered && !is_told => {
+                is_answered = true;
+                learn(&mut device, learnt);
+                is_up(&device)?;
+                booting.up(&device)?;
+                continue;
+            }
+            () = &mut press, if !is_told => booting.pressed()?,
+            () = again => {}
+        }
+        let now = Instant::now();
+        let (until, _) = *ending.get_or_insert((now + END, now));
+        let pressed = timeout(ANSWER, button.press()).await;
+        let pressed = pressed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        if let Err(error) = &pressed {
+            context.console.detail(&error.to_string());
+        }
+        if now >= until || pressed.is_err() {
+            // It ends with what held it.
+            booting.cut()?;
+            return Ok(End::Off);
+        }
+        ending = Some((until, now + PRESSES));
+    };
+    while let Ok(event) = told.try_recv() {
+        booting.event(&event)?;
+    }
+    if ended.is_unhelped && has_help {
+        return Ok(End::Unhelped);
+    }
+    if ended.status.success() {
+        booting.off()?;
+        return Ok(End::Off);
+    }
+    Err(booting.broken(&ended))
+}
+
+/// What is known of a device that is up.
+#[derive(Debug)]
+enum Learnt {
+    Agent(Box<Agent>),
+    /// It has an agent, which wants a key.
+    Closed,
+    /// It has none, or none that answers.
+    Ssh,
+}
+
+/// Returns when its agent answers; its SSH server alone is waited with for a while.
+async fn up(device: Device) -> Learnt {
+    let (mut pause, most) = PAUSES;
+    let mut has_ssh: Option<Instant> = None;
+    loop {
+        match timeout(ANSWER, identify::identify(device.clone(), None)).await {
+            Ok(Ok(reached)) => return Learnt::Agent(Box::new(reached.kind)),
+            Ok(Err(AgentError::KeyWanted { .. })) => return Learnt::Closed,
+            _ => {}
+        }
+        if speaks_ssh(&device).await {
+            let since = *has_ssh.get_or_insert_with(Instant::now);
+            if since.elapsed() >= AGENT {
+                return Learnt::Ssh;
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(most);
+    }
+}
+
+/// Whether it greets as an SSH server does: qemu takes connections before anybody in the machine does.
+async fn speaks_ssh(device: &Device) -> bool {
+    let Some(address) = device.addresses.first() else {
+        return false;
+    };
+    let greeted = async {
+        let mut stream = TcpStream::connect(address.with_port(device.ssh_port)).await?;
+        let mut first = [0; 4];
+        stream.read_exact(&mut first).await?;
+        Ok::<_, io::Error>(first == *b"SSH-")
+    };
+    matches!(timeout(ANSWER, greeted).await, Ok(Ok(true)))
+}
+
+fn learn(device: &mut Device, learnt: Learnt) {
+    let variant = match learnt {
+        Learnt::Agent(kind) => match *kind {
+            Agent::Ours(info) => {
+                device.uuid = Some(info.uuid);
+                device.device_type = Some(info.device_type);
+                device.os_version = Some(info.os_version);
+                device.agent_version = Some(info.agent_version);
+                match info.variant {
+                    Variant::Development => Some("development"),
+                    Variant::Production => Some("production"),
+                    Variant::Unknown => None,
+                }
+            }
+            Agent::Reference { .. } => None,
+        },
+        Learnt::Closed => Some("production"),
+        Learnt::Ssh => None,
+    };
+    device.variant = variant.map(str::to_owned);
+}
