@@ -67,6 +67,7 @@ impl<'a> Booting<'a> {
             }
             Event::Line(line) => {
                 let line = String::from_utf8_lossy(line);
+                let line = without_sequences(&line);
                 let line = neutralise(line.trim_end());
                 if self.is_serial_shown {
                     return self.serial(&line);
@@ -180,10 +181,45 @@ impl<'a> Booting<'a> {
         self.bar.finish_and_clear();
         let last = ended.last.iter().filter(|_| !self.is_serial_shown);
         for line in last.chain(&ended.complaints) {
-            let line = String::from_utf8_lossy(line);
+            let line = without_sequences(&String::from_utf8_lossy(line));
             self.console.say(&neutralise(&line));
         }
         let text = format!("the virtual machine ended ({})", ended.status);
         Failure::new(Kind::Other, text).hint("what it said at last stands above")
+    }
+}
+
+/// Without what moves a terminal's cursor and colours it: ESC, `[`, parameters and a letter, or ESC and one more character (ECMA-48, 5.4). A
+/// firmware and a boot menu say little else.
+fn without_sequences(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        if character != '\u{1b}' {
+            out.push(character);
+        } else if characters.next() == Some('[') {
+            characters.by_ref().find(|last| ('@'..='~').contains(last));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_menu_is_its_words() {
+        for (line, words) in [
+            (
+                "\u{1b}[0m\u{1b}[37;40m\u{1b}[2J\u{1b}[01;01H  Booting `os'",
+                "  Booting `os'",
+            ),
+            ("a\u{1b}cb\u{1b}[", "ab"),
+            ("\u{1b}", ""),
+            ("plain [0m", "plain [0m"),
+        ] {
+            assert_eq!(without_sequences(line), words);
+        }
     }
 }

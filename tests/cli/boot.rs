@@ -1,0 +1,239 @@
+//! `os boot` with a disk whose boot sector is its whole system.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use testkit::{Workstation, programs::built, until::until, workstation::Running};
+
+const USAGE: i32 = 2;
+const SECTOR: usize = 512;
+/// What it finds in the sector that it writes.
+const BEFORE: u8 = 0xEE;
+
+/// Code of a PC's BIOS at 0x7C00: says `hello` at the first serial port, copies this sector to the third one of the disk, says `wrote`, waits
+/// for the power button, says `good-bye` and is off. Where ACPI's registers are in a q35 machine, its BIOS says (SeaBIOS: 0x600).
+#[rustfmt::skip]
+const SYSTEM: &[u8] = &[
+    0x31, 0xC0, 0x8E, 0xD8, 0x8E, 0xD0,       // ds = ss = 0
+    0xBC, 0x00, 0x7C,                         // sp = 0x7C00
+    0xBA, 0x02, 0x06, 0xB8, 0x00, 0x01, 0xEF, // PM1_EN: the power button is heard
+    0xBE, 0x69, 0x7C, 0xE8, 0x2B, 0x00,       // say hello
+    0xB2, 0x80, 0xBE, 0x59, 0x7C,             // of the first disk, as the packet has it:
+    0xB8, 0x00, 0x43, 0xCD, 0x13,             // write
+    0x72, 0x06,                               // unless that failed
+    0xBE, 0x71, 0x7C, 0xE8, 0x19, 0x00,       // say wrote
+    0xBA, 0x00, 0x06,                         // PM1_STS:
+    0xED, 0xF6, 0xC4, 0x01, 0x74, 0xFA,       // until the button was pressed
+    0xBE, 0x79, 0x7C, 0xE8, 0x0A, 0x00,       // say good-bye
+    0xBA, 0x04, 0x06, 0xB8, 0x00, 0x20, 0xEF, // PM1_CNT: off
+    0xF4, 0xEB, 0xFD,                         // stand still
+    // say: what is at si
+    0xAC, 0x84, 0xC0, 0x74, 0x12, 0x88, 0xC4, // the next character, until it is 0
+    0xBA, 0xFD, 0x03, 0xEC, 0xA8, 0x20, 0x74, 0xFB, // until the port is ready
+    0x88, 0xE0, 0xBA, 0xF8, 0x03, 0xEE, 0xEB, 0xE9, // goes there
+    0xC3,
+    // the packet: one sector, from 0:0x7C00, to sector 2
+    0x10, 0x00, 0x01, 0x00, 0x00, 0x7C, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    b'h', b'e', b'l', b'l', b'o', b'\r', b'\n', 0,
+    b'w', b'r', b'o', b't', b'e', b'\r', b'\n', 0,
+    b'g', b'o', b'o', b'd', b'-', b'b', b'y', b'e', b'\r', b'\n', 0,
+];
+
+/// A disk of 1 MiB with it and one partition.
+fn disk() -> Vec<u8> {
+    let mut disk = vec![0; 1 << 20];
+    disk[..SYSTEM.len()].copy_from_slice(SYSTEM);
+    // Active, of Linux, from sector 64 on, 1024 sectors.
+    let partition = [0x80, 0, 0, 0, 0x83, 0, 0, 0, 64, 0, 0, 0, 0, 4, 0, 0];
+    disk[446..462].copy_from_slice(&partition);
+    disk[510..512].copy_from_slice(&[0x55, 0xAA]);
+    disk[2 * SECTOR..3 * SECTOR].fill(BEFORE);
+    disk
+}
+
+struct Desk {
+    workstation: Workstation,
+    image: PathBuf,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let mut workstation = Workstation::new(None);
+        let image = workstation.write("tiny.img", disk());
+        let folder = workstation.home().join("disks");
+        fs_err::create_dir(&folder).unwrap();
+        workstation.set("TMPDIR", folder.to_str().unwrap());
+        Self { workstation, image }
+    }
+
+    fn boot(&self, more: &[&str]) -> Running {
+        let arguments = [&["boot", "tiny.img"], more].concat();
+        self.workstation.start_in_terminal(&arguments)
+    }
+
+    /// Names and addresses of the machines that a scan lists.
+    async fn machines(&self) -> Vec<(String, String)> {
+        let scan = self.workstation.os(&["scan", "--json"]).await;
+        scan.success();
+        let lines = scan.stdout.lines();
+        let devices = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let machines = devices.filter(|device| device["kind"] == "machine");
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        machines
+            .map(|device| (text(&device["name"]), text(&device["addresses"][0]["ip"])))
+            .collect()
+    }
+
+    /// What machines have left where their disks are made.
+    fn left(&self) -> Vec<PathBuf> {
+        let folder = self.workstation.home().join("disks");
+        let entries = fs_err::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+fn is_written(image: &Path) -> bool {
+    let now = fs_err::read(image).unwrap();
+    let mut written = disk();
+    written.copy_within(..SECTOR, 2 * SECTOR);
+    now == written
+}
+
+#[tokio::test]
+async fn an_image_is_booted_from_a_copy_seen_in_scans_and_switched_off() {
+    let desk = Desk::new();
+    let mut running = desk.boot(&["--serial"]);
+    running.shows("wrote").await;
+    let machines = desk.machines().await;
+    let [(name, address)] = machines.as_slice() else {
+        panic!("{machines:?}");
+    };
+    assert_eq!(name, "tiny");
+    assert!(address.starts_with("127.72."), "{address}");
+    assert!(running.stdout().contains(address), "{}", running.stdout());
+
+    // Its name is taken, and another name has another address.
+    let second = desk.workstation.os(&["boot", "tiny.img"]).await;
+    assert_eq!(second.code, USAGE, "{second}");
+    assert!(second.stderr.contains("--name"), "{second}");
+    let mut other = desk.boot(&["--serial", "--name", "other"]);
+    other.shows("wrote").await;
+    assert_eq!(desk.machines().await.len(), 2);
+
+    running.press("\x03");
+    let ended = running.output().await;
+    ended.success();
+    for words in ["hello", "power button of tiny", "good-bye", "tiny is off"] {
+        assert!(ended.stdout.contains(words), "no {words}: {ended}");
+    }
+    assert_eq!(desk.machines().await.len(), 1);
+    other.press("\x03");
+    other.output().await.success();
+    assert!(fs_err::read(&desk.image).unwrap() == disk());
+    assert_eq!(desk.left(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn an_image_is_written_to_if_that_is_wanted() {
+    let desk = Desk::new();
+    let mut running = desk.boot(&["--serial", "--write"]);
+    running.shows("wrote").await;
+    running.press("\x03");
+    running.output().await.success();
+    assert!(is_written(&desk.image));
+}
+
+#[tokio::test]
+async fn a_machine_ends_with_the_process_that_began_it_and_leaves_nothing_to_the_next() {
+    let desk = Desk::new();
+    let script = format!(
+        "echo $$ >pid; exec {} boot tiny.img --serial",
+        built("os").display()
+    );
+    let running = desk.workstation.start_program(&["sh", "-c", &script]);
+    running.shows("wrote").await;
+    let pid = fs_err::read_to_string(desk.workstation.home().join("pid")).unwrap();
+    let left = desk.left();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let folder = left[0].to_str().unwrap().to_owned();
+    assert_eq!(machines_of(&folder), 1);
+    desk.workstation
+        .start_program(&["kill", "-KILL", pid.trim()])
+        .output()
+        .await
+        .success();
+    assert_eq!(running.output().await.code, 128 + 9);
+    until("its machine has ended", async || {
+        (machines_of(&folder) == 0).then_some(())
+    })
+    .await;
+    assert_eq!(desk.machines().await, []);
+
+    let mut running = desk.boot(&["--serial"]);
+    running.shows("wrote").await;
+    assert!(!desk.left().contains(&left[0]), "{left:?}");
+    running.press("\x03");
+    running.output().await.success();
+    assert_eq!(desk.left(), Vec::<PathBuf>::new());
+}
+
+/// How many programs of qemu work in a folder.
+fn machines_of(folder: &str) -> usize {
+    let processes = fs_err::read_dir("/proc").unwrap();
+    let lines =
+        processes.filter_map(|process| fs_err::read(process.ok()?.path().join("cmdline")).ok());
+    lines
+        .filter(|line| {
+            let line = String::from_utf8_lossy(line);
+            line.contains("qemu-system") && line.contains(folder)
+        })
+        .count()
+}
+
+#[tokio::test]
+async fn what_cannot_be_booted_is_told_with_the_next_step() {
+    let desk = Desk::new();
+    let workstation = &desk.workstation;
+    workstation.write("text.img", "no disk at all\n".repeat(1000));
+    workstation.write("empty.img", "");
+    let gzip = Command::new("gzip").arg("-c").arg(&desk.image).output();
+    let packed = gzip.unwrap().stdout;
+    workstation.write("cut.img.gz", &packed[..packed.len() - 20]);
+    workstation.write("packed.img.gz", &packed);
+    for (arguments, words) in [
+        (&["nothing.img"][..], &["nothing.img"][..]),
+        (
+            &["text.img"],
+            &["nothing that a virtual machine starts", "os flash"],
+        ),
+        (&["empty.img"], &["nothing that a virtual machine starts"]),
+        (&["cut.img.gz"], &["cut.img.gz"]),
+        (
+            &["packed.img.gz", "--write"],
+            &["is packed", "without --write"],
+        ),
+        (&["/dev/null", "--write"], &["is no file"]),
+        (&["nothing.img", "--write"], &["nothing.img"]),
+        (&["tiny.img", "--port", "80:22222"], &["22222", "--port"]),
+    ] {
+        let arguments = [&["boot"], arguments].concat();
+        let refused = workstation.os(&arguments).await;
+        assert_ne!(refused.code, 0, "{arguments:?}: {refused}");
+        for words in words {
+            assert!(refused.stderr.contains(words), "{arguments:?}: {refused}");
+        }
+        assert_eq!(refused.stdout, "", "{arguments:?}: {refused}");
+    }
+    assert_eq!(desk.left(), Vec::<PathBuf>::new());
+
+    let mut desk = Desk::new();
+    desk.workstation.set("PATH", "/nonexistent");
+    let refused = desk.workstation.os(&["boot", "tiny.img"]).await;
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(
+        refused.stderr.contains("apt-get install qemu-system-x86"),
+        "{refused}"
+    );
+}
