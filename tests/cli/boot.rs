@@ -13,7 +13,7 @@ const SECTOR: usize = 512;
 const BEFORE: u8 = 0xEE;
 
 /// Code of a PC's BIOS at 0x7C00: says `hello` at the first serial port, copies this sector to the third one of the disk, says `wrote`, waits
-/// for the power button, says `good-bye` and is off. Where ACPI's registers are in a q35 machine, its BIOS says (SeaBIOS: 0x600).
+/// for the power button, says `good-bye` and is off. Where ACPI's registers are in a q35 machine, its BIOS says: 0x600.
 #[rustfmt::skip]
 const SYSTEM: &[u8] = &[
     0x31, 0xC0, 0x8E, 0xD8, 0x8E, 0xD0,       // ds = ss = 0
@@ -171,7 +171,7 @@ async fn a_machine_ends_with_the_process_that_began_it_and_leaves_nothing_to_the
     .await;
     assert_eq!(desk.machines().await, []);
 
-    let mut running = desk.boot(&["--serial"]);
+    let mut running = desk.boot(&["--serial", "--name", "other"]);
     running.shows("wrote").await;
     assert!(!desk.left().contains(&left[0]), "{left:?}");
     running.press("\x03");
@@ -198,6 +198,10 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
     let workstation = &desk.workstation;
     workstation.write("text.img", "no disk at all\n".repeat(1000));
     workstation.write("empty.img", "");
+    // As a board's: its processor does not begin with the first sector.
+    let mut board = disk();
+    board[..SYSTEM.len()].fill(0);
+    workstation.write("board.img", board);
     let gzip = Command::new("gzip").arg("-c").arg(&desk.image).output();
     let packed = gzip.unwrap().stdout;
     workstation.write("cut.img.gz", &packed[..packed.len() - 20]);
@@ -205,10 +209,11 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
     for (arguments, words) in [
         (&["nothing.img"][..], &["nothing.img"][..]),
         (
-            &["text.img"],
+            &["board.img"],
             &["nothing that a virtual machine starts", "os flash"],
         ),
-        (&["empty.img"], &["nothing that a virtual machine starts"]),
+        (&["text.img"], &["it is no disk image"]),
+        (&["empty.img"], &["it is no disk image"]),
         (&["cut.img.gz"], &["cut.img.gz"]),
         (
             &["packed.img.gz", "--write"],

@@ -44,7 +44,18 @@ pub struct Machine {
     child: Child,
     control: PathBuf,
     output: Option<(ChildStdout, ChildStderr)>,
-    has_help: bool,
+    help: Help,
+}
+
+/// Whether the processor runs a machine, and not qemu an instruction at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Help {
+    /// It does.
+    Given,
+    /// It might, for another user.
+    Refused,
+    /// It does not.
+    None,
 }
 
 /// How a machine ended.
@@ -72,18 +83,19 @@ impl Machine {
         path: Option<&str>,
     ) -> Result<Self, BootError> {
         let arch = hardware.starts.arch();
-        let (program, package) = match arch {
-            Arch::X86 => ("qemu-system-x86_64", "qemu-system-x86"),
-            Arch::Arm => ("qemu-system-aarch64", "qemu-system-arm"),
-        };
+        let (program, package) = program(arch);
         let qemu = found(program, path).ok_or(BootError::NoProgram { program, package })?;
         let firmware = match hardware.starts {
             Starts::Uefi(arch) => Some(own(firmware::find(arch, &firmware::FOLDERS)?, folder)?),
             Starts::Bios => None,
         };
         let control = folder.join("control");
-        let has_help = speed == Speed::Best && has_kvm(arch);
-        let said = words(hardware, firmware.as_ref(), control.as_os_str(), has_help);
+        let help = match speed {
+            Speed::Best => help(arch),
+            Speed::Emulated => Help::None,
+        };
+        let is_helped = help == Help::Given;
+        let said = words(hardware, firmware.as_ref(), control.as_os_str(), is_helped);
         let mut command = guarded(&qemu, path);
         command
             .args(said)
@@ -101,14 +113,14 @@ impl Machine {
             child,
             control,
             output,
-            has_help,
+            help,
         })
     }
 
-    /// Whether the processor runs it, and not qemu an instruction at a time.
+    /// How fast it is.
     #[must_use]
-    pub fn has_help(&self) -> bool {
-        self.has_help
+    pub fn help(&self) -> Help {
+        self.help
     }
 
     /// Tells what its serial port says, until it ends. Waited for as long as it runs: else its port blocks.
@@ -213,6 +225,30 @@ async fn divide(mut from: impl AsyncRead + Unpin, lines: mpsc::Sender<Vec<u8>>) 
     }
 }
 
+/// The program that is such a machine, and Debian's package of it.
+fn program(arch: Arch) -> (&'static str, &'static str) {
+    match arch {
+        Arch::X86 => ("qemu-system-x86_64", "qemu-system-x86"),
+        Arch::Arm => ("qemu-system-aarch64", "qemu-system-arm"),
+    }
+}
+
+/// Looks whether there is any machine at all, before anything is made for one. Programs are looked for in `path`.
+///
+/// # Errors
+/// [`BootError::NoProgram`].
+pub fn any(path: Option<&str>) -> Result<(), BootError> {
+    let (name, package) = program(Arch::X86);
+    let mut all = [Arch::X86, Arch::Arm].into_iter().map(program);
+    if all.any(|(program, _)| found(program, path).is_some()) {
+        return Ok(());
+    }
+    Err(BootError::NoProgram {
+        program: name,
+        package,
+    })
+}
+
 /// A program of the path.
 fn found(program: &str, path: Option<&str>) -> Option<PathBuf> {
     let mut folders = path
@@ -244,13 +280,16 @@ fn own(firmware: Firmware, folder: &Path) -> Result<Firmware, BootError> {
     })
 }
 
-fn has_kvm(arch: Arch) -> bool {
-    arch.word() == std::env::consts::ARCH
-        && fs_err::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/kvm")
-            .is_ok()
+fn help(arch: Arch) -> Help {
+    if arch.word() != std::env::consts::ARCH {
+        return Help::None;
+    }
+    let mut options = fs_err::OpenOptions::new();
+    match options.read(true).write(true).open("/dev/kvm") {
+        Ok(_) => Help::Given,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Help::Refused,
+        Err(_) => Help::None,
+    }
 }
 
 #[cfg(test)]

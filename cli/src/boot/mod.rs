@@ -18,7 +18,7 @@ use std::{io, path::PathBuf};
 
 pub use disk::{Source, prepare, shared};
 pub use kind::{Arch, Starts, kind};
-pub use machine::{Button, Ended, Machine, Speed};
+pub use machine::{Button, Ended, Help, Machine, Speed, any};
 pub use words::{Forward, Hardware};
 
 /// What happens.

@@ -130,6 +130,20 @@ impl Drop for Held {
     }
 }
 
+/// Names that some machine has had.
+#[must_use]
+pub fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs_err::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let locks = paths.filter(|path| path.extension().is_some_and(|end| end == "lock"));
+    locks
+        .take(MOST)
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect()
+}
+
 /// Those that run, by their names.
 #[must_use]
 pub fn living(folder: &Path) -> Vec<Device> {
@@ -179,6 +193,7 @@ mod tests {
         held.save(&device).unwrap();
         assert_eq!(living(&folder), [device]);
         assert!(Held::take(&folder, "kit").unwrap().is_none());
+        assert_eq!(names(&folder), ["kit"]);
         let record = fs_err::read(folder.join("kit.json")).unwrap();
         drop(held);
         // Left by one that was killed.

@@ -24,7 +24,7 @@ impl From<BootError> for Failure {
             ),
             BootError::Table { .. } => failure.hint("`os image inspect` says more of it"),
             BootError::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                failure.hint("TMPDIR is another folder for the machine's disk")
+                failure.hint("the variable TMPDIR names another folder for the machine's disk")
             }
             BootError::Unwritable { .. } => {
                 failure.hint("without --write the machine gets a copy of it")

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     agent::{AgentError, Kind as Agent},
-    boot::{Event, Machine},
+    boot::{Event, Help, Machine},
     commands::{Context, identify},
     discovery::Device,
     failure::Failure,
@@ -47,7 +47,7 @@ pub(super) async fn follow(
     mut is_up: impl FnMut(&Device) -> Result<(), Failure>,
 ) -> Result<End, Failure> {
     let button = machine.button();
-    let has_help = machine.has_help();
+    let help = machine.help();
     let (events, mut told) = mpsc::unbounded_channel::<Event>();
     let answer = up(device.clone());
     let ended = machine.ended(&events);
@@ -97,7 +97,7 @@ pub(super) async fn follow(
     while let Ok(event) = told.try_recv() {
         booting.event(&event)?;
     }
-    if ended.is_unhelped && has_help {
+    if ended.is_unhelped && help == Help::Given {
         return Ok(End::Unhelped);
     }
     if ended.status.success() {

@@ -23,10 +23,10 @@ use super::{
     ssh_forget,
 };
 use crate::{
-    boot::{BootError, Forward, Hardware, Machine, Source, Speed},
+    boot::{self, BootError, Forward, Hardware, Machine, Source, Speed},
     discovery::{
         Address, Device, Origin, Places,
-        machines::{Held, Left},
+        machines::{self, Held, Left},
     },
     failure::{Failure, Kind},
     ui::render::boot::Booting,
@@ -43,7 +43,7 @@ const DISK: u64 = 8 << 30;
 /// as it is: the machine gets a copy with room for what is pushed to it, which is gone when it ends, unless --write is given. Needs qemu, no
 /// root; with /dev/kvm it is as fast as this machine, without it a start takes minutes.
 ///
-/// Once it is up, it is listed by `os scan` and known to all commands by its name. It has a loopback address of its own, where its SSH server,
+/// `os scan` lists it, and all commands know it by its name as soon as it is up. It has a loopback address of its own, where its SSH server,
 /// its agent and in development mode its engine are; other ports by --port. Ctrl-C presses its power button, a second one pulls its plug.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -110,14 +110,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let text = format!("another virtual machine is called {name}");
         return Err(Failure::new(Kind::Usage, text).hint("--name NAME calls this one otherwise"));
     };
-    // One that was killed has left it.
-    forget(context, &held.left()?)?;
-    held.leaves(&Left::default())?;
+    tidy(context, &mut held)?;
+    for other in machines::names(&places.machines) {
+        if let Some(mut other) = Held::take(&places.machines, &other)? {
+            tidy(context, &mut other)?;
+        }
+    }
     let known = KnownDevices::below(&context.environment.paths.ssh());
     if known.bound(&name)?.is_some() {
         let text = format!("{name} is a device already, whose host key is kept");
         return Err(Failure::new(Kind::Usage, text).hint("--name NAME calls this one otherwise"));
     }
+    boot::any(context.environment.variable("PATH"))?;
     let forwards = ports::forwards(&args.ports)?;
     let address = ports::address(&name, &forwards)?;
     let mut device = Device {
@@ -151,8 +155,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         folder,
     };
     let result = run.all(source, device, (address, forwards)).await;
-    forget(context, &left)?;
-    held.leaves(&Left::default())?;
+    tidy(context, &mut held)?;
     result
 }
 
@@ -196,7 +199,7 @@ impl Run<'_> {
             let machine = Machine::start(&hardware, speed, self.scratch, path)?;
             // Before it is up, too: it may never be, or only be slow.
             self.held.save(&device)?;
-            booting.started(&hardware, machine.has_help())?;
+            booting.started(&hardware, machine.help())?;
             let is_up = |device: &Device| {
                 self.held.save(device)?;
                 if self.left.device.is_some() && !is_pinned(self.known, device)? {
@@ -217,6 +220,16 @@ impl Run<'_> {
 fn is_pinned(known: &KnownDevices, device: &Device) -> Result<bool, Failure> {
     let host = named(device).map_err(|error| Failure::from_error(Kind::Other, &error))?;
     Ok(device.uuid.is_some() && !known.keys.load()?.pinned(&host.device).is_empty())
+}
+
+/// Removes what one that was killed has left behind.
+fn tidy(context: &Context, held: &mut Held) -> Result<(), Failure> {
+    let left = held.left()?;
+    if left != Left::default() {
+        forget(context, &left)?;
+        held.leaves(&Left::default())?;
+    }
+    Ok(())
 }
 
 /// Removes what a machine has left behind.

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::progress::{duration, transfer};
 use crate::{
-    boot::{Ended, Event, Hardware},
+    boot::{Ended, Event, Hardware, Help},
     discovery::Device,
     failure::{Failure, Kind},
     ui::{Console, style::neutralise},
@@ -98,7 +98,7 @@ impl<'a> Booting<'a> {
     }
 
     /// The machine runs.
-    pub fn started(&mut self, hardware: &Hardware, has_help: bool) -> io::Result<()> {
+    pub fn started(&mut self, hardware: &Hardware, help: Help) -> io::Result<()> {
         self.begun = Instant::now();
         let name = &self.name;
         self.bar.set_message(format!("{name} boots"));
@@ -111,10 +111,17 @@ impl<'a> Booting<'a> {
             return Ok(());
         }
         self.was_started = true;
-        let emulated = if has_help { "" } else { ", emulated" };
+        let emulated = match help {
+            Help::Given => "",
+            Help::Refused | Help::None => ", emulated",
+        };
         self.console.say(&format!(
             "{name} boots ({arch}{emulated}), at {address}; Ctrl-C switches it off"
         ));
+        if help == Help::Refused {
+            self.console
+                .hint("it is faster for members of the group of /dev/kvm: sudo adduser $USER kvm");
+        }
         if self.console.is_json() {
             return self.console.json(&json!({
                 "event": "started",
