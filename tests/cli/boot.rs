@@ -41,10 +41,17 @@ const SYSTEM: &[u8] = &[
     b'g', b'o', b'o', b'd', b'-', b'b', b'y', b'e', b'\r', b'\n', 0,
 ];
 
+/// Of it, where it waits for the button: what looks whether it was pressed.
+const WAITS: &[u8] = &[0xED, 0xF6, 0xC4, 0x01, 0x74, 0xFA];
+
 /// A disk of 1 MiB with it and one partition.
 fn disk() -> Vec<u8> {
+    disk_with(SYSTEM)
+}
+
+fn disk_with(system: &[u8]) -> Vec<u8> {
     let mut disk = vec![0; 1 << 20];
-    disk[..SYSTEM.len()].copy_from_slice(SYSTEM);
+    disk[..system.len()].copy_from_slice(system);
     // Active, of Linux, from sector 64 on, 1024 sectors.
     let partition = [0x80, 0, 0, 0, 0x83, 0, 0, 0, 64, 0, 0, 0, 0, 4, 0, 0];
     disk[446..462].copy_from_slice(&partition);
@@ -140,9 +147,138 @@ async fn an_image_is_written_to_if_that_is_wanted() {
     let desk = Desk::new();
     let mut running = desk.boot(&["--serial", "--write"]);
     running.shows("wrote").await;
+    // Nobody else changes it meanwhile, or takes a copy of what is half written.
+    for arguments in [
+        &["boot", "tiny.img", "--write", "--name", "other"][..],
+        &["boot", "tiny.img", "--name", "other"],
+        &["image", "insert", "tiny.img", "tiny.img"],
+    ] {
+        let refused = desk.workstation.os(arguments).await;
+        assert_eq!(refused.code, 1, "{arguments:?}: {refused}");
+        assert!(
+            refused.stderr.contains("is in use"),
+            "{arguments:?}: {refused}"
+        );
+    }
     running.press("\x03");
     running.output().await.success();
     assert!(is_written(&desk.image));
+}
+
+#[tokio::test]
+async fn keys_of_a_machine_do_not_outlast_it_and_those_of_others_do() {
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    let desk = Desk::new();
+    let (own, other) = ("0123456789abcdef0123456789abcdef", "f".repeat(32));
+    let ssh = Path::new(".local/state/os/ssh");
+    let keys = |uuids: &[&str]| {
+        let lines = uuids.iter().map(|uuid| format!("{uuid} {KEY}\n"));
+        desk.workstation
+            .write(ssh.join("known_hosts"), lines.collect::<String>())
+    };
+    // As `os ssh tiny` does it, before or after the machine is known to be up.
+    let named = |uuid: &str| {
+        let names = format!("Host tiny.os\n    HostName {uuid}\n    Port 22222\n");
+        desk.workstation.write(ssh.join("names"), names)
+    };
+    for (write, uuid) in [
+        (false, own),
+        (true, own),
+        (true, other.as_str()),
+        (false, own),
+    ] {
+        let known = keys(&[&other]);
+        let options: &[&str] = if write {
+            &["--serial", "--write"]
+        } else {
+            &["--serial"]
+        };
+        let mut running = desk.boot(options);
+        running.shows("wrote").await;
+        keys(&[&other, uuid]);
+        let names = named(uuid);
+        running.press("\x03");
+        running.output().await.success();
+        let (known, names) = (
+            fs_err::read_to_string(known).unwrap(),
+            fs_err::read_to_string(names).unwrap(),
+        );
+        assert!(known.contains(&other) && !known.contains(own), "{known}");
+        assert!(!names.contains("tiny.os"), "{names}");
+    }
+}
+
+#[tokio::test]
+async fn a_system_that_does_not_hear_its_button_is_switched_off_by_a_second_ctrl_c() {
+    let desk = Desk::new();
+    let at = SYSTEM.windows(WAITS.len()).position(|code| code == WAITS);
+    let mut system = SYSTEM.to_vec();
+    // A jump to itself.
+    system[at.unwrap()..][..2].copy_from_slice(&[0xEB, 0xFE]);
+    desk.workstation.write("tiny.img", disk_with(&system));
+    let script = format!(
+        "echo $$ >pid; exec {} boot tiny.img --serial",
+        built("os").display()
+    );
+    let mut running = desk
+        .workstation
+        .start_program_in_terminal(&["sh", "-c", &script]);
+    running.shows("wrote").await;
+    let pid = fs_err::read_to_string(desk.workstation.home().join("pid")).unwrap();
+    let disk = format!("file=/proc/{}/fd/", pid.trim());
+    assert_eq!(machines_of(&disk), 1);
+    running.press("\x03");
+    running.shows("power button of tiny").await;
+    running.press("\x03");
+    let ended = running.output().await;
+    assert_eq!(ended.code, 130, "{ended}");
+    assert_eq!(machines_of(&disk), 0);
+    let machines = desk.workstation.home().join(".local/state/os/machines");
+    assert!(!machines.join("tiny.json").exists());
+    assert_eq!(
+        fs_err::read_to_string(machines.join("tiny.lock")).unwrap(),
+        "null"
+    );
+}
+
+#[tokio::test]
+async fn a_machine_that_the_processor_does_not_run_is_emulated_unless_it_has_written() {
+    for writes in [false, true] {
+        let mut desk = Desk::new();
+        // As where this machine is a virtual one itself; else it is qemu.
+        let write = if writes {
+            "disk=${*##*discard=unmap,file=}; printf x | dd of=\"${disk%% *}\" conv=notrunc bs=1 seek=600 2>/dev/null"
+        } else {
+            ":"
+        };
+        let path = std::env::var("PATH").unwrap();
+        let program = format!(
+            "#!/bin/sh\nPATH={path}\ncase \"$*\" in *kvm*) {write}; echo 'KVM internal error. Suberror: 1' >&2; exec sleep 1000;; esac\nexec qemu-system-x86_64 \"$@\"\n"
+        );
+        let program = desk.workstation.write("bin/qemu-system-x86_64", program);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs_err::set_permissions(&program, mode).unwrap();
+        let bin = program.parent().unwrap().to_str().unwrap();
+        desk.workstation.set("PATH", &format!("{bin}:{path}"));
+        let mut running = desk.boot(&["--serial"]);
+        // Without KVM there is nothing to fail.
+        if writes && Path::new("/dev/kvm").exists() {
+            let ended = running.output().await;
+            assert_eq!(ended.code, 1, "{ended}");
+            assert!(ended.stdout.contains("cannot go on"), "{ended}");
+            assert!(ended.stdout.contains("Suberror: 1"), "{ended}");
+            continue;
+        }
+        running.shows("wrote").await;
+        assert!(
+            running.stdout().contains("emulated"),
+            "{}",
+            running.stdout()
+        );
+        running.press("\x03");
+        running.output().await.success();
+    }
 }
 
 #[tokio::test]
@@ -155,10 +291,10 @@ async fn a_machine_ends_with_the_process_that_began_it_and_leaves_nothing_to_the
     let running = desk.workstation.start_program(&["sh", "-c", &script]);
     running.shows("wrote").await;
     let pid = fs_err::read_to_string(desk.workstation.home().join("pid")).unwrap();
-    let left = desk.left();
-    assert_eq!(left.len(), 1, "{left:?}");
-    let folder = left[0].to_str().unwrap().to_owned();
-    assert_eq!(machines_of(&folder), 1);
+    // Its disk has no name, and is that of this process.
+    assert_eq!(desk.left(), Vec::<PathBuf>::new());
+    let disk = format!("file=/proc/{}/fd/", pid.trim());
+    assert_eq!(machines_of(&disk), 1);
     desk.workstation
         .start_program(&["kill", "-KILL", pid.trim()])
         .output()
@@ -166,28 +302,27 @@ async fn a_machine_ends_with_the_process_that_began_it_and_leaves_nothing_to_the
         .success();
     assert_eq!(running.output().await.code, 128 + 9);
     until("its machine has ended", async || {
-        (machines_of(&folder) == 0).then_some(())
+        (machines_of(&disk) == 0).then_some(())
     })
     .await;
     assert_eq!(desk.machines().await, []);
 
-    let mut running = desk.boot(&["--serial", "--name", "other"]);
+    let mut running = desk.boot(&["--serial"]);
     running.shows("wrote").await;
-    assert!(!desk.left().contains(&left[0]), "{left:?}");
     running.press("\x03");
     running.output().await.success();
     assert_eq!(desk.left(), Vec::<PathBuf>::new());
 }
 
-/// How many programs of qemu work in a folder.
-fn machines_of(folder: &str) -> usize {
+/// How many programs of qemu have a word in their arguments.
+fn machines_of(word: &str) -> usize {
     let processes = fs_err::read_dir("/proc").unwrap();
     let lines =
         processes.filter_map(|process| fs_err::read(process.ok()?.path().join("cmdline")).ok());
     lines
         .filter(|line| {
             let line = String::from_utf8_lossy(line);
-            line.contains("qemu-system") && line.contains(folder)
+            line.contains("qemu-system") && line.contains(word)
         })
         .count()
 }
@@ -205,6 +340,11 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
     let gzip = Command::new("gzip").arg("-c").arg(&desk.image).output();
     let packed = gzip.unwrap().stdout;
     workstation.write("cut.img.gz", &packed[..packed.len() - 20]);
+    workstation.write("cut.img", &disk()[..256 << 10]);
+    let fifo = Command::new("mkfifo")
+        .arg(workstation.home().join("pipe"))
+        .status();
+    assert!(fifo.unwrap().success());
     workstation.write("packed.img.gz", &packed);
     for (arguments, words) in [
         (&["nothing.img"][..], &["nothing.img"][..]),
@@ -215,11 +355,14 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
         (&["text.img"], &["it is no disk image"]),
         (&["empty.img"], &["it is no disk image"]),
         (&["cut.img.gz"], &["cut.img.gz"]),
+        (&["cut.img"], &["cut off"]),
+        (&["pipe"], &["neither a file nor a drive"]),
+        (&["/dev/zero"], &["neither a file nor a drive"]),
         (
             &["packed.img.gz", "--write"],
             &["is packed", "without --write"],
         ),
-        (&["/dev/null", "--write"], &["is no file"]),
+        (&["/dev/null", "--write"], &["neither a file nor a drive"]),
         (&["nothing.img", "--write"], &["nothing.img"]),
         (&["tiny.img", "--port", "80:22222"], &["22222", "--port"]),
     ] {

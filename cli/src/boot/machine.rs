@@ -1,33 +1,36 @@
 //! The process of a machine.
 
 use std::{
-    collections::VecDeque,
-    io,
-    path::{Path, PathBuf},
+    fs, io,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
+    path::Path,
     process::{ExitStatus, Stdio},
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
-    process::{Child, ChildStderr, ChildStdout, Command},
+    net::UnixStream,
+    process::{Child, ChildStderr, ChildStdout},
     sync::mpsc,
 };
 
 use super::{
-    Arch, BootError, Event, Hardware, Starts,
+    BootError, Event, Hardware, Help, Starts,
+    control::{Fate, attend},
+    disk::shared,
     firmware::{self, Firmware},
-    power,
+    lines::{Kept, divide},
+    program::{self, guarded},
     words::words,
 };
-use crate::child;
 
-/// Lines that are kept for whoever wants to know how it ended, and bytes of each.
-const KEPT: usize = 20;
+/// Bytes of a line.
 const LINE: usize = 1000;
-/// Makes a program end when we do, however that happens.
-const GUARD: &str = "setpriv";
 /// So qemu begins when the processor's help is of no use after all, as where this machine is a virtual one itself. It then stops, and stays.
-const NO_HELP: &[u8] = b"KVM internal error";
+const NO_HELP: [&[u8]; 3] = [
+    b"KVM internal error",
+    b"KVM: entry failed",
+    b"error: kvm run failed",
+];
 
 /// Who runs what the machine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,20 +45,20 @@ pub enum Speed {
 #[derive(Debug)]
 pub struct Machine {
     child: Child,
-    control: PathBuf,
-    output: Option<(ChildStdout, ChildStderr)>,
+    talk: Option<Talk>,
+    button: Button,
     help: Help,
+    /// The variables of its firmware, which have no name.
+    _variables: Option<fs::File>,
 }
 
-/// Whether the processor runs a machine, and not qemu an instruction at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Help {
-    /// It does.
-    Given,
-    /// It might, for another user.
-    Refused,
-    /// It does not.
-    None,
+/// All that it says, and hears.
+#[derive(Debug)]
+struct Talk {
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    control: UnixStream,
+    presses: mpsc::Receiver<()>,
 }
 
 /// How a machine ended.
@@ -67,12 +70,12 @@ pub struct Ended {
     pub last: Vec<Vec<u8>>,
     /// What qemu said at last.
     pub complaints: Vec<Vec<u8>>,
-    /// It did not run at all: [`Speed::Emulated`] is left.
-    pub is_unhelped: bool,
+    /// qemu could not go on with it.
+    pub is_stopped: bool,
 }
 
 impl Machine {
-    /// Starts it. `folder` is its own: for its variables and its control socket. Programs are looked for in `path`.
+    /// Starts it. What it keeps beside its disk is in `folder`, without a name. Programs are looked for in `path`.
     ///
     /// # Errors
     /// [`BootError`].
@@ -83,23 +86,25 @@ impl Machine {
         path: Option<&str>,
     ) -> Result<Self, BootError> {
         let arch = hardware.starts.arch();
-        let (program, package) = program(arch);
-        let qemu = found(program, path).ok_or(BootError::NoProgram { program, package })?;
-        let firmware = match hardware.starts {
-            Starts::Uefi(arch) => Some(own(firmware::find(arch, &firmware::FOLDERS)?, folder)?),
-            Starts::Bios => None,
+        let (program, package) = program::of(arch);
+        let qemu = program::found((program, package), path)?;
+        let (firmware, variables) = match hardware.starts {
+            Starts::Uefi(arch) => {
+                let (firmware, variables) = own(firmware::find(arch, &firmware::FOLDERS)?, folder)
+                    .map_err(BootError::Prepare)?;
+                (Some(firmware), Some(variables))
+            }
+            Starts::Bios => (None, None),
         };
-        let control = folder.join("control");
         let help = match speed {
-            Speed::Best => help(arch),
+            Speed::Best => Help::of(arch),
             Speed::Emulated => Help::None,
         };
-        let is_helped = help == Help::Given;
-        let said = words(hardware, firmware.as_ref(), control.as_os_str(), is_helped);
-        let mut command = guarded(&qemu, path);
+        let (control, theirs) = pair().map_err(BootError::Prepare)?;
+        let mut command = guarded(&qemu, path)?;
         command
-            .args(said)
-            .stdin(Stdio::null())
+            .args(words(hardware, firmware.as_ref(), help))
+            .stdin(theirs)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A terminal's Ctrl-C is for us alone.
@@ -108,12 +113,20 @@ impl Machine {
         let mut child = command
             .spawn()
             .map_err(|source| BootError::Start { program, source })?;
+        let (button, presses) = mpsc::channel(1);
         let output = child.stdout.take().zip(child.stderr.take());
+        let talk = output.map(|(stdout, stderr)| Talk {
+            stdout,
+            stderr,
+            control,
+            presses,
+        });
         Ok(Self {
             child,
-            control,
-            output,
+            talk,
+            button: Button { presses: button },
             help,
+            _variables: variables,
         })
     }
 
@@ -127,186 +140,100 @@ impl Machine {
     ///
     /// # Errors
     /// What the system says of its process.
-    pub async fn ended(&mut self, told: &mpsc::UnboundedSender<Event>) -> io::Result<Ended> {
+    pub async fn ended(&mut self, told: &mpsc::Sender<Event>) -> io::Result<Ended> {
         let (mut last, mut complaints) = (Kept::default(), Kept::default());
-        let mut is_unhelped = false;
-        if let Some((stdout, stderr)) = self.output.take() {
+        let mut is_stopped = false;
+        if let Some(talk) = self.talk.take() {
             let (serial, mut said) = mpsc::channel::<Vec<u8>>(64);
             let (grumbles, mut complained) = mpsc::channel::<Vec<u8>>(64);
+            let control = attend(talk.control, talk.presses, told);
+            tokio::pin!(control);
+            let mut is_over = false;
             let child = &mut self.child;
             let tell = async {
                 loop {
-                    tokio::select! {
+                    let is_end = tokio::select! {
                         Some(line) = said.recv() => {
                             last.push(line.clone());
-                            drop(told.send(Event::Line(line)));
+                            drop(told.send(Event::Line(line)).await);
+                            false
                         }
                         Some(line) = complained.recv() => {
-                            if line.starts_with(NO_HELP) {
-                                is_unhelped = true;
-                                child.start_kill()?;
-                            }
+                            let is_end = NO_HELP.iter().any(|words| line.starts_with(words));
                             complaints.push(line);
+                            is_end
+                        }
+                        fate = &mut control, if !is_over => {
+                            is_over = true;
+                            fate == Fate::Stopped
                         }
                         else => return io::Result::Ok(()),
+                    };
+                    if is_end {
+                        is_stopped = true;
+                        child.start_kill()?;
                     }
                 }
             };
-            let ((), (), told) =
-                tokio::join!(divide(stdout, serial), divide(stderr, grumbles), tell);
+            let ((), (), told) = tokio::join!(
+                divide(talk.stdout, serial, LINE),
+                divide(talk.stderr, grumbles, LINE),
+                tell
+            );
             told?;
         }
         let status = self.child.wait().await?;
         Ok(Ended {
             status,
-            last: last.0.into(),
-            complaints: complaints.0.into(),
-            is_unhelped,
+            last: last.into(),
+            complaints: complaints.into(),
+            is_stopped,
         })
     }
 
     /// Its power button.
     #[must_use]
     pub fn button(&self) -> Button {
-        Button {
-            control: self.control.clone(),
-        }
+        self.button.clone()
     }
-}
 
-/// The last lines of many.
-#[derive(Default)]
-struct Kept(VecDeque<Vec<u8>>);
-
-impl Kept {
-    fn push(&mut self, line: Vec<u8>) {
-        if self.0.len() == KEPT {
-            self.0.pop_front();
-        }
-        self.0.push_back(line);
+    /// Pulls its plug, and waits until it is off.
+    ///
+    /// # Errors
+    /// What the system says of its process.
+    pub async fn stop(&mut self) -> io::Result<()> {
+        self.child.kill().await
     }
 }
 
 /// The power button of a machine.
 #[derive(Debug, Clone)]
 pub struct Button {
-    control: PathBuf,
+    presses: mpsc::Sender<()>,
 }
 
 impl Button {
-    /// Presses it: the system may end by itself.
-    ///
-    /// # Errors
-    /// Where qemu does not answer.
-    pub async fn press(&self) -> io::Result<()> {
-        power::press(&self.control).await
+    /// Presses it: the system may end by itself. One that is ending hears no more.
+    pub fn press(&self) {
+        self.presses.try_send(()).unwrap_or_default();
     }
 }
 
-/// Divides what is said into lines, none of which is too long.
-async fn divide(mut from: impl AsyncRead + Unpin, lines: mpsc::Sender<Vec<u8>>) {
-    let mut buffer = vec![0; 8 << 10];
-    let mut line = Vec::new();
-    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        for byte in buffer.iter().take(count) {
-            match byte {
-                b'\n' => {
-                    let line = std::mem::take(&mut line);
-                    drop(lines.send(line).await);
-                }
-                b'\r' => {}
-                byte if line.len() < LINE => line.push(*byte),
-                _ => {}
-            }
-        }
-    }
-    if !line.is_empty() {
-        drop(lines.send(line).await);
-    }
-}
-
-/// The program that is such a machine, and Debian's package of it.
-fn program(arch: Arch) -> (&'static str, &'static str) {
-    match arch {
-        Arch::X86 => ("qemu-system-x86_64", "qemu-system-x86"),
-        Arch::Arm => ("qemu-system-aarch64", "qemu-system-arm"),
-    }
-}
-
-/// Looks whether there is any machine at all, before anything is made for one. Programs are looked for in `path`.
-///
-/// # Errors
-/// [`BootError::NoProgram`].
-pub fn any(path: Option<&str>) -> Result<(), BootError> {
-    let (name, package) = program(Arch::X86);
-    let mut all = [Arch::X86, Arch::Arm].into_iter().map(program);
-    if all.any(|(program, _)| found(program, path).is_some()) {
-        return Ok(());
-    }
-    Err(BootError::NoProgram {
-        program: name,
-        package,
-    })
-}
-
-/// A program of the path.
-fn found(program: &str, path: Option<&str>) -> Option<PathBuf> {
-    let mut folders = path
-        .unwrap_or_default()
-        .split(':')
-        .filter(|at| at.starts_with('/'));
-    folders.find_map(|folder| Some(Path::new(folder).join(program)).filter(|at| at.is_file()))
-}
-
-/// A command that ends with us, where the system has what does that.
-fn guarded(program: &Path, path: Option<&str>) -> Command {
-    let Some(guard) = found(GUARD, path) else {
-        return child::command(program).into();
-    };
-    let mut command = child::command(guard);
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    command.into()
+/// A connection that a program has as its standard input.
+fn pair() -> io::Result<(UnixStream, Stdio)> {
+    let (ours, theirs) = StdStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs).into()))
 }
 
 /// Firmware with variables of its own.
-fn own(firmware: Firmware, folder: &Path) -> Result<Firmware, BootError> {
-    let variables = folder.join("variables");
-    fs_err::copy(&firmware.variables, &variables).map_err(BootError::Prepare)?;
-    let writable = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs_err::set_permissions(&variables, writable).map_err(BootError::Prepare)?;
-    Ok(Firmware {
-        variables,
+fn own(firmware: Firmware, folder: &Path) -> io::Result<(Firmware, fs::File)> {
+    let mut template = fs_err::File::open(&firmware.variables)?;
+    let mut variables = tempfile::tempfile_in(folder)?;
+    io::copy(&mut template, &mut variables)?;
+    let firmware = Firmware {
+        variables: shared(&variables),
         ..firmware
-    })
-}
-
-fn help(arch: Arch) -> Help {
-    if arch.word() != std::env::consts::ARCH {
-        return Help::None;
-    }
-    let mut options = fs_err::OpenOptions::new();
-    match options.read(true).write(true).open("/dev/kvm") {
-        Ok(_) => Help::Given,
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Help::Refused,
-        Err(_) => Help::None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn lines_are_whole_and_bounded() {
-        let (lines, mut said) = mpsc::channel(64);
-        let text = [b"one\r\ntwo\n".as_slice(), &[b'x'; 3000], b"\nend"].concat();
-        divide(text.as_slice(), lines).await;
-        let mut all = Vec::new();
-        while let Some(line) = said.recv().await {
-            all.push(line);
-        }
-        let long = vec![b'x'; LINE];
-        let expected = [b"one".to_vec(), b"two".to_vec(), long, b"end".to_vec()];
-        assert_eq!(all, expected);
-    }
+    };
+    Ok((firmware, variables))
 }

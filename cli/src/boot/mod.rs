@@ -7,19 +7,22 @@
 //!  image ─► disk (a copy, with room) ─► kind (which processor, by which firmware) ─► firmware ─► words for qemu ─► machine
 //! ```
 
+mod control;
 mod disk;
 mod firmware;
 mod kind;
+mod lines;
 mod machine;
-mod power;
+mod program;
 mod words;
 
 use std::{io, path::PathBuf};
 
-pub use disk::{Source, prepare, shared};
-pub use kind::{Arch, Starts, kind};
-pub use machine::{Button, Ended, Help, Machine, Speed, any};
-pub use words::{Forward, Hardware};
+pub use disk::{Source, itself, prepare, shared};
+pub use kind::{Arch, Starts};
+pub use machine::{Button, Ended, Machine, Speed};
+pub use program::{Help, any};
+pub use words::{Forward, Hardware, Reach};
 
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub enum Event {
     Copied(u64, Option<u64>),
     /// A line of the machine's serial port.
     Line(Vec<u8>),
+    /// There is no room for what the machine writes: it stands still until there is.
+    NoRoom,
 }
 
 /// Why an image is not booted.
@@ -35,19 +40,10 @@ pub enum Event {
 pub enum BootError {
     /// The image.
     #[error(transparent)]
-    Image(#[from] crate::image::container::ContainerError),
+    Image(#[from] crate::image::DiskError),
     /// Its disk cannot be made.
     #[error("no disk can be made of {}", image.display())]
     Disk {
-        /// The image.
-        image: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// It cannot be written to.
-    #[error("{} cannot be opened, to be written to", image.display())]
-    Write {
         /// The image.
         image: PathBuf,
         /// What the system says.
@@ -91,7 +87,7 @@ pub enum BootError {
         /// For which processor.
         arch: Arch,
     },
-    /// A path that a unix socket cannot have, or another failure to prepare the machine.
+    /// What it has beside its disk cannot be made.
     #[error("the virtual machine cannot be prepared")]
     Prepare(#[source] io::Error),
     /// It did not start.
@@ -104,11 +100,12 @@ pub enum BootError {
         source: io::Error,
     },
     /// No address is left for it.
-    #[error(
-        "no loopback address is free for the ports of the machine, the last one that was tried is {last}"
-    )]
+    #[error("port {port} of the machine cannot be had at any loopback address")]
     NoAddress {
-        /// That one.
-        last: std::net::Ipv4Addr,
+        /// The port.
+        port: u16,
+        /// What the system says.
+        #[source]
+        source: io::Error,
     },
 }

@@ -149,6 +149,8 @@ pub struct Context {
     pub console: Console,
     /// Cancelled by the first interrupt; the verb then cleans up and returns [`Failure::interrupted`].
     pub interrupt: CancellationToken,
+    /// The second interrupt, where the verb awaits it; else that ends the process.
+    pub insisted: interrupts::Insisted,
 }
 
 /// Parses the command line, runs the verb, and says how it ended.
@@ -171,6 +173,7 @@ pub fn main(environment: Environment) -> ExitCode {
         environment,
         console,
         interrupt: CancellationToken::new(),
+        insisted: interrupts::Insisted::default(),
     };
     match run(&context, cli.verb) {
         Ok(()) => ExitCode::SUCCESS,
@@ -207,7 +210,8 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
-        let watcher = tokio::spawn(interrupts::watch(context.interrupt.clone()));
+        let (interrupt, insisted) = (context.interrupt.clone(), context.insisted.clone());
+        let watcher = tokio::spawn(interrupts::watch(interrupt, insisted));
         let result = Box::pin(dispatch(context, verb)).await;
         watcher.abort();
         result

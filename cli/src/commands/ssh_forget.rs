@@ -51,22 +51,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 pub(super) fn forget_device(context: &Context, uuid: &str) -> Result<(), Failure> {
     let hosts: BTreeSet<HostName> = HostName::device(uuid).into_iter().collect();
     unannounce(context, &hosts);
-    let folder = context.environment.paths.ssh();
-    forget(
-        &KnownDevices::below(&folder),
-        &Plainly::below(&folder),
-        hosts,
-    )?;
-    Ok(())
+    forget_hosts(context, hosts)
 }
 
-/// The same of a virtual machine that is no more: the next one has its name and its address, and other keys.
-pub(super) fn forget_machine(context: &Context, device: &Device) -> Result<(), Failure> {
-    let by_address = device.addresses.iter();
-    let mut hosts: BTreeSet<HostName> = by_address
-        .filter_map(|address| HostName::host(&address.ip.to_string(), device.ssh_port).ok())
-        .collect();
-    hosts.extend(named(device).map(|named| named.device));
+/// Removes the keys that are kept under these names.
+pub(super) fn forget_hosts(context: &Context, hosts: BTreeSet<HostName>) -> Result<(), Failure> {
     let folder = context.environment.paths.ssh();
     forget(
         &KnownDevices::below(&folder),

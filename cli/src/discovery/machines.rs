@@ -5,27 +5,23 @@
 use std::{
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::sleep;
 
 use super::{Device, record_file, record_file::FileError};
 
 /// More of them are not looked for.
 const MOST: usize = 256;
-/// Bytes of what a machine would leave behind.
+/// Bytes of what is noted of a machine.
 const LONGEST: u64 = 64 << 10;
-
-/// What a machine leaves behind if its process is killed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Left {
-    /// A folder of its own.
-    pub folder: Option<PathBuf>,
-    /// As what others may have got to know it, where the next one is another one.
-    pub device: Option<Device>,
-}
+/// How long whoever only looks may have a lock, and how often one is tried meanwhile.
+const LOOK: Duration = Duration::from_millis(200);
+const TRIES: u32 = 10;
 
 /// A name that is ours as long as this is there.
 #[derive(Debug)]
@@ -48,7 +44,21 @@ impl Held {
     ///
     /// # Errors
     /// [`FileError::Io`].
-    pub fn take(folder: &Path, name: &str) -> Result<Option<Self>, FileError> {
+    pub async fn take(folder: &Path, name: &str) -> Result<Option<Self>, FileError> {
+        for _ in 1..TRIES {
+            if let Some(held) = Self::take_free(folder, name)? {
+                return Ok(Some(held));
+            }
+            sleep(LOOK / TRIES).await;
+        }
+        Self::take_free(folder, name)
+    }
+
+    /// The same of a name that nobody looks at just now, either.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take_free(folder: &Path, name: &str) -> Result<Option<Self>, FileError> {
         let path = lock_of(folder, name);
         let taken = fs_err::create_dir_all(folder).and_then(|()| {
             let mut options = OpenOptions::new();
@@ -85,31 +95,41 @@ impl Held {
         record_file::replace(&record_of(&self.folder, &self.name), device)
     }
 
-    /// What the last machine of this name has left behind, as far as it can be understood.
-    ///
-    /// # Errors
-    /// [`FileError::Io`].
-    pub fn left(&mut self) -> Result<Left, FileError> {
-        let path = lock_of(&self.folder, &self.name);
-        let mut read = || {
-            let mut bytes = Vec::new();
-            self.lock.rewind()?;
-            (&mut self.lock).take(LONGEST).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|source| FileError::Io { path, source })?;
-        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Notes what it would leave behind.
+    /// What is noted in the lock's file, which outlasts its holder; `None` where that is nothing.
     ///
     /// # Errors
-    /// [`FileError::Io`].
-    pub fn leaves(&mut self, left: &Left) -> Result<(), FileError> {
+    /// [`FileError`].
+    pub fn noted<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FileError> {
+        let path = lock_of(&self.folder, &self.name);
+        let mut bytes = Vec::new();
+        let read = self.lock.rewind();
+        let read = read.and_then(|()| (&mut self.lock).take(LONGEST).read_to_end(&mut bytes));
+        match read {
+            Ok(0) => Ok(None),
+            Ok(count) if u64::try_from(count).is_ok_and(|count| count < LONGEST) => {
+                let noted = serde_json::from_slice(&bytes);
+                noted.map_err(|source| FileError::Content { path, source })
+            }
+            Ok(_) => Err(FileError::TooLarge { path }),
+            Err(source) => Err(FileError::Io { path, source }),
+        }
+    }
+
+    /// Notes there what whoever holds the name next is to know.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn note<T: Serialize>(&mut self, noted: &Option<T>) -> Result<(), FileError> {
         let path = lock_of(&self.folder, &self.name);
         // In its own place: the lock is on this file.
         let mut write = || {
-            let bytes = serde_json::to_vec(left)?;
+            let bytes = serde_json::to_vec(noted)?;
             self.lock.set_len(0)?;
             self.lock.rewind()?;
             self.lock.write_all(&bytes)
@@ -176,33 +196,41 @@ mod tests {
     use super::*;
     use crate::discovery::Origin;
 
-    #[test]
-    fn a_machine_is_there_as_long_as_its_name_is_held() {
+    #[tokio::test]
+    async fn a_machine_is_there_as_long_as_its_name_is_held() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("machines");
         assert_eq!(living(&folder), []);
         let device = Device::bare("kit".to_owned(), None, Origin::Machine);
-        let mut held = Held::take(&folder, "kit").unwrap().unwrap();
+        let mut held = Held::take(&folder, "kit").await.unwrap().unwrap();
         assert_eq!(living(&folder), []);
-        assert_eq!(held.left().unwrap(), Left::default());
-        let left = Left {
-            folder: Some("/a/b".into()),
-            device: Some(device.clone()),
-        };
-        held.leaves(&left).unwrap();
+        assert_eq!(held.noted::<u8>().unwrap(), None);
+        held.note(&Some(7)).unwrap();
         held.save(&device).unwrap();
         assert_eq!(living(&folder), [device]);
-        assert!(Held::take(&folder, "kit").unwrap().is_none());
+        assert!(Held::take(&folder, "kit").await.unwrap().is_none());
         assert_eq!(names(&folder), ["kit"]);
         let record = fs_err::read(folder.join("kit.json")).unwrap();
         drop(held);
         // Left by one that was killed.
         fs_err::write(folder.join("kit.json"), record).unwrap();
         assert_eq!(living(&folder), []);
-        let mut held = Held::take(&folder, "kit").unwrap().unwrap();
+        let mut held = Held::take(&folder, "kit").await.unwrap().unwrap();
         assert_eq!(living(&folder), []);
-        assert_eq!(held.left().unwrap(), left);
-        held.leaves(&Left::default()).unwrap();
-        assert_eq!(held.left().unwrap(), Left::default());
+        assert_eq!(held.noted::<u8>().unwrap(), Some(7));
+        held.note(&None::<u8>).unwrap();
+        assert_eq!(held.noted::<u8>().unwrap(), None);
+        fs_err::write(folder.join("kit.lock"), "[").unwrap();
+        assert!(matches!(held.noted::<u8>(), Err(FileError::Content { .. })));
+        drop(held);
+        // Who looks has the lock for a moment.
+        let look = File::open(folder.join("kit.lock")).unwrap();
+        flock(&look, FlockOperation::NonBlockingLockShared).unwrap();
+        let looking = async {
+            sleep(LOOK / 2).await;
+            drop(look);
+        };
+        let (taken, ()) = tokio::join!(Held::take(&folder, "kit"), looking);
+        assert!(taken.unwrap().is_some());
     }
 }

@@ -3,12 +3,12 @@
 use std::io;
 
 use super::{Failure, Kind};
-use crate::{boot::BootError, discovery::record_file::FileError, image::DiskError};
+use crate::{boot::BootError, discovery::record_file::FileError};
 
 impl From<BootError> for Failure {
     fn from(error: BootError) -> Self {
         if let BootError::Image(error) = error {
-            return DiskError::from(error).into();
+            return error.into();
         }
         let failure = Self::from_error(Kind::Other, &error);
         match error {
@@ -29,10 +29,14 @@ impl From<BootError> for Failure {
             BootError::Unwritable { .. } => {
                 failure.hint("without --write the machine gets a copy of it")
             }
-            BootError::NoAddress { .. } => failure.hint("ports below 1024 are for root: --port PORT:HERE"),
+            BootError::NoAddress { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                failure.hint("ports below 1024 are for root: --port PORT:HERE with a higher one")
+            }
+            BootError::NoAddress { port, .. } => failure.hint(format!(
+                "another program has it at all addresses: --port {port}:HERE with another one"
+            )),
             BootError::Image(_)
             | BootError::Disk { .. }
-            | BootError::Write { .. }
             | BootError::Prepare(_)
             | BootError::Start { .. } => failure,
         }

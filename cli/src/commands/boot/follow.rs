@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     agent::{AgentError, Kind as Agent},
-    boot::{Event, Help, Machine},
+    boot::{Ended, Event, Help, Machine},
     commands::{Context, identify},
     discovery::Device,
     failure::Failure,
@@ -25,6 +25,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 const ANSWER: Duration = Duration::from_secs(3);
 /// An SSH server is there before an agent may be, which not every image has.
 const AGENT: Duration = Duration::from_mins(1);
+/// Characters of what it says of itself.
+const LONGEST: usize = 100;
 /// How long a system may take to end by itself.
 const END: Duration = Duration::from_secs(90);
 /// Between two presses: a system that only starts hears none.
@@ -34,25 +36,37 @@ const PRESSES: Duration = Duration::from_secs(3);
 pub(super) enum End {
     /// By itself, or when it was told to.
     Off,
-    /// The processor does not run it: it has to be emulated.
-    Unhelped,
+    /// Before anything of it answered: the processor may not be able to run it.
+    Unhelped(Ended),
 }
 
 /// Follows the machine until it is off. `is_up` is told what is known of the device then.
 pub(super) async fn follow(
     context: &Context,
     mut machine: Machine,
+    device: Device,
+    booting: &mut Booting<'_>,
+    is_up: impl FnMut(&Device) -> Result<(), Failure>,
+) -> Result<End, Failure> {
+    let end = watch(context, &mut machine, device, booting, is_up).await;
+    // Its ports and its disk are free for the next one when this returns, whatever it was that ended it.
+    machine.stop().await?;
+    end
+}
+
+async fn watch(
+    context: &Context,
+    machine: &mut Machine,
     mut device: Device,
     booting: &mut Booting<'_>,
     mut is_up: impl FnMut(&Device) -> Result<(), Failure>,
 ) -> Result<End, Failure> {
-    let button = machine.button();
-    let help = machine.help();
-    let (events, mut told) = mpsc::unbounded_channel::<Event>();
+    let (button, help) = (machine.button(), machine.help());
+    let (events, mut told) = mpsc::channel::<Event>(64);
     let answer = up(device.clone());
     let ended = machine.ended(&events);
-    let press = context.interrupt.cancelled();
-    tokio::pin!(ended, answer, press);
+    let (press, plug) = (context.interrupt.cancelled(), context.insisted.heard());
+    tokio::pin!(ended, answer, press, plug);
     let mut is_answered = false;
     // When it has to have ended, and when its button is pressed again.
     let mut ending: Option<(Instant, Instant)> = None;
@@ -77,28 +91,24 @@ pub(super) async fn follow(
                 booting.up(&device)?;
                 continue;
             }
+            () = &mut plug => return Err(Failure::interrupted()),
             () = &mut press, if !is_told => booting.pressed()?,
             () = again => {}
         }
         let now = Instant::now();
         let (until, _) = *ending.get_or_insert((now + END, now));
-        let pressed = timeout(ANSWER, button.press()).await;
-        let pressed = pressed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        if let Err(error) = &pressed {
-            context.console.detail(&error.to_string());
-        }
-        if now >= until || pressed.is_err() {
-            // It ends with what held it.
+        if now >= until {
             booting.cut()?;
             return Ok(End::Off);
         }
+        button.press();
         ending = Some((until, now + PRESSES));
     };
     while let Ok(event) = told.try_recv() {
         booting.event(&event)?;
     }
-    if ended.is_unhelped && help == Help::Given {
-        return Ok(End::Unhelped);
+    if ended.is_stopped && help == Help::Given && !is_answered && ending.is_none() {
+        return Ok(End::Unhelped(ended));
     }
     if ended.status.success() {
         booting.off()?;
@@ -152,14 +162,16 @@ async fn speaks_ssh(device: &Device) -> bool {
     matches!(timeout(ANSWER, greeted).await, Ok(Ok(true)))
 }
 
+/// Takes over what it says of itself, as far as a device would say it.
 fn learn(device: &mut Device, learnt: Learnt) {
+    let short = |text: String| Some(text.chars().take(LONGEST).collect::<String>());
     let variant = match learnt {
         Learnt::Agent(kind) => match *kind {
             Agent::Ours(info) => {
-                device.uuid = Some(info.uuid);
-                device.device_type = Some(info.device_type);
-                device.os_version = Some(info.os_version);
-                device.agent_version = Some(info.agent_version);
+                device.uuid = Some(info.uuid).filter(|uuid| is_uuid(uuid));
+                device.device_type = short(info.device_type);
+                device.os_version = short(info.os_version);
+                device.agent_version = short(info.agent_version);
                 match info.variant {
                     Variant::Development => Some("development"),
                     Variant::Production => Some("production"),
@@ -172,4 +184,9 @@ fn learn(device: &mut Device, learnt: Learnt) {
         Learnt::Ssh => None,
     };
     device.variant = variant.map(str::to_owned);
+}
+
+/// 32 digits, of devices that are told so by a cloud 62 too.
+fn is_uuid(text: &str) -> bool {
+    [32, 62].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,39 +1,34 @@
 //! `os boot`.
 
 mod follow;
+mod left;
 mod ports;
 mod source;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
-use clap::ValueHint;
+use clap::{
+    ArgAction, ValueHint,
+    builder::{BoolValueParser, TypedValueParser as _},
+};
 
 use self::{
     follow::{End, follow},
+    left::Left,
     ports::forward,
-    source::Prepared,
+    source::Written,
 };
-use super::{
-    Context, disk, given,
-    ssh_device::{KnownDevices, named},
-    ssh_forget,
-};
+use super::{Context, disk, given, ssh_device::KnownDevices};
 use crate::{
-    boot::{self, BootError, Forward, Hardware, Machine, Source, Speed},
-    discovery::{
-        Address, Device, Origin, Places,
-        machines::{self, Held, Left},
-    },
+    boot::{self, Forward, Hardware, Machine, Reach, Source, Speed},
+    discovery::{Address, Device, Origin, Places, machines::Held},
     failure::{Failure, Kind},
     ui::render::boot::Booting,
 };
 
-/// Begins the names of folders of machines.
-const SCRATCH: &str = "os-boot-";
 /// Bytes that a disk has at least.
 const DISK: u64 = 8 << 30;
 
@@ -44,7 +39,11 @@ const DISK: u64 = 8 << 30;
 /// root; with /dev/kvm it is as fast as this machine, without it a start takes minutes.
 ///
 /// `os scan` lists it, and all commands know it by its name as soon as it is up. It has a loopback address of its own, where its SSH server,
-/// its agent and in development mode its engine are; other ports by --port. Ctrl-C presses its power button, a second one pulls its plug.
+/// its agent and in development mode its engine are; other ports by --port. All users of this workstation reach that address, nobody else does.
+/// Ctrl-C presses its power button, a second one pulls its plug.
+///
+/// The machine reaches the network as this workstation does, by which its address is 10.0.2.2: what listens at 127.0.0.1 here is reached by the
+/// machine, too. Start an image of which you do not know what it does with --offline.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The image
@@ -63,11 +62,26 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     processors: u32,
     /// What the machine writes goes to the image itself, which must not be packed
-    #[arg(long)]
-    write: bool,
+    #[arg(id = "write", long, action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(written))]
+    written: Written,
+    /// It reaches nobody: neither the network nor this workstation. Its ports are reached all the same
+    #[arg(id = "offline", long, action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(reach))]
+    reach: Reach,
     /// Show what its serial port says
     #[arg(long)]
     serial: bool,
+}
+
+fn written(is_itself: bool) -> Written {
+    if is_itself {
+        Written::Itself
+    } else {
+        Written::Copy
+    }
+}
+
+fn reach(is_offline: bool) -> Reach {
+    if is_offline { Reach::None } else { Reach::All }
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -106,16 +120,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let image = given::absolute(context, &args.image);
     let name = args.name.clone().unwrap_or_else(|| named_as(&image));
     let places = Places::below(&context.environment.paths.state);
-    let Some(mut held) = Held::take(&places.machines, &name)? else {
+    let Some(mut held) = Held::take(&places.machines, &name).await? else {
         let text = format!("another virtual machine is called {name}");
         return Err(Failure::new(Kind::Usage, text).hint("--name NAME calls this one otherwise"));
     };
-    tidy(context, &mut held)?;
-    for other in machines::names(&places.machines) {
-        if let Some(mut other) = Held::take(&places.machines, &other)? {
-            tidy(context, &mut other)?;
-        }
-    }
+    left::tidy(context, &mut held)?;
     let known = KnownDevices::below(&context.environment.paths.ssh());
     if known.bound(&name)?.is_some() {
         let text = format!("{name} is a device already, whose host key is kept");
@@ -132,30 +141,23 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         ..Device::bare(name, None, Origin::Machine)
     };
     ports::place(&mut device, &forwards);
-    let folder = disk::unpacked_in(context);
-    let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&folder);
-    let scratch = scratch.map_err(BootError::Prepare)?;
-    let mut left = Left {
-        folder: Some(scratch.path().to_owned()),
-        // What is written to the image is that of the next one, too.
-        device: (!args.write).then(|| device.clone()),
-    };
-    held.leaves(&left)?;
-    let run = Run {
-        context,
-        args: &args,
-        scratch: scratch.path(),
-        held: &mut held,
-        left: &mut left,
-        known: &known,
-    };
+    let mut left = Left::new(context, &mut held, &device)?;
     let source = Source {
         image,
         size: DISK,
-        folder,
+        folder: disk::unpacked_in(context),
     };
-    let result = run.all(source, device, (address, forwards)).await;
-    tidy(context, &mut held)?;
+    let mut booting = Booting::new(&context.console, &device.name, args.serial);
+    let run = Run {
+        context,
+        args: &args,
+        held: &mut held,
+        left: &mut left,
+    };
+    let result = run
+        .all(&mut booting, source, device, (address, forwards))
+        .await;
+    left.remove(context, &mut held)?;
     result
 }
 
@@ -163,92 +165,57 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 struct Run<'a> {
     context: &'a Context,
     args: &'a Args,
-    scratch: &'a Path,
     held: &'a mut Held,
     left: &'a mut Left,
-    known: &'a KnownDevices,
 }
 
 impl Run<'_> {
     async fn all(
         self,
+        booting: &mut Booting<'_>,
         source: Source,
         device: Device,
         (address, forwards): (Ipv4Addr, Vec<Forward>),
     ) -> Result<(), Failure> {
-        let context = self.context;
-        let mut booting = Booting::new(&context.console, &device.name, self.args.serial);
-        let prepared: Prepared = if self.args.write {
-            source::itself(source.image)?
-        } else {
+        let (context, args) = (self.context, self.args);
+        let folder = source.folder.clone();
+        if args.written == Written::Copy {
             booting.copies(&source.image);
-            source::copied(context, source, &mut booting).await?
-        };
+        }
+        let prepared = source::prepare(context, source, args.written, booting).await?;
         let hardware = Hardware {
             name: device.name.clone(),
             starts: prepared.starts,
-            memory: self.args.memory,
-            processors: self.args.processors,
+            memory: args.memory,
+            processors: args.processors,
             address,
             forwards,
-            disk: prepared.path.clone(),
+            disk: prepared.path(),
+            reach: args.reach,
         };
         let mut speed = Speed::Best;
         loop {
             let path = context.environment.variable("PATH");
-            let machine = Machine::start(&hardware, speed, self.scratch, path)?;
+            let before = prepared.written()?;
+            let machine = Machine::start(&hardware, speed, &folder, path)?;
             // Before it is up, too: it may never be, or only be slow.
             self.held.save(&device)?;
             booting.started(&hardware, machine.help())?;
             let is_up = |device: &Device| {
+                self.left.learn(self.held, device)?;
                 self.held.save(device)?;
-                if self.left.device.is_some() && !is_pinned(self.known, device)? {
-                    self.left.device = Some(device.clone());
-                    self.held.leaves(self.left)?;
-                }
                 Ok(())
             };
-            match follow(context, machine, device.clone(), &mut booting, is_up).await? {
+            match follow(context, machine, device.clone(), booting, is_up).await? {
                 End::Off => return Ok(()),
-                End::Unhelped => speed = Speed::Emulated,
+                // One that has written may not begin again on what it wrote.
+                End::Unhelped(ended) if prepared.written()? != before => {
+                    return Err(booting.broken(&ended));
+                }
+                End::Unhelped(_) => speed = Speed::Emulated,
             }
         }
     }
-}
-
-/// Whether a key of it is kept that is not of this machine.
-fn is_pinned(known: &KnownDevices, device: &Device) -> Result<bool, Failure> {
-    let host = named(device).map_err(|error| Failure::from_error(Kind::Other, &error))?;
-    Ok(device.uuid.is_some() && !known.keys.load()?.pinned(&host.device).is_empty())
-}
-
-/// Removes what one that was killed has left behind.
-fn tidy(context: &Context, held: &mut Held) -> Result<(), Failure> {
-    let left = held.left()?;
-    if left != Left::default() {
-        forget(context, &left)?;
-        held.leaves(&Left::default())?;
-    }
-    Ok(())
-}
-
-/// Removes what a machine has left behind.
-fn forget(context: &Context, left: &Left) -> Result<(), Failure> {
-    if let Some(folder) = &left.folder {
-        let is_ours = folder
-            .file_name()
-            .is_some_and(|name| name.as_bytes().starts_with(SCRATCH.as_bytes()));
-        if is_ours
-            && folder.exists()
-            && let Err(error) = fs_err::remove_dir_all(folder)
-        {
-            context.console.detail(&error.to_string());
-        }
-    }
-    if let Some(device) = &left.device {
-        ssh_forget::forget_machine(context, device)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     net::{Ipv4Addr, TcpListener},
 };
 
@@ -79,18 +80,23 @@ pub(super) fn address(name: &str, forwards: &[Forward]) -> Result<Ipv4Addr, Boot
     let [a, b, c, d, ..] = *hash.as_bytes();
     let start = u32::from_be_bytes([a, b, c, d]) % HOSTS;
     let [first, second] = NETWORK;
-    let mut last = Ipv4Addr::new(first, second, 0, 1);
+    let mut refused = None;
     for step in 0..TRIES {
         let host = (start + step) % HOSTS;
         let [.., third] = (host / 254).to_be_bytes();
         let [.., fourth] = (host % 254 + 1).to_be_bytes();
-        last = Ipv4Addr::new(first, second, third, fourth);
-        let mut ports = forwards.iter().map(|forward| forward.host);
-        if ports.all(|port| TcpListener::bind((last, port)).is_ok()) {
-            return Ok(last);
+        let address = Ipv4Addr::new(first, second, third, fourth);
+        let mut ports = forwards.iter();
+        refused = ports.find_map(|forward| {
+            let error = TcpListener::bind((address, forward.host)).err()?;
+            Some((forward.guest, error))
+        });
+        if refused.is_none() {
+            return Ok(address);
         }
     }
-    Err(BootError::NoAddress { last })
+    let (port, source) = refused.unwrap_or((0, io::ErrorKind::AddrInUse.into()));
+    Err(BootError::NoAddress { port, source })
 }
 
 #[cfg(test)]
@@ -129,5 +135,16 @@ mod tests {
         let second = address("kit", &forwards).unwrap();
         assert_ne!(first, second);
         assert!(second.is_loopback());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_everywhere_is_named() {
+        let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let host = taken.local_addr().unwrap().port();
+        let refused = address("kit", &[Forward { guest: 7, host }]).unwrap_err();
+        let BootError::NoAddress { port: 7, source } = &refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
     }
 }

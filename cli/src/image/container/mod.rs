@@ -25,6 +25,7 @@ use fs_err::File;
 
 pub use repack::{Change, Progress, repack};
 pub use spool::{GoOn, Spool};
+pub(crate) use spool::{MOST_HELD, MOST_UNPACKED};
 
 /// Bytes by which a format is told.
 const MAGIC: usize = 6;
@@ -289,7 +290,7 @@ impl<R: io::Seek> io::Seek for Counted<R> {
 }
 
 /// Reads until all of `into` has come, or the end.
-fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     let mut count = 0;
     while let Some(rest) = into.get_mut(count..).filter(|rest| !rest.is_empty()) {
         match from.read(rest) {

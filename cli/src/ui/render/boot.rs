@@ -65,6 +65,13 @@ impl<'a> Booting<'a> {
                 let text = transfer(*done, whole.unwrap_or(0), self.begun.elapsed());
                 self.bar.set_message(format!("making its disk: {text}"));
             }
+            Event::NoRoom => {
+                self.console.warn(&format!(
+                    "there is no room left for what {} writes: it stands still until there is",
+                    self.name
+                ));
+                return self.tell("no-room");
+            }
             Event::Line(line) => {
                 let line = String::from_utf8_lossy(line);
                 let line = without_sequences(&line);
@@ -187,12 +194,20 @@ impl<'a> Booting<'a> {
     pub fn broken(&self, ended: &Ended) -> Failure {
         self.bar.finish_and_clear();
         let last = ended.last.iter().filter(|_| !self.is_serial_shown);
-        for line in last.chain(&ended.complaints) {
+        for line in last {
             let line = without_sequences(&String::from_utf8_lossy(line));
             self.console.say(&neutralise(&line));
         }
-        let text = format!("the virtual machine ended ({})", ended.status);
-        Failure::new(Kind::Other, text).hint("what it said at last stands above")
+        let text = if ended.is_stopped {
+            "qemu cannot go on with the virtual machine".to_owned()
+        } else {
+            format!("the virtual machine ended ({})", ended.status)
+        };
+        let complaints = ended.complaints.iter();
+        let failure = complaints.fold(Failure::new(Kind::Other, text), |failure, line| {
+            failure.because(String::from_utf8_lossy(line))
+        });
+        failure.hint("what its serial port said at last stands above")
     }
 }
 
