@@ -202,7 +202,10 @@ impl Machine {
     /// # Errors
     /// What the system says of its process.
     pub async fn stop(&mut self) -> io::Result<()> {
-        self.child.kill().await
+        if self.child.try_wait()?.is_none() {
+            self.child.kill().await?;
+        }
+        Ok(())
     }
 }
 

@@ -60,6 +60,7 @@ pub async fn scan(
         querier: Querier::open(None, known_addresses(&remembered))?,
         records: living_records(places).await,
         machines: machines::living(&places.machines),
+        numbers: BTreeMap::new(),
         reported: BTreeMap::new(),
         found,
     };
@@ -82,6 +83,8 @@ struct Scan {
     records: Vec<Record>,
     /// Virtual machines.
     machines: Vec<Device>,
+    /// Their numbers, by name: one that is gone does not give its own to the next one.
+    numbers: BTreeMap<String, u32>,
     /// By number, as the receiver knows them.
     reported: BTreeMap<u32, Device>,
     found: mpsc::Sender<Seen>,
@@ -161,7 +164,7 @@ impl Scan {
     /// Tells what is new; `false` when nobody wants to know any more.
     async fn report(&mut self) -> bool {
         let mut now = with_records(self.querier.picture.devices(), &self.records);
-        now.extend((FIRST_MACHINE..).zip(self.machines.iter().cloned()));
+        now.extend(numbered(&mut self.numbers, &self.machines));
         for seen in differences(&self.reported, &now) {
             if self.found.send(seen).await.is_err() {
                 return false;
@@ -174,6 +177,23 @@ impl Scan {
     fn remember(&self, places: &Places) -> Option<FileError> {
         remembered::learn(&places.remembered, self.reported.values()).err()
     }
+}
+
+/// Machines by number: each name has one for as long as is watched.
+pub(super) fn numbered(
+    numbers: &mut BTreeMap<String, u32>,
+    machines: &[Device],
+) -> BTreeMap<u32, Device> {
+    let mut free = (FIRST_MACHINE..).skip(numbers.len());
+    let mut devices = BTreeMap::new();
+    for machine in machines {
+        let known = numbers.get(&machine.name).copied();
+        if let Some(number) = known.or_else(|| free.next()) {
+            numbers.insert(machine.name.clone(), number);
+            devices.insert(number, machine.clone());
+        }
+    }
+    devices
 }
 
 async fn sleep_until_some(until: Option<Instant>) {
