@@ -23,8 +23,8 @@ use crate::{
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(3);
-/// An SSH server is there before an agent may be, which not every image has.
-const AGENT: Duration = Duration::from_mins(1);
+/// How long is waited for the other one of agent and SSH server: not every image has both.
+const OTHER: Duration = Duration::from_mins(2);
 /// Characters of what it says of itself.
 const LONGEST: usize = 100;
 /// How long a system may take to end by itself.
@@ -127,20 +127,27 @@ enum Learnt {
     Ssh,
 }
 
-/// Returns when its agent answers; its SSH server alone is waited with for a while.
+/// Returns when its agent answers and its SSH server does, which first makes its keys; whichever is there alone is waited with for a while.
 async fn up(device: Device) -> Learnt {
     let (mut pause, most) = PAUSES;
-    let mut has_ssh: Option<Instant> = None;
+    let (mut learnt, mut has_ssh) = (None, false);
+    let mut since = None;
     loop {
-        match timeout(ANSWER, identify::identify(device.clone(), None)).await {
-            Ok(Ok(reached)) => return Learnt::Agent(Box::new(reached.kind)),
-            Ok(Err(AgentError::KeyWanted { .. })) => return Learnt::Closed,
-            _ => {}
+        if learnt.is_none() {
+            learnt = match timeout(ANSWER, identify::identify(device.clone(), None)).await {
+                Ok(Ok(reached)) => Some(Learnt::Agent(Box::new(reached.kind))),
+                Ok(Err(AgentError::KeyWanted { .. })) => Some(Learnt::Closed),
+                _ => None,
+            };
         }
-        if speaks_ssh(&device).await {
-            let since = *has_ssh.get_or_insert_with(Instant::now);
-            if since.elapsed() >= AGENT {
-                return Learnt::Ssh;
+        has_ssh = has_ssh || speaks_ssh(&device).await;
+        if has_ssh || learnt.is_some() {
+            let since = *since.get_or_insert_with(Instant::now);
+            let is_late = since.elapsed() >= OTHER;
+            match learnt.take() {
+                Some(learnt) if has_ssh || is_late => return learnt,
+                None if is_late => return Learnt::Ssh,
+                still => learnt = still,
             }
         }
         sleep(pause).await;

@@ -146,20 +146,20 @@ impl<'a> Booting<'a> {
     /// Its system answers.
     pub fn up(&mut self, device: &Device) -> io::Result<()> {
         self.bar.finish_and_clear();
-        if self.console.is_json() {
-            return self.console.json(&json!({
-                "event": "up",
-                "name": device.name,
-                "uuid": device.uuid,
-                "variant": device.variant,
-                "seconds": self.begun.elapsed().as_secs_f64(),
-            }));
-        }
         let name = &device.name;
         self.console.say(&format!(
             "{name} is up after {}: os ssh {name}, os push {name}",
             duration(self.begun.elapsed())
         ));
+        if self.console.is_json() {
+            return self.console.json(&json!({
+                "event": "up",
+                "name": name,
+                "uuid": device.uuid,
+                "variant": device.variant,
+                "seconds": self.begun.elapsed().as_secs_f64(),
+            }));
+        }
         Ok(())
     }
 
