@@ -15,7 +15,7 @@ use super::{Event, lines::divide};
 /// Bytes of the longest line that is understood.
 const LONGEST: usize = 64 << 10;
 /// A machine whose disk had no room tries it again after this time…
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 /// …and that is told no more often than so.
 const TELLING: Duration = Duration::from_mins(1);
 
@@ -42,11 +42,12 @@ struct Data {
     action: String,
 }
 
-/// Talks until the machine ends. Each of `presses` is one of the power button: the system may end by itself.
+/// Talks until the machine ends. Each of `presses` is one of the power button: the system may end by itself. `pause`: [`AGAIN`].
 pub(super) async fn attend(
     stream: UnixStream,
     presses: mpsc::Receiver<()>,
     told: &mpsc::Sender<Event>,
+    pause: Duration,
 ) -> Fate {
     let (from, into) = stream.into_split();
     let (lines, said) = mpsc::channel(16);
@@ -57,7 +58,7 @@ pub(super) async fn attend(
     };
     tokio::select! {
         // A machine that is not told anything any more is ending.
-        fate = talk(into, said, presses, told) => fate.unwrap_or(Fate::Over),
+        fate = talk(into, said, (presses, pause), told) => fate.unwrap_or(Fate::Over),
         fate = read => fate,
     }
 }
@@ -65,7 +66,7 @@ pub(super) async fn attend(
 async fn talk(
     mut into: impl AsyncWrite + Unpin,
     mut said: mpsc::Receiver<Vec<u8>>,
-    mut presses: mpsc::Receiver<()>,
+    (mut presses, pause): (mpsc::Receiver<()>, Duration),
     told: &mpsc::Sender<Event>,
 ) -> io::Result<Fate> {
     tell(&mut into, "qmp_capabilities").await?;
@@ -100,7 +101,7 @@ async fn talk(
         match event.as_str() {
             "BLOCK_IO_ERROR" if data.nospace && data.action == "stop" => {
                 let now = Instant::now();
-                again = Some(now + AGAIN);
+                again = Some(now + pause);
                 if last.is_none_or(|last| now - last >= TELLING) {
                     last = Some(now);
                     drop(told.send(Event::NoRoom).await);
@@ -125,12 +126,15 @@ mod tests {
 
     const GREETING: &str = r#"{"QMP": {"version": {}, "capabilities": ["oob"]}}"#;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_machine_without_room_tries_again_and_one_that_is_stopped_ends() {
         let (ours, qemu) = UnixStream::pair().unwrap();
         let (button, presses) = mpsc::channel(1);
         let (told, mut events) = mpsc::channel(8);
-        let talked = tokio::spawn(async move { attend(ours, presses, &told).await });
+        let talked =
+            tokio::spawn(
+                async move { attend(ours, presses, &told, Duration::from_millis(500)).await },
+            );
         let (from, mut into) = qemu.into_split();
         let mut heard = BufReader::new(from).lines();
         let mut say = async |line: &str| {
@@ -167,7 +171,7 @@ mod tests {
             let (told, _events) = mpsc::channel(1);
             qemu.write_all(last.as_bytes()).await.unwrap();
             drop(qemu);
-            assert_eq!(attend(ours, presses, &told).await, Fate::Over);
+            assert_eq!(attend(ours, presses, &told, AGAIN).await, Fate::Over);
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     BootError, Event, Hardware, Help, Starts,
-    control::{Fate, attend},
+    control::{AGAIN, Fate, attend},
     disk::shared,
     firmware::{self, Firmware},
     lines::{Kept, divide},
@@ -146,7 +146,7 @@ impl Machine {
         if let Some(talk) = self.talk.take() {
             let (serial, mut said) = mpsc::channel::<Vec<u8>>(64);
             let (grumbles, mut complained) = mpsc::channel::<Vec<u8>>(64);
-            let control = attend(talk.control, talk.presses, told);
+            let control = attend(talk.control, talk.presses, told, AGAIN);
             tokio::pin!(control);
             let mut is_over = false;
             let child = &mut self.child;
