@@ -178,7 +178,7 @@ async fn keys_of_a_machine_do_not_outlast_it_and_those_of_others_do() {
             .write(ssh.join("known_hosts"), lines.collect::<String>())
     };
     // As `os ssh tiny` does it, before or after the machine is known to be up.
-    let named = |uuid: &str| {
+    let mean = |uuid: &str| {
         let names = format!("Host tiny.os\n    HostName {uuid}\n    Port 22222\n");
         desk.workstation.write(ssh.join("names"), names)
     };
@@ -197,7 +197,7 @@ async fn keys_of_a_machine_do_not_outlast_it_and_those_of_others_do() {
         let mut running = desk.boot(options);
         running.shows("wrote").await;
         keys(&[&other, uuid]);
-        let names = named(uuid);
+        let names = mean(uuid);
         running.press("\x03");
         running.output().await.success();
         let (known, names) = (
@@ -226,14 +226,14 @@ async fn a_system_that_does_not_hear_its_button_is_switched_off_by_a_second_ctrl
         .start_program_in_terminal(&["sh", "-c", &script]);
     running.shows("wrote").await;
     let pid = fs_err::read_to_string(desk.workstation.home().join("pid")).unwrap();
-    let disk = format!("file=/proc/{}/fd/", pid.trim());
-    assert_eq!(machines_of(&disk), 1);
+    let word = format!("file=/proc/{}/fd/", pid.trim());
+    assert_eq!(machines_of(&word), 1);
     running.press("\x03");
     running.shows("power button of tiny").await;
     running.press("\x03");
     let ended = running.output().await;
     assert_eq!(ended.code, 130, "{ended}");
-    assert_eq!(machines_of(&disk), 0);
+    assert_eq!(machines_of(&word), 0);
     let machines = desk.workstation.home().join(".local/state/os/machines");
     assert!(!machines.join("tiny.json").exists());
     assert_eq!(
@@ -293,8 +293,8 @@ async fn a_machine_ends_with_the_process_that_began_it_and_leaves_nothing_to_the
     let pid = fs_err::read_to_string(desk.workstation.home().join("pid")).unwrap();
     // Its disk has no name, and is that of this process.
     assert_eq!(desk.left(), Vec::<PathBuf>::new());
-    let disk = format!("file=/proc/{}/fd/", pid.trim());
-    assert_eq!(machines_of(&disk), 1);
+    let word = format!("file=/proc/{}/fd/", pid.trim());
+    assert_eq!(machines_of(&word), 1);
     desk.workstation
         .start_program(&["kill", "-KILL", pid.trim()])
         .output()
@@ -302,7 +302,7 @@ async fn a_machine_ends_with_the_process_that_began_it_and_leaves_nothing_to_the
         .success();
     assert_eq!(running.output().await.code, 128 + 9);
     until("its machine has ended", async || {
-        (machines_of(&disk) == 0).then_some(())
+        (machines_of(&word) == 0).then_some(())
     })
     .await;
     assert_eq!(desk.machines().await, []);
