@@ -6,7 +6,7 @@ use super::BootError;
 use crate::image::{
     Opened, Part, ReadAt,
     fat::Volume,
-    table::{self, Depth, Kind, Partition, Table, TableError},
+    table::{self, Depth, Kind, Table, TableError},
 };
 
 /// How the code begins that parted writes to every disk: it starts the first sector of the active partition.
@@ -88,7 +88,7 @@ pub(super) fn look(disk: &File, image: &Path) -> Result<Found, BootError> {
 }
 
 fn of(medium: &dyn ReadAt, image: &Path) -> Result<Found, BootError> {
-    let table = table::read(medium, Depth::All).and_then(|table| within(table, medium.size()));
+    let table = table::read(medium, Depth::All).and_then(|table| within(medium, table));
     let table = table.map_err(|source| BootError::Table {
         image: image.to_owned(),
         source,
@@ -142,17 +142,26 @@ fn of(medium: &dyn ReadAt, image: &Path) -> Result<Found, BootError> {
     })
 }
 
-/// Refuses a table of more than there is: GPT is checked where it is read, the older kind's last partition is not.
-fn within(table: Table, size: u64) -> Result<Table, TableError> {
-    let ends_outside =
-        |one: &&Partition| one.start.checked_add(one.size).is_none_or(|end| end > size);
-    let outside = table.partitions.iter().find(ends_outside);
-    match outside.map(|one| one.number) {
-        None => Ok(table),
-        Some(number) => Err(TableError::Damaged(format!(
-            "partition {number} does not lie within the disk: the image may have been cut off"
-        ))),
+/// Refuses a disk that is shorter than its older kind of table says. A newer one was held against it where it was read.
+fn within(medium: &dyn ReadAt, table: Table) -> Result<Table, TableError> {
+    if table.kind != Kind::Mbr {
+        return Ok(table);
     }
+    let first = medium.bytes(0, 512)?;
+    let entries = first.get(446..510).unwrap_or_default().chunks(16);
+    for (number, entry) in (1..).zip(entries) {
+        let [.., kind, _, _, _, a, b, c, d, e, f, g, h] = entry else {
+            continue;
+        };
+        let [start, count] = [[*a, *b, *c, *d], [*e, *f, *g, *h]].map(u32::from_le_bytes);
+        let end = (u64::from(start) + u64::from(count)) * 512;
+        if *kind != 0 && end > medium.size() {
+            return Err(TableError::Damaged(format!(
+                "partition {number} does not lie within the disk: the image may have been cut off"
+            )));
+        }
+    }
+    Ok(table)
 }
 
 /// Whether the first sector has code for a PC's BIOS, and what that code starts in turn has it, too.
