@@ -150,12 +150,8 @@ fn within(medium: &dyn ReadAt, table: Table) -> Result<Table, TableError> {
     let first = medium.bytes(0, 512)?;
     let entries = first.get(446..510).unwrap_or_default().chunks(16);
     for (number, entry) in (1..).zip(entries) {
-        let [.., kind, _, _, _, a, b, c, d, e, f, g, h] = entry else {
-            continue;
-        };
-        let [start, count] = [[*a, *b, *c, *d], [*e, *f, *g, *h]].map(u32::from_le_bytes);
-        let end = (u64::from(start) + u64::from(count)) * 512;
-        if *kind != 0 && end > medium.size() {
+        let end = u64::from(number_at(entry, 8)) + u64::from(number_at(entry, 12));
+        if entry.get(4) != Some(&0) && end * 512 > medium.size() {
             return Err(TableError::Damaged(format!(
                 "partition {number} does not lie within the disk: the image may have been cut off"
             )));
@@ -172,12 +168,19 @@ fn is_started(medium: &dyn ReadAt) -> bool {
     }
     let entries = first.get(446..510).unwrap_or_default().chunks(16);
     let mut active = entries.filter(|entry| entry.first() == Some(&0x80));
-    let start = active.next().and_then(|entry| {
-        let sector: [u8; 4] = entry.get(8..12)?.try_into().ok()?;
-        Some(u64::from(u32::from_le_bytes(sector)) * 512)
-    });
+    let start = active
+        .next()
+        .map(|entry| u64::from(number_at(entry, 8)) * 512);
     let next = start.and_then(|start| medium.bytes(start, 512).ok());
     next.is_some_and(|next| is_code(&next) && !next.windows(STUB.len()).any(|part| part == STUB))
+}
+
+/// A number of an entry of such a table.
+fn number_at(entry: &[u8], at: usize) -> u32 {
+    let bytes = entry
+        .get(at..at + 4)
+        .and_then(|bytes| bytes.try_into().ok());
+    u32::from_le_bytes(bytes.unwrap_or_default())
 }
 
 /// Code begins with a jump or clears something; a board's tables leave the place empty.
