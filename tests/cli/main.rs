@@ -1,5 +1,6 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
+mod boot;
 mod completions;
 mod config_values;
 mod configure;

@@ -76,7 +76,7 @@ pub(super) async fn find(
             let endpoint = Endpoint::Unix(engine_socket.clone());
             (Engine::new(&name, endpoint), None)
         }
-        Origin::Network | Origin::Given | Origin::Cloud => {
+        Origin::Network | Origin::Given | Origin::Machine | Origin::Cloud => {
             let connection = enter::enter(context, meant).await?;
             let socket = socket(&connection).await?;
             let endpoint = Endpoint::Ssh {

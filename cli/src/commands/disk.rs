@@ -32,13 +32,17 @@ pub(super) struct Place {
     interrupt: CancellationToken,
 }
 
+/// Where images are unpacked.
+pub(super) fn unpacked_in(context: &Context) -> PathBuf {
+    // On a disk, other than /tmp often is: an image may be large.
+    PathBuf::from(context.environment.variable(TMPDIR).unwrap_or("/var/tmp"))
+}
+
 impl Place {
     pub(super) fn new(context: &Context, image: &Path) -> Self {
-        // On a disk, other than /tmp often is: an image may be large.
-        let folder = context.environment.variable(TMPDIR).unwrap_or("/var/tmp");
         Self {
             path: given::absolute(context, image),
-            folder: PathBuf::from(folder),
+            folder: unpacked_in(context),
             console: context.console.clone(),
             interrupt: context.interrupt.clone(),
         }

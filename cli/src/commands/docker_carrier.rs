@@ -86,6 +86,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         environment,
         console: context.console.clone(),
         interrupt: context.interrupt.clone(),
+        insisted: context.insisted.clone(),
     };
     let carrier = Carrier {
         context: &context,

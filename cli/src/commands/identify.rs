@@ -55,7 +55,9 @@ fn unanswered(error: Option<AgentError>, nobody: Failure, has_key: bool) -> Fail
 pub(super) async fn identify(device: Device, key: Option<ApiKey>) -> Result<Reached, AgentError> {
     let endpoint = match &device.origin {
         Origin::Simulated { agent_socket, .. } => Endpoint::Unix(agent_socket.clone()),
-        Origin::Network | Origin::Given | Origin::Cloud => tcp(&device, device.api_port),
+        Origin::Network | Origin::Given | Origin::Machine | Origin::Cloud => {
+            tcp(&device, device.api_port)
+        }
     };
     let agent = Agent::new(device.name.clone(), endpoint);
     let (agent, kind) = ask(agent, key).await?;

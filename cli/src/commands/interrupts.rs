@@ -1,19 +1,47 @@
 //! Ctrl-C, SIGTERM and a terminal that is closed: the first one lets a verb clean up, the second one ends the process.
 
-use std::future::pending;
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{failure::Kind, ui::terminal};
 
-/// Cancels `token` at the first of them, and ends the process at the second: the person insists.
+/// The second of them, for a verb that has to end something even then. A third one ends the process.
+#[derive(Debug, Clone, Default)]
+pub struct Insisted {
+    token: CancellationToken,
+    is_awaited: Arc<AtomicBool>,
+}
+
+impl Insisted {
+    /// Returns when the person insists, who is heard by the verb from now on.
+    pub(super) async fn heard(&self) {
+        self.is_awaited.store(true, Ordering::Relaxed);
+        self.token.cancelled().await;
+    }
+
+    /// Whether the verb takes care of it.
+    fn is_taken(&self) -> bool {
+        let is_taken = self.is_awaited.load(Ordering::Relaxed) && !self.token.is_cancelled();
+        self.token.cancel();
+        is_taken
+    }
+}
+
+/// Cancels `token` at the first of them, and ends the process at the second, unless a verb awaits that: the person insists.
 #[expect(
     clippy::exit,
     clippy::disallowed_methods,
     reason = "the second interrupt must not wait for clean-up"
 )]
-pub(super) async fn watch(token: CancellationToken) {
+pub(super) async fn watch(token: CancellationToken, insisted: Insisted) {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return;
     };
@@ -24,7 +52,7 @@ pub(super) async fn watch(token: CancellationToken) {
             _ = terminate.recv() => {}
             () = hung_up(hangup.as_mut()) => {}
         }
-        if token.is_cancelled() {
+        if token.is_cancelled() && !insisted.is_taken() {
             terminal::restore();
             std::process::exit(Kind::Interrupted.exit_code().into());
         }

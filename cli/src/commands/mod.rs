@@ -3,6 +3,7 @@
 //! A verb resolves its inputs, calls one operation, and hands the operation's events to a renderer.
 
 mod act;
+pub mod boot;
 pub mod cache;
 mod cloud_device;
 pub mod completions;
@@ -141,6 +142,7 @@ enum Verb {
     Config(config::Args),
     Configure(Box<configure::Args>),
     Flash(flash::Args),
+    Boot(boot::Args),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -155,6 +157,8 @@ pub struct Context {
     pub console: Console,
     /// Cancelled by the first interrupt; the verb then cleans up and returns [`Failure::interrupted`].
     pub interrupt: CancellationToken,
+    /// The second interrupt, where the verb awaits it; else that ends the process.
+    pub insisted: interrupts::Insisted,
 }
 
 /// Parses the command line, runs the verb, and says how it ended.
@@ -177,6 +181,7 @@ pub fn main(environment: Environment) -> ExitCode {
         environment,
         console,
         interrupt: CancellationToken::new(),
+        insisted: interrupts::Insisted::default(),
     };
     match run(&context, cli.verb) {
         Ok(()) => ExitCode::SUCCESS,
@@ -213,7 +218,8 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
-        let watcher = tokio::spawn(interrupts::watch(context.interrupt.clone()));
+        let (interrupt, insisted) = (context.interrupt.clone(), context.insisted.clone());
+        let watcher = tokio::spawn(interrupts::watch(interrupt, insisted));
         let result = Box::pin(dispatch(context, verb)).await;
         watcher.abort();
         result
@@ -255,6 +261,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Config(args) => config::run(context, args).await,
         Verb::Configure(args) => configure::run(context, *args).await,
         Verb::Flash(args) => Box::pin(flash::run(context, args)).await,
+        Verb::Boot(args) => Box::pin(boot::run(context, args)).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),

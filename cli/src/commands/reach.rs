@@ -54,11 +54,14 @@ impl Reached {
         }
         let endpoint = match (&self.device.origin, self.agent.http().address()) {
             (Origin::Simulated { engine_socket, .. }, _) => Endpoint::Unix(engine_socket.clone()),
-            (Origin::Network | Origin::Given | Origin::Cloud, Some(mut address)) => {
+            (
+                Origin::Network | Origin::Given | Origin::Machine | Origin::Cloud,
+                Some(mut address),
+            ) => {
                 address.set_port(self.device.engine_port);
                 Endpoint::Tcp(vec![address])
             }
-            (Origin::Network | Origin::Given | Origin::Cloud, None) => {
+            (Origin::Network | Origin::Given | Origin::Machine | Origin::Cloud, None) => {
                 identify::tcp(&self.device, self.device.engine_port)
             }
         };

@@ -20,7 +20,7 @@ use crate::{
 
 /// Lists the devices in the local network as they answer
 ///
-/// Simulated devices of this machine are among them. Ends by itself when no more answers arrive. Needs no root.
+/// Simulated devices and virtual machines of this machine are among them. Ends by itself when no more answers arrive. Needs no root.
 #[derive(Debug, clap::Args)]
 #[command(alias = "detect")]
 pub struct Args {
@@ -142,7 +142,8 @@ impl Shown<'_, '_> {
             variants.forget(id);
             return Ok(());
         }
-        if device.variant.is_none() {
+        // Behind qemu's network every port seems to be open.
+        if device.variant.is_none() && device.origin != Origin::Machine {
             let before = self.present.get(&id);
             device.variant = before.and_then(|before| before.variant.clone());
             variants.ask(id, &device);
@@ -170,7 +171,7 @@ impl Shown<'_, '_> {
         let untold = self
             .present
             .iter()
-            .filter(|(_, device)| device.variant.is_none());
+            .filter(|(_, device)| device.variant.is_none() && device.origin != Origin::Machine);
         let untold: Vec<u32> = untold.map(|(id, _)| *id).collect();
         for id in untold {
             self.tell(id, "production")?;

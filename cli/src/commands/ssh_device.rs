@@ -51,6 +51,18 @@ impl KnownDevices {
         })?;
         Ok(())
     }
+
+    /// Lets a name mean nobody.
+    pub(super) fn unbind(&self, typed: &str) -> Result<(), Failure> {
+        let known = self.keys.load()?;
+        let name = full(typed);
+        self.names.change(|text| {
+            let mut names = Names::parse(text);
+            let was_there = names.unset(&name);
+            (was_there.then(|| names.text(&known)), ())
+        })?;
+        Ok(())
+    }
 }
 
 /// The device's part of a name as `ssh` was given it.

@@ -51,6 +51,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 pub(super) fn forget_device(context: &Context, uuid: &str) -> Result<(), Failure> {
     let hosts: BTreeSet<HostName> = HostName::device(uuid).into_iter().collect();
     unannounce(context, &hosts);
+    forget_hosts(context, hosts)
+}
+
+/// Removes the keys that are kept under these names.
+pub(super) fn forget_hosts(context: &Context, hosts: BTreeSet<HostName>) -> Result<(), Failure> {
     let folder = context.environment.paths.ssh();
     forget(
         &KnownDevices::below(&folder),

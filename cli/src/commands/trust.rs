@@ -27,6 +27,8 @@ pub(super) struct Trust {
     pub(super) announced: BTreeMap<HostName, String>,
     /// Hosts whose new keys a person does not want to be asked about: they are refused.
     pub(super) refused: BTreeSet<HostName>,
+    /// Hosts that run in a process of ours: their new keys are accepted without a question.
+    pub(super) ours: BTreeSet<HostName>,
     /// Whether new keys are accepted without a question.
     pub(super) accepts: bool,
     console: Console,
@@ -39,6 +41,7 @@ impl Trust {
             store: KnownDevices::below(&context.environment.paths.ssh()).keys,
             announced: BTreeMap::new(),
             refused: BTreeSet::new(),
+            ours: BTreeSet::new(),
             accepts,
             console: context.console.clone(),
             interrupt: context.interrupt.clone(),
@@ -106,7 +109,7 @@ impl Trust {
         }
         if announced.is_some() {
             render::ssh::announced_key(&self.console, name, &key.fingerprint());
-        } else if !self.accepts {
+        } else if !self.accepts && !self.ours.contains(host) {
             render::ssh::new_key(&self.console, name, key.algorithm(), &key.fingerprint());
             if !self.console.may_prompt() {
                 return HostKeyDecision::Refuse(HostKeyRefusal::Unknown);

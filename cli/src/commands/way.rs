@@ -169,6 +169,7 @@ mod tests {
             console: Console::new(&environment, Level::Quiet, false),
             environment,
             interrupt: CancellationToken::new(),
+            insisted: crate::commands::interrupts::Insisted::default(),
         };
         let failure = Way::default().key(&context).await.unwrap_err();
         assert!(failure.hints()[0].contains(OSCLI_API_KEY), "{failure:?}");

@@ -84,6 +84,8 @@ pub enum Origin {
     Given,
     /// Its cloud knows it: it is reached through that alone.
     Cloud,
+    /// A virtual machine of this machine: reachable over TCP, at a loopback address.
+    Machine,
     /// A simulated device of this machine, reachable over its sockets.
     Simulated {
         /// The agent's socket.

@@ -7,6 +7,7 @@
 mod device;
 mod error;
 pub(crate) mod fuzz;
+pub mod machines;
 mod picture;
 mod querier;
 pub mod record_file;
@@ -42,6 +43,8 @@ pub struct Places {
     pub remembered: PathBuf,
     /// Folder with one record for every simulated device of this machine.
     pub simulated: PathBuf,
+    /// Folder with one record for every virtual machine of this machine.
+    pub machines: PathBuf,
 }
 
 impl Places {
@@ -51,6 +54,7 @@ impl Places {
         Self {
             remembered: state.join("devices.json"),
             simulated: state.join("simulated"),
+            machines: state.join("machines"),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Address, Device, DiscoveryError, Memory, Origin, Places, Selector,
+    Address, Device, DiscoveryError, Memory, Origin, Places, Selector, machines,
     querier::Querier,
     remembered::{self, Remembered},
     scan::{known_addresses, living_records, with_records},
@@ -53,8 +53,10 @@ async fn find(
 ) -> Result<Device, DiscoveryError> {
     let mut simulated = living_records(places).await;
     simulated.retain(|record| selector.matches(&record.device));
-    let simulated = simulated.into_iter().map(|record| record.device).collect();
-    if let Some(device) = the_one(selector, simulated)? {
+    let simulated = simulated.into_iter().map(|record| record.device);
+    let mut machines = machines::living(&places.machines);
+    machines.retain(|device| selector.matches(device));
+    if let Some(device) = the_one(selector, simulated.chain(machines).collect())? {
         return Ok(device);
     }
     let label = match &selector.target {

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Change, Device, DiscoveryError, Origin, Places, ScanOptions, Seen,
+    Change, Device, DiscoveryError, Origin, Places, ScanOptions, Seen, machines,
     querier::Querier,
     remembered::{self, FileError, Remembered, SetAside},
     schedule::Next,
@@ -32,6 +32,8 @@ const LOCAL_ANSWER: Duration = Duration::from_millis(500);
 const MOST_KNOWN: usize = 64;
 /// Numbers from here on are those of simulated devices that were found by their record.
 const FIRST_RECORD: u32 = 1 << 24;
+/// Numbers of virtual machines.
+const FIRST_MACHINE: u32 = 2 << 24;
 
 /// How a scan ended.
 #[derive(Debug, Default)]
@@ -57,6 +59,8 @@ pub async fn scan(
     let mut scan = Scan {
         querier: Querier::open(None, known_addresses(&remembered))?,
         records: living_records(places).await,
+        machines: machines::living(&places.machines),
+        numbers: BTreeMap::new(),
         reported: BTreeMap::new(),
         found,
     };
@@ -77,6 +81,10 @@ struct Scan {
     querier: Querier,
     /// Simulated devices whose agent answers at its socket.
     records: Vec<Record>,
+    /// Virtual machines.
+    machines: Vec<Device>,
+    /// Their numbers, by name: one that is gone does not give its own to the next one.
+    numbers: BTreeMap<String, u32>,
     /// By number, as the receiver knows them.
     reported: BTreeMap<u32, Device>,
     found: mpsc::Sender<Seen>,
@@ -98,6 +106,7 @@ impl Scan {
             }
             self.forget_silent();
             self.records = living_records(places).await;
+            self.machines = machines::living(&places.machines);
             self.querier.begin_again()?;
         }
     }
@@ -154,7 +163,8 @@ impl Scan {
 
     /// Tells what is new; `false` when nobody wants to know any more.
     async fn report(&mut self) -> bool {
-        let now = with_records(self.querier.picture.devices(), &self.records);
+        let mut now = with_records(self.querier.picture.devices(), &self.records);
+        now.extend(numbered(&mut self.numbers, &self.machines));
         for seen in differences(&self.reported, &now) {
             if self.found.send(seen).await.is_err() {
                 return false;
@@ -167,6 +177,23 @@ impl Scan {
     fn remember(&self, places: &Places) -> Option<FileError> {
         remembered::learn(&places.remembered, self.reported.values()).err()
     }
+}
+
+/// Machines by number: each name has one for as long as is watched.
+pub(super) fn numbered(
+    numbers: &mut BTreeMap<String, u32>,
+    machines: &[Device],
+) -> BTreeMap<u32, Device> {
+    let mut free = (FIRST_MACHINE..).skip(numbers.len());
+    let mut devices = BTreeMap::new();
+    for machine in machines {
+        let known = numbers.get(&machine.name).copied();
+        if let Some(number) = known.or_else(|| free.next()) {
+            numbers.insert(machine.name.clone(), number);
+            devices.insert(number, machine.clone());
+        }
+    }
+    devices
 }
 
 async fn sleep_until_some(until: Option<Instant>) {
@@ -242,7 +269,7 @@ async fn is_alive(record: &Record) -> bool {
             let connected = timeout(LOCAL_ANSWER, UnixStream::connect(agent_socket)).await;
             matches!(connected, Ok(Ok(_)))
         }
-        Origin::Network | Origin::Given | Origin::Cloud => false,
+        Origin::Network | Origin::Given | Origin::Cloud | Origin::Machine => false,
     }
 }
 

@@ -15,6 +15,7 @@
 //!
 //! `os ssh` and `os exec` end with the exit code of the program that they ran, and with 255 when they could not run it.
 
+mod boot;
 mod cloud;
 mod copy;
 mod deploy;

@@ -194,6 +194,12 @@ impl Disk {
         self.holder
     }
 
+    /// The file, for another program to change; nobody of ours does as long as it is open.
+    #[must_use]
+    pub fn into_file(self) -> std::fs::File {
+        self.lock.into_parts().0
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn medium(&self) -> &Rc<dyn ReadAt> {

@@ -20,7 +20,7 @@ use clap_complete::{
 
 use crate::{
     commands::{Cli, Context, enter, seen_services},
-    discovery::{Device, Places, remembered, simulated},
+    discovery::{Device, Places, machines, remembered, simulated},
     env::{Environment, OSCLI_COMPLETE, OSCLI_DEVICE},
     failure::Failure,
 };
@@ -223,6 +223,12 @@ fn known_devices(environment: &Environment) -> KnownDevices {
         .filter_map(|record| known(&record.device, "simulated"))
         .collect();
     let mut all = simulated.clone();
+    let machines = machines::living(&places.machines);
+    all.extend(
+        machines
+            .iter()
+            .filter_map(|device| known(device, "machine")),
+    );
     for device in remembered::Remembered::peek(&places.remembered).devices() {
         let kind = device.device_type.as_deref().unwrap_or("device");
         all.extend(

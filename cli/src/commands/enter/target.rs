@@ -65,6 +65,9 @@ pub(super) fn of_device(
             .announced
             .insert(target.host.clone(), fingerprint.clone());
     }
+    if device.origin == Origin::Machine {
+        trust.ours.insert(target.host.clone());
+    }
     refuse_new(config, &target, trust);
     keys(context, config, &mut target);
     if !entry.identity.is_empty() {

@@ -77,7 +77,7 @@ impl Remembered {
         let worth_it = match device.origin {
             Origin::Network => !device.addresses.is_empty(),
             Origin::Given => device.uuid.is_some(),
-            Origin::Cloud | Origin::Simulated { .. } => false,
+            Origin::Cloud | Origin::Machine | Origin::Simulated { .. } => false,
         };
         if !worth_it {
             return false;
@@ -143,7 +143,7 @@ fn read_current(path: &Path) -> Result<Remembered, FileError> {
     }
     remembered
         .devices
-        .retain(|device| !matches!(device.origin, Origin::Simulated { .. } | Origin::Cloud));
+        .retain(|device| matches!(device.origin, Origin::Network | Origin::Given));
     remembered.devices.truncate(MOST);
     Ok(remembered)
 }

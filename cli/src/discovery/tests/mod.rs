@@ -13,7 +13,7 @@ use simple_dns::{
 use super::{
     Device, Origin, Seen,
     picture::{Picture, Responder},
-    scan::{differences, with_records},
+    scan::{differences, numbered, with_records},
     simulated::Record,
     wire::{self, Fact, Service, Want, What},
 };
@@ -218,6 +218,21 @@ fn a_goodbye_takes_the_device_away() {
             ..
         }]
     ));
+}
+
+#[test]
+fn a_virtual_machine_that_ends_is_the_one_that_is_gone() {
+    let machine = |name: &str| Device::bare(name.to_owned(), None, Origin::Machine);
+    let mut numbers = BTreeMap::new();
+    let before = numbered(&mut numbers, &[machine("a"), machine("b")]);
+    let now = numbered(&mut numbers, &[machine("b")]);
+    let changes = differences(&before, &now);
+    let [gone] = changes.as_slice() else {
+        panic!("{changes:?}");
+    };
+    assert!(matches!(gone.change, Change::Gone) && gone.device.name == "a");
+    let again = numbered(&mut numbers, &[machine("a"), machine("b"), machine("c")]);
+    assert_eq!(again.len(), 3);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use fs_err::File;
 
 pub use repack::{Change, Progress, repack};
 pub use spool::{GoOn, Spool};
+pub(crate) use spool::{MOST_HELD, MOST_UNPACKED};
 
 /// Bytes by which a format is told.
 const MAGIC: usize = 6;

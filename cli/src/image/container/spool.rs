@@ -14,9 +14,9 @@ use crate::image::ReadAt;
 const PIECE: usize = 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 /// Bytes that are kept: the partitions that are looked into have far fewer.
-const MOST_HELD: u64 = 8 * 1024 * MIB;
+pub(crate) const MOST_HELD: u64 = 8 * 1024 * MIB;
 /// Bytes that are unpacked in search of a place: behind that, no board looks for what it boots from.
-const MOST_UNPACKED: u64 = 64 * 1024 * MIB;
+pub(crate) const MOST_UNPACKED: u64 = 64 * 1024 * MIB;
 
 /// Asked before each piece whether to go on. Its error ends the work.
 pub type GoOn = dyn Fn() -> io::Result<()> + Send;

@@ -92,6 +92,11 @@ impl Names {
         Ok(())
     }
 
+    /// Forgets a name, and says whether it meant a device.
+    pub fn unset(&mut self, name: &str) -> bool {
+        self.0.remove(name).is_some()
+    }
+
     /// Forgets the names of a device.
     pub fn forget(&mut self, device: &HostName) {
         self.0.retain(|_, named| named.device != *device);

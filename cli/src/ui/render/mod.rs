@@ -1,5 +1,6 @@
 //! One file for each operation: its events become lines, bars and JSON. Every sentence of an operation stands in its file.
 pub mod act;
+pub mod boot;
 pub mod config;
 pub mod configure;
 pub mod cp;

@@ -72,7 +72,7 @@ struct Line<'a> {
     event: &'static str,
     /// Identity of the device within this scan.
     id: u32,
-    /// `agent`, `reference` or `simulated`.
+    /// `agent`, `reference`, `simulated` or `machine`.
     kind: &'static str,
     /// Verbs that work with it.
     can: Vec<&'static str>,
@@ -129,7 +129,11 @@ impl<'a> Renderer<'a> {
                 Ok(())
             }
             // The variant comes within moments, and a line that was printed stays as it is.
-            Change::Found | Change::Updated if device.variant.is_none() => Ok(()),
+            Change::Found | Change::Updated
+                if device.variant.is_none() && device.origin != Origin::Machine =>
+            {
+                Ok(())
+            }
             Change::Found | Change::Updated => self.row(id, device, ssh),
         }
     }
@@ -214,6 +218,7 @@ fn word(change: Change) -> &'static str {
 fn kind(device: &Device) -> &'static str {
     match (&device.origin, &device.agent_version) {
         (Origin::Simulated { .. }, _) => "simulated",
+        (Origin::Machine, _) => "machine",
         (_, Some(_)) => "agent",
         (_, None) => "reference",
     }
@@ -241,6 +246,8 @@ fn cells(device: &Device, ssh: Standing) -> Vec<String> {
     let agent = match (kind(device), &device.agent_version) {
         ("reference", _) => "reference".to_owned(),
         ("simulated", Some(version)) => format!("{} simulated", neutralise(version)),
+        ("machine", Some(version)) => format!("{} machine", neutralise(version)),
+        ("machine", None) => "machine".to_owned(),
         (_, version) => or_dash(version),
     };
     let can = can(device, ssh);
