@@ -254,6 +254,25 @@ impl Store {
         })
     }
 
+    /// Whether there was ever a target of those from whom this device takes it. One that could not be read counts, too.
+    pub(crate) fn is_told(&self) -> bool {
+        let has_fleets = self.content.fleet.is_some();
+        let has_local = !self.managed && self.content.local.is_some();
+        has_fleets || has_local || self.accepted.fault.is_some()
+    }
+
+    /// Stores the target that the image brought along, as its fleet's on a device that is in one, unless the device was told
+    /// another one.
+    pub(crate) fn put_preloaded(&mut self, target: Target) -> Result<Accepted, StoreError> {
+        if self.is_told() {
+            Ok(self.accepted.clone())
+        } else if self.managed {
+            self.put_fleet(target)
+        } else {
+            self.put(target)
+        }
+    }
+
     /// Begins a local session. What the engine has now outlives it.
     pub(crate) fn begin_session(&mut self, present: Inventory) -> Result<Accepted, StoreError> {
         let begins = self.content.mode != Mode::Local;
