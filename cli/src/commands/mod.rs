@@ -27,6 +27,7 @@ pub mod new;
 mod output;
 mod passed_over;
 mod plainly;
+pub mod preload;
 pub mod ps;
 pub mod purge;
 pub mod push;
@@ -133,6 +134,7 @@ enum Verb {
     Image(image::Args),
     Config(config::Args),
     Configure(Box<configure::Args>),
+    Preload(Box<preload::Args>),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -243,6 +245,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Image(args) => image::run(context, args).await,
         Verb::Config(args) => config::run(context, args).await,
         Verb::Configure(args) => configure::run(context, *args).await,
+        Verb::Preload(args) => Box::pin(preload::run(context, *args)).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),

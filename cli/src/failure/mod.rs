@@ -20,6 +20,7 @@ mod copy;
 mod deploy;
 mod device;
 mod image;
+mod preload;
 mod simulate;
 mod ssh;
 mod ssh_files;

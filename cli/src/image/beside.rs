@@ -85,6 +85,20 @@ impl Beside {
         }
     }
 
+    /// Takes a name in the folder that it was made in, if nothing else has it.
+    pub(super) fn take_name(self, path: &Path) -> io::Result<()> {
+        match self {
+            Self::Named(named) => named
+                .persist_noclobber(path)
+                .map(drop)
+                .map_err(|error| error.error),
+            Self::Nameless(file) => {
+                let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+                Ok(linkat(CWD, &open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+            }
+        }
+    }
+
     /// Takes the place of what is at `path`, in the folder that it was made in, if that is still the same file.
     pub(super) fn take_place(self, path: &Path, before: &File) -> io::Result<()> {
         if !is_at(before, path)? {

@@ -3,6 +3,8 @@
 //! The target state has the form that devices of the ecosystem understand, key by key in the order of existing clients:
 //! services are numbered from 1 in the order of the project's file, and number, image id and service id are the same.
 
+mod preloaded;
+
 use agent_api::{LOCAL_APP_NAME, LOCAL_COMMIT};
 use serde_json::{Map, Value, json};
 
@@ -11,6 +13,8 @@ use crate::{
     engine::ImageRef,
     project::{BuildSpec, Project, ServiceSpec, Source},
 };
+
+pub use preloaded::preloaded;
 
 /// Id of the one application of local mode.
 pub const APP_ID: u32 = 1;
