@@ -6,6 +6,7 @@ mod configure;
 mod disks;
 mod image_files;
 mod images;
+mod preload;
 mod ssh_config;
 mod surface;
 

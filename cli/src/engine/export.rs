@@ -60,8 +60,10 @@ impl Engine {
             let mut bytes: u64 = 0;
             while let Some(piece) = stream.piece().await? {
                 movement.note();
-                to.write_all(&piece)
-                    .map_err(|error| EngineError::Unwritten(error.into()))?;
+                to.write_all(&piece).map_err(|source| EngineError::Unkept {
+                    peer: self.http().peer(),
+                    source,
+                })?;
                 bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
                 progress(bytes);
             }
