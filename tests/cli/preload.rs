@@ -233,6 +233,11 @@ async fn a_project_lies_in_the_data_partition_once_however_often_it_is_put_there
         let found = Found::on(&image.name(), is_gpt);
         assert!(found.sectors > u64::try_from(DATA.1 * MIB / SECTOR).unwrap());
         assert!(found.has_mark());
+        let told = place
+            .workstation
+            .os(&["image", "inspect", &image.name()])
+            .await;
+        assert!(told.stdout.contains("preloaded     api, web"), "{told}");
         // The agent takes it for its target.
         let apps = found.file("/apps.json");
         let target = os_agent::fuzz::preloaded(&apps, UUID).unwrap().unwrap();

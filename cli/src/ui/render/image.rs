@@ -216,6 +216,9 @@ pub fn inspected(console: &Console, disk: &Disk, found: &Inspection) -> io::Resu
     for name in &found.connections {
         rows.push(("connection", name.clone()));
     }
+    if !found.preloaded.is_empty() {
+        rows.push(("preloaded", found.preloaded.join(", ")));
+    }
     match &found.config {
         None => rows.push(("config.json", "there is none".to_owned())),
         Some(Err(error)) => rows.push(("config.json", error.to_string())),
@@ -301,6 +304,7 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
         "config_error": config.and_then(|config| Some(config.as_ref().err()?.to_string())),
         "config_warnings": found.wrong.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "connections": found.connections,
+        "preloaded": found.preloaded,
         "unpacked": disk.unpacked(),
     })
 }
