@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     deploy::{self, Event, Events, Facts, Options, PushLock, SecretStore, Workshop},
-    engine::Engine,
+    engine::{Engine, EngineError},
     env::DOCKER_HOST,
     failure::{Failure, Kind},
     image::Purpose,
@@ -153,7 +153,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         .engine
         .export(&names, &mut archive, |bytes| progress.exported(bytes));
     tokio::select! {
-        exported = exported => drop(exported.map_err(|error| Failure::from_error(Kind::Device, &error))?),
+        exported = exported => drop(exported.map_err(|error| unexported(&error))?),
         () = context.interrupt.cancelled() => return Err(Failure::interrupted().hint("the image is as it was")),
     }
     drop(progress);
@@ -192,6 +192,16 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         &services,
         &done,
     )?)
+}
+
+/// Why there is no archive.
+fn unexported(error: &EngineError) -> Failure {
+    let kind = match error {
+        EngineError::Unkept { .. } => Kind::Other,
+        _ => Kind::Device,
+    };
+    Failure::from_error(kind, error)
+        .hint("the image is as it was; beside it there has to be room for the images twice")
 }
 
 /// The engine that was named, or that of this machine.
