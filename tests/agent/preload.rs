@@ -200,4 +200,11 @@ async fn a_device_that_was_told_what_to_run_keeps_to_that() {
     fresh.is_taken().await;
     let report = fresh.device.agent.endpoint().get("/os/v1/report").await;
     assert_eq!(report.json()["services"], json!([]));
+    // Images that nobody ever runs would stay in the engine.
+    assert!(!fresh.archive().exists());
+    let client = fresh.device.engine.client().await;
+    for service in SERVICES {
+        let name = format!("local_image_{service}:latest");
+        assert!(client.inspect_image(&name).await.is_err(), "{name}");
+    }
 }

@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bollard::query_parameters::{ImportImageOptionsBuilder, RemoveImageOptions};
+use bollard::query_parameters::{
+    ImportImageOptionsBuilder, ListContainersOptions, RemoveImageOptions,
+};
 use bollard::{Docker, body_full};
 use futures_util::TryStreamExt;
-use testkit::{Engine, Namespace, Workstation};
+use testkit::{Device, Engine, Lan, Namespace, Workstation};
 
 use crate::disks::run;
 
 const USAGE: i32 = 2;
 const BUILD: i32 = 5;
+const INTERRUPTED: i32 = 130;
 const MIB: usize = 1024 * 1024;
 const SECTOR: usize = 512;
 /// MiB of the partitions, and where they begin.
@@ -27,6 +30,11 @@ struct Image {
 
 impl Image {
     fn new(is_gpt: bool, arch: &str) -> Self {
+        Self::longer(is_gpt, arch, 0)
+    }
+
+    /// With so many MiB behind the data partition that belong to none.
+    fn longer(is_gpt: bool, arch: &str, behind: usize) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let image = Self { dir, is_gpt };
         let boot = image.part("boot", BOOT.1);
@@ -40,7 +48,7 @@ impl Image {
         let state = image.part("state", 4);
         run("mke2fs", &["-q", "-t", "ext4", "-L", "resin-state", &state]);
         let disk = fs_err::File::create(image.path()).unwrap();
-        let tail = if is_gpt { 1 } else { 0 };
+        let tail = behind + usize::from(is_gpt);
         disk.set_len(u64::try_from((DATA.0 + DATA.1 + tail) * MIB).unwrap())
             .unwrap();
         let script = if is_gpt {
@@ -89,6 +97,29 @@ impl Image {
             .unwrap();
         assert!(made.status.success(), "{made:?}");
         fs_err::remove_file(file).unwrap();
+    }
+
+    /// Makes the data partition anew, with this file in it.
+    fn data(&self, mib: usize, file: &str, bytes: &[u8]) {
+        let content = self.file("content");
+        let there = Path::new(&content).join(file);
+        fs_err::create_dir_all(there.parent().unwrap()).unwrap();
+        fs_err::write(there, bytes).unwrap();
+        let data = self.part("data", mib);
+        run(
+            "mke2fs",
+            &[
+                "-q",
+                "-t",
+                "ext4",
+                "-L",
+                "resin-data",
+                "-d",
+                &content,
+                &data,
+            ],
+        );
+        self.put(&data, DATA.0);
     }
 
     fn path(&self) -> PathBuf {
@@ -217,6 +248,7 @@ async fn a_project_lies_in_the_data_partition_once_however_often_it_is_put_there
         let before = image.bytes();
         let done = place.preload(&image.name(), &["--json"]).await;
         done.success();
+        let told: serde_json::Value = serde_json::from_str(&done.stdout).expect("one value");
         image.is_alone();
         let after = image.bytes();
         // The rest of the disk is as it was, but for the table's entries.
@@ -231,6 +263,15 @@ async fn a_project_lies_in_the_data_partition_once_however_often_it_is_put_there
         let found = Found::on(&image.name(), is_gpt);
         assert!(found.sectors > u64::try_from(DATA.1 * MIB / SECTOR).unwrap());
         assert!(found.has_mark());
+        let archive = found.file("/preload/images.tar");
+        let length = archive.len();
+        assert_eq!(
+            told,
+            serde_json::json!({
+                "image": image.name(), "services": ["web", "api"], "archive": length, "partition": if is_gpt { 4 } else { 6 },
+                "size_before": DATA.1 * MIB, "size": found.sectors * 512, "medium_at_least": after.len() + 2 * length,
+            })
+        );
         let told = place
             .workstation
             .os(&["image", "inspect", &image.name()])
@@ -247,7 +288,7 @@ async fn a_project_lies_in_the_data_partition_once_however_often_it_is_put_there
         let app = &target.apps[&1];
         assert_eq!((app.uuid.as_str(), app.name.as_str()), ("1", "localapp"));
         let web = &app.services["web"];
-        assert_eq!(web.image, "local_image_web:latest");
+        assert_eq!(web.image, "local_image_web:preloaded");
         assert_eq!(web.environment["COLOUR"], "blue");
         assert_eq!(
             web.composition["command"],
@@ -255,14 +296,13 @@ async fn a_project_lies_in_the_data_partition_once_however_often_it_is_put_there
         );
         assert!(app.services.contains_key("api"));
         // An engine takes the images.
-        let names = ["local_image_web:latest", "local_image_api:latest"];
+        let names = ["local_image_web:preloaded", "local_image_api:preloaded"];
         let mut ids = Vec::new();
         for name in names {
             ids.push(id(&client, name).await);
             let removed = client.remove_image(name, None::<RemoveImageOptions>, None);
             removed.await.expect("a removal");
         }
-        let archive = found.file("/preload/images.tar");
         let options = ImportImageOptionsBuilder::default().build();
         let loaded: Vec<_> = client
             .import_image(options, body_full(archive.into()), None)
@@ -303,6 +343,7 @@ async fn another_file_may_be_the_new_image_and_what_is_there_is_kept() {
 async fn a_kill_at_any_moment_leaves_the_old_image_and_nothing_beside_it() {
     let place = Place::new().await;
     let socket = place.engine.socket().display().to_string();
+    let mut killed = 0;
     for moment in [
         "preparing the data",
         "writing the images",
@@ -318,11 +359,93 @@ async fn a_kill_at_any_moment_leaves_the_old_image_and_nothing_beside_it() {
         running.says(moment).await;
         drop(running);
         // It may have been done by then.
-        if image.bytes() != before {
+        if image.bytes() == before {
+            killed += 1;
+        } else {
             Found::on(&name, false);
         }
         image.is_alone();
     }
+    assert!(killed > 0, "none was killed before its end");
+}
+
+#[tokio::test]
+async fn whoever_ends_it_is_told_that_the_image_is_as_it_was() {
+    let place = Place::new().await;
+    let socket = place.engine.socket().display().to_string();
+    let image = Image::new(false, "amd64");
+    let before = image.bytes();
+    let name = image.name();
+    let mut arguments = place.arguments(&name, &socket);
+    arguments.push("-v");
+    let mut running = place.workstation.start_in_terminal(&arguments);
+    running.shows("preparing the data").await;
+    running.press("\x03");
+    let ended = running.output().await;
+    assert_eq!(ended.code, INTERRUPTED, "{ended}");
+    assert!(ended.stdout.contains("the image is as it was"), "{ended}");
+    assert!(image.bytes() == before);
+    image.is_alone();
+}
+
+#[tokio::test]
+async fn what_lies_behind_the_data_partition_stays_and_may_become_part_of_it() {
+    let place = Place::new().await;
+    for is_gpt in [false, true] {
+        let image = Image::longer(is_gpt, "amd64", 300);
+        let length = image.bytes().len();
+        let at = length - 2 * MIB;
+        let disk = fs_err::OpenOptions::new()
+            .write(true)
+            .open(image.path())
+            .unwrap();
+        std::os::unix::fs::FileExt::write_all_at(
+            disk.file(),
+            b"behind",
+            u64::try_from(at).unwrap(),
+        )
+        .unwrap();
+        place.preload(&image.name(), &[]).await.success();
+        let found = Found::on(&image.name(), is_gpt);
+        assert!(found.sectors > u64::try_from(DATA.1 * MIB / SECTOR).unwrap());
+        let after = image.bytes();
+        assert_eq!(after.len(), length);
+        assert_eq!(after[at..at + 6], *b"behind");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_is_lent_goes_on_with_what_it_runs() {
+    let lan = Lan::new();
+    let device = Device::start_with(Some(&lan), |_| ()).await;
+    let workstation = Workstation::new(Some(&lan));
+    let file = "FROM os-test/busybox\nCOPY note /note\nCMD [\"sleep\", \"1000000\"]\n";
+    for project in ["one", "two"] {
+        workstation.write(format!("{project}/Dockerfile"), file);
+        workstation.write(format!("{project}/note"), project);
+    }
+    let push = ["push", "10.88.7.1", "--source", "one", "--detached"];
+    workstation.os(&push).await.success();
+    let client = device.engine.client().await;
+    let pushed = id(&client, "local_image_main:latest").await;
+    let running = async || {
+        let listed = client.list_containers(None::<ListContainersOptions>).await;
+        let ids = listed.unwrap().into_iter().map(|found| found.id);
+        ids.collect::<Vec<_>>()
+    };
+    let before = running().await;
+    assert_eq!(before.len(), 1);
+    let image = Image::new(true, "amd64");
+    let name = image.name();
+    let preload = ["preload", &name, "two", "--on", "10.88.7.1"];
+    workstation.os(&preload).await.success();
+    let made = id(&client, "local_image_main:preloaded").await;
+    assert_ne!(made, pushed);
+    assert_eq!(id(&client, "local_image_main:latest").await, pushed);
+    // The next push finds what it has left there.
+    workstation.os(&push).await.success();
+    assert_eq!(id(&client, "local_image_main:latest").await, pushed);
+    assert_eq!(running().await, before);
 }
 
 #[tokio::test]
@@ -410,13 +533,7 @@ async fn what_cannot_be_preloaded_says_why() {
         .unwrap();
     disk.set_len(u64::try_from(70 * MIB).unwrap()).unwrap();
     image.table("label: gpt\nstart=4MiB,size=16MiB,name=resin-boot\nstart=32MiB,size=4MiB\nstart=40MiB,size=24MiB\nstart=64MiB,size=4MiB\n");
-    let content = image.file("content");
-    fs_err::create_dir(&content).unwrap();
-    fs_err::write(Path::new(&content).join("full"), vec![1; 18 * MIB]).unwrap();
-    let data = image.part("data", 24);
-    let of_data = ["-q", "-t", "ext4", "-L", "resin-data"];
-    run("mke2fs", &[&of_data[..], &["-d", &content, &data]].concat());
-    image.put(&data, DATA.0);
+    image.data(24, "full", &vec![1; 18 * MIB]);
     let before = image.bytes();
     let refused = place.preload(&image.name(), &[]).await;
     assert!(
@@ -426,11 +543,54 @@ async fn what_cannot_be_preloaded_says_why() {
     assert!(image.bytes() == before);
     // With room in it that is no matter.
     let data = image.part("data", 24);
-    run("mke2fs", &[&of_data[..], &[&data]].concat());
+    run("mke2fs", &["-q", "-t", "ext4", "-L", "resin-data", &data]);
     image.put(&data, DATA.0);
     let before = image.bytes();
     place.preload(&image.name(), &[]).await.success();
     let after = image.bytes();
     let (start, end) = (DATA.0 * MIB, (DATA.0 + 24) * MIB);
     assert!(before[..start] == after[..start] && before[end..] == after[end..]);
+}
+
+#[tokio::test]
+async fn an_image_that_a_device_has_run_from_is_refused_before_anything_is_built() {
+    let place = Place::new().await;
+    let image = Image::new(true, "amd64");
+    image.data(DATA.1, "os-agent/state.json", b"{}");
+    let before = image.bytes();
+    let refused = place.preload(&image.name(), &[]).await;
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(
+        refused.stderr.contains("a device has run from"),
+        "{refused}"
+    );
+    assert!(!refused.stderr.contains("preloading"), "{refused}");
+    assert!(image.bytes() == before);
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_changed_gets_a_preloaded_one_beside_it() {
+    let place = Place::new().await;
+    let image = Image::new(false, "amd64");
+    // Nor has it anything to boot from.
+    let boot = image.part("boot", BOOT.1);
+    image.put(&boot, BOOT.0);
+    let name = image.name();
+    let machine = &place.workstation.machine;
+    machine.run("mount", &["--bind", &name, &name]);
+    machine.run("mount", &["-o", "remount,bind,ro", &name]);
+    let refused = place.preload(&name, &[]).await;
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(!refused.stderr.contains("preloading"), "{refused}");
+    let other = image.file("other.img");
+    place.preload(&name, &["-o", &other]).await.success();
+    Found::on(&other, false);
+    let nowhere = image.file("nowhere/other.img");
+    let refused = place.preload(&name, &["-o", &nowhere]).await;
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(
+        refused.stderr.contains("cannot be written into"),
+        "{refused}"
+    );
+    assert!(!refused.stderr.contains("preloading"), "{refused}");
 }

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     deploy::{self, Event, Events, Facts, Options, PushLock, SecretStore, Workshop},
+    discovery::Origin,
     engine::{Engine, EngineError},
     env::DOCKER_HOST,
     failure::{Failure, Kind},
@@ -30,14 +32,17 @@ use crate::{
     ui::render::{self, push::PushView},
 };
 
+/// The tag of the images: those of a push, which the device may run, have another one.
+const TAG: &str = "preloaded";
 /// Where programs are looked for.
 const PATH: &str = "PATH";
 
 /// Puts a project into an image, so that its devices start it without a network
 ///
 /// The services are built and pulled by the engine of this machine, or by that of a device; their images go into the data partition
-/// of the image, which grows as far as it has to. A device loads them at its first start. The image is replaced once the new one is whole;
-/// what was preloaded before is replaced, too. Nothing is mounted, and nothing needs root.
+/// of the image, which grows as far as it has to. A device loads them at its first start, if it has this system's agent: another one
+/// leaves them there. The image is replaced once the new one is whole; what was preloaded before is replaced, too. Beside it there has to
+/// be room for the images three times. Nothing is mounted, and nothing needs root. What a fleet runs is not looked up in its cloud.
 #[derive(Debug, clap::Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -50,7 +55,7 @@ pub struct Args {
     /// Folder of the project
     #[arg(value_name = "PROJECT", default_value = ".", value_hint = ValueHint::DirPath)]
     source: PathBuf,
-    /// Device whose engine builds and pulls, as in a push; nothing is run on it
+    /// Device whose engine builds and pulls, as in a push; what it runs goes on
     #[arg(long, value_name = "DEVICE", conflicts_with = "docker")]
     on: Option<String>,
     /// Socket of the engine of this machine [default: that of `DOCKER_HOST`, else the usual one]
@@ -113,6 +118,8 @@ struct Maker {
     /// What it is called, and what tells it from others.
     name: String,
     key: String,
+    /// Bytes that one pull may fetch, where somebody says what is free.
+    room: Option<u64>,
 }
 
 /// Preloads.
@@ -127,41 +134,38 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let words = format!("{} is there already", there.display());
         return Err(Failure::new(Kind::Usage, words).hint("name another file, or remove it"));
     }
-    let look = |place: &Place| {
-        let disk = place.open(Purpose::Look)?;
+    // What is left as it is need not be changed; all of it is found out before anything is built.
+    let purpose = if output.is_some() {
+        Purpose::Look
+    } else {
+        Purpose::Change
+    };
+    let look = move |place: &Place| {
+        let disk = place.open(purpose)?;
         preload::data(&disk)?;
-        Ok((device(&disk)?, disk.path().to_owned()))
+        let board = disk.boot().map(|_| device(&disk)).transpose()?;
+        Ok((board.flatten(), disk.path().to_owned()))
     };
     let place = Place::new(context, &args.image);
     let (board, image) = place.with(Purpose::Look, look).await?;
-    let maker = maker(context, &args).await?;
+    let archive = beside(output.as_ref().unwrap_or(&image))?;
+    let maker = unless_interrupted(context, maker(context, &args)).await?;
     let arch = board.as_ref().and_then(|board| board.arch.clone());
     render::preload::begins(&context.console, &image, &maker.name, arch.as_deref());
+    // Nobody else gives names to images there until they are in the archive.
+    let lock = PushLock::take(&context.environment.paths.locks(), &maker.key)?;
     let plan = make(context, &args, &sources, (&maker, board)).await?;
-    let names: Vec<String> = plan
-        .services
-        .iter()
-        .map(|service| service.image.to_string())
-        .collect();
     if !args.dont_check_arch {
-        check(&maker, &plan, arch.as_deref()).await?;
+        let checked = check(&maker, &plan, arch.as_deref());
+        unless_interrupted(context, checked).await?;
     }
-    let folder = output.as_ref().unwrap_or(&image).parent();
-    let mut archive = tempfile::tempfile_in(folder.unwrap_or(Path::new("/")))?;
-    let progress = render::preload::Progress::new(&context.console);
-    let exported = maker
-        .engine
-        .export(&names, &mut archive, |bytes| progress.exported(bytes));
-    tokio::select! {
-        exported = exported => drop(exported.map_err(|error| unexported(&error))?),
-        () = context.interrupt.cancelled() => return Err(Failure::interrupted().hint("the image is as it was")),
-    }
-    drop(progress);
+    let archive = unless_interrupted(context, export(context, &maker, &plan, archive)).await?;
+    drop(lock);
     let apps = deploy::preloaded(&plan);
     let (console, interrupt) = (context.console.clone(), context.interrupt.clone());
     let to = output.clone();
     let change = move |place: &Place| {
-        let disk = place.open(Purpose::Change)?;
+        let disk = place.open(purpose)?;
         let mut progress = render::preload::Progress::new(&console);
         let load = Load {
             archive: &archive,
@@ -194,6 +198,48 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     )?)
 }
 
+/// What `work` ends with, unless it is told to end.
+async fn unless_interrupted<T>(
+    context: &Context,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        result = work => result,
+        () = context.interrupt.cancelled() => Err(Failure::interrupted().hint("the image is as it was")),
+    }
+}
+
+/// A file without a name in the folder of another one.
+fn beside(path: &Path) -> Result<File, Failure> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    tempfile::tempfile_in(folder).map_err(|error| {
+        let words = format!("{} cannot be written into: {error}", folder.display());
+        Failure::new(Kind::Other, words)
+            .hint("the new image is made there; `--output` writes it elsewhere")
+    })
+}
+
+/// The images of all services in one file, whole.
+async fn export(
+    context: &Context,
+    maker: &Maker,
+    plan: &deploy::Plan,
+    mut archive: File,
+) -> Result<File, Failure> {
+    let names = plan
+        .services
+        .iter()
+        .map(|service| service.image.to_string());
+    let names: Vec<String> = names.collect();
+    let progress = render::preload::Progress::new(&context.console);
+    let exported = maker
+        .engine
+        .export(&names, &mut archive, |bytes| progress.exported(bytes));
+    exported.await.map_err(|error| unexported(&error))?;
+    preload::is_whole(&archive, &names)?;
+    Ok(archive)
+}
+
 /// Why there is no archive.
 fn unexported(error: &EngineError) -> Failure {
     let kind = match error {
@@ -201,17 +247,22 @@ fn unexported(error: &EngineError) -> Failure {
         _ => Kind::Device,
     };
     Failure::from_error(kind, error)
-        .hint("the image is as it was; beside it there has to be room for the images twice")
+        .hint("the image is as it was; beside it there has to be room for the images three times")
 }
 
 /// The engine that was named, or that of this machine.
 async fn maker(context: &Context, args: &Args) -> Result<Maker, Failure> {
     if let Some(on) = &args.on {
         let reached = reach(context, Some(on), &args.through).await?;
+        let key = match &reached.device.origin {
+            Origin::Simulated { engine_socket, .. } => key_of(engine_socket),
+            _ => reached.key(),
+        };
         return Ok(Maker {
             engine: reached.engine().await?,
             name: reached.device.name.clone(),
-            key: reached.key(),
+            key,
+            room: deploy::room_for_pull(&reached.kind),
         });
     }
     let mut variables = context.environment.variables.clone();
@@ -225,10 +276,16 @@ async fn maker(context: &Context, args: &Args) -> Result<Maker, Failure> {
     let socket = find_engine(&variables).await?;
     let name = "this machine".to_owned();
     Ok(Maker {
-        key: format!("preload {}", socket.display()),
+        key: key_of(&socket),
         engine: Engine::new(&name, Endpoint::Unix(socket)),
         name,
+        room: None,
     })
+}
+
+/// What tells an engine of this machine from others: simulated devices share it.
+fn key_of(socket: &Path) -> String {
+    format!("preload {}", socket.display())
 }
 
 /// Makes the images, and shows how.
@@ -239,7 +296,6 @@ async fn make(
     (maker, board): (&Maker, Option<Device>),
 ) -> Result<deploy::Plan, Failure> {
     let paths = &context.environment.paths;
-    let _lock = PushLock::take(&paths.locks(), &maker.key)?;
     let secrets = SecretStore::new(&paths.secrets(), &maker.key, &maker.engine);
     let (builds, contexts) = (paths.builds(), paths.contexts());
     let options = Options {
@@ -270,8 +326,9 @@ async fn make(
                 device_type,
                 arch,
                 namespace: None,
+                tag: Some(TAG.to_owned()),
             },
-            room: None,
+            room: maker.room,
         };
         deploy::make(&workshop, &options).await
     };
@@ -281,8 +338,14 @@ async fn make(
     };
     view.clear();
     let Some((made, drawn)) = ended else {
-        drop(secrets.clear().await);
-        return Err(Failure::interrupted().hint("builds were stopped; the image is as it was"));
+        let failure = Failure::interrupted().hint("builds were stopped; the image is as it was");
+        return Err(match secrets.clear().await {
+            Ok(()) => failure,
+            Err(error) => failure.hint(format!(
+                "build secrets may still be with the engine of {}, the next push to it removes them: {error}",
+                maker.name
+            )),
+        });
     };
     drawn?;
     made.map_err(|error| {
@@ -303,11 +366,11 @@ async fn check(maker: &Maker, plan: &deploy::Plan, arch: Option<&str>) -> Result
     for service in &plan.services {
         let platform = maker.engine.platform(&service.image.to_string()).await;
         let platform = platform.map_err(|error| Failure::from_error(Kind::Device, &error))?;
-        if !preload::runs(arch, &platform) {
+        if !preload::board_runs(arch, &platform) {
             let words = format!(
                 "the image of {} is for {}, and the image's devices are {}",
                 service.name,
-                preload::word(&platform),
+                preload::arch_word(&platform),
                 arch.unwrap_or("unknown")
             );
             return Err(Failure::new(Kind::Build, words)

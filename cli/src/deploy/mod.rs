@@ -37,6 +37,7 @@ pub use plan::{
     APP_ID, Facts, ImageSource, Plan, ServicePlan, image_name, plan, preloaded, target_body,
 };
 pub use preview::{DryRun, Image, ImageStep, dry_run};
+pub use room::for_pull as room_for_pull;
 pub use run::{Allowed, Deployment, Options, Outcome, run};
 pub use secrets::{OpenError, SecretStore};
 pub use workshop::{Workshop, make};

@@ -3,6 +3,7 @@
 use super::{
     DeployError, Event, Events, Facts, Options, Plan, SecretStore, build, plan, prepare,
     record::{Record, path_of},
+    tidy,
 };
 use crate::{engine::Engine, project::Project};
 
@@ -62,6 +63,9 @@ pub async fn make(workshop: &Workshop<'_>, options: &Options<'_>) -> Result<Plan
     workshop.clear_secrets().await;
     let mut record = Record::load(&path_of(options.builds, workshop.key));
     let jobs = prepare::decide(workshop, options, &record, plan.services.clone()).await?;
-    build::all(workshop, options, &mut record, jobs).await?;
+    let ready = build::all(workshop, options, &mut record, jobs).await?;
+    if ready.iter().any(|ready| ready.fresh) {
+        tidy::images(workshop, options, &mut record).await;
+    }
     Ok(plan)
 }

@@ -1,7 +1,7 @@
 //! Images that cannot be preloaded. Whatever went wrong, they are as they were.
 
 use super::{Failure, Kind};
-use crate::preload::{PreloadError, ToolError};
+use crate::preload::{ArchiveError, PreloadError, ToolError};
 
 impl From<PreloadError> for Failure {
     fn from(error: PreloadError) -> Self {
@@ -25,13 +25,23 @@ impl From<PreloadError> for Failure {
                     }
                     PreloadError::Followed { .. } => failure
                         .hint("the data partition has to be the last one of the image, as devices have it"),
-                    PreloadError::Occupied(_) => {
+                    PreloadError::NoRoom { .. } => failure
+                        .hint("`--output` writes it elsewhere; the image is as it was"),
+                    PreloadError::Occupied(_) | PreloadError::Used => {
                         failure.hint("take an image that no device has run from")
                     }
                     _ => failure.hint("the image is as it was"),
                 }
             }
         }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        Self::from_error(Kind::Device, &error).hint(
+            "the image is as it was; the journal of the engine says more, and its disk may be full",
+        )
     }
 }
 

@@ -328,6 +328,8 @@ impl Disk {
             E::from(DiskError::Write { path, source })
         };
         let before = self.lock.file();
+        // One that is only looked at was not locked.
+        lock(&self.lock, &self.path, false)?;
         if output.is_some_and(Path::exists) {
             return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }

@@ -118,6 +118,17 @@ pub fn entries(
     Ok(Some(found))
 }
 
+/// Whether there is something at this path; links are followed. Without such a file system there is nothing.
+///
+/// # Errors
+/// What the medium says, or what is wrong with the file system.
+pub fn has(medium: &Rc<dyn ReadAt>, partition: &Partition, path: &str) -> io::Result<bool> {
+    match load(medium, partition)? {
+        Some(system) => system.exists(path).map_err(failed),
+        None => Ok(false),
+    }
+}
+
 /// Whether a file has exactly the content of this one. `told` hears of each piece, and may end it.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ const RUNS: [(&str, &[&str]); 5] = [
 
 /// The ecosystem's word for what an image runs on; one that it does not know is the engine's own.
 #[must_use]
-pub fn word(platform: &Platform) -> &str {
+pub fn arch_word(platform: &Platform) -> &str {
     match (platform.architecture.as_str(), platform.variant.as_str()) {
         ("386", _) => "i386",
         ("arm64", _) => "aarch64",
@@ -26,9 +26,9 @@ pub fn word(platform: &Platform) -> &str {
 
 /// Whether a board of this architecture runs it. What is not known of the board or of the image is no reason to refuse.
 #[must_use]
-pub fn runs(board: Option<&str>, platform: &Platform) -> bool {
+pub fn board_runs(board: Option<&str>, platform: &Platform) -> bool {
     let known = RUNS.iter().find(|(name, _)| Some(*name) == board);
-    let word = word(platform);
+    let word = arch_word(platform);
     word.is_empty() || known.is_none_or(|(_, runs)| runs.contains(&word))
 }
 
@@ -43,7 +43,7 @@ mod tests {
                 architecture: architecture.to_owned(),
                 variant: variant.to_owned(),
             };
-            runs(Some(board), &platform)
+            board_runs(Some(board), &platform)
         };
         for (board, architecture, variant) in [
             ("amd64", "amd64", ""),

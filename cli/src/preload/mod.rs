@@ -10,15 +10,18 @@
 //! Nothing is mounted, nothing needs root, no container runs: the programs of e2fsprogs and util-linux work on files without names.
 
 mod arch;
+mod archive;
+mod assemble;
 mod copy;
 mod partition;
 mod script;
 mod tools;
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::File,
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -27,9 +30,11 @@ use crate::image::{
     Disk, DiskError, Holder, Opened, ReadAt,
     container::Format,
     ext4,
-    table::{self, Depth, Partition, TableError},
+    table::{Partition, TableError},
 };
-pub use arch::{runs, word};
+pub use arch::{arch_word, board_runs};
+pub use archive::{ArchiveError, is_whole};
+use assemble::assemble;
 use copy::Span;
 pub use partition::{Data, find};
 use script::Script;
@@ -40,13 +45,17 @@ const FOLDER: &str = "preload";
 /// Ours.
 const ARCHIVE: &str = "images.tar";
 /// The target.
-const APPS: &str = "apps.json";
+pub const APPS: &str = "apps.json";
 /// What a device looks for at its start: without it the partition would be emptied.
 const MARK: &str = "remove_me_to_reset";
+/// What our agent keeps there.
+const STATE: &str = "/os-agent/state.json";
 /// What is on the boot partition of an image that only installs another one.
 const INSTALLERS: [&str; 2] = ["balena-image-flasher", "resin-image-flasher"];
 /// Bytes that are left beside the archive.
 const SPARE: u64 = 8 << 20;
+/// Bytes of what the system counts the size of a file in.
+const BLOCK: u64 = 512;
 /// How often a file system may have taken more for itself than it was enlarged by.
 const ATTEMPTS: usize = 4;
 
@@ -74,6 +83,11 @@ pub enum PreloadError {
         /// Bytes.
         missing: u64,
     },
+    /// A device has run from it.
+    #[error(
+        "a device has run from the image and was told what to run: it would not look at what is preloaded"
+    )]
+    Used,
     /// Something else is called as what is to be written.
     #[error("/{0} of the data partition is not what a preloaded image has there")]
     Occupied(String),
@@ -86,11 +100,22 @@ pub enum PreloadError {
     /// The table of the new image.
     #[error("the partition table of the new image cannot be used")]
     Table(#[from] TableError),
+    /// The file system cannot be looked into.
+    #[error("the file system of the data partition is damaged, or larger than 64 GiB")]
+    Unread,
+    /// There is no room beside it.
+    #[error("the folder of the new image has {free} bytes free, and it takes {needed}")]
+    NoRoom {
+        /// Bytes.
+        free: u64,
+        /// Bytes.
+        needed: u64,
+    },
     /// The file system takes more for itself than it grows by.
     #[error("the data partition cannot be enlarged far enough")]
     TooSmall,
     /// A file of this machine, or its disk.
-    #[error("the new image cannot be written")]
+    #[error("the new image cannot be made")]
     Io(#[from] io::Error),
 }
 
@@ -129,6 +154,8 @@ pub struct Preloaded {
     pub sizes: (u64, u64),
     /// Bytes of the archive.
     pub archive: u64,
+    /// Bytes that a device's medium has at least: its engine unpacks the archive, and then the layers in it, before the archive goes.
+    pub medium: u64,
 }
 
 /// Finds the data partition of an image that can be preloaded.
@@ -155,14 +182,19 @@ pub fn data(disk: &Disk) -> Result<Data, PreloadError> {
         }
     }
     let table = disk.table()?;
-    find(disk.medium().as_ref(), &table).ok_or_else(|| PreloadError::NoData(path()))
+    let data = find(disk.medium().as_ref(), &table).ok_or_else(|| PreloadError::NoData(path()))?;
+    // What is wrong with the file system may be mended.
+    if ext4::has(disk.medium(), &data.partition, STATE).unwrap_or_default() {
+        return Err(PreloadError::Used);
+    }
+    Ok(data)
 }
 
 /// Whether the programs that are needed are there.
 ///
 /// # Errors
 /// [`ToolError::Missing`].
-pub fn programs(search: &OsString) -> Result<(), ToolError> {
+pub fn programs(search: &OsStr) -> Result<(), ToolError> {
     tools::look(search)
 }
 
@@ -179,6 +211,7 @@ pub fn preload(
     let size = load.archive.metadata()?.len();
     told(Doing::Preparing)?;
     disk.remake(load.output, |before, after| {
+        has_room(&data, before, load.archive)?;
         let folder = load.output.unwrap_or(disk.path());
         let folder = folder.parent().unwrap_or(Path::new("/"));
         let system = tempfile::tempfile_in(folder)?;
@@ -192,12 +225,34 @@ pub fn preload(
         fill(&system, &data, (load, size), told)?;
         let now = system.metadata()?.len();
         assemble((before, after), &system, &data, (&load.search, told))?;
+        let length = after.metadata()?.len();
         Ok(Preloaded {
+            medium: length.saturating_add(size.saturating_mul(2)),
             number: data.partition.number,
             sizes: (data.partition.size, now),
             archive: size,
         })
     })
+}
+
+/// Whether there is room beside the archive for what is made of it: the partition with it, and the new image with that. Holes take no room,
+/// and where they are is not looked at.
+fn has_room(data: &Data, image: &File, archive: &File) -> Result<(), PreloadError> {
+    let found = rustix::fs::fstatvfs(archive).map_err(io::Error::from)?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let used = image.metadata()?.blocks().saturating_mul(BLOCK);
+    let needed = room(data.partition.size, used, archive.metadata()?.len());
+    if free < needed {
+        return Err(PreloadError::NoRoom { free, needed });
+    }
+    Ok(())
+}
+
+/// Bytes that are written at most, for a partition of so many in an image that takes up so many.
+fn room(partition: u64, image: u64, archive: u64) -> u64 {
+    let twice = archive.saturating_add(SPARE).saturating_mul(2);
+    let both = image.saturating_add(partition.min(image));
+    twice.saturating_add(both)
 }
 
 /// A file system in a file of its own, as a medium.
@@ -261,11 +316,16 @@ fn kept(bytes: &[u8]) -> io::Result<File> {
 /// What removes what was preloaded before and makes what is missing, and whether the mark is there.
 fn emptied(system: &File) -> Result<(Script, bool), PreloadError> {
     let (medium, whole) = medium(system)?;
+    if ext4::has(&medium, &whole, STATE)? {
+        return Err(PreloadError::Used);
+    }
     let occupied = |name: &str| PreloadError::Occupied(name.to_owned());
     let mut script = Script::default();
     let mut has_mark = false;
     let mut has_folder = false;
-    for entry in ext4::entries(&medium, &whole, "/")?.unwrap_or_default() {
+    let entries =
+        |folder: &str| ext4::entries(&medium, &whole, folder)?.ok_or(PreloadError::Unread);
+    for entry in entries("/")? {
         match (entry.name.as_str(), entry.kind) {
             (APPS, ext4::Kind::File) => script.remove(&format!("/{APPS}")),
             (FOLDER, ext4::Kind::Folder) => has_folder = true,
@@ -279,7 +339,7 @@ fn emptied(system: &File) -> Result<(Script, bool), PreloadError> {
         return Ok((script, has_mark));
     }
     let path = format!("/{FOLDER}");
-    for entry in ext4::entries(&medium, &whole, &path)?.unwrap_or_default() {
+    for entry in entries(&path)? {
         // What is handed on to a program has nothing in it that would mean something there.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let is_ours = entry.kind == ext4::Kind::File && entry.name.bytes().all(is_plain);
@@ -292,16 +352,11 @@ fn emptied(system: &File) -> Result<(Script, bool), PreloadError> {
 }
 
 /// Lets the file system have room for so many bytes, if it has not.
-fn make_room(
-    system: &File,
-    data: &Data,
-    search: &OsString,
-    bytes: u64,
-) -> Result<(), PreloadError> {
+fn make_room(system: &File, data: &Data, search: &OsStr, bytes: u64) -> Result<(), PreloadError> {
     let needed = bytes.saturating_add(bytes / 100).saturating_add(SPARE);
     for _ in 0..ATTEMPTS {
         let (medium, whole) = medium(system)?;
-        let room = ext4::room(medium.as_ref(), &whole).ok_or(PreloadError::TooSmall)?;
+        let room = ext4::room(medium.as_ref(), &whole).ok_or(PreloadError::Unread)?;
         let missing = needed.saturating_sub(room);
         if missing == 0 {
             return Ok(());
@@ -315,78 +370,16 @@ fn make_room(
     Err(PreloadError::TooSmall)
 }
 
-/// Writes the new image: everything around the partition as it was, and the partition.
-fn assemble(
-    (before, after): (&File, &File),
-    system: &File,
-    data: &Data,
-    (search, told): (&OsString, &mut dyn FnMut(Doing) -> io::Result<()>),
-) -> Result<(), PreloadError> {
-    let partition = &data.partition;
-    let size = system.metadata()?.len();
-    let old = before.metadata()?.len();
-    let all = partition.start.saturating_add(size);
-    let mut writing = |bytes: u64| told(Doing::Writing(bytes, all));
-    let head = Span {
-        from: 0,
-        to: 0,
-        size: partition.start,
-    };
-    if size == partition.size {
-        after.set_len(old)?;
-    } else {
-        after.set_len(data.image(size))?;
-    }
-    copy::copy(before, after, head, &mut writing)?;
-    if size == partition.size {
-        let behind = partition.start.saturating_add(size);
-        let tail = Span {
-            from: behind,
-            to: behind,
-            size: old.saturating_sub(behind),
-        };
-        copy::copy(before, after, tail, &mut |_| Ok(()))?;
-    } else {
-        lengthen(after, partition, size, search)?;
-    }
-    let body = Span {
-        from: 0,
-        to: partition.start,
-        size,
-    };
-    copy::copy(system, after, body, &mut |bytes| {
-        writing(partition.start.saturating_add(bytes))
-    })?;
-    // It is found where it was, and as long as it is now.
-    let (medium, _) = medium(after)?;
-    let table = table::read(medium.as_ref(), Depth::All)?;
-    let is_there = table.partitions.iter().any(|found| {
-        (found.number, found.start, found.size) == (partition.number, partition.start, size)
-    });
-    if is_there {
-        Ok(())
-    } else {
-        let words = "the data partition is not where it was".to_owned();
-        Err(TableError::Damaged(words).into())
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Lets the table of the new image know how long the partition is: the one around it first.
-fn lengthen(
-    disk: &File,
-    partition: &Partition,
-    size: u64,
-    search: &OsString,
-) -> Result<(), PreloadError> {
-    let (medium, _) = medium(disk)?;
-    if let Some(around) = table::around(medium.as_ref(), partition)? {
-        tools::lengthen(search, disk, around, None)?;
+    #[test]
+    fn beside_the_archive_there_is_room_for_a_partition_and_an_image_with_it() {
+        let mib = |count: u64| count << 20;
+        assert_eq!(room(mib(40), mib(100), mib(1000)), mib(2156));
+        // What is not there is not copied.
+        assert_eq!(room(mib(4000), mib(100), mib(1000)), mib(2216));
+        assert_eq!(room(u64::MAX, u64::MAX, u64::MAX), u64::MAX);
     }
-    let sectors = size / table::SECTOR;
-    Ok(tools::lengthen(
-        search,
-        disk,
-        partition.number,
-        Some(sectors),
-    )?)
 }

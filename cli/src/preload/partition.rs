@@ -108,9 +108,7 @@ mod tests {
         assert_eq!(grown >> 20, 36 + 80 + 10 + 16 + 1);
         assert_eq!(data.image(grown), data.partition.start + grown);
         assert_eq!(in_gpt.image(ALIGN), 62 << 20);
-        assert_eq!(
-            data.grown(u64::MAX, u64::MAX) % ALIGN,
-            data.grown(u64::MAX, 1) % ALIGN
-        );
+        // What a table may say is not more than what it means.
+        assert!(data.grown(u64::MAX, u64::MAX) > u64::MAX - data.partition.start - ALIGN);
     }
 }

@@ -10,11 +10,14 @@ use super::{
     network::FOLDER,
     wishes::CONFIG,
 };
-use crate::image::{
-    Disk, DiskError,
-    boot::By,
-    ext4, fat,
-    table::{Kind, Partition, Table},
+use crate::{
+    image::{
+        Disk, DiskError,
+        boot::By,
+        ext4, fat,
+        table::{Kind, Partition, Table},
+    },
+    preload,
 };
 
 /// Bytes of a small file that says what a system or a board is.
@@ -22,10 +25,7 @@ const MOST_BYTES: u64 = 64 * 1024;
 /// Where a system's version is, on the boot partition and on the root.
 const RELEASE: &str = "os-release";
 const ROOT_RELEASE: &str = "/etc/os-release";
-/// What the data partition is called, and what stands there of what an image brings along.
-const DATA: [&str; 2] = ["resin-data", "balena-data"];
-const APPS: &str = "/apps.json";
-/// Bytes of that.
+/// Bytes of what says on the data partition what an image brings along.
 const MOST_APPS: u64 = 10_000_000;
 /// What the root is called.
 const ROOTS: [&str; 3] = ["resin-rootA", "flash-rootA", "balena-rootA"];
@@ -135,23 +135,20 @@ pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
         found.connections = connections(disk)?;
     }
     found.system = system(disk, &table)?;
+    found.preloaded = preloaded(disk, &table);
     found.partitions = partitions(disk, table);
-    found.preloaded = preloaded(disk, &found.partitions);
     Ok(found)
 }
 
 /// Services that stand in the apps.json of the data partition. One that cannot be read brings none.
-fn preloaded(disk: &Disk, partitions: &[Named]) -> Vec<String> {
-    let is_data = |named: &&Named| {
-        named
-            .name
-            .as_deref()
-            .is_some_and(|name| DATA.contains(&name))
-    };
-    let data = partitions.iter().find(is_data);
-    let text = data
-        .filter(|_| disk.unpacked().is_none())
-        .and_then(|data| ext4::read(disk.medium(), &data.partition, APPS, MOST_APPS).ok()?);
+fn preloaded(disk: &Disk, table: &Table) -> Vec<String> {
+    if disk.unpacked().is_some() {
+        return Vec::new();
+    }
+    let data = preload::find(disk.medium().as_ref(), table);
+    let apps = format!("/{}", preload::APPS);
+    let text =
+        data.and_then(|data| ext4::read(disk.medium(), &data.partition, &apps, MOST_APPS).ok()?);
     text.map(|text| services(&text)).unwrap_or_default()
 }
 

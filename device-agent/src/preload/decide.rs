@@ -24,36 +24,27 @@ pub(super) struct Device<'a> {
     pub(super) name: &'a str,
 }
 
-/// What a file asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Found {
-    /// Nothing, or nothing any more.
-    Nothing,
-    /// This.
-    Target(Box<Target>),
-}
-
-/// Reads the file.
+/// What the file asks for; `None`: nothing, or nothing any more.
 ///
 /// # Errors
 /// What is wrong with it, with its place.
-pub(super) fn understand(text: &[u8], device: Device<'_>) -> Result<Found, String> {
+pub(super) fn understand(text: &[u8], device: Device<'_>) -> Result<Option<Target>, String> {
     if text.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Found::Nothing);
+        return Ok(None);
     }
     let read: Value =
         serde_json::from_slice(text).map_err(|error| format!("it is not JSON: {error}"))?;
     let Value::Object(file) = read else {
         return Err(match read.as_array() {
-            Some(apps) if apps.is_empty() => return Ok(Found::Nothing),
+            Some(apps) if apps.is_empty() => return Ok(None),
             Some(_) => "it is a list of applications, as devices read it long ago: an object with `apps` is expected",
             None => "it is no JSON object",
         }
         .to_owned());
     };
     let apps = match file.get("apps") {
-        None | Some(Value::Null) => return Ok(Found::Nothing),
-        Some(Value::Object(apps)) if apps.is_empty() => return Ok(Found::Nothing),
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(apps)) if apps.is_empty() => return Ok(None),
         Some(Value::Object(apps)) => apps,
         Some(_) => return Err("`apps` is no object".to_owned()),
     };
@@ -62,7 +53,13 @@ pub(super) fn understand(text: &[u8], device: Device<'_>) -> Result<Found, Strin
     } else {
         newer(&file, device)
     };
-    target.map(|target| Found::Target(Box::new(target)))
+    target.map(Some)
+}
+
+/// Whether the file asks that the device keeps to its release, which this agent does not do.
+pub(super) fn pins(text: &[u8]) -> bool {
+    let read: Value = serde_json::from_slice(text).unwrap_or_default();
+    read.get("pinDevice") == Some(&Value::Bool(true))
 }
 
 /// Whether applications stand under their ids, and not each with its releases under its uuid.

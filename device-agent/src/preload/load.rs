@@ -4,6 +4,8 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bollard::query_parameters::ImportImageOptionsBuilder;
@@ -14,7 +16,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use rustix::fs::OFlags;
 use tokio::sync::{mpsc, watch};
 
-use crate::engine::{Connected, EngineError, Link};
+use crate::engine::{Connected, EngineError, Link, QUICK, bounded};
+use crate::observe::room;
 
 /// Bytes that are read at once.
 const PIECE: usize = 256 * 1024;
@@ -24,6 +27,10 @@ const WAITING: usize = 2;
 const ATTEMPTS: u32 = 3;
 /// How long it may take until it is known that the engine has gone.
 const GONE: Duration = Duration::from_secs(10);
+/// Silence after which the engine is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(30);
+/// The client's own limit counts from the first byte to the last layer: for a large archive and a slow card there is none.
+const NO_LIMIT: Duration = Duration::from_hours(24 * 365);
 
 /// Why an archive is not in the engine.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,9 @@ enum LoadError {
     /// The data partition's answer.
     #[error("it cannot be read")]
     Read(#[source] io::Error),
+    /// The engine unpacks it beside it before it looks at it.
+    #[error("the engine's disk has {free} bytes free, and the archive has {needed}")]
+    NoRoom { free: u64, needed: u64 },
     /// The engine's answer.
     #[error("the engine did not take it")]
     Engine(#[source] EngineError),
@@ -97,11 +107,16 @@ async fn load(path: &Path, connected: &Connected) -> Result<(), LoadError> {
         .open(path);
     let file = opened.map_err(LoadError::Read)?;
     let bytes = file.metadata().map_err(LoadError::Read)?.len();
+    let free = room(connected).map_or(u64::MAX, |room| room.free);
+    if free < bytes {
+        let needed = bytes;
+        return Err(LoadError::NoRoom { free, needed });
+    }
     tracing::info!(archive = %path.display(), bytes, "a preloaded archive is loaded");
     let began = Instant::now();
     let (pieces, taken) = mpsc::channel(WAITING);
     let reading = tokio::task::spawn_blocking(move || read(file, &pieces));
-    let given = give(connected, taken).await;
+    let given = give(connected, taken, SILENCE).await;
     // A disk that fails is the reason for what the engine says then.
     match reading.await {
         Ok(read) => read.map_err(LoadError::Read)?,
@@ -137,19 +152,105 @@ fn read(mut file: fs::File, pieces: &mpsc::Sender<Result<Bytes, io::Error>>) -> 
     }
 }
 
-/// Sends an archive and waits until the engine has unpacked it. The client bounds how long.
+/// Sends an archive and waits until the engine has unpacked it, however long that takes: it says nothing meanwhile. After a silence it
+/// is asked whether it is there.
 async fn give(
     connected: &Connected,
     pieces: mpsc::Receiver<Result<Bytes, io::Error>>,
+    silence: Duration,
 ) -> Result<(), EngineError> {
-    let body = stream::unfold(pieces, |mut pieces| async {
+    let given = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&given);
+    let body = stream::unfold((pieces, count), |(mut pieces, count)| async {
         let piece = pieces.recv().await?;
-        Some((piece, pieces))
+        count.fetch_add(1, Ordering::Relaxed);
+        Some((piece, (pieces, count)))
     });
     let options = ImportImageOptionsBuilder::default().quiet(true).build();
-    let answers = connected
-        .docker
+    let docker = connected.docker.clone().with_timeout(NO_LIMIT);
+    let answers = docker
         .import_image_stream(options, body, None)
         .map(|answer| answer.map(drop));
-    answers.try_collect::<()>().await.map_err(EngineError::from)
+    tokio::select! {
+        taken = answers.try_collect::<()>() => taken.map_err(EngineError::from),
+        error = hangs(connected, &given, silence) => Err(error),
+    }
+}
+
+/// Returns when nothing moves and the engine answers nobody.
+async fn hangs(connected: &Connected, given: &AtomicU64, silence: Duration) -> EngineError {
+    loop {
+        let before = given.load(Ordering::Relaxed);
+        // A deadline for the engine, not a wait for something that could be announced.
+        tokio::time::sleep(silence).await;
+        let moves = || given.load(Ordering::Relaxed) != before;
+        if moves() {
+            continue;
+        }
+        let limit = silence.min(QUICK);
+        match bounded(limit, connected.docker.ping()).await {
+            Err(error) if !moves() => return error,
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::BodyExt;
+    use hyper::body::Incoming;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+    use hyper_util::rt::TokioIo;
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    /// An engine that takes an archive, and needs its time with it. One that is deaf meanwhile answers no other question.
+    fn engine(socket: &Path, is_deaf: bool) {
+        let listener = UnixListener::bind(socket).unwrap();
+        let answer = move |request: Request<Incoming>| async move {
+            if request.method() == "POST" {
+                request.into_body().collect().await.unwrap();
+                tokio::time::sleep(SHORT * 10).await;
+            } else if is_deaf {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Infallible>(Response::new(String::new()))
+        };
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let serving = http1::Builder::new()
+                    .serve_connection(TokioIo::new(client), service_fn(answer));
+                tokio::spawn(serving);
+            }
+        });
+    }
+
+    async fn given(is_deaf: bool) -> Result<(), EngineError> {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("engine.sock");
+        engine(&socket, is_deaf);
+        let mut connected = Connected::to(&socket);
+        connected.docker.set_timeout(Duration::from_secs(1));
+        let (pieces, taken) = mpsc::channel(WAITING);
+        pieces
+            .send(Ok(Bytes::from_static(b"archive")))
+            .await
+            .unwrap();
+        drop(pieces);
+        give(&connected, taken, SHORT).await
+    }
+
+    #[tokio::test]
+    async fn it_may_take_longer_than_any_other_call_as_long_as_the_engine_is_there() {
+        given(false).await.unwrap();
+        let error = given(true).await.unwrap_err();
+        assert!(matches!(error, EngineError::Hanging(SHORT)), "{error:?}");
+    }
 }

@@ -17,15 +17,16 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
 use crate::daemon::chain;
 use crate::engine::Link;
 use crate::model::Target;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, replace};
 use crate::store::{SharedStore, Store};
-use decide::{Device, Found};
+use decide::Device;
 
 /// The reference's file, on the data partition.
 const APPS: &str = "apps.json";
@@ -53,31 +54,52 @@ pub(crate) struct Preload {
 
 /// Gives the engine what is on the data partition, and then the store the target. Ends when that is done.
 pub(crate) async fn run(preload: Preload, store: SharedStore, link: watch::Receiver<Link>) {
-    // Another program's folder of the same name would have none beside it.
-    let Some(text) = apps(&preload) else {
+    let Some(asked) = asked(&preload) else {
         return;
     };
+    let is_late = matches!(&asked, Ok(Some(target)) if is_told_another(&store, target));
     for archive in load::archives(&preload.data.join(ARCHIVES)) {
-        let loaded = load::archive(&archive, link.clone()).await;
-        if loaded && let Err(error) = remove(preload.disk.as_ref(), &archive) {
+        // The images of a target that never counts would stay in the engine for ever.
+        let is_done = is_late || load::archive(&archive, link.clone()).await;
+        if is_done && let Err(error) = remove(preload.disk.as_ref(), &archive) {
             tracing::warn!(%error, "a preloaded archive could not be removed");
         }
     }
-    take(&preload, &store, &text).await;
+    take(&preload, &store, asked).await;
 }
 
-/// The text of apps.json, if there is one.
-fn apps(preload: &Preload) -> Option<Vec<u8>> {
-    match preload
-        .disk
-        .read(&preload.data.join(APPS), decide::MAX_BYTES)
-    {
-        Ok(text) => text,
+/// What apps.json asks for, or why it cannot be used. `None`: there is none, or it cannot be read now. Another program's folder of
+/// archives would have none beside it.
+fn asked(preload: &Preload) -> Option<Result<Option<Target>, String>> {
+    let device = Device {
+        uuid: &preload.uuid,
+        name: &preload.name,
+    };
+    let file = preload.data.join(APPS);
+    match preload.disk.read(&file, decide::MAX_BYTES) {
+        Ok(text) => {
+            let text = text?;
+            if decide::pins(&text) {
+                tracing::warn!(
+                    "the preloaded {APPS} pins the release, which this agent does not do"
+                );
+            }
+            Some(decide::understand(&text, device))
+        }
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let most = decide::MAX_BYTES;
+            Some(Err(format!("it has more than {most} bytes")))
+        }
         Err(error) => {
             tracing::error!(%error, "the preloaded {APPS} could not be read");
             None
         }
     }
+}
+
+/// Whether the device was told what to run, and not this. What was stored before a cut is not another one.
+fn is_told_another(store: &SharedStore, target: &Target) -> bool {
+    store.look(|store| store.is_told() && !store.has(target))
 }
 
 /// An archive goes, and with the last one their folder.
@@ -93,15 +115,11 @@ fn remove(disk: &dyn Disk, archive: &Path) -> io::Result<()> {
     }
 }
 
-async fn take(preload: &Preload, store: &SharedStore, text: &[u8]) {
-    let device = Device {
-        uuid: &preload.uuid,
-        name: &preload.name,
-    };
-    match decide::understand(text, device) {
-        Ok(Found::Nothing) => {}
-        Ok(Found::Target(target)) => {
-            if accept(store, *target).await {
+async fn take(preload: &Preload, store: &SharedStore, asked: Result<Option<Target>, String>) {
+    match asked {
+        Ok(None) => {}
+        Ok(Some(target)) => {
+            if accept(store, target).await {
                 set_aside(preload, TAKEN);
             }
         }
@@ -116,7 +134,6 @@ async fn take(preload: &Preload, store: &SharedStore, text: &[u8]) {
 
 /// Whether the target is not needed any more: it is stored, or the device has been told another one.
 async fn accept(store: &SharedStore, target: Target) -> bool {
-    let is_told = store.look(Store::is_told);
     let (apps, services) = (
         target.apps.len(),
         target
@@ -125,19 +142,28 @@ async fn accept(store: &SharedStore, target: Target) -> bool {
             .map(|app| app.services.len())
             .sum::<usize>(),
     );
-    let stored = store.change(move |store| store.put_preloaded(target)).await;
-    match stored {
-        Ok(_) if is_told => {
-            tracing::info!("the preloaded {APPS} is not used: this device was told what to run");
-            true
+    // Decided where nobody else can tell the device anything meanwhile.
+    let used = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&used);
+    let change = move |store: &mut Store| {
+        if store.is_told() {
+            return Ok(store.accepted().clone());
         }
-        Ok(accepted) => {
+        told.store(true, Ordering::Relaxed);
+        store.put_preloaded(target)
+    };
+    match store.change(change).await {
+        Ok(accepted) if used.load(Ordering::Relaxed) => {
             tracing::info!(
                 generation = accepted.generation,
                 apps,
                 services,
                 "the preloaded target counts"
             );
+            true
+        }
+        Ok(_) => {
+            tracing::info!("the preloaded {APPS} is not used: this device was told what to run");
             true
         }
         Err(error) => {
@@ -148,14 +174,14 @@ async fn accept(store: &SharedStore, target: Target) -> bool {
     }
 }
 
-/// Gives apps.json another name. What tools look for stays: an empty one.
+/// Gives apps.json another name. What tools look for stays, and so it does at every moment: an empty one.
 fn set_aside(preload: &Preload, name: &str) {
     let (disk, file) = (preload.disk.as_ref(), preload.data.join(APPS));
-    let renamed = disk.rename(&file, &preload.data.join(name));
-    let emptied = renamed.and_then(|()| {
-        disk.write_flushed(&file, NOTHING)?;
-        disk.flush_dir(&preload.data)
-    });
+    let aside = preload.data.join(name);
+    let linked = disk
+        .remove(&aside)
+        .and_then(|()| disk.hard_link(&file, &aside));
+    let emptied = linked.and_then(|()| replace(disk, &file, NOTHING));
     if let Err(error) = emptied {
         tracing::warn!(%error, "the preloaded {APPS} could not be set aside");
     }

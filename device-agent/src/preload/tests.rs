@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::decide::{Device, Found, understand};
-use super::{APPS, NOTHING, Preload, TAKEN, UNREADABLE, take};
+use super::decide::{Device, MAX_BYTES, understand};
+use super::{APPS, NOTHING, Preload, TAKEN, UNREADABLE, asked, is_told_another, take};
 use crate::model::{AppClass, Target};
 use crate::store::disk::{Disk, OwnDisk};
 use crate::store::fused::Fused;
@@ -32,10 +32,7 @@ fn read(text: &str) -> Result<Option<Target>, String> {
         uuid: UUID,
         name: "present",
     };
-    understand(text.as_bytes(), device).map(|found| match found {
-        Found::Nothing => None,
-        Found::Target(target) => Some(*target),
-    })
+    understand(text.as_bytes(), device)
 }
 
 #[test]
@@ -125,15 +122,19 @@ impl Place {
         SharedStore::new(Store::open(&state, Some(managed), None).unwrap()).0
     }
 
-    async fn take(&self, store: &SharedStore) {
-        let preload = Preload {
+    fn preload(&self) -> Preload {
+        Preload {
             data: self.dir.path().join("data"),
             uuid: UUID.to_owned(),
             name: "present".to_owned(),
             disk: Arc::clone(&self.disk),
-        };
-        if let Some(text) = super::apps(&preload) {
-            take(&preload, store, &text).await;
+        }
+    }
+
+    async fn take(&self, store: &SharedStore) {
+        let preload = self.preload();
+        if let Some(asked) = asked(&preload) {
+            take(&preload, store, asked).await;
         }
     }
 }
@@ -180,38 +181,58 @@ async fn a_device_that_was_told_something_keeps_it() {
 
 #[tokio::test]
 async fn what_cannot_be_used_is_set_aside_and_said() {
-    let place = Place::new("{");
-    let store = place.store(false);
-    place.take(&store).await;
-    assert_eq!(store.accepted().target, None);
-    assert_eq!(place.has(UNREADABLE).as_deref(), Some("{"));
-    assert_eq!(place.has(APPS).as_deref(), Some("{}\n"));
+    let most = usize::try_from(MAX_BYTES).unwrap();
+    for text in ["{".to_owned(), " ".repeat(most + 1)] {
+        let place = Place::new(&text);
+        let store = place.store(false);
+        place.take(&store).await;
+        assert_eq!(store.accepted().target, None);
+        assert_eq!(place.has(UNREADABLE), Some(text));
+        assert_eq!(place.has(APPS).as_deref(), Some("{}\n"));
+    }
 }
 
 #[tokio::test]
-async fn a_cut_of_power_at_any_moment_leaves_one_target() {
+async fn what_was_stored_before_a_cut_is_not_another_target() {
+    for managed in [true, false] {
+        let place = Place::new(&newer().to_string());
+        let preload = place.preload();
+        let target = asked(&preload).unwrap().unwrap().unwrap();
+        let store = place.store(managed);
+        assert!(!is_told_another(&store, &target));
+        place.take(&store).await;
+        drop(store);
+        let store = place.store(managed);
+        assert!(!is_told_another(&store, &target));
+        let other = read(&older().to_string()).unwrap().unwrap();
+        assert!(is_told_another(&store, &other));
+    }
+}
+
+#[tokio::test]
+async fn a_cut_of_power_at_any_moment_leaves_the_target_and_an_empty_file() {
     for is_last_done in [true, false] {
         for operations in 1.. {
             let mut place = Place::new(&newer().to_string());
-            let fused = Arc::new(Fused::new(operations, is_last_done));
+            let fused: Arc<Fused> = Arc::new(Fused::new(operations, is_last_done));
             place.disk = fused.clone();
-            let store = place.store(false);
-            place.take(&store).await;
+            // One power feeds the state and the data.
+            let state = place.dir.path().join("state");
+            if let Ok(store) = Store::open_on(fused.clone(), &state, Some(false), None) {
+                place.take(&SharedStore::new(store).0).await;
+            }
+            // Whatever the moment, apps.json is there: without it archives would be forgotten.
+            assert!(place.has(APPS).is_some(), "{operations}");
             let has_happened = fused.is_blown();
-            let target = store.accepted().target;
-            drop(store);
             place.disk = Arc::new(OwnDisk);
             let store = place.store(false);
             place.take(&store).await;
-            assert_eq!(store.accepted().target, target);
-            let left = place.has(APPS);
-            assert!(
-                left.as_deref().unwrap_or_default().len() < 4,
-                "{operations}: {left:?}"
-            );
-            assert!(place.has(TAKEN).is_some());
+            let target = store.accepted().target.expect("a target");
+            assert_eq!(target.apps[&12].uuid, FLEET, "{operations}");
+            assert_eq!(place.has(APPS).as_deref(), Some("{}\n"), "{operations}");
+            assert_eq!(place.has(TAKEN), Some(newer().to_string()), "{operations}");
             if !has_happened {
-                assert!(operations > 1);
+                assert!(operations > 4);
                 break;
             }
         }

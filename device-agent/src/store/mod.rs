@@ -261,12 +261,20 @@ impl Store {
         has_fleets || has_local || self.accepted.fault.is_some()
     }
 
-    /// Stores the target that the image brought along, as its fleet's on a device that is in one, unless the device was told
-    /// another one.
+    /// Whether this is the target of those from whom this device takes it.
+    pub(crate) fn has(&self, target: &Target) -> bool {
+        let own = if self.managed {
+            &self.content.fleet
+        } else {
+            &self.content.local
+        };
+        own.as_deref() == Some(target)
+    }
+
+    /// Stores the target that the image brought along, as its fleet's on a device that is in one. Nobody has told the device another
+    /// one: see [`Self::is_told`].
     pub(crate) fn put_preloaded(&mut self, target: Target) -> Result<Accepted, StoreError> {
-        if self.is_told() {
-            Ok(self.accepted.clone())
-        } else if self.managed {
+        if self.managed {
             self.put_fleet(target)
         } else {
             self.put(target)

@@ -73,7 +73,7 @@ pub fn changed(console: &Console, image: &Path, done: &[(&str, Done)]) -> io::Re
             .iter()
             .map(|(path, done)| json!({ "path": path, "done": word(*done) }))
             .collect();
-        return console.json(&json!({ "image": image, "files": files }));
+        return console.json(&json!({ "image": image.display().to_string(), "files": files }));
     }
     for (path, done) in done {
         let path = neutralise(path);
@@ -291,7 +291,7 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
     let device = found.device.as_ref();
     let config = found.config.as_ref();
     json!({
-        "image": disk.path(),
+        "image": disk.path().display().to_string(),
         "format": format(disk.holder()),
         "table": table_word(found.table),
         "partitions": partitions,

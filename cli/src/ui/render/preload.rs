@@ -112,8 +112,8 @@ pub fn done(
     let (before, now) = done.sizes;
     if console.is_json() {
         return console.json(&json!({
-            "image": image, "services": services, "archive": done.archive,
-            "partition": done.number, "size_before": before, "size": now,
+            "image": image.display().to_string(), "services": services, "archive": done.archive,
+            "partition": done.number, "size_before": before, "size": now, "medium_at_least": done.medium,
         }));
     }
     let services: Vec<_> = services.iter().map(|name| neutralise(name)).collect();
@@ -123,6 +123,10 @@ pub fn done(
         services.join(", "),
         bytes(done.archive),
         done.number
+    ));
+    console.say(&format!(
+        "a device unpacks them at its first start, which takes a medium of {} at least",
+        bytes(done.medium)
     ));
     if now > before {
         console.say(&format!(
