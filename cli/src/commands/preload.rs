@@ -149,18 +149,19 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let place = Place::new(context, &args.image);
     let (board, image) = place.with(Purpose::Look, look).await?;
     let archive = beside(output.as_ref().unwrap_or(&image))?;
-    let maker = unless_interrupted(context, maker(context, &args)).await?;
+    let maker = unless_interrupted(context, Box::pin(maker(context, &args))).await?;
     let arch = board.as_ref().and_then(|board| board.arch.clone());
     render::preload::begins(&context.console, &image, &maker.name, arch.as_deref());
     // Nobody else gives names to images there until they are in the archive.
-    let lock = PushLock::take(&context.environment.paths.locks(), &maker.key)?;
+    let naming = PushLock::take(&context.environment.paths.locks(), &maker.key)?;
     let plan = make(context, &args, &sources, (&maker, board)).await?;
     if !args.dont_check_arch {
         let checked = check(&maker, &plan, arch.as_deref());
         unless_interrupted(context, checked).await?;
     }
-    let archive = unless_interrupted(context, export(context, &maker, &plan, archive)).await?;
-    drop(lock);
+    let exported = Box::pin(export(context, &maker, &plan, archive));
+    let archive = unless_interrupted(context, exported).await?;
+    drop(naming);
     let apps = deploy::preloaded(&plan);
     let (console, interrupt) = (context.console.clone(), context.interrupt.clone());
     let to = output.clone();
