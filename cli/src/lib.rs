@@ -6,7 +6,7 @@
 //!  L5  main.rs            a doorway: capture environment → parse → run → exit code
 //!  L4  commands/          one file per verb: Args (its doc comments are the help) + async fn run
 //!  L3  ui/   failure.rs   all that a person sees: events → lines, bars, JSON; errors → text, hint, exit code
-//!  L2  boot/  deploy/  copy/  simulate/  tunnel/  provision/  download/  flash/  operations over several adapters; emit typed events; know no terminal
+//!  L2  boot/  deploy/  copy/  simulate/  tunnel/  provision/  download/  flash/  preload/  operations over several adapters; emit typed events; know no terminal
 //!  L1  discovery/  agent/  engine/  cloud/  image/  adapters: one outside thing each; know no sibling; agent/, engine/ and cloud/ speak over transport/
 //!  L0  project/  templates/  env.rs  cause.rs  child.rs  values: parse and validate; no network
 //! ```
@@ -28,6 +28,7 @@ pub mod flash;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod image;
+pub mod preload;
 pub mod project;
 pub mod provision;
 pub mod simulate;

@@ -7,6 +7,7 @@
 //! | `locks::watch` | lock files of services | [`Happened`] |
 //! | `logs::run`, `logs::narrate` | events, the engine's log streams | lines in the [`Hub`] |
 //! | `api` servers | requests | accepted targets |
+//! | `preload::run` | the data partition, the link | images in the engine, the first target |
 //! | `power::restart_when_wanted` | snapshots | the machine's restart |
 //! | `host::firewall::keep` | accepted target, link | rules in the kernel |
 //! | `announce::run` | queries by mDNS | announcements |
@@ -30,11 +31,13 @@ use crate::engine::{self, Link};
 use crate::host::led::Led;
 use crate::logs::{self, Hub};
 use crate::memory::Memory;
+use crate::preload::Preload;
 use crate::reconcile::{Caller, OwnClock, OwnMachine, Tools};
 use crate::report::Snapshot;
 use crate::settings::{AnnounceScope, RunArguments, Settings, SettingsError};
+use crate::store::disk::OwnDisk;
 use crate::store::{Accepted, SharedStore, Store, StoreError};
-use crate::{announce, host, locks, power, reconcile};
+use crate::{announce, host, locks, power, preload, reconcile};
 
 /// Events of the engine that wait for a slow listener; who misses some reads the world again.
 const EVENTS: usize = 256;
@@ -129,6 +132,7 @@ async fn run(mut settings: Settings) -> Result<(), DaemonError> {
     let services_dir = settings.facts.services_dir.clone().into();
     tasks.spawn(locks::watch(services_dir, happened.clone()));
     tasks.spawn(engine::run(settings.engine.clone(), link_in, happened));
+    take_preloaded(&mut tasks, &settings, &store, &link);
     let announced = tokio::spawn(announce::run(announcement(&settings), stopped.clone()));
     say_what_runs(&settings);
     let led = settings
@@ -209,6 +213,24 @@ fn tell_host(
     }
     let listen = settings.listen.clone();
     tasks.spawn(host::firewall::keep(listen, targets.clone(), link.clone()));
+}
+
+fn take_preloaded(
+    tasks: &mut JoinSet<()>,
+    settings: &Settings,
+    store: &SharedStore,
+    link: &watch::Receiver<Link>,
+) {
+    let Some(data) = settings.data_dir.clone() else {
+        return;
+    };
+    let preload = Preload {
+        data,
+        uuid: settings.facts.uuid.clone(),
+        name: settings.initial_name.clone(),
+        disk: Arc::new(OwnDisk),
+    };
+    tasks.spawn(preload::run(preload, store.clone(), link.clone()));
 }
 
 fn say_what_runs(settings: &Settings) {

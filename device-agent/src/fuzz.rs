@@ -14,6 +14,7 @@ pub use crate::{
     host::proxy::fuzz::redsocks_conf,
     logs::fuzz::{LogText, journal_lines, log_lines, own_lines, system_lines},
     os_config::fuzz::{Joined, joined},
+    preload::fuzz::preloaded,
     store::fuzz::{read_state, write_state},
 };
 

@@ -26,6 +26,7 @@ mod observe;
 mod os_config;
 pub mod plan;
 mod power;
+mod preload;
 mod program;
 mod reconcile;
 mod relay_udp;

@@ -20,6 +20,7 @@ mod log_past;
 mod log_places;
 mod logs;
 mod machine;
+mod preload;
 mod pulls;
 mod purges;
 mod recorded;

@@ -10,6 +10,7 @@ mod flash;
 mod flash_drives;
 mod image_files;
 mod images;
+mod preload;
 mod ssh_config;
 mod surface;
 

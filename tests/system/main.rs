@@ -13,6 +13,7 @@ mod lists;
 mod logs;
 mod modes;
 mod network;
+mod preload;
 mod push;
 mod resilience;
 mod root;

@@ -31,6 +31,7 @@ pub mod new;
 mod output;
 mod passed_over;
 mod plainly;
+pub mod preload;
 pub mod ps;
 pub mod purge;
 pub mod push;
@@ -143,6 +144,7 @@ enum Verb {
     Configure(Box<configure::Args>),
     Flash(flash::Args),
     Boot(boot::Args),
+    Preload(Box<preload::Args>),
     Simulate(simulate::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -262,6 +264,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Configure(args) => configure::run(context, *args).await,
         Verb::Flash(args) => Box::pin(flash::run(context, args)).await,
         Verb::Boot(args) => Box::pin(boot::run(context, args)).await,
+        Verb::Preload(args) => Box::pin(preload::run(context, *args)).await,
         Verb::Simulate(args) => simulate::run(context, args).await,
         Verb::New(args) => new::run(context, &args),
         Verb::Completions(args) => completions::run(context, &args),

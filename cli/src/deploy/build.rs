@@ -5,10 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 use futures_util::{StreamExt, stream};
 
 use super::{
-    BuildFailure, DeployError, Deployment, Options, ServicePlan, Step,
+    BuildFailure, DeployError, Options, ServicePlan, Step, Workshop,
     prepare::{Job, base_ids},
     record::{BuiltImage, Record},
-    room,
 };
 use crate::{
     engine::{BuildEvent, BuildRequest, EngineError, ImageRef, Progress, made},
@@ -33,24 +32,24 @@ pub(super) struct Ready {
 
 /// Makes all images. Build secrets are on the device while they are made and no longer, however that ends.
 pub(super) async fn all(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     options: &Options<'_>,
     record: &mut Record,
     jobs: Vec<(ServicePlan, Job)>,
 ) -> Result<Vec<Ready>, DeployError> {
     let secret = |job: &Job| matches!(job, Job::Build { secrets, .. } if !secrets.is_empty());
     if jobs.iter().any(|(_, job)| secret(job)) {
-        let opened = deployment.secrets.open().await;
+        let opened = workshop.secrets.open().await;
         opened.map_err(DeployError::SecretStore)?;
     }
-    let ready = images(deployment, options, record, jobs).await;
-    deployment.clear_secrets().await;
+    let ready = images(workshop, options, record, jobs).await;
+    workshop.clear_secrets().await;
     ready
 }
 
 /// What was built is recorded at once, so that it is not lost when a sibling fails.
 async fn images(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     options: &Options<'_>,
     record: &mut Record,
     jobs: Vec<(ServicePlan, Job)>,
@@ -62,7 +61,7 @@ async fn images(
         .enumerate()
         .map(|(index, (service, job))| async move {
             let name = service.image.to_string();
-            let result = one(deployment, options, &service, job).await;
+            let result = one(workshop, options, &service, job).await;
             (index, service.name, name, result)
         });
     let mut results = stream::iter(tasks).buffer_unordered(AT_ONCE);
@@ -73,14 +72,14 @@ async fn images(
             Ok(done) => {
                 if let Some(built) = done.record {
                     record.put(name.clone(), built);
-                    deployment.save(record, options);
+                    workshop.save(record, options);
                 }
                 let image = done.image;
                 let fresh = done.fresh;
                 ready.push((index, Ready { name, image, fresh }));
             }
             Err((error, lines)) => {
-                deployment.events.step(&service, Step::Failed);
+                workshop.events.step(&service, Step::Failed);
                 let failure = BuildFailure {
                     service,
                     error,
@@ -108,7 +107,7 @@ struct Done {
 type Failed = (EngineError, Vec<String>);
 
 async fn one(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     options: &Options<'_>,
     service: &ServicePlan,
     job: Job,
@@ -120,7 +119,7 @@ async fn one(
             record: None,
         },
         Job::Pull(image) => {
-            let id = pull(deployment, options, service, &image)
+            let id = pull(workshop, options, service, &image)
                 .await
                 .map_err(|error| (error, Vec::new()))?;
             Done {
@@ -134,49 +133,44 @@ async fn one(
             context,
             secrets,
         } => {
-            let volumes = volumes(deployment, &secrets).await;
+            let volumes = volumes(workshop, &secrets).await;
             let volumes = volumes.map_err(|error| (error, Vec::new()))?;
-            build(deployment, options, service, (spec, *context, volumes)).await?
+            build(workshop, options, service, (spec, *context, volumes)).await?
         }
     };
     let image = done.image.clone();
-    deployment.events.step(&service.name, Step::Ready { image });
+    workshop.events.step(&service.name, Step::Ready { image });
     Ok(done)
 }
 
 /// What a build mounts to see its secrets.
 async fn volumes(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     secrets: &SecretFiles,
 ) -> Result<Vec<String>, EngineError> {
     if secrets.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(vec![deployment.secrets.put(secrets).await?])
+    Ok(vec![workshop.secrets.put(secrets).await?])
 }
 
 async fn pull(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     options: &Options<'_>,
     service: &ServicePlan,
     image: &ImageRef,
 ) -> Result<String, EngineError> {
-    let engine = deployment.engine;
+    let engine = workshop.engine;
     let name = image.to_string();
     let auth = options.registry.auth_header(&name);
     engine
-        .pull(
-            image,
-            Some(&auth),
-            room::for_pull(deployment.kind),
-            |event| {
-                let step = Step::Pulled {
-                    bytes: event.current,
-                    total: event.total,
-                };
-                deployment.events.step(&service.name, step);
-            },
-        )
+        .pull(image, Some(&auth), workshop.room, |event| {
+            let step = Step::Pulled {
+                bytes: event.current,
+                total: event.total,
+            };
+            workshop.events.step(&service.name, step);
+        })
         .await?;
     let Some(id) = engine.image_id(&name).await? else {
         return Err(EngineError::Unfinished {
@@ -189,12 +183,12 @@ async fn pull(
 }
 
 async fn build(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     options: &Options<'_>,
     service: &ServicePlan,
     (spec, context, volumes): (BuildSpec, BuildContext, Vec<String>),
 ) -> Result<Done, Failed> {
-    let engine = deployment.engine;
+    let engine = workshop.engine;
     let request = BuildRequest {
         service: service.name.clone(),
         tag: service.image.to_string(),
@@ -226,7 +220,7 @@ async fn build(
                     layers.extend(made(line).map(str::to_owned));
                 }
                 if let Some(step) = step_of(progress, total, &mut lines) {
-                    deployment.events.step(&service.name, step);
+                    workshop.events.step(&service.name, step);
                 }
             },
         )

@@ -24,6 +24,7 @@ mod secrets;
 mod settle;
 mod target;
 mod tidy;
+mod workshop;
 
 pub use act::act;
 pub use changes::{Change, Port, ServiceOutcome};
@@ -32,7 +33,11 @@ pub use event::{Action, Event, Events, Step};
 pub use explain::explain;
 pub use follow::{Follow, LogEvent, channel as log_channel, follow};
 pub use lock::PushLock;
-pub use plan::{APP_ID, Facts, ImageSource, Plan, ServicePlan, image_name, plan, target_body};
+pub use plan::{
+    APP_ID, Facts, ImageSource, Plan, ServicePlan, image_name, plan, preloaded, target_body,
+};
 pub use preview::{DryRun, Image, ImageStep, dry_run};
+pub use room::for_pull as room_for_pull;
 pub use run::{Allowed, Deployment, Options, Outcome, run};
 pub use secrets::{OpenError, SecretStore};
+pub use workshop::{Workshop, make};

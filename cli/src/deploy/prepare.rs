@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use tokio::task::spawn_blocking;
 
 use super::{
-    Action, DeployError, Deployment, Event, ImageSource, Options, ServicePlan, Step,
+    Action, DeployError, Event, ImageSource, Options, ServicePlan, Step, Workshop,
     record::{BuiltImage, Record},
 };
 use crate::{
@@ -39,7 +39,7 @@ pub(super) enum Job {
 /// Reads the secrets of all services that are built. An engine that would not give them to a build is told apart before anything
 /// is sent to it.
 async fn secrets(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     options: &Options<'_>,
     services: &[ServicePlan],
 ) -> Result<BTreeMap<String, SecretFiles>, DeployError> {
@@ -52,7 +52,7 @@ async fn secrets(
         }
         let service = service.name.clone();
         if !able {
-            let make = deployment.engine.make().await?;
+            let make = workshop.engine.make().await?;
             if !make.mounts_in_builds {
                 let engine = make.name;
                 return Err(DeployError::BuildSecrets { service, engine });
@@ -69,7 +69,7 @@ async fn secrets(
 
 /// Reads all contexts. Mistakes in several services are told together.
 pub(super) async fn contexts(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     options: &Options<'_>,
     services: &[ServicePlan],
 ) -> Result<BTreeMap<String, (BuildSpec, BuildContext)>, DeployError> {
@@ -91,7 +91,7 @@ pub(super) async fn contexts(
             build.args.entry(name).or_insert(value);
         }
         tasks.push(context(
-            deployment,
+            workshop,
             options,
             &folders,
             (service.name.clone(), build),
@@ -104,13 +104,13 @@ pub(super) async fn contexts(
         match result {
             Ok(context) => {
                 for warning in &context.warnings {
-                    deployment.events.send(Event::Warning(warning.clone()));
+                    workshop.events.send(Event::Warning(warning.clone()));
                 }
                 let step = Step::Prepared {
                     files: context.files,
                     bytes: context.bytes,
                 };
-                deployment.events.step(&service, step);
+                workshop.events.step(&service, step);
                 prepared.insert(service, (build, context));
             }
             Err(error) => failed.push((service, error)),
@@ -124,15 +124,15 @@ pub(super) async fn contexts(
 }
 
 async fn context(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     options: &Options<'_>,
     folders: &[PathBuf],
     (service, build): (String, BuildSpec),
 ) -> (String, BuildSpec, Result<BuildContext, ContextError>) {
-    let root = deployment.project.root.clone();
+    let root = workshop.project.root.clone();
     let folders = folders.to_vec();
     let cache = options.contexts.to_path_buf();
-    let facts = deployment.facts();
+    let facts = workshop.facts.clone();
     let multi_dockerignore = options.multi_dockerignore;
     let name = service.clone();
     let task = spawn_blocking(move || {
@@ -151,7 +151,7 @@ async fn context(
     match task.await {
         Ok((build, result)) => (service, build, result),
         Err(join) => {
-            let path = deployment.project.root.clone();
+            let path = workshop.project.root.clone();
             let source = std::io::Error::other(join);
             let error = ContextError::Read { path, source };
             (service, BuildSpec::default(), Err(error))
@@ -162,13 +162,13 @@ async fn context(
 /// Decides what is to be done for every service. An image is kept if it was built from the same context on the same bases, and
 /// the device still has all of them.
 pub(super) async fn decide(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     options: &Options<'_>,
     record: &Record,
     services: Vec<ServicePlan>,
 ) -> Result<Vec<(ServicePlan, Job)>, DeployError> {
-    let mut secrets = secrets(deployment, options, &services).await?;
-    let mut contexts = contexts(deployment, options, &services).await?;
+    let mut secrets = secrets(workshop, options, &services).await?;
+    let mut contexts = contexts(workshop, options, &services).await?;
     let jobs = services.into_iter().map(|service| {
         let prepared = contexts.remove(&service.name);
         let secrets = secrets.remove(&service.name).unwrap_or_default();
@@ -176,16 +176,14 @@ pub(super) async fn decide(
             let job = match (prepared, &service.source) {
                 (Some((spec, mut context)), _) => {
                     if !secrets.is_empty() {
-                        let sealed = deployment.secrets.seal(&secrets, &context.digest);
+                        let sealed = workshop.secrets.seal(&secrets, &context.digest);
                         context.digest =
                             sealed.map_err(|error| DeployError::SecretStore(error.into()))?;
                     }
                     let known = record.images.get(&service.image.to_string());
                     let known = known.filter(|known| known.digest == context.digest);
                     match (known, options.no_cache || options.pull) {
-                        (Some(known), false)
-                            if still_there(deployment, &service, known).await? =>
-                        {
+                        (Some(known), false) if still_there(workshop, &service, known).await? => {
                             Job::Keep {
                                 image: known.image.clone(),
                             }
@@ -198,7 +196,7 @@ pub(super) async fn decide(
                     }
                 }
                 (None, ImageSource::Registry(image)) => {
-                    registry_image(deployment.engine, options, &service, image).await?
+                    registry_image(workshop.engine, options, &service, image).await?
                 }
                 (None, ImageSource::Build(_)) => {
                     return Err(DeployError::Contexts(Vec::new()));
@@ -209,7 +207,7 @@ pub(super) async fn decide(
                 Job::Pull(_) => Action::Pull,
                 Job::Keep { .. } => Action::Keep,
             };
-            deployment.events.step(&service.name, Step::Decided(action));
+            workshop.events.step(&service.name, Step::Decided(action));
             Ok((service, job))
         }
     });
@@ -217,11 +215,11 @@ pub(super) async fn decide(
 }
 
 async fn still_there(
-    deployment: &Deployment<'_>,
+    workshop: &Workshop<'_>,
     service: &ServicePlan,
     known: &BuiltImage,
 ) -> Result<bool, EngineError> {
-    let engine = deployment.engine;
+    let engine = workshop.engine;
     let name = service.image.to_string();
     let (image, bases) = futures_util::future::try_join(
         engine.image_id(&name),

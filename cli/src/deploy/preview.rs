@@ -70,7 +70,13 @@ pub async fn dry_run(
         deployment.events.send(Event::Warning(warning.clone()));
     }
     let record = Record::load(&path_of(options.builds, deployment.key));
-    let jobs = decide(deployment, options, &record, plan.services.clone()).await;
+    let jobs = decide(
+        &deployment.workshop(),
+        options,
+        &record,
+        plan.services.clone(),
+    )
+    .await;
     let jobs = jobs.map_err(|error| no_engine(deployment, error))?;
     room::check(deployment, &jobs).await?;
     let images: Vec<Image> = jobs

@@ -35,7 +35,7 @@ pub(super) async fn check(
 }
 
 /// Bytes that one pull may fetch: an engine tells the sizes of layers only as it fetches them. `None` where nobody says what is free.
-pub(super) fn for_pull(kind: &Kind) -> Option<u64> {
+pub fn for_pull(kind: &Kind) -> Option<u64> {
     match kind {
         Kind::Ours(info) => info.room.map(|room| room.free.saturating_sub(RESERVE)),
         Kind::Reference { .. } => None,

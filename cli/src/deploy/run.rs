@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    DeployError, Event, Events, Facts, ServiceFailure, ServiceOutcome, build,
+    DeployError, Event, Events, Facts, ServiceFailure, ServiceOutcome, Workshop, build,
     changes::{compare, of_report},
     logs::LogTap,
     plan, prepare,
@@ -100,24 +100,16 @@ impl Deployment<'_> {
         Facts::of(self.kind)
     }
 
-    /// Saves what was built. Without the record the next push only builds more than it had to.
-    pub(super) fn save(&self, record: &Record, options: &Options<'_>) {
-        if let Err(error) = record.save(&path_of(options.builds, self.key)) {
-            self.events.send(Event::Warning(crate::project::Warning {
-                at: None,
-                message: format!("what was built cannot be recorded: {error}"),
-            }));
-        }
-    }
-
-    /// Removes build secrets from the device; what cannot be removed now is left to the next push.
-    pub(super) async fn clear_secrets(&self) {
-        if let Err(error) = self.secrets.clear().await {
-            let error = crate::cause::chain(&error);
-            self.events.send(Event::Warning(crate::project::Warning {
-                at: None,
-                message: format!("build secrets may still be on the device, the next push to it removes them: {error}"),
-            }));
+    /// Where its images are made: on the device.
+    pub(super) fn workshop(&self) -> Workshop<'_> {
+        Workshop {
+            project: self.project,
+            key: self.key,
+            engine: self.engine,
+            secrets: self.secrets,
+            events: self.events,
+            facts: self.facts(),
+            room: room::for_pull(self.kind),
         }
     }
 }
@@ -140,13 +132,14 @@ pub async fn run(
     for warning in &deployment.project.warnings {
         deployment.events.send(Event::Warning(warning.clone()));
     }
-    deployment.clear_secrets().await;
+    let workshop = deployment.workshop();
+    workshop.clear_secrets().await;
     let mut record = Record::load(&path_of(options.builds, deployment.key));
-    let jobs = prepare::decide(deployment, options, &record, plan.services.clone())
+    let jobs = prepare::decide(&workshop, options, &record, plan.services.clone())
         .await
         .map_err(|error| no_engine(deployment, error))?;
     room::check(deployment, &jobs).await?;
-    let ready = build::all(deployment, options, &mut record, jobs).await?;
+    let ready = build::all(&workshop, options, &mut record, jobs).await?;
 
     let body = target_body(None, &plan);
     let mut deployed = Deployed {
@@ -170,10 +163,10 @@ pub async fn run(
     if let Some(generation) = settled.generation {
         deployed.generation = generation;
         record.deployed = Some(deployed);
-        deployment.save(&record, options);
+        workshop.save(&record, options);
     }
     if fresh {
-        tidy::images(deployment, options, &mut record).await;
+        tidy::images(&workshop, options, &mut record).await;
     }
     let (services, removed) = compare(&names, &settled.before, &settled.after);
     Ok(Outcome {

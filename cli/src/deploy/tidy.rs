@@ -3,19 +3,15 @@
 //! In: what the engine has without a name, and the record of what was built. Out: what can go. An image with a name is
 //! never touched, nor one that somebody else has built; the engine itself refuses to give up what a container is made from.
 
-use super::{Deployment, Event, Options, record::Record};
+use super::{Event, Options, Workshop, record::Record};
 use crate::engine::{Dangling, EngineError};
 
 /// Removes them, once the device runs what was built. What cannot be removed now is left to the next push.
-pub(super) async fn images(
-    deployment: &Deployment<'_>,
-    options: &Options<'_>,
-    record: &mut Record,
-) {
-    match remove(deployment, record).await {
+pub(super) async fn images(workshop: &Workshop<'_>, options: &Options<'_>, record: &mut Record) {
+    match remove(workshop, record).await {
         Ok(()) => {
             record.replaced.clear();
-            deployment.save(record, options);
+            workshop.save(record, options);
         }
         Err(error) => {
             let error = crate::cause::chain(&error);
@@ -23,13 +19,13 @@ pub(super) async fn images(
                 "images that were replaced are still on the device, the next push to it removes them: {error}"
             );
             let warning = crate::project::Warning { at: None, message };
-            deployment.events.send(Event::Warning(warning));
+            workshop.events.send(Event::Warning(warning));
         }
     }
 }
 
-async fn remove(deployment: &Deployment<'_>, record: &Record) -> Result<(), EngineError> {
-    let engine = deployment.engine;
+async fn remove(workshop: &Workshop<'_>, record: &Record) -> Result<(), EngineError> {
+    let engine = workshop.engine;
     for id in superfluous(&engine.dangling_images().await?, record) {
         engine.remove_image(id).await?;
     }

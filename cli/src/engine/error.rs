@@ -36,6 +36,15 @@ pub enum EngineError {
     /// What is sent to an engine could not be read.
     #[error("what was to be sent could not be read")]
     Unwritten(#[source] Box<dyn Error + Send + Sync>),
+    /// What an engine sends could not be written on this machine.
+    #[error("what {peer} sends could not be written")]
+    Unkept {
+        /// Engine and address.
+        peer: String,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
     /// A build step failed.
     #[error("{message}")]
     Build {

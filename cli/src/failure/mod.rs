@@ -23,6 +23,7 @@ mod device;
 mod download;
 mod flash;
 mod image;
+mod preload;
 mod simulate;
 mod ssh;
 mod ssh_files;

@@ -22,7 +22,8 @@ use rustix::{
 };
 use tempfile::{Builder, NamedTempFile};
 
-/// How its name begins while it has one of its own; behind that stands the number of the file whose place it is to take.
+/// How its name begins while it has one of its own; behind that stand the numbers of the file whose place it is to take and
+/// of its file system.
 const PREFIX: &str = ".os-image-";
 /// How the name of one begins that is to take a place whatever is there. Who makes it holds its lock, so others can tell that nobody does any more.
 const HELD: &str = ".os-image-to-";
@@ -226,7 +227,8 @@ fn folder(path: &Path) -> &Path {
 }
 
 fn prefix(before: &File) -> io::Result<String> {
-    Ok(format!("{PREFIX}{}-", before.metadata()?.ino()))
+    let own = before.metadata()?;
+    Ok(format!("{PREFIX}{}-{}-", own.dev(), own.ino()))
 }
 
 /// Attributes that cannot be had, or given, are none.

@@ -319,6 +319,41 @@ impl Disk {
             .map_err(failed)
     }
 
+    /// Makes another image of it, which `fill` makes from this one, and which takes its place, or the name `output` if nothing else has it.
+    ///
+    /// # Errors
+    /// That of `fill`, or [`DiskError`]: the image is as it was.
+    pub fn remake<T, E: From<DiskError>>(
+        &self,
+        output: Option<&Path>,
+        fill: impl FnOnce(&std::fs::File, &std::fs::File) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let path = output.unwrap_or(&self.path);
+        let failed = |source| {
+            let path = path.to_owned();
+            E::from(DiskError::Write { path, source })
+        };
+        let before = self.lock.file();
+        // One that is only looked at was not locked.
+        lock(&self.lock, &self.path, false)?;
+        if output.is_some_and(Path::exists) {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
+        let beside = Beside::instead(path, before).map_err(failed)?;
+        let filled = fill(before, beside.file())?;
+        beside.belong_as(before).map_err(failed)?;
+        beside.file().sync_all().map_err(failed)?;
+        match output {
+            None => beside.take_place_of(path, before).map_err(failed)?,
+            Some(name) => beside.take_free(name).map_err(failed)?,
+        }
+        // The new name is on the disk, too.
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = File::open(folder).and_then(|folder| folder.sync_all());
+        folder.map_err(failed)?;
+        Ok(filled)
+    }
+
     /// What is wrong with a file of the boot partition, with the image's name.
     #[must_use]
     pub fn fat(&self, source: FatError) -> DiskError {

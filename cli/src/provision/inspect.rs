@@ -10,11 +10,14 @@ use super::{
     network::FOLDER,
     wishes::CONFIG,
 };
-use crate::image::{
-    Disk, DiskError,
-    boot::By,
-    ext4, fat,
-    table::{Kind, Partition, Table},
+use crate::{
+    image::{
+        Disk, DiskError,
+        boot::By,
+        ext4, fat,
+        table::{Kind, Partition, Table},
+    },
+    preload,
 };
 
 /// Bytes of a small file that says what a system or a board is.
@@ -22,6 +25,8 @@ const MOST_BYTES: u64 = 64 * 1024;
 /// Where a system's version is, on the boot partition and on the root.
 const RELEASE: &str = "os-release";
 const ROOT_RELEASE: &str = "/etc/os-release";
+/// Bytes of what says on the data partition what an image brings along.
+const MOST_APPS: u64 = 10_000_000;
 /// What the root is called.
 const ROOTS: [&str; 3] = ["resin-rootA", "flash-rootA", "balena-rootA"];
 
@@ -46,6 +51,8 @@ pub struct Inspection {
     pub wrong: Vec<ConfigError>,
     /// Names of its connections.
     pub connections: Vec<String>,
+    /// Services that it brings along; a packed image is not unpacked for them.
+    pub preloaded: Vec<String>,
 }
 
 /// What is booted from.
@@ -108,6 +115,7 @@ pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
         config: None,
         wrong: Vec::new(),
         connections: Vec::new(),
+        preloaded: Vec::new(),
     };
     if let Some(boot) = disk.boot() {
         let volume = disk.volume()?;
@@ -127,8 +135,39 @@ pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
         found.connections = connections(disk)?;
     }
     found.system = system(disk, &table)?;
+    found.preloaded = preloaded(disk, &table);
     found.partitions = partitions(disk, table);
     Ok(found)
+}
+
+/// Services that stand in the apps.json of the data partition. One that cannot be read brings none.
+fn preloaded(disk: &Disk, table: &Table) -> Vec<String> {
+    if disk.unpacked().is_some() {
+        return Vec::new();
+    }
+    let data = preload::find(disk.medium().as_ref(), table);
+    let apps = format!("/{}", preload::APPS);
+    let text =
+        data.and_then(|data| ext4::read(disk.medium(), &data.partition, &apps, MOST_APPS).ok()?);
+    text.map(|text| services(&text)).unwrap_or_default()
+}
+
+/// Names of services in either form of apps.json: under their names in releases, or under their ids in applications.
+fn services(text: &[u8]) -> Vec<String> {
+    let read: Value = serde_json::from_slice(text).unwrap_or_default();
+    let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
+    let mut names = Vec::new();
+    for (_, app) in members(read.get("apps")).into_iter().flatten() {
+        for (_, release) in members(app.get("releases")).into_iter().flatten() {
+            let services = members(release.get("services"));
+            names.extend(services.into_iter().flatten().map(|(name, _)| name));
+        }
+        for (_, service) in members(app.get("services")).into_iter().flatten() {
+            let name = service.get("serviceName").and_then(Value::as_str);
+            names.extend(name.map(str::to_owned));
+        }
+    }
+    names
 }
 
 /// The board that an image is for, by its device-type.json.
@@ -223,6 +262,23 @@ fn release(bytes: &[u8], is_of_root: bool) -> System {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_are_named_in_either_form() {
+        let newer = r#"{"apps":{"ab":{"releases":{"c0":{"services":{"web":{},"api":{}}}}}}}"#;
+        let older = r#"{"apps":{"1":{"services":{"1":{"serviceName":"web"},"2":{}}}}}"#;
+        for (text, names) in [
+            (newer, &["web", "api"][..]),
+            (older, &["web"]),
+            ("{}", &[]),
+            ("[", &[]),
+            (r#"{"apps":[1]}"#, &[]),
+        ] {
+            let mut found = services(text.as_bytes());
+            found.sort_by_key(|name| names.iter().position(|other| other == name));
+            assert_eq!(found, names, "{text}");
+        }
+    }
 
     #[test]
     fn a_release_is_read_with_and_without_quotes() {

@@ -149,6 +149,9 @@ pub struct RunArguments {
         hide = true
     )]
     pub device_type_json: PathBuf,
+    /// The data partition, with what an image brought along [default: /mnt/data, none for a simulated device]
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub data_dir: Option<PathBuf>,
     /// The system's os-release
     #[arg(
         long,

@@ -48,6 +48,8 @@ const ENGINE_SOCKETS: [&str; 3] = [
     "/run/balena.sock",
     "/var/run/docker.sock",
 ];
+/// Where the data partition is on a device.
+const DATA_DIR: &str = "/mnt/data";
 /// Where services find their own directory on a device.
 const SERVICES_DIR: &str = "/tmp/balena-supervisor/services";
 /// The name of a device that was never given one.
@@ -89,6 +91,8 @@ pub struct Settings {
     pub engine: Vec<PathBuf>,
     /// Where the agent keeps its state.
     pub state_dir: PathBuf,
+    /// The data partition; a simulated device has none of its own.
+    pub data_dir: Option<PathBuf>,
     /// What ends up in containers.
     pub facts: DeviceFacts,
     /// Device name until a target sets one.
@@ -204,6 +208,7 @@ impl Settings {
             socket: arguments.socket.clone(),
             engine: engine_sockets(arguments.engine.as_deref())?,
             state_dir: arguments.state_dir.clone(),
+            data_dir: data_dir(arguments),
             initial_name: config
                 .initial_name
                 .unwrap_or_else(|| DEFAULT_NAME.to_owned()),
@@ -220,6 +225,16 @@ impl Settings {
             faults,
         })
     }
+}
+
+fn data_dir(arguments: &RunArguments) -> Option<PathBuf> {
+    let usual = || {
+        arguments
+            .simulated
+            .is_none()
+            .then(|| PathBuf::from(DATA_DIR))
+    };
+    arguments.data_dir.clone().or_else(usual)
 }
 
 fn machine(arguments: &RunArguments) -> MachinePlaces {

@@ -86,7 +86,7 @@ impl Disk for OwnDisk {
 
     fn read(&self, file: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
         match fs::metadata(file) {
-            Ok(meta) if meta.len() > most => Err(io::Error::other("it is too large")),
+            Ok(meta) if meta.len() > most => Err(io::ErrorKind::FileTooLarge.into()),
             Ok(_) => fs::read(file).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

@@ -254,6 +254,33 @@ impl Store {
         })
     }
 
+    /// Whether there was ever a target of those from whom this device takes it. One that could not be read counts, too.
+    pub(crate) fn is_told(&self) -> bool {
+        let has_fleets = self.content.fleet.is_some();
+        let has_local = !self.managed && self.content.local.is_some();
+        has_fleets || has_local || self.accepted.fault.is_some()
+    }
+
+    /// Whether this is the target of those from whom this device takes it.
+    pub(crate) fn has(&self, target: &Target) -> bool {
+        let own = if self.managed {
+            &self.content.fleet
+        } else {
+            &self.content.local
+        };
+        own.as_deref() == Some(target)
+    }
+
+    /// Stores the target that the image brought along, as its fleet's on a device that is in one. Nobody has told the device another
+    /// one: see [`Self::is_told`].
+    pub(crate) fn put_preloaded(&mut self, target: Target) -> Result<Accepted, StoreError> {
+        if self.managed {
+            self.put_fleet(target)
+        } else {
+            self.put(target)
+        }
+    }
+
     /// Begins a local session. What the engine has now outlives it.
     pub(crate) fn begin_session(&mut self, present: Inventory) -> Result<Accepted, StoreError> {
         let begins = self.content.mode != Mode::Local;

@@ -120,6 +120,7 @@ fn arguments(folder: &Path, config_json: PathBuf) -> RunArguments {
         config_json,
         last_good_config_json: folder.join("none"),
         device_type_json: folder.join("none"),
+        data_dir: None,
         os_release: folder.join("none"),
         host_root: folder.to_owned(),
         uuid: None,

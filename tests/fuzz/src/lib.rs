@@ -63,6 +63,7 @@ pub const ALL: &[Target] = &[
     ("mdns_answer", discovery::mdns_answer),
     ("mdns_question", discovery::mdns_question),
     ("partition_table", system::partition_table),
+    ("preloaded_apps", target::preloaded_apps),
     ("program_output", output::program_output),
     ("project_files", files::project_files),
     ("redsocks_conf", host::redsocks_conf),

@@ -185,6 +185,7 @@ fn accepted(root: &Path, composition: Composition) {
         device_type: "generic-amd64".to_owned(),
         arch: "amd64".to_owned(),
         namespace: None,
+        tag: None,
     };
     let body = deploy::target_body(None, &deploy::plan(&project, &facts));
     let body = String::from_utf8(body).expect("JSON is UTF-8");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use os_agent::{
-    fuzz::{read_state, target_body as understand, write_state},
+    fuzz::{preloaded, read_state, target_body as understand, write_state},
     model::{
         API_NETWORK, Confinement, ContainerState, DeviceFacts, HostFacts, ImageFacts, NetworkSpec,
         Observed, ObservedContainer, ObservedNetwork, ObservedVolume, Plan, Secret, ServiceConfig,
@@ -37,6 +37,19 @@ pub(crate) fn target_body(input: &[u8]) {
             }
             Err(words) => assert!(!words.is_empty()),
         }
+    }
+}
+
+/// The apps.json of an image: what it asks for is reached, and outlasts a restart.
+pub(crate) fn preloaded_apps(input: &[u8]) {
+    match preloaded(input, UUID) {
+        Ok(Some(target)) => {
+            let stored = write_state(1, Some(target.clone())).expect("JSON");
+            assert_eq!(read_state(&stored), Ok((1, Some(target.clone()))));
+            World::new(false).reach(&target);
+        }
+        Ok(None) => {}
+        Err(words) => assert!(!words.is_empty()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `os push`: builds a project on a device and runs it there.
 
 mod other_clients;
-mod sources;
+pub(super) mod sources;
 mod work;
 
 use std::{collections::BTreeSet, path::PathBuf};
@@ -15,6 +15,7 @@ use crate::{
     failure::{Failure, Kind},
     ui::render::{log_filter::Filter, logs::LogView, push::PushView},
 };
+use sources::Asked;
 use work::Work;
 
 /// Builds a project on a device, runs it there, and follows its logs
@@ -102,10 +103,24 @@ pub struct Args {
     through: Through,
 }
 
+impl Args {
+    fn sources(&self) -> Asked<'_> {
+        Asked {
+            source: &self.source,
+            files: &self.files,
+            dockerfile: self.dockerfile.as_deref(),
+            noparent_check: self.noparent_check,
+            env: &self.env,
+            env_files: &self.env_files,
+            registry_secrets: self.registry_secrets.as_deref(),
+        }
+    }
+}
+
 /// Pushes.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     other_clients::check(context, &args)?;
-    let sources = sources::read(context, &args)?;
+    let sources = sources::read(context, &args.sources())?;
     let names: Vec<String> = sources
         .project
         .services

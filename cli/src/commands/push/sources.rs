@@ -1,8 +1,7 @@
 //! What is pushed, read from the project's folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Args;
 use crate::{
     commands::Context,
     env::Paths,
@@ -15,25 +14,36 @@ use crate::{
 };
 
 /// A project, and what its builds may use beside it.
-pub(super) struct Sources {
-    pub(super) project: Project,
-    pub(super) registry: RegistrySecrets,
-    pub(super) metadata: Metadata,
+pub(in crate::commands) struct Sources {
+    pub(in crate::commands) project: Project,
+    pub(in crate::commands) registry: RegistrySecrets,
+    pub(in crate::commands) metadata: Metadata,
 }
 
-pub(super) fn read(context: &Context, args: &Args) -> Result<Sources, Failure> {
+/// What a command line says of a project.
+pub(in crate::commands) struct Asked<'a> {
+    pub(in crate::commands) source: &'a Path,
+    pub(in crate::commands) files: &'a [PathBuf],
+    pub(in crate::commands) dockerfile: Option<&'a str>,
+    pub(in crate::commands) noparent_check: bool,
+    pub(in crate::commands) env: &'a [String],
+    pub(in crate::commands) env_files: &'a [PathBuf],
+    pub(in crate::commands) registry_secrets: Option<&'a Path>,
+}
+
+pub(in crate::commands) fn read(context: &Context, asked: &Asked<'_>) -> Result<Sources, Failure> {
     let environment = &context.environment;
-    let absolute = |path: &PathBuf| Paths::absolute(&environment.current_dir, path);
+    let absolute = |path: &Path| Paths::absolute(&environment.current_dir, path);
     let project = load(&LoadRequest {
-        source: absolute(&args.source),
-        compose_files: args.files.clone(),
-        dockerfile: args.dockerfile.clone(),
-        no_parent_check: args.noparent_check,
+        source: absolute(asked.source),
+        compose_files: asked.files.to_vec(),
+        dockerfile: asked.dockerfile.map(str::to_owned),
+        no_parent_check: asked.noparent_check,
         environment: environment.variables.clone(),
-        env: args.env.clone(),
-        env_files: args.env_files.iter().map(absolute).collect(),
+        env: asked.env.to_vec(),
+        env_files: asked.env_files.iter().map(|path| absolute(path)).collect(),
     })?;
-    let secrets = args.registry_secrets.as_ref().map(absolute);
+    let secrets = asked.registry_secrets.map(absolute);
     let registry = registry::load(&RegistryRequest {
         file: secrets.as_deref(),
         config_dir: Some(&environment.paths.config),

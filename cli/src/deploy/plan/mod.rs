@@ -3,6 +3,8 @@
 //! The target state has the form that devices of the ecosystem understand, key by key in the order of existing clients:
 //! services are numbered from 1 in the order of the project's file, and number, image id and service id are the same.
 
+mod preloaded;
+
 use agent_api::{LOCAL_APP_NAME, LOCAL_COMMIT};
 use serde_json::{Map, Value, json};
 
@@ -11,6 +13,8 @@ use crate::{
     engine::ImageRef,
     project::{BuildSpec, Project, ServiceSpec, Source},
 };
+
+pub use preloaded::preloaded;
 
 /// Id of the one application of local mode.
 pub const APP_ID: u32 = 1;
@@ -24,6 +28,8 @@ pub struct Facts {
     pub arch: String,
     /// The namespace of a simulated device: it shares its engine with others.
     pub namespace: Option<String>,
+    /// The tag of images that are not to run where they are made: none of them takes the name of one that does.
+    pub tag: Option<String>,
 }
 
 /// What has to be done for a project on a device.
@@ -67,11 +73,13 @@ impl Facts {
                     .confinement
                     .as_ref()
                     .map(|confinement| confinement.namespace.clone()),
+                tag: None,
             },
             Kind::Reference { info, .. } => Self {
                 device_type: info.device_type.clone(),
                 arch: info.arch.clone(),
                 namespace: None,
+                tag: None,
             },
         }
     }
@@ -123,17 +131,16 @@ fn labelled(build: &BuildSpec, facts: &Facts) -> BuildSpec {
 }
 
 /// The name under which a service's image is known on the device. On a simulated device the namespace is the tag, and names
-/// that the project chose are not used: the engine is the workstation's own.
+/// that the project chose are not used: the engine is the workstation's own. Nor are they with a tag of [`Facts::tag`].
 #[must_use]
 pub fn image_name(service: &ServiceSpec, facts: &Facts) -> ImageRef {
-    if let (None, Source::Build(BuildSpec { tag: Some(tag), .. })) =
-        (&facts.namespace, &service.source)
-    {
+    let own = facts.tag.as_deref().or(facts.namespace.as_deref());
+    if let (None, Source::Build(BuildSpec { tag: Some(tag), .. })) = (own, &service.source) {
         let mut image = ImageRef::parse(tag);
         image.tag.get_or_insert_with(|| "latest".to_owned());
         return image;
     }
-    let tag = facts.namespace.as_deref().unwrap_or("latest");
+    let tag = own.unwrap_or("latest");
     ImageRef {
         repository: format!(
             "local_image_{}",

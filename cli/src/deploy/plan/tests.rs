@@ -43,6 +43,7 @@ fn facts(namespace: Option<&str>) -> Facts {
         device_type: "generic-amd64".to_owned(),
         arch: "amd64".to_owned(),
         namespace: namespace.map(str::to_owned),
+        tag: None,
     }
 }
 
@@ -114,6 +115,17 @@ fn images_are_named_after_services() {
     );
     tagged.source = own_name("me/app:3");
     assert_eq!(image_name(&tagged, &facts(None)).to_string(), "me/app:3");
+    // What is made for other devices takes no name of an image that runs where it is made.
+    for namespace in [None, Some("sim-a")] {
+        let facts = Facts {
+            tag: Some("preloaded".to_owned()),
+            ..facts(namespace)
+        };
+        assert_eq!(
+            image_name(&tagged, &facts).to_string(),
+            "local_image_web_1:preloaded"
+        );
+    }
     // The engine behind a simulated device is not ours to name images in.
     assert_eq!(
         image_name(&tagged, &facts(Some("sim-a"))).to_string(),

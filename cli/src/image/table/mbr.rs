@@ -41,6 +41,18 @@ impl Entry {
     }
 }
 
+/// The number of the entry that holds others, one of which begins there.
+pub(super) fn around(entries: &[Entry; 4], start: u64) -> Option<u32> {
+    let mut numbered = (1..).zip(entries);
+    let holds = |entry: &Entry| {
+        let begin = u64::from(entry.start) * SECTOR;
+        let end = begin + u64::from(entry.count) * SECTOR;
+        entry.is_used() && entry.is_extended() && (begin..end).contains(&start)
+    };
+    let (number, _) = numbered.find(|(_, entry)| holds(entry))?;
+    Some(number)
+}
+
 /// The four entries of a sector, if it is one that has them.
 pub(super) fn entries(sector: &[u8]) -> Option<[Entry; 4]> {
     if u16_at(sector, 510) != Some(0xAA55) {

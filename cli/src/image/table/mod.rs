@@ -13,7 +13,7 @@ use std::io;
 use super::{Part, ReadAt, fat};
 
 /// Bytes of a sector of nearly every disk.
-const SECTOR: u64 = 512;
+pub const SECTOR: u64 = 512;
 
 /// Which kind of table it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +127,18 @@ pub fn read(medium: &dyn ReadAt, depth: Depth) -> Result<Table, TableError> {
         }),
         _ => Err(TableError::Unknown),
     }
+}
+
+/// The number of the partition that holds this logical one. `None`: it is none.
+///
+/// # Errors
+/// What the medium says.
+pub fn around(medium: &dyn ReadAt, partition: &Partition) -> io::Result<Option<u32>> {
+    if partition.number <= 4 {
+        return Ok(None);
+    }
+    let entries = mbr::entries(&medium.bytes(0, 512)?);
+    Ok(entries.and_then(|entries| mbr::around(&entries, partition.start)))
 }
 
 /// Whether a part lies within a medium.

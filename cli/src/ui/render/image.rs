@@ -73,7 +73,7 @@ pub fn changed(console: &Console, image: &Path, done: &[(&str, Done)]) -> io::Re
             .iter()
             .map(|(path, done)| json!({ "path": path, "done": word(*done) }))
             .collect();
-        return console.json(&json!({ "image": image, "files": files }));
+        return console.json(&json!({ "image": image.display().to_string(), "files": files }));
     }
     for (path, done) in done {
         let path = neutralise(path);
@@ -216,6 +216,9 @@ pub fn inspected(console: &Console, disk: &Disk, found: &Inspection) -> io::Resu
     for name in &found.connections {
         rows.push(("connection", name.clone()));
     }
+    if !found.preloaded.is_empty() {
+        rows.push(("preloaded", found.preloaded.join(", ")));
+    }
     match &found.config {
         None => rows.push(("config.json", "there is none".to_owned())),
         Some(Err(error)) => rows.push(("config.json", error.to_string())),
@@ -288,7 +291,7 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
     let device = found.device.as_ref();
     let config = found.config.as_ref();
     json!({
-        "image": disk.path(),
+        "image": disk.path().display().to_string(),
         "format": format(disk.holder()),
         "table": table_word(found.table),
         "partitions": partitions,
@@ -301,6 +304,7 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
         "config_error": config.and_then(|config| Some(config.as_ref().err()?.to_string())),
         "config_warnings": found.wrong.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "connections": found.connections,
+        "preloaded": found.preloaded,
         "unpacked": disk.unpacked(),
     })
 }

@@ -15,6 +15,7 @@ pub mod local;
 pub mod log_filter;
 pub mod logs;
 pub mod new;
+pub mod preload;
 mod progress;
 pub mod ps;
 pub mod push;

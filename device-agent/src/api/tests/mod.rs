@@ -67,6 +67,7 @@ fn device_in(place: Place) -> Device {
         socket: "/nowhere".into(),
         engine: Vec::new(),
         state_dir: dir.path().to_owned(),
+        data_dir: None,
         facts: DeviceFacts {
             uuid: "5eee5eee5eee5eee5eee5eee5eee5eee".to_owned(),
             device_type: "generic-amd64".to_owned(),

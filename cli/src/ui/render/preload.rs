@@ -1,0 +1,139 @@
+//! What `os preload` says.
+
+use std::{io, path::Path, time::Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::progress::{bytes, transfer};
+use crate::{
+    preload::{Doing, Preloaded},
+    ui::{Console, style::neutralise},
+};
+
+/// Where the images are made, and for what.
+pub fn begins(console: &Console, image: &Path, engine: &str, arch: Option<&str>) {
+    let arch = arch.unwrap_or("an unknown architecture");
+    console.say(&format!(
+        "preloading {} ({}) with images of {}",
+        image.display(),
+        neutralise(arch),
+        neutralise(engine)
+    ));
+}
+
+/// Bytes on their way.
+#[derive(Debug)]
+pub struct Progress {
+    console: Console,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    last: Option<Doing>,
+}
+
+impl Progress {
+    /// Begins; nothing is shown yet.
+    #[must_use]
+    pub fn new(console: &Console) -> Self {
+        let bar = console.draws_bars().then(|| {
+            let style = ProgressStyle::with_template("{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            console
+                .bars()
+                .add(ProgressBar::new_spinner().with_style(style))
+        });
+        Self {
+            console: console.clone(),
+            bar,
+            began: Instant::now(),
+            last: None,
+        }
+    }
+
+    /// So many bytes came out of the engine.
+    pub fn exported(&self, count: u64) {
+        self.show(&format!(
+            "exporting  {}",
+            transfer(count, 0, self.began.elapsed())
+        ));
+    }
+
+    /// What is done with the image.
+    pub fn doing(&mut self, doing: Doing) {
+        let is_new = self
+            .last
+            .is_none_or(|last| std::mem::discriminant(&last) != std::mem::discriminant(&doing));
+        if is_new {
+            self.began = Instant::now();
+            self.console.detail(words(doing));
+        }
+        self.last = Some(doing);
+        match doing {
+            Doing::Writing(count, total) => {
+                let moved = transfer(count, total, self.began.elapsed());
+                self.show(&format!("{}  {moved}", words(doing)));
+            }
+            Doing::Preparing | Doing::Loading | Doing::Reading => self.show(words(doing)),
+        }
+    }
+
+    fn show(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.to_owned());
+            bar.tick();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn words(doing: Doing) -> &'static str {
+    match doing {
+        Doing::Preparing => "preparing the data partition",
+        Doing::Loading => "writing the images into it",
+        Doing::Reading => "reading them back",
+        Doing::Writing(..) => "writing the image",
+    }
+}
+
+/// What has become of the image.
+pub fn done(
+    console: &Console,
+    image: &Path,
+    services: &[String],
+    done: &Preloaded,
+) -> io::Result<()> {
+    let (before, now) = done.sizes;
+    if console.is_json() {
+        return console.json(&json!({
+            "image": image.display().to_string(), "services": services, "archive": done.archive,
+            "partition": done.number, "size_before": before, "size": now, "medium_at_least": done.medium,
+        }));
+    }
+    let services: Vec<_> = services.iter().map(|name| neutralise(name)).collect();
+    console.say(&format!(
+        "{} starts {} without a network: {} of images in partition {}",
+        image.display(),
+        services.join(", "),
+        bytes(done.archive),
+        done.number
+    ));
+    console.say(&format!(
+        "a device unpacks them at its first start, which takes a medium of {} at least",
+        bytes(done.medium)
+    ));
+    if now > before {
+        console.say(&format!(
+            "the partition grew from {} to {}",
+            bytes(before),
+            bytes(now)
+        ));
+    }
+    Ok(())
+}
