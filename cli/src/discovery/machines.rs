@@ -214,7 +214,10 @@ mod tests {
         drop(held);
         // Left by one that was killed.
         fs_err::write(folder.join("kit.json"), record).unwrap();
-        assert_eq!(living(&folder), []);
+        // A program that another test has just started may have its lock until it is that program.
+        while !living(&folder).is_empty() {
+            sleep(LOOK / TRIES).await;
+        }
         let mut held = Held::take(&folder, "kit").await.unwrap().unwrap();
         assert_eq!(living(&folder), []);
         assert_eq!(held.noted::<u8>().unwrap(), Some(7));
