@@ -22,13 +22,12 @@ const UUID: &str = "5eee5eee5eee5eee5eee5eee5eee5eee";
 /// An image with boot, root, state and data, in a folder of its own.
 struct Image {
     dir: tempfile::TempDir,
-    is_gpt: bool,
 }
 
 impl Image {
     fn new(is_gpt: bool, arch: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let image = Self { dir, is_gpt };
+        let image = Self { dir };
         let boot = image.part("boot", BOOT.1);
         run("mkfs.vfat", &["-F", "16", "-n", "resin-boot", &boot]);
         let text = format!(r#"{{"slug":"generic-{arch}","arch":"{arch}"}}"#);
@@ -40,7 +39,7 @@ impl Image {
         let state = image.part("state", 4);
         run("mke2fs", &["-q", "-t", "ext4", "-L", "resin-state", &state]);
         let disk = fs_err::File::create(image.path()).unwrap();
-        let tail = if is_gpt { 1 } else { 0 };
+        let tail = usize::from(is_gpt);
         disk.set_len(u64::try_from((DATA.0 + DATA.1 + tail) * MIB).unwrap())
             .unwrap();
         let script = if is_gpt {
@@ -192,13 +191,13 @@ impl Place {
         }
     }
 
-    fn arguments<'a>(&self, image: &'a str, socket: &'a str) -> Vec<&'a str> {
+    fn arguments<'a>(image: &'a str, socket: &'a str) -> Vec<&'a str> {
         vec!["preload", image, "project", "--docker", socket]
     }
 
     async fn preload(&self, image: &str, more: &[&str]) -> testkit::workstation::Output {
         let socket = self.engine.socket().display().to_string();
-        let arguments = [&self.arguments(image, &socket)[..], more].concat();
+        let arguments = [&Self::arguments(image, &socket)[..], more].concat();
         self.workstation.os(&arguments).await
     }
 }
@@ -312,7 +311,7 @@ async fn a_kill_at_any_moment_leaves_the_old_image_and_nothing_beside_it() {
         let image = Image::new(false, "amd64");
         let before = image.bytes();
         let name = image.name();
-        let mut arguments = place.arguments(&name, &socket);
+        let mut arguments = Place::arguments(&name, &socket);
         arguments.push("-v");
         let running = place.workstation.start(&arguments);
         running.says(moment).await;
