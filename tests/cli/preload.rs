@@ -25,7 +25,6 @@ const UUID: &str = "5eee5eee5eee5eee5eee5eee5eee5eee";
 /// An image with boot, root, state and data, in a folder of its own.
 struct Image {
     dir: tempfile::TempDir,
-    is_gpt: bool,
 }
 
 impl Image {
@@ -36,7 +35,7 @@ impl Image {
     /// With so many MiB behind the data partition that belong to none.
     fn longer(is_gpt: bool, arch: &str, behind: usize) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let image = Self { dir, is_gpt };
+        let image = Self { dir };
         let boot = image.part("boot", BOOT.1);
         run("mkfs.vfat", &["-F", "16", "-n", "resin-boot", &boot]);
         let text = format!(r#"{{"slug":"generic-{arch}","arch":"{arch}"}}"#);
@@ -223,13 +222,13 @@ impl Place {
         }
     }
 
-    fn arguments<'a>(&self, image: &'a str, socket: &'a str) -> Vec<&'a str> {
+    fn arguments<'a>(image: &'a str, socket: &'a str) -> Vec<&'a str> {
         vec!["preload", image, "project", "--docker", socket]
     }
 
     async fn preload(&self, image: &str, more: &[&str]) -> testkit::workstation::Output {
         let socket = self.engine.socket().display().to_string();
-        let arguments = [&self.arguments(image, &socket)[..], more].concat();
+        let arguments = [&Self::arguments(image, &socket)[..], more].concat();
         self.workstation.os(&arguments).await
     }
 }
@@ -353,7 +352,7 @@ async fn a_kill_at_any_moment_leaves_the_old_image_and_nothing_beside_it() {
         let image = Image::new(false, "amd64");
         let before = image.bytes();
         let name = image.name();
-        let mut arguments = place.arguments(&name, &socket);
+        let mut arguments = Place::arguments(&name, &socket);
         arguments.push("-v");
         let running = place.workstation.start(&arguments);
         running.says(moment).await;
@@ -376,7 +375,7 @@ async fn whoever_ends_it_is_told_that_the_image_is_as_it_was() {
     let image = Image::new(false, "amd64");
     let before = image.bytes();
     let name = image.name();
-    let mut arguments = place.arguments(&name, &socket);
+    let mut arguments = Place::arguments(&name, &socket);
     arguments.push("-v");
     let mut running = place.workstation.start_in_terminal(&arguments);
     running.shows("preparing the data").await;
