@@ -491,6 +491,13 @@ async fn without_room_or_a_program_the_image_is_as_it_was() {
             "count=72",
         ],
     );
+    // There is room for the archive, and not for what is made of it.
+    let full = place.preload(&there, &[]).await;
+    assert_eq!(full.code, 1, "{full}");
+    assert!(full.stderr.contains("bytes free, and it takes"), "{full}");
+    assert_eq!(sum(), before);
+    let more = format!("dd if=/dev/urandom of={folder}/more bs=64k; true");
+    machine.run("sh", &["-c", &more]);
     let full = place.preload(&there, &[]).await;
     assert_eq!(full.code, 1, "{full}");
     assert!(full.stderr.contains("No space left"), "{full}");
