@@ -375,7 +375,7 @@ async fn whoever_ends_it_is_told_that_the_image_is_as_it_was() {
     let image = Image::new(false, "amd64");
     let before = image.bytes();
     let name = image.name();
-    let mut arguments = place.arguments(&name, &socket);
+    let mut arguments = Place::arguments(&name, &socket);
     arguments.push("-v");
     let mut running = place.workstation.start_in_terminal(&arguments);
     running.shows("preparing the data").await;
@@ -486,6 +486,12 @@ async fn without_room_or_a_program_the_image_is_as_it_was() {
     let script =
         format!("head -c 90M /dev/urandom >{folder}/full || truncate -s -3M {folder}/full");
     machine.run("sh", &["-c", &script]);
+    let full = place.preload(&there, &[]).await;
+    assert_eq!(full.code, 1, "{full}");
+    assert!(full.stderr.contains("bytes free, and it takes"), "{full}");
+    assert_eq!(sum(), before);
+    let more = format!("dd if=/dev/urandom of={folder}/more bs=64k; true");
+    machine.run("sh", &["-c", &more]);
     let full = place.preload(&there, &[]).await;
     assert_eq!(full.code, 1, "{full}");
     assert!(full.stderr.contains("No space left"), "{full}");
