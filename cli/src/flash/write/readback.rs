@@ -130,6 +130,7 @@ impl Writer<'_> {
     ) -> Result<(), DriveError> {
         let pool = Pool::new(usize::try_from(WINDOW).unwrap_or_default());
         let mut buffer = pool.take();
+        self.forget()?;
         loop {
             if self.listener.is_stopped() {
                 return Err(DriveError::Left);
