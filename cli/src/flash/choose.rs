@@ -340,7 +340,8 @@ mod tests {
         let passing = |drive: &mut Drive| drive.mounts = vec!["/run/media/ann/x".into()];
         let by_hand = |drive: &mut Drive| drive.mounts = vec!["/mnt/data".into()];
         assert_eq!(judged(&by_hand), None);
-        for (change, is_refused) in [(&by_hand as &dyn Fn(&mut Drive), true), (&passing, false)] {
+        let places: [(&dyn Fn(&mut Drive), bool); 2] = [(&by_hand, true), (&passing, false)];
+        for (change, is_refused) in places {
             let fixed = |drive: &mut Drive| {
                 drive.bus = Bus::Inside;
                 change(drive);
