@@ -237,6 +237,65 @@ async fn a_flash_that_was_interrupted_or_killed_does_not_boot_and_goes_on() {
 }
 
 #[tokio::test]
+async fn what_is_known_to_be_wrong_costs_no_drive_its_content() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[0]);
+    let images = packed(&disk);
+    let [image, gz, xz] = [0, 1, 2].map(|index| text(&images[index]));
+    let (image_before, gz_before) = (disk.bytes(), fs_err::read(gz).unwrap());
+    let old = noise(9 * MIB, 5);
+    let drive = workstation.write("drive", &old);
+    workstation.write("empty", "");
+    workstation.write("small.img", noise(MIB, 1));
+    workstation.write(
+        "small.img.bmap",
+        "<bmap version=\"2.0\"><ImageSize>8192</ImageSize><BlockSize>4096</BlockSize>\
+         <BlocksCount>2</BlocksCount><MappedBlocksCount>2</MappedBlocksCount>\
+         <ChecksumType>sha256</ChecksumType><BlockMap><Range>0-1</Range></BlockMap></bmap>",
+    );
+    for (words, code, says) in [
+        // Who names several images means none of them as a drive.
+        (
+            &["flash", xz, gz, "drive", "-y"][..],
+            USAGE,
+            "is a packed image",
+        ),
+        (&["flash", "empty", "drive", "-y"], 1, "is empty"),
+        (&["flash", "small.img", "drive", "-y"], 1, "block map"),
+    ] {
+        let refused = workstation.os(words).await;
+        assert_eq!(refused.code, code, "{refused}");
+        assert!(refused.stderr.contains(says), "{refused}");
+    }
+    // What is read may not be written, by whatever way it comes.
+    let line = format!(
+        "exec {} flash - {image} -y < {image}",
+        testkit::programs::built("os").display()
+    );
+    let itself = workstation
+        .start_program(&["sh", "-c", &line])
+        .output()
+        .await;
+    assert_eq!(itself.code, USAGE, "{itself}");
+    assert!(itself.stderr.contains("the image itself"), "{itself}");
+    assert!(fs_err::read(&drive).unwrap() == old);
+    assert!(fs_err::read(gz).unwrap() == gz_before);
+    assert!(disk.bytes() == image_before);
+    // A name that is no text is told as well as it can be.
+    let line = format!(
+        "exec {} flash --json -y {image} \"$(printf 'a\\377')\"",
+        testkit::programs::built("os").display()
+    );
+    let odd = workstation
+        .start_program(&["sh", "-c", &line])
+        .output()
+        .await;
+    odd.success();
+    let value: Value = serde_json::from_str(&odd.stdout).unwrap();
+    assert!(value["drives"][0]["error"].is_null(), "{odd}");
+}
+
+#[tokio::test]
 async fn an_image_comes_from_a_pipe_and_a_person_is_asked_once() {
     let workstation = Workstation::new(None);
     let disk = Disk::new(Layout::Gpt, SYSTEMS[0]);
@@ -255,6 +314,14 @@ async fn an_image_comes_from_a_pipe_and_a_person_is_asked_once() {
         .success();
     let drive = workstation.home().join("new");
     assert!(fs_err::read(&drive).unwrap() == disk.bytes());
+    let text_only = shell("echo words | os flash - words --yes").output().await;
+    text_only.success();
+    assert!(
+        text_only
+            .stderr
+            .contains("standard input begins with neither"),
+        "{text_only}"
+    );
 
     workstation.write("new", "something else");
     let mut running = workstation.start_in_terminal(&["flash", text(&image), "new"]);

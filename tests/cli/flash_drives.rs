@@ -124,6 +124,37 @@ async fn a_drive_is_written_past_the_cache_and_its_table_is_seen() {
 }
 
 #[tokio::test]
+async fn what_is_behind_a_loop_counts_and_not_its_name() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    let size = disk.bytes().len() + MIB;
+    let drive = Loop::new(workstation.home().join("card"), &noise(size, 3));
+    let over = |file: &str| {
+        let shown = run("losetup", &["-f", "--show", file]);
+        let path = String::from_utf8(shown).unwrap().trim().to_owned();
+        let file = PathBuf::from(file);
+        Loop { path, file }
+    };
+    let (above, beside) = (over(&drive.path), over(text(&drive.file)));
+    let same = over(&disk.name());
+    let name = drive.path.rsplit('/').next().unwrap();
+    for (image, to, words) in [
+        (disk.name(), &above.path, format!("it is over {name}")),
+        (disk.name(), &beside.path, format!("behind {}", drive.path)),
+        (beside.path.clone(), &drive.path, "the image itself".into()),
+        (disk.name(), &same.path, "the image itself".into()),
+    ] {
+        let refused = workstation
+            .os(&["flash", &image, to, "--allow-fixed", "-y"])
+            .await;
+        assert_eq!(refused.code, USAGE, "{refused}");
+        assert!(refused.stderr.contains(&words), "{refused}");
+    }
+    drop((above, beside));
+    assert!(drive.content() == noise(size, 3));
+}
+
+#[tokio::test]
 async fn another_card_than_the_one_that_was_asked_about_is_not_written() {
     let workstation = Workstation::new(None);
     let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
@@ -169,14 +200,22 @@ async fn what_is_mounted_is_unmounted_or_refused() {
         "{refused}"
     );
     machine.run("umount", &[text(&elsewhere)]);
+    // Where people mount, a drive that is not removable may be meant to stay.
     machine.run("mount", &["-t", "tmpfs", "tmpfs", "/mnt"]);
-    machine.run("mkdir", &["/mnt/a card"]);
-    machine.run("mount", &[&drive.path, "/mnt/a card"]);
+    machine.run("mkdir", &["/mnt/data"]);
+    machine.run("mount", &[&drive.path, "/mnt/data"]);
+    let refused = workstation.os(&words).await;
+    assert_eq!(refused.code, USAGE, "{refused}");
+    assert!(refused.stderr.contains("mounted on /mnt/data"), "{refused}");
+    machine.run("umount", &["/mnt/data"]);
+    machine.run("mount", &["-t", "tmpfs", "tmpfs", "/media"]);
+    machine.run("mkdir", &["/media/a card"]);
+    machine.run("mount", &[&drive.path, "/media/a card"]);
     // An image that is on the drive itself.
-    machine.run("cp", &[&disk.name(), "/mnt/a card/disk.img"]);
+    machine.run("cp", &[&disk.name(), "/media/a card/disk.img"]);
     let own = [
         "flash",
-        "/mnt/a card/disk.img",
+        "/media/a card/disk.img",
         &drive.path,
         "--allow-fixed",
         "-y",
@@ -184,11 +223,11 @@ async fn what_is_mounted_is_unmounted_or_refused() {
     let refused = workstation.os(&own).await;
     assert_eq!(refused.code, 1, "{refused}");
     assert!(refused.stderr.contains("cannot be unmounted"), "{refused}");
-    machine.run("cmp", &[&disk.name(), "/mnt/a card/disk.img"]);
+    machine.run("cmp", &[&disk.name(), "/media/a card/disk.img"]);
     let written = workstation.os(&words).await;
     written.success();
     assert!(
-        written.stderr.contains("unmounted /mnt/a card"),
+        written.stderr.contains("unmounted /media/a card"),
         "{written}"
     );
     assert!(drive.content()[..disk.bytes().len()] == disk.bytes());
@@ -266,6 +305,10 @@ async fn drives_are_listed_with_the_reason_why_they_are_not_written() {
             .iter()
             .any(|found| found["path"] == drive.path.as_str())
     );
-    let nothing = workstation.os(&["flash", "x", "/dev/nothing"]).await;
-    assert_ne!(nothing.code, 0, "{nothing}");
+    let image = text(&drive.file);
+    let nothing = workstation
+        .os(&["flash", image, "/dev/nothing", "-y"])
+        .await;
+    assert_eq!(nothing.code, USAGE, "{nothing}");
+    assert!(nothing.stderr.contains("is no drive"), "{nothing}");
 }

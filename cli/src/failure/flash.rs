@@ -11,6 +11,7 @@ impl From<FlashError> for Failure {
             FlashError::Refused { .. }
             | FlashError::Partition { .. }
             | FlashError::NoDrive { .. }
+            | FlashError::Packed { .. }
             | FlashError::Twice { .. } => Kind::Usage,
             _ => Kind::Other,
         };
@@ -42,6 +43,7 @@ impl From<FlashError> for Failure {
                     failure.hint(format!("`umount {}`, if it is the right one", points.join(" ")))
                 }
                 Refusal::Empty => failure.hint("a reader wants a card"),
+                Refusal::Over { name } => failure.hint(format!("name the drive itself: /dev/{name} is it, or a part of it")),
                 Refusal::Held { .. } => failure.hint(format!(
                     "`lsblk {}` shows it; what is made of it has to be stopped first",
                     path.display()
@@ -51,6 +53,10 @@ impl From<FlashError> for Failure {
             FlashError::Partition { drive, .. } => {
                 failure.hint(format!("name the drive: {}", drive.display()))
             }
+            FlashError::Packed { path } => failure.hint(format!(
+                "one image is written at a time; if {} is to be overwritten, remove it first",
+                path.display()
+            )),
             FlashError::NoDrive { .. } => failure.hint("`os flash --list` shows the drives"),
             FlashError::Open { path, source } => match source.kind() {
                 io::ErrorKind::PermissionDenied => {
@@ -84,17 +90,21 @@ impl From<FlashError> for Failure {
 
 /// What to do about a drive that failed.
 #[must_use]
-pub fn advice(error: &DriveError) -> Option<&'static str> {
+pub fn advice(error: &DriveError, access: Access) -> Option<&'static str> {
+    let is_written = access == Access::Write;
     match error {
         DriveError::Write { source, .. } | DriveError::Read { source, .. } => {
             Some(match source.kind() {
-                io::ErrorKind::StorageFull => "there is no room for the file; it does not boot",
+                io::ErrorKind::StorageFull => "there is no room for the file",
                 io::ErrorKind::PermissionDenied => "a drive belongs to root: run this with sudo",
-                _ => "the card or its reader is bad, or was taken out; it does not boot",
+                _ if is_written => {
+                    "the card or its reader is bad, or was taken out; do not boot from it"
+                }
+                _ => "the card or its reader is bad, or was taken out",
             })
         }
         DriveError::Differs { .. } => Some(
-            "the card or its reader is bad, or the card has less room than it says; it does not boot",
+            "the card or its reader is bad, or the card has less room than it says; do not boot from it",
         ),
         DriveError::Small { .. } => Some("take a larger one"),
         DriveError::Other { .. } => Some(

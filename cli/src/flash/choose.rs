@@ -19,8 +19,10 @@ const SYSTEM: [&str; 9] = [
     "/var",
     "/etc",
 ];
-/// Below these, people and desktops mount what comes and goes.
-const PASSING: [&str; 3] = ["/media", "/run/media", "/mnt"];
+/// Below these, desktops mount what comes and goes.
+const PASSING: [&str; 2] = ["/media", "/run/media"];
+/// Here, people mount what comes and goes, and what stays.
+const BY_HAND: &str = "/mnt";
 
 /// Why a drive is not written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +56,12 @@ pub enum Refusal {
     Held {
         /// Their names.
         holders: Vec<String>,
+    },
+    /// It is a loop device that stands on another drive, of which all else would have to be said.
+    #[error("it is over {name}")]
+    Over {
+        /// What it stands on.
+        name: String,
     },
     /// The image has more bytes than it.
     #[error("it has {has} bytes, and the image {needs}")]
@@ -137,11 +145,17 @@ pub fn judge(drive: &Drive, asked: Asked) -> Result<(), Refusal> {
     let points: Vec<PathBuf> = drive
         .mounts
         .iter()
-        .filter(|point| !PASSING.iter().any(|place| point.starts_with(place)))
+        .filter(|point| {
+            let is_by_hand = is_removable(drive) && point.starts_with(BY_HAND);
+            !is_by_hand && !PASSING.iter().any(|place| point.starts_with(place))
+        })
         .cloned()
         .collect();
     if !points.is_empty() {
         return Err(Refusal::Mounted { points });
+    }
+    if let Some(name) = drive.over.clone() {
+        return Err(Refusal::Over { name });
     }
     if !drive.holders.is_empty() {
         let holders = drive.holders.clone();
@@ -215,6 +229,7 @@ mod tests {
             serial: None,
             media: Some(4),
             backing: None,
+            over: None,
             is_removable: false,
             is_read_only: false,
             mounts: Vec::new(),
@@ -308,6 +323,36 @@ mod tests {
             };
             assert_eq!(judged(&fixed, both), None);
         }
+    }
+
+    #[test]
+    fn a_fixed_drive_in_use_is_not_unmounted_and_what_is_over_another_is_not_written() {
+        let all = Asked {
+            allow_fixed: true,
+            is_named: true,
+            ..Asked::default()
+        };
+        let judged = |change: &dyn Fn(&mut Drive)| {
+            let mut drive = stick();
+            change(&mut drive);
+            judge(&drive, all).err()
+        };
+        let mounted = |bus: Bus, point: &str| {
+            let judged = judged(&|drive| {
+                drive.bus = bus;
+                drive.mounts = vec![point.into()];
+            });
+            matches!(judged, Some(Refusal::Mounted { .. }))
+        };
+        assert!(!mounted(Bus::Usb, "/mnt/data"));
+        assert!(!mounted(Bus::Inside, "/run/media/ann/x"));
+        assert!(mounted(Bus::Inside, "/mnt/data"));
+        let over = |drive: &mut Drive| {
+            drive.bus = Bus::Loop;
+            drive.over = Some("sda2".to_owned());
+        };
+        let name = "sda2".to_owned();
+        assert_eq!(judged(&over), Some(Refusal::Over { name }));
     }
 
     #[test]

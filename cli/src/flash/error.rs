@@ -102,6 +102,12 @@ pub enum FlashError {
         /// What is named.
         path: PathBuf,
     },
+    /// A file that is an image itself stands in the place of a drive.
+    #[error("{} is a packed image, and no drive", path.display())]
+    Packed {
+        /// What is named.
+        path: PathBuf,
+    },
     /// It is named twice, or is the image itself.
     #[error("{} is {what}", path.display())]
     Twice {

@@ -30,6 +30,8 @@ pub enum Event {
         /// Bytes of its file; 0 for standard input.
         packed: u64,
     },
+    /// What came from standard input begins with no table, as [`super::Looks::has_table`] says it of files beforehand.
+    NoTable,
     /// So many bytes of its file were read.
     Unpacked(u64),
     /// A drive has as much of the image already.

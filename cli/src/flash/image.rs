@@ -6,6 +6,11 @@ use std::{
     path::Path,
 };
 
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+
 use super::{FlashError, extents::PIECE};
 use crate::image::{
     ReadAt,
@@ -38,7 +43,7 @@ impl Image {
     /// Opens a file or a drive.
     ///
     /// # Errors
-    /// [`FlashError::File`], [`FlashError::Container`].
+    /// [`FlashError::File`], also where somebody changes it just now; [`FlashError::Container`].
     pub fn open(path: &Path) -> Result<Self, FlashError> {
         let failed = |source| FlashError::File {
             path: path.to_owned(),
@@ -50,7 +55,15 @@ impl Image {
             let words = "it is neither a file nor a drive; - is standard input";
             return Err(failed(io::Error::new(io::ErrorKind::Unsupported, words)));
         }
-        Ok(Self::File(Packed::open(path)?))
+        let packed = Packed::open(path)?;
+        // Not every file system has locks: that it is the same at its end is looked at, too.
+        match flock(packed.file(), FlockOperation::NonBlockingLockShared) {
+            Err(Errno::WOULDBLOCK) => {
+                let words = "another program changes it just now";
+                Err(failed(io::Error::new(io::ErrorKind::ResourceBusy, words)))
+            }
+            _ => Ok(Self::File(packed)),
+        }
     }
 
     /// As it was named.
@@ -78,7 +91,7 @@ impl Image {
     /// Looks at its first MiB. Of standard input nothing is known.
     ///
     /// # Errors
-    /// [`FlashError::Image`], [`FlashError::Container`].
+    /// [`FlashError::Image`], [`FlashError::Empty`], [`FlashError::Container`].
     pub fn looks(&self) -> Result<Option<Looks>, FlashError> {
         let Self::File(packed) = self else {
             return Ok(None);
@@ -86,6 +99,10 @@ impl Image {
         let mut unpacked = Unpacked::new(packed)?;
         let mut bytes = vec![0; usize::try_from(PIECE).unwrap_or_default()];
         let count = fill(&mut unpacked, &mut bytes).map_err(|source| self.failed(source))?;
+        if count == 0 {
+            let image = self.path().to_owned();
+            return Err(FlashError::Empty { image });
+        }
         bytes.truncate(count);
         let size = unpacked.size;
         Ok(Some(Looks {
@@ -102,6 +119,18 @@ impl Image {
         identity(packed)
             .map(Some)
             .map_err(|source| self.failed(source))
+    }
+
+    /// Whether it is what it was, as [`Self::identity`] told it.
+    ///
+    /// # Errors
+    /// [`FlashError::Image`] where it is not.
+    pub(super) fn is_still(&self, before: Option<&String>) -> Result<(), FlashError> {
+        if self.identity()?.as_ref() == before {
+            return Ok(());
+        }
+        let words = "it was changed while it was read";
+        Err(self.failed(io::Error::other(words)))
     }
 }
 
@@ -128,7 +157,7 @@ fn identity(packed: &Packed) -> io::Result<String> {
 }
 
 /// Whether what begins so has a table. A table that is damaged is one.
-fn has_table(first: Vec<u8>, size: Option<u64>) -> bool {
+pub(super) fn has_table(first: Vec<u8>, size: Option<u64>) -> bool {
     let start = Start {
         first,
         size: size.unwrap_or(ENDLESS),
@@ -177,9 +206,28 @@ mod tests {
         fs_err::write(&path, "one").unwrap();
         let one = of();
         assert_eq!(of(), one);
+        let open = Image::open(&path).unwrap();
+        open.is_still(Some(&one)).unwrap();
         fs_err::write(&path, "two").unwrap();
         assert_ne!(of(), one);
+        let error = open.is_still(Some(&one)).unwrap_err();
+        assert!(matches!(error, FlashError::Image { .. }), "{error}");
         assert!(Image::Stream.identity().unwrap().is_none());
+        Image::Stream.is_still(None).unwrap();
+    }
+
+    #[test]
+    fn an_image_is_not_read_while_it_is_changed_and_nothing_is_no_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let file = fs_err::File::create(&path).unwrap();
+        let error = Image::open(&path).unwrap().looks().unwrap_err();
+        assert!(matches!(error, FlashError::Empty { .. }), "{error}");
+        flock(&file, FlockOperation::LockExclusive).unwrap();
+        let error = Image::open(&path).unwrap_err();
+        assert!(matches!(error, FlashError::File { .. }), "{error}");
+        drop(file);
+        let _read = [(); 2].map(|()| Image::open(&path).unwrap());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DriveError, Event, Events, FlashError, Outcome, Phase,
     bmap::Bmap,
-    image::Image,
+    image::{Image, has_table},
     record::Recorder,
     source::{Next, Sequence, Source},
     target::{Access, Target},
@@ -62,6 +62,9 @@ pub fn flash(
     events: &Events,
     stop: &CancellationToken,
 ) -> Result<Vec<Outcome>, FlashError> {
+    if stop.is_cancelled() {
+        return Err(FlashError::Interrupted);
+    }
     let begun = Instant::now();
     let folder = order.records.as_deref();
     let folder = folder.filter(|_| order.access == Access::Write);
@@ -87,11 +90,12 @@ pub fn flash(
         let (drive, from) = (run.index, run.from);
         tell(events, Event::Resumed { drive, from });
     }
+    let told = (events, stop);
     pass(
         order,
+        known.as_ref(),
         &mut runs.iter_mut().collect::<Vec<_>>(),
-        events,
-        stop,
+        told,
         begun,
     )?;
     // What was there before was not what it should be: without it, then.
@@ -104,7 +108,7 @@ pub fn flash(
             run.from = 0;
             tell(events, Event::Anew { drive: run.index });
         }
-        pass(order, &mut again, events, stop, begun)?;
+        pass(order, known.as_ref(), &mut again, told, begun)?;
     }
     Ok(runs.into_iter().map(Run::outcome).collect())
 }
@@ -153,9 +157,9 @@ impl Run<'_> {
 /// Once through the image.
 fn pass(
     order: &Order,
+    known: Option<&String>,
     runs: &mut [&mut Run<'_>],
-    events: &Events,
-    stop: &CancellationToken,
+    (events, stop): (&Events, &CancellationToken),
     begun: Instant,
 ) -> Result<(), FlashError> {
     let image = order.image.path().to_owned();
@@ -200,12 +204,14 @@ fn pass(
                 }
             });
         }
-        feed(&mut source, ways, events, stop)
+        feed(&order.image, known, &mut source, ways, events, stop)
     })
 }
 
 /// Hands the image to all drives that still want it.
 fn feed(
+    image: &Image,
+    known: Option<&String>,
     source: &mut Source<Unpacked>,
     mut ways: Vec<SyncSender<Message>>,
     events: &Events,
@@ -218,7 +224,17 @@ fn feed(
         }
         let (message, is_last) = match source.next()? {
             Next::Piece(piece) => (Message::Piece(piece), false),
-            Next::End(whole) => (Message::Whole(Arc::from(whole)), true),
+            Next::End(whole) => {
+                image.is_still(known)?;
+                if let (Image::Stream, Some(first)) = (image, whole.head.first()) {
+                    let mut start = first.bytes(&(0..first.end)).to_vec();
+                    start.resize(usize::try_from(first.end).unwrap_or_default(), 0);
+                    if !has_table(start, Some(whole.size)) {
+                        tell(events, Event::NoTable);
+                    }
+                }
+                (Message::Whole(Arc::from(whole)), true)
+            }
         };
         ways.retain(|way| way.send(message.clone()).is_ok());
         if last.elapsed() >= TOLD || is_last {

@@ -112,8 +112,12 @@ impl Target {
     /// What the system says.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).open(path)?;
-        Self::open(path, Access::Write)
+        let file = options.read(true).write(true).create_new(true).open(path)?;
+        // By its name it may be another one already.
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        Self::new(path, file, None, false)
     }
 
     /// Opens a drive or a file.
@@ -184,6 +188,12 @@ impl Target {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.opened.size
+    }
+
+    /// Whether it is a drive that can only be read through the cache of the system: what is read back may not come from the medium.
+    #[must_use]
+    pub fn is_cached_drive(&self) -> bool {
+        self.is_drive() && !self.is_direct
     }
 
     /// Whether it is a drive.
@@ -295,6 +305,8 @@ impl Medium for Target {
 
     fn forget(&self) -> io::Result<()> {
         if !self.is_direct {
+            // What somebody else has written may wait for the medium still, and would stay in the cache. Who only reads may not be allowed to.
+            drop(self.opened.file.sync_data());
             fadvise(&self.opened.file, 0, None, Advice::DontNeed)?;
         }
         Ok(())

@@ -1,24 +1,31 @@
 //! What is named in the place of drives: found, held so that it stays what it is, and opened.
 
 use std::{
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
 use fs_err::File;
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::{
+    fs::{FileType, Stat, fstat},
+    mount::{UnmountFlags, unmount},
+};
 
 use crate::{
     flash::{
         self, Access, FlashError, Image, Kind, Target,
         choose::{Asked, Meant, is_same, judge, meant},
-        drives::{Drive, Roots, drives},
+        drives::{Drive, Number, Roots, drives},
     },
+    image::container::Format,
     ui::{Console, render::flash as say},
 };
 
 /// What tells a file or a drive from all others: numbers of its file system and of the file, or of the drive.
 type Identity = (u64, u64);
+
+/// First bytes of a file by which it is told how that is packed.
+const LONGEST: u64 = 16;
 
 /// What is named.
 #[derive(Debug)]
@@ -45,6 +52,10 @@ impl Named {
             path: path.to_owned(),
         };
         match kind {
+            Kind::File if asked.access == Access::Write && is_packed(path)? => {
+                let path = path.to_owned();
+                Err(FlashError::Packed { path })
+            }
             Kind::File => Ok(named(None, identity_of(path))),
             // What is missing there is a drive that was taken out.
             Kind::Nothing if asked.access == Access::Write && !path.starts_with("/dev") => {
@@ -107,6 +118,17 @@ impl Named {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a file is an image that is packed: somebody has named several images.
+fn is_packed(path: &Path) -> Result<bool, FlashError> {
+    let mut first = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut first));
+    read.map_err(|source| FlashError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Format::of(&first) != Format::Raw)
 }
 
 fn refused(path: &Path, drive: &Drive, asked: Asked) -> Result<(), FlashError> {
@@ -224,48 +246,50 @@ fn unmounted(drive: &Drive, console: &Console) -> Result<(), FlashError> {
 
 /// Refuses what is named twice, and what the image is in.
 pub(super) fn apart(image: &Image, named: &[Named], found: &[Drive]) -> Result<(), FlashError> {
-    let image = match image {
-        Image::Stream => None,
-        Image::File(packed) => packed.file().metadata().ok(),
+    let stat = match image {
+        // A file or a drive may stand there, too.
+        Image::Stream => fstat(std::io::stdin()),
+        Image::File(packed) => fstat(packed.file()),
     };
-    let own = image.as_ref().map(identity);
-    // Of a drive that is read, or of a part of it.
-    let read = image
-        .filter(|image| image.file_type().is_block_device())
-        .and_then(|image| {
-            let number = image.rdev();
-            match meant(
-                found,
-                (rustix::fs::major(number), rustix::fs::minor(number)),
-            ) {
-                Meant::Drive(drive) | Meant::PartOf(drive) => Some(numbered(drive)),
-                Meant::Nothing => None,
-            }
-        });
-    let backed: Vec<(&Drive, Identity)> = found
+    let image = stat
+        .map_err(|error| FlashError::File {
+            path: image.path().to_owned(),
+            source: error.into(),
+        })
+        .map(|stat| of_stat(&stat))?;
+    let all: Vec<(Identity, Option<Identity>)> = found
         .iter()
-        .filter_map(|drive| Some((drive, identity_of(drive.backing.as_ref()?)?)))
+        .map(|drive| (numbered(drive), behind(drive)))
         .collect();
-    let mut seen = Vec::new();
+    let parts = found.iter().flat_map(|drive| {
+        let parts = drive.partitions.iter();
+        parts.map(move |part| (of_number(part.number), numbered(drive)))
+    });
+    let own = all_of(image, &all, &parts.collect::<Vec<_>>());
+    let mut seen: Vec<(Option<Identity>, Option<PathBuf>)> = Vec::new();
     for named in named {
         let path = &named.path;
         let twice = |what: &str| FlashError::Twice {
             path: path.clone(),
             what: what.to_owned(),
         };
-        let behind = |identity| backed.iter().find(|(_, behind)| Some(*behind) == identity);
-        if named.identity.is_some() && [own, read].contains(&named.identity) {
+        let file = named.drive.as_ref().and_then(behind);
+        let is_it = |identity: &Identity| own.contains(identity);
+        let over = found.iter().zip(&all).find(|(drive, (_, behind))| {
+            let is_other = named.drive.as_ref().map(|own| own.number) != Some(drive.number);
+            is_other && behind.is_some() && [named.identity, file].contains(behind)
+        });
+        // A drive over the image is the image, whoever else is over it.
+        if file.iter().any(is_it) {
             return Err(twice("the image itself"));
         }
-        if let Some((drive, _)) = behind(named.identity) {
+        if let Some((drive, _)) = over {
             return Err(twice(&format!(
                 "in use: it is behind {}",
                 drive.path.display()
             )));
         }
-        if let (Some((drive, _)), Some(named)) = (behind(own), &named.drive)
-            && drive.number == named.number
-        {
+        if named.identity.iter().any(is_it) {
             return Err(twice("the image itself"));
         }
         let name = (named.identity, named.is_new().then(|| path.clone()));
@@ -277,19 +301,40 @@ pub(super) fn apart(image: &Image, named: &[Named], found: &[Drive]) -> Result<(
     Ok(())
 }
 
+/// An image, the drive that it is or is a part of, and the file behind that.
+fn all_of(
+    image: Identity,
+    drives: &[(Identity, Option<Identity>)],
+    parts: &[(Identity, Identity)],
+) -> Vec<Identity> {
+    let part = parts.iter().find(|(part, _)| *part == image);
+    let drive = part.map_or(image, |(_, drive)| *drive);
+    let behind = drives.iter().find(|(known, _)| *known == drive);
+    let behind = behind.and_then(|(_, behind)| *behind);
+    [image, drive].into_iter().chain(behind).collect()
+}
+
+/// The file behind a loop device.
+fn behind(drive: &Drive) -> Option<Identity> {
+    identity_of(drive.backing.as_ref()?)
+}
+
 fn numbered(drive: &Drive) -> Identity {
-    let (major, minor) = drive.number;
+    of_number(drive.number)
+}
+
+fn of_number((major, minor): Number) -> Identity {
     (0, rustix::fs::makedev(major, minor))
 }
 
 fn identity_of(path: &Path) -> Option<Identity> {
-    fs_err::metadata(path).ok().as_ref().map(identity)
+    rustix::fs::stat(path).ok().as_ref().map(of_stat)
 }
 
-fn identity(found: &std::fs::Metadata) -> Identity {
-    if found.file_type().is_block_device() {
-        (0, found.rdev())
+fn of_stat(found: &Stat) -> Identity {
+    if FileType::from_raw_mode(found.st_mode) == FileType::BlockDevice {
+        (0, found.st_rdev)
     } else {
-        (found.dev(), found.ino())
+        (found.st_dev, found.st_ino)
     }
 }

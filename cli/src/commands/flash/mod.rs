@@ -26,10 +26,11 @@ use drives::{Holding, Named};
 /// file in the place of one. Without it, the removable ones are offered. Several are written at once. What the system runs from is never written.
 ///
 /// The drive is asked about once, and what was asked about is what is written. Its first 4 MiB come last, once all else was read back from
-/// the medium and was right: a drive that is not whole does not boot. The same command goes on where an earlier one was cut off. Only blocks that the image
+/// the medium and was right: a drive that is not whole does not boot. The same command goes on where an earlier one was cut off; a file that is there by
+/// now is asked about. Only blocks that the image
 /// has anything in are written, by its block map where one stands beside it (IMAGE.bmap), else by what is in them.
 ///
-/// Exit codes: 0 all drives are whole (or equal), 1 one is not, which is named.
+/// Exit codes: 0 all drives are whole (or equal), 1 one is not, which is named, 2 it is refused and nothing was written, 130 interrupted.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -125,7 +126,15 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let mut targets = Vec::new();
     for held in held {
-        targets.push(held.open(asked, console)?);
+        // The question is not ended by every signal.
+        if context.interrupt.is_cancelled() {
+            return Err(Failure::interrupted());
+        }
+        let opened = held.open(asked, console)?;
+        if opened.target.is_cached_drive() {
+            say::is_cached(console, opened.target.path());
+        }
+        targets.push(opened);
     }
     let records = (!args.means.no_resume).then(|| context.environment.paths.flashed());
     let order = Order {
@@ -160,8 +169,14 @@ fn looked_at(
     if looks.is_some_and(|looks| !looks.has_table) && !args.verify_only {
         say::has_no_table(&context.console, image.path());
     }
-    let size = bmap.as_ref().map(|bmap| bmap.size);
-    Ok((size.or(looks.and_then(|looks| looks.size)), bmap))
+    let size = looks.and_then(|looks| looks.size);
+    match (bmap.as_ref().map(|bmap| bmap.size), size) {
+        (Some(says), Some(has)) if says != has => {
+            let image = image.path().to_owned();
+            Err(FlashError::Size { image, has, says }.into())
+        }
+        (says, has) => Ok((says.or(has), bmap)),
+    }
 }
 
 /// The drive that is meant where none is named.
@@ -246,6 +261,7 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
         .map(|drive| drive.target.path().to_owned())
         .collect();
     let (access, image) = (order.access, order.image.clone());
+    let goes_on = matches!(image, Image::File(_)) && order.records.is_some();
     let (events, mut told) = mpsc::unbounded_channel();
     let mut flashing = Flashing::new(&context.console, &paths, access);
     let stop = context.interrupt.clone();
@@ -263,7 +279,7 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
             result = &mut thread => break result,
             // Whatever standard input is, it may never say another word.
             () = interrupt.cancelled(), if matches!(image, Image::Stream) => {
-                return Err(left(Failure::interrupted(), access, &image));
+                return Err(left(Failure::interrupted(), access, goes_on));
             }
         }
     };
@@ -274,13 +290,13 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
         Ok(Ok(outcomes)) => outcomes,
         Ok(Err(error)) => {
             flashing.end();
-            return Err(left(error.into(), access, &image));
+            return Err(left(error.into(), access, goes_on));
         }
         Err(error) => return Err(std::io::Error::other(error).into()),
     };
     if context.interrupt.is_cancelled() && outcomes.iter().any(|outcome| outcome.error.is_some()) {
         flashing.end();
-        return Err(left(Failure::interrupted(), access, &image));
+        return Err(left(Failure::interrupted(), access, goes_on));
     }
     let failed = outcomes.iter().filter(|outcome| outcome.error.is_some());
     let failed = failed.count();
@@ -292,13 +308,13 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
 }
 
 /// What holds of the drives that were begun.
-fn left(failure: Failure, access: Access, image: &Image) -> Failure {
+fn left(failure: Failure, access: Access, goes_on: bool) -> Failure {
     let is_interrupted = failure.kind() == Kind::Interrupted;
-    match (access, image) {
-        (Access::Read, _) => failure,
-        (Access::Write, Image::File(_)) if is_interrupted => {
-            failure.hint("the drive does not boot; the same command goes on")
-        }
-        (Access::Write, _) => failure.hint("a drive that was begun does not boot"),
+    match access {
+        Access::Read => failure,
+        Access::Write if is_interrupted && goes_on => failure.hint(
+            "a drive that was begun does not boot; the same command goes on with it (with --yes where a file was made and nobody can be asked)",
+        ),
+        Access::Write => failure.hint("a drive that was begun does not boot"),
     }
 }

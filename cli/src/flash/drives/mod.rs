@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use used::{Used, used};
+use used::{Used, over, used};
 
 /// Bytes of a file of the system that are looked at.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -113,6 +113,8 @@ pub struct Drive {
     pub media: Option<u64>,
     /// The file behind a loop device.
     pub backing: Option<PathBuf>,
+    /// What is behind a loop device is another drive or a part of it, of this name.
+    pub over: Option<String>,
     /// The kernel says that its medium may be taken out.
     pub is_removable: bool,
     /// It refuses to be written.
@@ -134,6 +136,12 @@ impl Drive {
         match self.bus {
             Bus::Virtual => false,
             Bus::Loop => self.size > 0,
+            // Flash without a controller, which is written by other means, and network drives that are not connected.
+            Bus::Inside => {
+                let is_raw = ["mtdblock", "ubiblock"];
+                !is_raw.iter().any(|start| self.name.starts_with(start))
+                    && (self.size > 0 || !self.name.starts_with("nbd"))
+            }
             _ => true,
         }
     }
@@ -142,7 +150,7 @@ impl Drive {
 /// Lists the drives, by their names.
 ///
 /// # Errors
-/// `/sys/block` cannot be read. What cannot be read of one drive is not told of it.
+/// `/sys/block` cannot be read, or what the system uses. What else cannot be read of one drive is not told of it.
 pub fn drives(roots: &Roots) -> std::io::Result<Vec<Drive>> {
     let mut nodes = Vec::new();
     for entry in fs::read_dir(roots.sys.join("block"))? {
@@ -154,7 +162,13 @@ pub fn drives(roots: &Roots) -> std::io::Result<Vec<Drive>> {
         }
     }
     nodes.sort_by(|a, b| a.drive.name.cmp(&b.drive.name));
-    let used = used(roots, &nodes);
+    // The kernel does not tell what a loop device stands on as it does of all others.
+    let over: Vec<Option<String>> = nodes.iter().map(|node| over(roots, &nodes, node)).collect();
+    for (node, over) in nodes.iter_mut().zip(over) {
+        node.slaves.extend(over.clone());
+        node.drive.over = over;
+    }
+    let used = used(roots, &nodes)?;
     let mut found = Vec::new();
     for node in &nodes {
         let mut drive = node.drive.clone();
@@ -208,7 +222,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn drive(roots: &Roots, name: &str, folder: &Path) -> Option<Node> {
-    if OTHERS.iter().any(|start| name.starts_with(start)) {
+    if OTHERS.iter().any(|start| name.starts_with(start)) || is_area(name) {
         return None;
     }
     let number_of = |folder: &Path| number(&text(&folder.join("dev"))?);
@@ -263,6 +277,7 @@ fn drive(roots: &Roots, name: &str, folder: &Path) -> Option<Node> {
         serial,
         media: word(&folder.join("diskseq")).and_then(|count| count.parse().ok()),
         backing: backing.map(PathBuf::from),
+        over: None,
         is_removable: flag("removable"),
         is_read_only: flag("ro"),
         mounts: Vec::new(),
@@ -272,6 +287,12 @@ fn drive(roots: &Roots, name: &str, folder: &Path) -> Option<Node> {
     };
     let slaves = names(&folder.join("slaves"));
     Some(Node { drive, slaves })
+}
+
+/// Whether it is an area of a chip from which the machine itself starts, or one with keys: `mmcblk0boot0`, `mmcblk0rpmb`.
+fn is_area(name: &str) -> bool {
+    let number_and_more = name.strip_prefix("mmcblk").unwrap_or_default();
+    !number_and_more.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// How a drive is connected, by the folders that it stands in, and the serial number of what it is connected by.

@@ -63,6 +63,7 @@ fn tree() -> (tempfile::TempDir, Roots) {
          23 22 8:1 / /boot rw - vfat /dev/sda1 rw\n\
          24 22 8:17 / /media/ann/a\\040card rw - vfat /dev/sdb1 rw\n\
          25 22 0:44 / /data rw - btrfs /dev/mmcblk1 rw\n\
+         27 22 7:4 / /home rw - ext4 /dev/loop4 rw\n\
          broken line\n26 22 0:5 / /proc rw - proc proc rw\n",
     );
     put(
@@ -79,9 +80,26 @@ fn tree() -> (tempfile::TempDir, Roots) {
     (dir, roots)
 }
 
+/// More drives of the same system: a loop over a part of the stick, and areas of a chip.
+fn more(roots: &Roots) {
+    for (name, number) in [
+        ("loop4", "7:4"),
+        ("mmcblk0boot0", "179:16"),
+        ("mmcblk0rpmb", "179:24"),
+    ] {
+        let folder = roots.sys.join("block").join(name);
+        fs::create_dir_all(folder.join("loop")).unwrap();
+        fs::write(folder.join("dev"), number).unwrap();
+        fs::write(folder.join("size"), "80").unwrap();
+    }
+    let backing = roots.sys.join("block/loop4/loop/backing_file");
+    fs::write(backing, "/dev/sdb1\n").unwrap();
+}
+
 #[test]
 fn drives_are_told_with_what_is_on_them_through_all_layers() {
     let (_dir, roots) = tree();
+    more(&roots);
     let found = drives(&roots).unwrap();
     let of = |name: &str| found.iter().find(|drive| drive.name == name).unwrap();
     let points = |name: &str| -> Vec<String> {
@@ -93,7 +111,9 @@ fn drives_are_told_with_what_is_on_them_through_all_layers() {
     assert_eq!(of("sda").holders, ["dm-0"]);
     assert_eq!(of("sda").bus, Bus::Inside);
     assert_eq!(of("sda").model, "Disk");
-    assert_eq!(points("sdb"), ["/media/ann/a card"]);
+    assert_eq!(points("sdb"), ["/home", "/media/ann/a card"]);
+    assert_eq!(of("loop4").over.as_deref(), Some("sdb1"));
+    assert_eq!(of("loop3").over, None);
     assert_eq!(of("sdb").bus, Bus::Usb);
     assert_eq!(of("sdb").model, "SanDisk Ultra");
     assert_eq!(of("sdb").serial.as_deref(), Some("AB12"));
@@ -114,8 +134,22 @@ fn drives_are_told_with_what_is_on_them_through_all_layers() {
     assert!(
         !found
             .iter()
-            .any(|drive| ["sr0", "fd0"].contains(&drive.name.as_str()))
+            .any(|drive| ["sr0", "fd0", "mmcblk0boot0", "mmcblk0rpmb"]
+                .contains(&drive.name.as_str()))
     );
+}
+
+#[test]
+fn what_the_system_uses_is_known_or_no_drive_is() {
+    let (_dir, roots) = tree();
+    fs::remove_file(roots.proc.join("swaps")).unwrap();
+    drives(&roots).unwrap();
+    let mounts = roots.proc.join("self/mountinfo");
+    let file = fs::File::create(&mounts).unwrap();
+    file.set_len(64 * 1024 * 1024).unwrap();
+    assert!(drives(&roots).is_err());
+    fs::remove_file(&mounts).unwrap();
+    assert!(drives(&roots).is_err());
 }
 
 #[test]

@@ -2,12 +2,17 @@
 
 use std::{
     collections::BTreeSet,
+    io::{self, Read as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
 use fs_err as fs;
 
-use super::{Node, Number, Roots, number, text};
+use super::{Node, Number, Roots, number};
+
+/// Bytes of what the system says of its mounts. What has more is an error: what is not known of may be the system's own.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How many layers of drives on drives (LVM on dm-crypt on md …) are looked through.
 const LAYERS: usize = 16;
@@ -19,9 +24,9 @@ pub(super) enum Used {
 }
 
 /// What the system uses, each with the drive that it stands on.
-pub(super) fn used(roots: &Roots, nodes: &[Node]) -> Vec<(String, Used)> {
+pub(super) fn used(roots: &Roots, nodes: &[Node]) -> io::Result<Vec<(String, Used)>> {
     let mut found = Vec::new();
-    let mounts = text(&roots.proc.join("self/mountinfo")).unwrap_or_default();
+    let mounts = all(&roots.proc.join("self/mountinfo"), MOST_BYTES)?;
     for line in mounts.lines() {
         let Some((numbers, point, source)) = mount(line) else {
             continue;
@@ -32,14 +37,43 @@ pub(super) fn used(roots: &Roots, nodes: &[Node]) -> Vec<(String, Used)> {
             found.push((owner, Used::Mount(PathBuf::from(&point))));
         }
     }
-    let swaps = text(&roots.proc.join("swaps")).unwrap_or_default();
+    let swaps = match all(&roots.proc.join("swaps"), MOST_BYTES) {
+        // Of a kernel that cannot swap.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read?,
+    };
     for line in swaps.lines().skip(1) {
         let path = line.split_whitespace().next().unwrap_or_default();
         for owner in owners(nodes, node(roots, &unescaped(path))) {
             found.push((owner, Used::Swap));
         }
     }
-    found
+    Ok(found)
+}
+
+/// All of a file.
+fn all(path: &Path, most: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|count| count <= most) {
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let words = format!("{} has more than {most} bytes", path.display());
+    Err(io::Error::other(words))
+}
+
+/// The drive or partition behind a loop device, by its name.
+pub(super) fn over(roots: &Roots, nodes: &[Node], of: &Node) -> Option<String> {
+    let backing = of.drive.backing.as_ref()?;
+    let numbers = fs::metadata(backing).ok().and_then(|found| {
+        let device = found.rdev();
+        let is_drive = found.file_type().is_block_device();
+        is_drive.then(|| (rustix::fs::major(device), rustix::fs::minor(device)))
+    });
+    let name = node(roots, &backing.display().to_string());
+    let is_it = |known: &str, number| Some(number) == numbers || Some(known) == name.as_deref();
+    named(nodes, is_it).filter(|name| *name != of.drive.name)
 }
 
 /// Number, place and source of a line of `mountinfo`, see proc(5).

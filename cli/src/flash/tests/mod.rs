@@ -187,6 +187,8 @@ struct Heard {
     kept: Vec<u64>,
     phases: Vec<Phase>,
     stops_at: Option<u64>,
+    /// Any phase without it.
+    stops_in: Option<Phase>,
     is_stopped: bool,
 }
 
@@ -195,7 +197,8 @@ impl Listener for Heard {
         if self.phases.last() != Some(&phase) {
             self.phases.push(phase);
         }
-        self.is_stopped |= self.stops_at.is_some_and(|at| done >= at);
+        let is_meant = self.stops_in.is_none_or(|meant| meant == phase);
+        self.is_stopped |= is_meant && self.stops_at.is_some_and(|at| done >= at);
     }
 
     fn kept(&mut self, until: u64) {

@@ -100,9 +100,20 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes all that comes.
+    /// Writes all that comes. A drive that fails has no start, if anything can still be written to it.
     pub(super) fn write(&mut self, messages: &Receiver<Message>) -> Result<(), DriveError> {
-        self.clear()?;
+        if self.listener.is_stopped() {
+            return Err(DriveError::Left);
+        }
+        let written = self.clear().and_then(|()| self.all(messages));
+        if written.is_err() {
+            // What made it fail is the better error. A card that begins anew behind its end has other bytes at its start by now.
+            drop(self.without_start());
+        }
+        written
+    }
+
+    fn all(&mut self, messages: &Receiver<Message>) -> Result<(), DriveError> {
         loop {
             match messages.recv() {
                 Ok(Message::Piece(piece)) => self.piece(&piece)?,
@@ -115,17 +126,47 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Takes away what a drive is booted by, and looks whether it keeps what is written to it.
+    /// Bytes of what comes last and goes first: what a board starts from is of no use without them.
+    fn first(&self) -> u64 {
+        self.medium.block().max(FIRST_BLOCK)
+    }
+
+    /// Takes away what a drive is booted by, the first block before all else: half of what was there does not boot either.
     fn clear(&mut self) -> Result<(), DriveError> {
-        let parts = cleared(self.medium.size());
-        for part in &parts {
+        let size = self.medium.size();
+        let first = self.first().min(size);
+        self.take_away(std::slice::from_ref(&(0..first)))?;
+        let rest = cleared(size).into_iter();
+        let rest: Vec<Range<u64>> = rest
+            .map(|part| part.start.max(first)..part.end)
+            .filter(|part| !part.is_empty())
+            .collect();
+        self.take_away(&rest)
+    }
+
+    /// Takes the start away, from whatever state.
+    fn without_start(&self) -> Result<(), DriveError> {
+        let size = self.medium.size();
+        let first = self.first().min(size);
+        for part in [0..first, first..HEAD.min(size)] {
+            if !part.is_empty() {
+                self.zero(&part)?;
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts zeros, and looks whether the drive keeps them.
+    fn take_away(&self, parts: &[Range<u64>]) -> Result<(), DriveError> {
+        for part in parts {
             self.zero(part)?;
         }
         self.flush()?;
         self.forget()?;
         let pool = Pool::new(usize::try_from(WINDOW).unwrap_or_default());
         let mut buffer = pool.take();
-        for part in &parts {
+        for part in parts {
             let bytes = self.read(buffer.bytes_mut(), part)?;
             if !is_zero(bytes) {
                 let offset = part.start;
@@ -262,7 +303,7 @@ impl<'a> Writer<'a> {
     }
 
     fn head(&mut self, whole: &Whole) -> Result<(), DriveError> {
-        let first = self.medium.block().max(FIRST_BLOCK);
+        let first = self.first();
         for part in [first..HEAD, 0..first] {
             for piece in &whole.head {
                 self.put(piece, &part)?;

@@ -85,13 +85,13 @@ impl Writer<'_> {
         ))
     }
 
-    /// Adds up what counts in the windows of a part, as it is on the medium.
+    /// Adds up what counts in the windows of a part, as it is on the medium. Once the start is there, this is not given up.
     pub(super) fn verify(&mut self, whole: &Whole, part: &Range<u64>) -> Result<(), DriveError> {
         let pool = Pool::new(usize::try_from(WINDOW).unwrap_or_default());
         let mut buffer = pool.take();
         let mut start = part.start;
         while start < part.end {
-            if self.listener.is_stopped() {
+            if part.start > 0 && self.listener.is_stopped() {
                 return Err(DriveError::Left);
             }
             let window = start..(start + WINDOW).min(whole.size);
@@ -130,6 +130,7 @@ impl Writer<'_> {
     ) -> Result<(), DriveError> {
         let pool = Pool::new(usize::try_from(WINDOW).unwrap_or_default());
         let mut buffer = pool.take();
+        self.forget()?;
         loop {
             if self.listener.is_stopped() {
                 return Err(DriveError::Left);

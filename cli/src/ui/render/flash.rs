@@ -60,13 +60,13 @@ pub fn listed(console: &Console, drives: &[(&Drive, Option<Refusal>)]) -> io::Re
     if console.is_json() {
         let drives = drives.iter().map(|(drive, refusal)| {
             json!({
-                "path": drive.path,
+                "path": drive.path.display().to_string(),
                 "bytes": drive.size,
                 "bus": drive.bus.word(),
                 "model": drive.model,
                 "serial": drive.serial,
                 "partitions": drive.partitions.iter().map(|part| json!({ "name": part.name, "label": part.label })).collect::<Vec<_>>(),
-                "mounted": drive.mounts,
+                "mounted": drive.mounts.iter().map(|point| point.display().to_string()).collect::<Vec<_>>(),
                 "refused": refusal.as_ref().map(ToString::to_string),
             })
         });
@@ -120,6 +120,14 @@ pub fn has_no_table(console: &Console, image: &Path) {
     ));
 }
 
+/// What is read back may come from the system's memory.
+pub fn is_cached(console: &Console, path: &Path) {
+    console.warn(&format!(
+        "{} has no direct input and output: what is read back may come from memory and not from the medium",
+        shown(path)
+    ));
+}
+
 /// Something was unmounted.
 pub fn unmounted(console: &Console, point: &Path) {
     console.say(&format!("unmounted {}", shown(point)));
@@ -129,7 +137,11 @@ pub fn unmounted(console: &Console, point: &Path) {
 pub fn about(console: &Console, path: &Path, drive: Option<&Drive>, size: u64) {
     let text = match drive {
         Some(drive) => line(drive),
-        None => format!("{}, a file of {}", shown(path), bytes(size)),
+        None => format!(
+            "{}, a file of {}, which is overwritten",
+            shown(path),
+            bytes(size)
+        ),
     };
     console.ask(&text);
     for point in drive.iter().flat_map(|drive| &drive.mounts) {
@@ -222,6 +234,7 @@ impl<'a> Flashing<'a> {
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Opened { packed, .. } => (self.packed, self.taken) = (*packed, 0),
+            Event::NoTable => has_no_table(self.console, Path::new("standard input")),
             Event::Unpacked(taken) => self.taken = *taken,
             Event::Resumed { drive, from } => {
                 let text = format!("goes on after {}, where it was cut off", bytes(*from));
@@ -337,7 +350,7 @@ impl<'a> Flashing<'a> {
                 Some(error) => {
                     let text = format!("{}: {}", path.display(), chain(error));
                     console.warn(&neutralise(&text));
-                    if let Some(advice) = advice(error) {
+                    if let Some(advice) = advice(error, access) {
                         console.hint(advice);
                     }
                 }
@@ -347,7 +360,7 @@ impl<'a> Flashing<'a> {
         if console.is_json() {
             let drives = paths.iter().zip(outcomes).map(|(path, outcome)| {
                 json!({
-                    "path": path,
+                    "path": path.display().to_string(),
                     "written": outcome.written,
                     "verified": outcome.verified,
                     "zeros": outcome.zeros,
