@@ -438,9 +438,9 @@ async fn an_engine_that_is_lent_goes_on_with_what_it_runs() {
     let name = image.name();
     let preload = ["preload", &name, "two", "--on", "10.88.7.1"];
     workstation.os(&preload).await.success();
+    assert_eq!(id(&client, "local_image_main:latest").await, pushed);
     let made = id(&client, "local_image_main:preloaded").await;
     assert_ne!(made, pushed);
-    assert_eq!(id(&client, "local_image_main:latest").await, pushed);
     // The next push finds what it has left there.
     workstation.os(&push).await.success();
     assert_eq!(id(&client, "local_image_main:latest").await, pushed);
