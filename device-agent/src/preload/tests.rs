@@ -8,7 +8,7 @@ use super::{APPS, NOTHING, Preload, TAKEN, UNREADABLE, asked, is_told_another, t
 use crate::model::{AppClass, Target};
 use crate::store::disk::{Disk, OwnDisk};
 use crate::store::fused::Fused;
-use crate::store::{SharedStore, Store};
+use crate::store::{SharedStore, Store, StoreError};
 
 const UUID: &str = "5eee5eee5eee5eee5eee5eee5eee5eee";
 const FLEET: &str = "0f1ee7000f1ee7000f1ee7000f1ee700";
@@ -119,7 +119,12 @@ impl Place {
 
     fn store(&self, managed: bool) -> SharedStore {
         let state = self.dir.path().join("state");
-        SharedStore::new(Store::open(&state, Some(managed), None).unwrap()).0
+        // Children of other tests have the lock of one that was dropped until they are programs of their own.
+        let mut tries = std::iter::repeat_with(|| Store::open(&state, Some(managed), None));
+        let is_free =
+            |opened: &Result<Store, StoreError>| !matches!(opened, Err(StoreError::InUse(_)));
+        let opened = tries.by_ref().take(100_000).find(is_free);
+        SharedStore::new(opened.expect("its lock").unwrap()).0
     }
 
     fn preload(&self) -> Preload {
