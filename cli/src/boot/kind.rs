@@ -28,6 +28,15 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// Both, that of this workstation first.
+    pub(super) fn all() -> [Self; 2] {
+        if Self::Arm.word() == std::env::consts::ARCH {
+            [Self::Arm, Self::X86]
+        } else {
+            [Self::X86, Self::Arm]
+        }
+    }
+
     /// As qemu's programs and the descriptions of firmware have it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -119,12 +128,7 @@ fn of(medium: &dyn ReadAt, image: &Path) -> Result<Found, BootError> {
     };
     let loaders = names("EFI/BOOT");
     // That of this workstation first, which it runs by itself.
-    let archs = if Arch::Arm.word() == std::env::consts::ARCH {
-        [Arch::Arm, Arch::X86]
-    } else {
-        [Arch::X86, Arch::Arm]
-    };
-    let mut archs = archs.into_iter();
+    let mut archs = Arch::all().into_iter();
     if let Some(arch) = archs.find(|arch| loaders.iter().any(|name| name == arch.loader())) {
         return Ok(found(Starts::Uefi(arch)));
     }

@@ -52,9 +52,9 @@ pub(super) fn of(arch: Arch) -> (&'static str, &'static str) {
 /// # Errors
 /// [`BootError::NoProgram`].
 pub fn any(path: Option<&str>) -> Result<(), BootError> {
-    let all = [Arch::X86, Arch::Arm].map(|arch| found(of(arch), path));
-    let [first, second] = all;
-    first.or(second).map(drop)
+    let [own, other] = Arch::all().map(|arch| found(of(arch), path));
+    // Where there is none, it is the first one that is missed.
+    other.or(own).map(drop)
 }
 
 /// A program of the path, by its name and Debian's package of it.
