@@ -152,3 +152,40 @@ async fn what_is_no_image_is_not_taken_for_one() {
     let left = fs_err::read_dir(workstation.home().join(".cache/os/images"));
     assert_eq!(left.expect("a folder").count(), 0);
 }
+
+#[tokio::test]
+async fn a_part_that_is_called_a_page_is_a_part() {
+    let workstation = Workstation::new(None);
+    // So large that several connections fetch it. This server calls every part a page.
+    let bytes = noise(80_000_000, 5);
+    let file = workstation.write("served/os.img", &bytes);
+    let place = "127.0.0.1:8080";
+    let mut server = workstation
+        .machine
+        .command("busybox")
+        .args(["httpd", "-f", "-p", place, "-h"])
+        .arg(file.parent().expect("a folder"))
+        .spawn()
+        .expect("busybox");
+    let url = format!("http://{place}/os.img");
+    let probe = [
+        "-sf",
+        "--retry",
+        "20",
+        "--retry-connrefused",
+        "-r",
+        "0-9",
+        "-D",
+        "-",
+        "-o",
+        "/dev/null",
+        &url,
+    ];
+    let head = workstation.machine.run("curl", &probe);
+    assert!(head.contains("206") && head.contains("text/html"), "{head}");
+    let output = workstation.os(&["download", &url]).await;
+    drop(server.kill());
+    drop(server.wait());
+    output.success();
+    image_is(&workstation, &bytes);
+}

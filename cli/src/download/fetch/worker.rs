@@ -10,7 +10,7 @@ use std::{
 };
 
 use reqwest::{
-    Version,
+    StatusCode, Version,
     header::{
         ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
         CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
@@ -336,8 +336,12 @@ fn head(answered: &Answered) -> Head {
     }
 }
 
-/// Whether it is the page of somebody who answers in place of the server, or says with words what a status should.
+/// Whether it is the page of somebody who answers in place of the server, or says with words what a status should. Those do not know
+/// of parts; some servers call every part of a file a page.
 fn is_page(answered: &Answered) -> bool {
+    if answered.response.status() == StatusCode::PARTIAL_CONTENT {
+        return false;
+    }
     let field = answered.response.headers().get(CONTENT_TYPE);
     let text = field.and_then(|value| value.to_str().ok());
     text.is_some_and(|text| {
