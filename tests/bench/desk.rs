@@ -183,12 +183,33 @@ fn glance(page: SocketAddr) -> Option<String> {
     Some(answer)
 }
 
+/// A line of a shell, which fails where one of its programs does.
+pub(crate) fn shell(workstation: &Workstation, line: &str) -> Command {
+    let mut shell = command(workstation, "bash");
+    shell.args(["-o", "pipefail", "-c", line]);
+    shell
+}
+
+/// What the kernel counted for a program and its children.
+#[derive(Debug)]
+pub(crate) struct Used {
+    /// The most memory that was resident, in MiB.
+    pub(crate) memory: f64,
+    /// What went to file systems, in KiB.
+    pub(crate) written: f64,
+}
+
 /// Runs a program once more, for the most memory that it had: in MiB, its children's included.
 pub(crate) fn peak_memory(workstation: &Workstation, of: &Command) -> f64 {
-    let told: PathBuf = workstation.machine.dir().join("peak");
+    used(workstation, of).memory
+}
+
+/// Runs a program once more, for what it uses.
+pub(crate) fn used(workstation: &Workstation, of: &Command) -> Used {
+    let told: PathBuf = workstation.machine.dir().join("used");
     let mut command = Command::new("/usr/bin/time");
     command
-        .args(["-f", "%M", "-o"])
+        .args(["-f", "%M %O", "-o"])
         .arg(&told)
         .arg(of.get_program())
         .args(of.get_args())
@@ -203,12 +224,19 @@ pub(crate) fn peak_memory(workstation: &Workstation, of: &Command) -> f64 {
         command.current_dir(dir);
     }
     timed(&workstation.machine, &mut command);
-    let kibibytes: f64 = fs_err::read_to_string(&told)
-        .expect("the memory it had")
-        .trim()
-        .parse()
-        .expect("a number of KiB");
-    kibibytes / 1024.0
+    let told = fs_err::read_to_string(&told).expect("what it used");
+    let numbers: Vec<f64> = told
+        .split_whitespace()
+        .map(|number| number.parse().expect("a number"))
+        .collect();
+    let [kibibytes, blocks] = numbers[..] else {
+        panic!("`time` says {told}");
+    };
+    Used {
+        memory: kibibytes / 1024.0,
+        // Of 512 bytes.
+        written: blocks / 2.0,
+    }
 }
 
 /// Lets time pass: between glances at what tells nothing by itself, and where a figure is about rest.

@@ -4,7 +4,7 @@ use std::process::{Child, Command};
 
 use testkit::Workstation;
 
-use crate::desk::{command, os, peak_memory, timed};
+use crate::desk::{command, os, peak_memory, shell, timed};
 use crate::figure::{Goal, Row, Samples, Table, Unit};
 
 const URL: &str = "http://127.0.0.1:8080/os.img";
@@ -47,12 +47,6 @@ fn curl(workstation: &Workstation) -> Command {
     let mut curl = command(workstation, "curl");
     curl.args(["--silent", "--fail", "--output", "theirs.img", URL]);
     curl
-}
-
-fn shell(workstation: &Workstation, line: &str) -> Command {
-    let mut shell = command(workstation, "sh");
-    shell.args(["-c", line]);
-    shell
 }
 
 pub(crate) fn measure(table: &mut Table, rounds: usize) {

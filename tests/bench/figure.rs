@@ -11,6 +11,7 @@ use serde_json::json;
 pub(crate) enum Unit {
     Milliseconds,
     Mebibytes,
+    Kibibytes,
     Percent,
     /// Of 1,000,000 bytes, a second.
     Megabytes,
@@ -159,6 +160,7 @@ impl Unit {
         match self {
             Self::Milliseconds => "ms",
             Self::Mebibytes => "MiB",
+            Self::Kibibytes => "KiB",
             Self::Percent => "%",
             Self::Megabytes => "MB/s",
         }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use testkit::Workstation;
 
-use crate::desk::{command, os, peak_memory, timed};
+use crate::desk::{os, peak_memory, shell, timed};
 use crate::figure::{Goal, Row, Samples, Table, Unit};
 
 const MB: u64 = 1_000_000;
@@ -157,12 +157,6 @@ fn image(workstation: &Workstation) {
     ] {
         timed(&workstation.machine, &mut shell(workstation, line));
     }
-}
-
-fn shell(workstation: &Workstation, line: &str) -> Command {
-    let mut shell = command(workstation, "bash");
-    shell.args(["-o", "pipefail", "-c", line]);
-    shell
 }
 
 struct Bench<'a> {

@@ -5,6 +5,7 @@
 
 mod agent;
 mod bare;
+mod configure;
 mod context;
 mod copy;
 mod death;
@@ -54,6 +55,7 @@ const FIGURES: &[&str] = &[
     "tunnel",
     "download",
     "flash",
+    "configure",
 ];
 
 /// What the command line asks for.
@@ -137,6 +139,7 @@ fn main() -> std::process::ExitCode {
             "tunnel" => runtime.block_on(tunnel::measure(&mut table, wish.rounds(5))),
             "download" => download::measure(&mut table, wish.rounds(3)),
             "flash" => flash::measure(&mut table, wish.rounds(3)),
+            "configure" => configure::measure(&mut table, wish.rounds(3)),
             "footprint" => footprint::measure(&mut table, wish.rounds(3)),
             _ => reach::measure(&mut table, wish.rounds(5)),
         }
