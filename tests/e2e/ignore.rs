@@ -195,6 +195,7 @@ fn context(folder: &Path) -> Result<BuildContext, ContextError> {
         cache_dir: None,
         device_type: "generic-amd64",
         arch: "amd64",
+        is_live: false,
     })
 }
 

@@ -9,6 +9,7 @@ mod ignore;
 mod install;
 mod interruptions;
 mod leaks;
+mod live;
 mod log_resume;
 mod lost_devices;
 mod projects;

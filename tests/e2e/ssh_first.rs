@@ -142,6 +142,13 @@ async fn everything_goes_through_ssh_where_nothing_else_is_open() {
         .unwrap_or_else(|error| panic!("{error}: {scan}"));
     assert_eq!(found["ssh"], json!("known"), "{scan}");
 
+    // Changes are brought over it, too.
+    let push = workstation.start(&["push", NAME, "--source", "project"]);
+    push.says("watching the files of web, worker").await;
+    workstation.write("project/worker/message", "hello again from worker\n");
+    push.shows("hello again from worker").await;
+    drop(push);
+
     // A log is followed over the end of the connection.
     let logs = workstation.start(&["logs", NAME, "--verbose"]);
     logs.says("Streaming logs").await;

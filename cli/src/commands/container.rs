@@ -261,6 +261,7 @@ impl Found {
             command,
             user: user.map(str::to_owned),
             terminal: with_terminal.map(|term| (term, size.0, size.1)),
+            ..ExecRequest::default()
         };
         Ok(self.engine.exec(&request).await?)
     }

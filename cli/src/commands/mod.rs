@@ -235,7 +235,7 @@ fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 
 async fn dispatch(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::Push(args) => push::run(context, *args).await,
+        Verb::Push(args) => Box::pin(push::run(context, *args)).await,
         Verb::Logs(args) => logs::run(context, args).await,
         Verb::Ps(args) => ps::run(context, args).await,
         Verb::Restart(args) => restart::run(context, args).await,

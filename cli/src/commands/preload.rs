@@ -304,6 +304,7 @@ async fn make(
         pull: args.pull,
         multi_dockerignore: args.multi_dockerignore,
         dry_run: false,
+        is_live: false,
         registry: &sources.registry,
         metadata: &sources.metadata,
         builds: &builds,

@@ -1,17 +1,20 @@
 //! Building and pulling the images of all services side by side.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use futures_util::{StreamExt, stream};
 
 use super::{
     BuildFailure, DeployError, Options, ServicePlan, Step, Workshop,
-    prepare::{Job, base_ids},
+    prepare::{Job, Source, base_ids},
     record::{BuiltImage, Record},
 };
 use crate::{
     engine::{BuildEvent, BuildRequest, EngineError, ImageRef, Progress, made},
-    project::{BuildSpec, context::BuildContext, metadata::SecretFiles},
+    project::{BuildSpec, metadata::SecretFiles},
 };
 
 /// Images that are built or pulled at once.
@@ -28,6 +31,8 @@ pub(super) struct Ready {
     pub(super) image: String,
     /// Whether it was built or pulled just now.
     pub(super) fresh: bool,
+    /// What it is built from, if it is.
+    pub(super) source: Option<Source>,
 }
 
 /// Makes all images. Build secrets are on the device while they are made and no longer, however that ends.
@@ -74,9 +79,13 @@ async fn images(
                     record.put(name.clone(), built);
                     workshop.save(record, options);
                 }
-                let image = done.image;
-                let fresh = done.fresh;
-                ready.push((index, Ready { name, image, fresh }));
+                let is_ready = Ready {
+                    name,
+                    image: done.image,
+                    fresh: done.fresh,
+                    source: done.source,
+                };
+                ready.push((index, is_ready));
             }
             Err((error, lines)) => {
                 workshop.events.step(&service, Step::Failed);
@@ -102,6 +111,7 @@ struct Done {
     image: String,
     fresh: bool,
     record: Option<BuiltImage>,
+    source: Option<Source>,
 }
 
 type Failed = (EngineError, Vec<String>);
@@ -113,10 +123,11 @@ async fn one(
     job: Job,
 ) -> Result<Done, Failed> {
     let done = match job {
-        Job::Keep { image } => Done {
+        Job::Keep { image, source } => Done {
             image,
             fresh: false,
             record: None,
+            source,
         },
         Job::Pull(image) => {
             let id = pull(workshop, options, service, &image)
@@ -126,16 +137,17 @@ async fn one(
                 image: id,
                 fresh: true,
                 record: None,
+                source: None,
             }
         }
         Job::Build {
-            spec,
-            context,
+            source,
+            digest,
             secrets,
         } => {
             let volumes = volumes(workshop, &secrets).await;
             let volumes = volumes.map_err(|error| (error, Vec::new()))?;
-            build(workshop, options, service, (spec, *context, volumes)).await?
+            build(workshop, options, service, (source, digest, volumes)).await?
         }
     };
     let image = done.image.clone();
@@ -186,9 +198,10 @@ async fn build(
     workshop: &Workshop<'_>,
     options: &Options<'_>,
     service: &ServicePlan,
-    (spec, context, volumes): (BuildSpec, BuildContext, Vec<String>),
+    (source, digest, volumes): (Source, String, Vec<String>),
 ) -> Result<Done, Failed> {
     let engine = workshop.engine;
+    let (spec, context) = (BuildSpec::clone(&source.spec), Arc::clone(&source.context));
     let request = BuildRequest {
         service: service.name.clone(),
         tag: service.image.to_string(),
@@ -205,11 +218,7 @@ async fn build(
         volumes,
         registry_config: Some(options.registry.config_header()),
     };
-    let (digest, base_images, total) = (
-        context.digest.clone(),
-        context.base_images.clone(),
-        context.bytes,
-    );
+    let (base_images, total) = (context.base_images.clone(), context.bytes);
     let (mut lines, mut layers) = (VecDeque::new(), BTreeSet::new());
     let result = engine
         .build(
@@ -242,6 +251,7 @@ async fn build(
             bases,
             layers,
         }),
+        source: Some(source),
     })
 }
 

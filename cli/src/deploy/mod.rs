@@ -11,6 +11,7 @@ mod error;
 mod event;
 mod explain;
 mod follow;
+mod live;
 mod lock;
 mod logs;
 mod plan;
@@ -32,6 +33,7 @@ pub use error::{BuildFailure, DeployError, ServiceFailure};
 pub use event::{Action, Event, Events, Step};
 pub use explain::explain;
 pub use follow::{Follow, LogEvent, channel as log_channel, follow};
+pub use live::{BuiltFrom, Changes, Ended as LiveEnded, LiveEvent, watch};
 pub use lock::PushLock;
 pub use plan::{
     APP_ID, Facts, ImageSource, Plan, ServicePlan, image_name, plan, preloaded, target_body,

@@ -1,6 +1,6 @@
 //! From services to contexts, and the decision which images have to be built.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use tokio::task::spawn_blocking;
@@ -26,14 +26,25 @@ const AT_ONCE: usize = 4;
 pub(super) enum Job {
     /// To be built.
     Build {
-        spec: BuildSpec,
-        context: Box<BuildContext>,
+        source: Source,
+        /// Digest of the context and of the secrets.
+        digest: String,
         secrets: SecretFiles,
     },
     /// To be taken from a registry, or from the engine where it has it.
     Pull(ImageRef),
-    /// The device has it: its id, and the digest it was built from.
-    Keep { image: String },
+    /// The device has it: its id, and what it was built from, if it was.
+    Keep {
+        image: String,
+        source: Option<Source>,
+    },
+}
+
+/// What an image is built from.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) spec: Arc<BuildSpec>,
+    pub(super) context: Arc<BuildContext>,
 }
 
 /// Reads the secrets of all services that are built. An engine that would not give them to a build is told apart before anything
@@ -72,7 +83,7 @@ pub(super) async fn contexts(
     workshop: &Workshop<'_>,
     options: &Options<'_>,
     services: &[ServicePlan],
-) -> Result<BTreeMap<String, (BuildSpec, BuildContext)>, DeployError> {
+) -> Result<BTreeMap<String, Source>, DeployError> {
     let folders: Vec<PathBuf> = services
         .iter()
         .filter_map(|service| match &service.source {
@@ -111,7 +122,11 @@ pub(super) async fn contexts(
                     bytes: context.bytes,
                 };
                 workshop.events.step(&service, step);
-                prepared.insert(service, (build, context));
+                let source = Source {
+                    spec: Arc::new(build),
+                    context: Arc::new(context),
+                };
+                prepared.insert(service, source);
             }
             Err(error) => failed.push((service, error)),
         }
@@ -133,7 +148,7 @@ async fn context(
     let folders = folders.to_vec();
     let cache = options.contexts.to_path_buf();
     let facts = workshop.facts.clone();
-    let multi_dockerignore = options.multi_dockerignore;
+    let (multi_dockerignore, is_live) = (options.multi_dockerignore, options.is_live);
     let name = service.clone();
     let task = spawn_blocking(move || {
         let result = prepare(&ContextRequest {
@@ -145,6 +160,7 @@ async fn context(
             cache_dir: Some(&cache),
             device_type: &facts.device_type,
             arch: &facts.arch,
+            is_live,
         });
         (build, result)
     });
@@ -174,23 +190,24 @@ pub(super) async fn decide(
         let secrets = secrets.remove(&service.name).unwrap_or_default();
         async move {
             let job = match (prepared, &service.source) {
-                (Some((spec, mut context)), _) => {
+                (Some(source), _) => {
+                    let mut digest = source.context.digest.clone();
                     if !secrets.is_empty() {
-                        let sealed = workshop.secrets.seal(&secrets, &context.digest);
-                        context.digest =
-                            sealed.map_err(|error| DeployError::SecretStore(error.into()))?;
+                        let sealed = workshop.secrets.seal(&secrets, &digest);
+                        digest = sealed.map_err(|error| DeployError::SecretStore(error.into()))?;
                     }
                     let known = record.images.get(&service.image.to_string());
-                    let known = known.filter(|known| known.digest == context.digest);
+                    let known = known.filter(|known| known.digest == digest);
                     match (known, options.no_cache || options.pull) {
                         (Some(known), false) if still_there(workshop, &service, known).await? => {
                             Job::Keep {
                                 image: known.image.clone(),
+                                source: Some(source),
                             }
                         }
                         _ => Job::Build {
-                            spec,
-                            context: Box::new(context),
+                            source,
+                            digest,
                             secrets,
                         },
                     }
@@ -262,7 +279,10 @@ async fn registry_image(
             if named.as_ref() != Some(&id) && !options.dry_run {
                 engine.tag(&id, &service.image).await?;
             }
-            Job::Keep { image: id }
+            Job::Keep {
+                image: id,
+                source: None,
+            }
         }
     })
 }

@@ -84,9 +84,9 @@ pub async fn dry_run(
         .map(|(service, job)| Image {
             service: service.name,
             step: match job {
-                Job::Build { context, .. } => ImageStep::Build {
-                    files: context.files,
-                    bytes: context.bytes,
+                Job::Build { source, .. } => ImageStep::Build {
+                    files: source.context.files,
+                    bytes: source.context.bytes,
                 },
                 Job::Pull(image) => ImageStep::Pull(image.to_string()),
                 Job::Keep { .. } => ImageStep::Keep,

@@ -45,7 +45,7 @@ pub fn for_pull(kind: &Kind) -> Option<u64> {
 /// What is known before of the bytes that a job brings; `None` when it brings none. How large an image in a registry is, is not known.
 fn of_job((_, job): &(ServicePlan, Job)) -> Option<u64> {
     match job {
-        Job::Build { context, .. } => Some(context.bytes),
+        Job::Build { source, .. } => Some(source.context.bytes),
         Job::Pull(_) => Some(0),
         Job::Keep { .. } => None,
     }

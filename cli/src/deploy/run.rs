@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     DeployError, Event, Events, Facts, ServiceFailure, ServiceOutcome, Workshop, build,
     changes::{compare, of_report},
+    live::BuiltFrom,
     logs::LogTap,
     plan, prepare,
     record::{Deployed, Record, path_of},
@@ -65,6 +66,8 @@ pub struct Options<'a> {
     pub multi_dockerignore: bool,
     /// Only find out what would be done: the device stays as it is.
     pub dry_run: bool,
+    /// The comments for live development in Dockerfiles count.
+    pub is_live: bool,
     /// Credentials for registries.
     pub registry: &'a RegistrySecrets,
     /// The project's build variables and build secrets.
@@ -90,6 +93,8 @@ pub struct Outcome {
     pub removed: Vec<String>,
     /// What the device could not give the services, and other faults that it knows of.
     pub remarks: Vec<String>,
+    /// What the images of its services were built from, by the services' names.
+    pub sources: BuiltFrom,
     /// The open log stream, from which no line has been missed since the device was given its target.
     pub logs: Option<LogStream>,
 }
@@ -151,8 +156,13 @@ pub async fn run(
         generation: 0,
     };
     let fresh = ready.iter().any(|ready| ready.fresh);
-    if !fresh && let Some(outcome) = already_there(deployment, &record, &deployed, &names).await? {
-        return Ok(outcome);
+    let is_untouched = untouch(deployment, options, &mut record, &ready).await?;
+    let sources = BuiltFrom::of(&names, ready);
+    if !fresh
+        && is_untouched
+        && let Some(outcome) = already_there(deployment, &record, &deployed, &names).await?
+    {
+        return Ok(Outcome { sources, ..outcome });
     }
 
     let mut tap = LogTap::open(deployment.agent, deployment.kind).await;
@@ -176,8 +186,36 @@ pub async fn run(
         services,
         removed,
         remarks: settled.remarks,
+        sources,
         logs: tap.into_stream(),
     })
+}
+
+/// Removes the containers that hold more than their images, because changes were brought to them, where the image stays: the agent makes
+/// new ones. Returns whether there was none.
+async fn untouch(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    record: &mut Record,
+    ready: &[build::Ready],
+) -> Result<bool, DeployError> {
+    let touched = std::mem::take(&mut record.touched);
+    let mut none = true;
+    for (name, touched) in &touched {
+        // Another image means another container.
+        let stays = |ready: &&build::Ready| ready.name == *name && ready.image == touched.image;
+        if ready.iter().any(|ready| stays(&ready)) {
+            deployment
+                .engine
+                .remove_container(&touched.container)
+                .await?;
+            none = false;
+        }
+    }
+    if !touched.is_empty() {
+        deployment.workshop().save(record, options);
+    }
+    Ok(none)
 }
 
 /// The services that ended with an error as soon as they were started, with the last lines of their logs.
@@ -244,6 +282,7 @@ async fn already_there(
         services,
         removed: Vec::new(),
         remarks: report.faults,
+        sources: BuiltFrom::default(),
         logs: None,
     }))
 }

@@ -11,6 +11,7 @@
 mod archive;
 mod build;
 mod client;
+mod container;
 mod error;
 pub mod exec;
 mod export;
@@ -26,6 +27,7 @@ mod vigil;
 pub use archive::{ArchiveStat, archive_stat};
 pub use build::{BuildRequest, Progress};
 pub use client::{Dangling, Engine};
+pub use container::ImageConfig;
 pub use error::EngineError;
 pub use export::Platform;
 pub use image::ImageRef;

@@ -86,6 +86,12 @@ impl Mounts {
         nearest.map(|mount| mount.at.as_str())
     }
 
+    /// What is mounted over a path, and hides what the image has there.
+    #[must_use]
+    pub fn over(&self, path: &[u8]) -> Option<&str> {
+        self.nearest(path).map(|mount| mount.at.as_str())
+    }
+
     /// Whether something is mounted just there.
     #[must_use]
     pub fn is_mounted_at(&self, path: &[u8]) -> bool {
@@ -140,6 +146,8 @@ mod tests {
         )
         .unwrap();
         let mounts = Mounts::from(inspected);
+        assert_eq!(mounts.over(b"/run/data/x"), Some("/run/data"));
+        assert_eq!(mounts.over(b"/running"), None);
         for (path, memory) in [
             ("/run", Some("/run")),
             ("/run/x/y", Some("/run")),

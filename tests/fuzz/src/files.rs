@@ -191,6 +191,7 @@ pub(crate) fn context_cache(input: &[u8]) {
             cache_dir,
             device_type: "generic-amd64",
             arch: "amd64",
+            is_live: false,
         });
         context.expect("a context").digest
     };

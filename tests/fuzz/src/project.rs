@@ -315,7 +315,47 @@ pub(crate) fn dockerfile(input: &[u8]) {
         assert!((1..=lines(text)).contains(&line), "line {line}: {reason}");
         assert!(!reason.is_empty());
     }
+    followed(text, &variables(texts.get(1).copied()));
     expanded(text);
+}
+
+/// What a Dockerfile does with files is read of any text, with or without its comments for live development.
+fn followed(text: &str, arguments: &BTreeMap<String, String>) {
+    let live = dockerfile::live(text).ok().flatten();
+    for text in [Some(text), live.as_deref()].into_iter().flatten() {
+        let base = |_: &str| Some(dockerfile::Base::default());
+        let Ok(recipe) = dockerfile::recipe(text, None, arguments, &base) else {
+            continue;
+        };
+        for step in recipe.steps {
+            let sources = match step {
+                dockerfile::Step::Copy(copy) => {
+                    assert!(
+                        copy.to.starts_with('/') && !copy.to.contains("/../"),
+                        "{}",
+                        copy.to
+                    );
+                    copy.sources
+                }
+                dockerfile::Step::Unfollowed { sources, .. } => sources,
+                dockerfile::Step::Run(run) => {
+                    assert!(run.folder.starts_with('/'), "{}", run.folder);
+                    continue;
+                }
+            };
+            for source in sources {
+                for path in ["a", "a/b/c", "src/main.rs"] {
+                    let Some((head, tail)) = source.split(path) else {
+                        continue;
+                    };
+                    assert!(
+                        path.starts_with(head) && path.ends_with(tail),
+                        "{head} {tail}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 fn expanded(text: &str) {

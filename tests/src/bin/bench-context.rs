@@ -30,6 +30,7 @@ fn main() {
         cache_dir: Some(&cache),
         device_type: "generic-amd64",
         arch: "amd64",
+        is_live: false,
     })
     .expect("a context");
     if mode == "tar" {

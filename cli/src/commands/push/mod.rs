@@ -1,5 +1,6 @@
 //! `os push`: builds a project on a device and runs it there.
 
+mod live;
 mod other_clients;
 pub(super) mod sources;
 mod work;
@@ -81,8 +82,8 @@ pub struct Args {
     /// Follow the lines of the device itself: only these, or beside those of --service
     #[arg(long)]
     system: bool,
-    /// Accepted for scripts of other clients.
-    #[arg(long, hide = true)]
+    /// Do not watch the project's files; without it, what changes is brought to the device as long as the logs are followed
+    #[arg(long)]
     nolive: bool,
     /// Accepted for scripts of other clients.
     #[arg(long, hide = true)]
@@ -104,6 +105,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// Whether the project's files are watched once it is there. The comments for live development in Dockerfiles count then.
+    fn is_live(&self) -> bool {
+        !self.nolive && !self.detached
+    }
+
     fn sources(&self) -> Asked<'_> {
         Asked {
             source: &self.source,
@@ -179,7 +185,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         "following the logs of {}; Ctrl-C ends that, the services keep running",
         reached.device.name
     ));
-    logs::show(context, &reached, follow, (&mut log_view(), None)).await?;
+    let mut view = log_view();
+    if args.is_live() && !outcome.sources.is_empty() {
+        let followed = live::follow(
+            context,
+            (&reached, &work),
+            outcome.sources,
+            (follow, &mut view),
+        );
+        Box::pin(followed).await?;
+    } else {
+        logs::show(context, &reached, follow, (&mut view, None)).await?;
+    }
     context
         .console
         .say("no longer following the logs; the services keep running");

@@ -22,11 +22,6 @@ pub(super) fn check(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     for (given, name, why) in [
         (
-            args.nolive,
-            "--nolive",
-            "a push ends with the services running and does not watch the folder",
-        ),
-        (
             args.noconvert_eol,
             "--noconvert-eol",
             "files are sent as they are",

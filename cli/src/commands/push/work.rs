@@ -7,7 +7,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{Args, sources::Sources};
 use crate::{
     commands::{Context, reach::Reached},
-    deploy::{self, Allowed, Deployment, Event, Events, Options, Outcome, SecretStore},
+    deploy::{
+        self, Allowed, BuiltFrom, Deployment, Event, Events, LiveEnded, LiveEvent, Options,
+        Outcome, SecretStore,
+    },
     engine::Engine,
     failure::{Failure, Kind},
     ui::render::{self, push::PushView},
@@ -73,6 +76,7 @@ impl<'a> Work<'a> {
             pull: self.args.pull,
             multi_dockerignore: self.args.multi_dockerignore,
             dry_run,
+            is_live: self.args.is_live(),
             registry: &self.sources.registry,
             metadata: &self.sources.metadata,
             builds: &self.builds,
@@ -102,6 +106,18 @@ impl<'a> Work<'a> {
             view.failed(&error);
             error.into()
         })
+    }
+
+    /// Watches the project's files, and brings what changes to the device, until an image has to be built anew.
+    pub(super) async fn watch(
+        &self,
+        sources: &BuiltFrom,
+        tell: &(dyn Fn(LiveEvent) + Send + Sync),
+    ) -> Result<LiveEnded, Failure> {
+        // Nothing is pushed here that would tell of it.
+        let (events, _) = Events::channel();
+        let options = self.options(false);
+        Ok(deploy::watch(&self.deployment(&events), &options, sources, tell).await?)
     }
 
     async fn interrupted(&self) -> Failure {

@@ -340,7 +340,7 @@ impl Container {
             container: self.id.clone(),
             command: vec![shell.to_owned(), "-c".to_owned(), script::as_text(script)],
             user: Some("0".to_owned()),
-            terminal: None,
+            ..ExecRequest::default()
         };
         let mut exec = self.engine.exec(&request).await?;
         let mut words = Vec::new();

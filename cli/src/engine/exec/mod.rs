@@ -46,7 +46,7 @@ pub struct Container {
 }
 
 /// What is run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecRequest {
     /// Id of the container.
     pub container: String,
@@ -54,6 +54,10 @@ pub struct ExecRequest {
     pub command: Vec<String>,
     /// As whom, if not as the container's user.
     pub user: Option<String>,
+    /// Variables beside those of the container, as `NAME=VALUE`.
+    pub environment: Vec<String>,
+    /// Where, if not in the container's folder: an absolute path.
+    pub folder: Option<String>,
     /// Kind of the terminal, with its columns and rows; without one, both outputs are told apart.
     pub terminal: Option<(String, u16, u16)>,
 }
@@ -169,16 +173,17 @@ impl Engine {
     /// Starts a program in a container.
     pub async fn exec(&self, request: &ExecRequest) -> Result<Exec, EngineError> {
         let has_terminal = request.terminal.is_some();
-        let environment: Vec<String> = request
-            .terminal
-            .iter()
-            .map(|(term, ..)| format!("TERM={term}"))
-            .collect();
-        let description = json!({
+        let term = request.terminal.iter();
+        let term = term.map(|(term, ..)| format!("TERM={term}"));
+        let environment: Vec<String> = term.chain(request.environment.iter().cloned()).collect();
+        let mut description = json!({
             "AttachStdin": true, "AttachStdout": true, "AttachStderr": true,
             "Tty": has_terminal, "Env": environment, "Cmd": request.command,
             "User": request.user.as_deref().unwrap_or_default(),
         });
+        if let (Some(folder), Some(fields)) = (&request.folder, description.as_object_mut()) {
+            fields.insert("WorkingDir".to_owned(), folder.clone().into());
+        }
         let path = format!("/containers/{}/exec", encode_path(&request.container));
         let mut asked = self.request(Method::POST, &path, full(description.to_string()))?;
         as_json(&mut asked);

@@ -28,20 +28,47 @@ const BLOCK: u64 = 512;
 /// Name of a record that holds the next entry's long name.
 const LONG: &[u8] = b"././@LongLink";
 
+/// An entry as it stands in an archive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub(super) entry: &'a Entry,
+    /// Its path there.
+    pub(super) path: &'a [u8],
+    /// Its permissions there.
+    pub(super) mode: u32,
+    /// User and group.
+    pub(super) owner: (u64, u64),
+}
+
 /// Writes all entries and the end of the archive.
 pub(super) fn write(
     context: &Path,
     entries: &[Entry],
     out: &mut dyn Write,
 ) -> Result<(), ContextError> {
-    let mut buffer = vec![0; CHUNK];
     let owners = owners(entries);
-    for entry in entries {
-        let owner = owners
+    let members = entries.iter().map(|entry| Member {
+        entry,
+        path: &entry.path,
+        mode: entry.mode,
+        owner: owners
             .get(entry.path.as_slice())
             .copied()
-            .unwrap_or_default();
-        let mut head = |size| head(out, entry, size, owner).map_err(ContextError::Write);
+            .unwrap_or_default(),
+    });
+    write_members(context, members, out)
+}
+
+/// Writes some entries and the end of the archive.
+pub(super) fn write_members<'a>(
+    context: &Path,
+    members: impl Iterator<Item = Member<'a>>,
+    out: &mut dyn Write,
+) -> Result<(), ContextError> {
+    let mut buffer = vec![0; CHUNK];
+    for member in members {
+        let entry = member.entry;
+        let mut head = |size| head(out, &member, size).map_err(ContextError::Write);
         match &entry.kind {
             Kind::Folder | Kind::Link(_) => head(0)?,
             Kind::Text(text) => {
@@ -134,10 +161,10 @@ fn length(bytes: &[u8]) -> u64 {
 }
 
 /// Everything of an entry that stands before its content.
-fn head(out: &mut dyn Write, entry: &Entry, size: u64, owner: (u64, u64)) -> io::Result<()> {
+fn head(out: &mut dyn Write, member: &Member<'_>, size: u64) -> io::Result<()> {
     let mut header = Header::new_gnu();
-    let mut name = entry.path.clone();
-    let kind = match &entry.kind {
+    let mut name = member.path.to_vec();
+    let kind = match &member.entry.kind {
         Kind::Folder => {
             name.push(b'/');
             EntryType::Directory
@@ -152,10 +179,10 @@ fn head(out: &mut dyn Write, entry: &Entry, size: u64, owner: (u64, u64)) -> io:
     header.set_entry_type(kind);
     long(out, &name, EntryType::GNULongName)?;
     fill(&mut header.as_old_mut().name, &name);
-    header.set_mode(entry.mode);
-    header.set_uid(owner.0);
-    header.set_gid(owner.1);
-    header.set_mtime(entry.modified);
+    header.set_mode(member.mode);
+    header.set_uid(member.owner.0);
+    header.set_gid(member.owner.1);
+    header.set_mtime(member.entry.modified);
     header.set_size(size);
     header.set_cksum();
     out.write_all(header.as_bytes())

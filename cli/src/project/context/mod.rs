@@ -13,6 +13,7 @@ mod cache;
 mod content;
 mod digest;
 mod error;
+mod items;
 mod plan;
 mod scope;
 #[cfg(test)]
@@ -25,6 +26,9 @@ use std::{
 };
 
 pub use error::ContextError;
+pub use items::{Content, Item, Placed};
+
+use blake3::Hash;
 
 use super::{
     BuildSpec, Warning,
@@ -57,6 +61,8 @@ pub struct ContextRequest<'a> {
     pub device_type: &'a str,
     /// Architecture in the ecosystem's words: `amd64`, `i386`, `aarch64`, `armv7hf`, `rpi`.
     pub arch: &'a str,
+    /// Whether the Dockerfile's comments for live development count.
+    pub is_live: bool,
 }
 
 /// A context, ready to be sent.
@@ -83,13 +89,15 @@ pub struct BuildContext {
     /// The real path of the context.
     folder: PathBuf,
     entries: Vec<Entry>,
+    /// Those of the entries' contents, in the same order.
+    hashes: Vec<Option<Hash>>,
 }
 
 /// Finds out what a service is built from.
 pub fn prepare(request: &ContextRequest<'_>) -> Result<BuildContext, ContextError> {
     let folder = folder(request)?;
     let root = real(request.project_root);
-    let found = dockerfile::find(&DockerfileRequest {
+    let asked = DockerfileRequest {
         context: &folder,
         named: request.build.dockerfile.as_deref(),
         values: Values {
@@ -97,7 +105,12 @@ pub fn prepare(request: &ContextRequest<'_>) -> Result<BuildContext, ContextErro
             arch: request.arch,
             service: request.service,
         },
-    })?;
+    };
+    let found = if request.is_live {
+        dockerfile::find_live(&asked)?
+    } else {
+        dockerfile::find(&asked)?
+    };
     let contexts: Vec<PathBuf> = request
         .contexts
         .iter()
@@ -139,6 +152,7 @@ pub fn prepare(request: &ContextRequest<'_>) -> Result<BuildContext, ContextErro
         warnings,
         folder,
         entries: walked.entries,
+        hashes,
     })
 }
 

@@ -95,7 +95,7 @@ fn declare(text: &str, arguments: &BTreeMap<String, String>, known: &mut BTreeMa
 }
 
 /// Replaces `$NAME`, `${NAME}`, `${NAME:-word}` and `${NAME:+word}`; `None` when something is not known.
-fn substitute(text: &str, known: &BTreeMap<String, String>) -> Option<String> {
+pub(super) fn substitute(text: &str, known: &BTreeMap<String, String>) -> Option<String> {
     let mut result = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

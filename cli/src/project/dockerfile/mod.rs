@@ -4,6 +4,8 @@
 //! engine decides: a Dockerfile that looks wrong here still goes to the engine, with a warning.
 
 mod facts;
+mod live;
+mod recipe;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,8 @@ use thiserror::Error;
 use super::template::{self, UnknownVariable, Values};
 
 pub use facts::{Facts, facts};
+pub use live::{TwoCommands, live};
+pub use recipe::{Base, Copy, Recipe, Run, Source, Step, Unread, recipe};
 
 /// Largest Dockerfile that is read, in bytes.
 const LIMIT: u64 = 4 << 20;
@@ -78,6 +82,14 @@ pub enum DockerfileError {
         /// Which, and where.
         source: UnknownVariable,
     },
+    /// What it says for live development contradicts itself.
+    #[error("Dockerfile {}", .path.display())]
+    Live {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        source: TwoCommands,
+    },
 }
 
 /// What decides which Dockerfile is taken.
@@ -124,6 +136,20 @@ pub fn find(request: &DockerfileRequest<'_>) -> Result<Dockerfile, DockerfileErr
         path,
         text,
     })
+}
+
+/// As [`find`], with what its comments say for live development.
+pub fn find_live(request: &DockerfileRequest<'_>) -> Result<Dockerfile, DockerfileError> {
+    let mut found = find(request)?;
+    let rewritten = live(&found.text).map_err(|source| DockerfileError::Live {
+        path: found.path.clone(),
+        source,
+    })?;
+    if let Some(text) = rewritten {
+        found.changed |= text != found.text;
+        found.text = text;
+    }
+    Ok(found)
 }
 
 /// The path, and whether variables are replaced in it: in what is called a template, and in variants chosen for the device, but

@@ -11,6 +11,7 @@ pub mod flash;
 pub(crate) mod foreign;
 pub mod image;
 pub mod info;
+pub mod live;
 pub mod local;
 pub mod log_filter;
 pub mod logs;

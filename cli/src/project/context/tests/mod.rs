@@ -79,6 +79,7 @@ impl Project {
             cache_dir: self.cache.as_deref(),
             device_type: "raspberrypi4-64",
             arch: "aarch64",
+            is_live: false,
         })
     }
 

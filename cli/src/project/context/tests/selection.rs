@@ -189,6 +189,7 @@ fn a_context_outside_the_project_obeys_its_own_ignore_file() {
         cache_dir: None,
         device_type: "x",
         arch: "y",
+        is_live: false,
     })
     .unwrap();
     assert_eq!(paths(&context), [".dockerignore", "Dockerfile", "a"]);
