@@ -30,18 +30,6 @@ const SOCKETS: [&str; 3] = [
 ];
 /// How long a device may take to say whether a socket is there.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a shell may take to say what it finds: a slow board loads it from a slow card.
-const SHELL: Duration = Duration::from_secs(10);
-/// Shells that a person would want, best first.
-const SHELLS: [&str; 6] = [
-    "/bin/bash",
-    "/usr/bin/bash",
-    "/bin/sh",
-    "/usr/bin/sh",
-    "/bin/ash",
-    "/busybox/sh",
-];
-
 /// A running container of a service.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -199,31 +187,9 @@ fn explained(missing: Missing, device: &str, service: &str) -> Failure {
 impl Found {
     /// Its files. They are moved to their places by its shell, where it has one.
     pub(super) async fn files(&self, are_written: bool) -> Result<copy::Container, Failure> {
-        let mut shell = None;
-        if are_written {
-            for path in SHELLS {
-                if self.engine.has_file(&self.id, path).await? && self.has_tools(path).await {
-                    shell = Some(path);
-                    break;
-                }
-            }
-        }
-        let mounts = self.engine.mounts(&self.id).await?;
-        let name = format!("{} of {}", self.service, self.device);
         let (engine, id) = (self.engine.clone(), self.id.clone());
-        Ok(copy::Container::new(engine, id, name, shell, mounts))
-    }
-
-    /// Whether a shell finds what files are moved with. One that does not say so soon is done without.
-    async fn has_tools(&self, shell: &str) -> bool {
-        let script = "for tool in cat chmod mkdir mv rm stat touch; do command -v $tool >/dev/null || exit 1; done";
-        let command = [shell, "-c", script].map(str::to_owned).to_vec();
-        let asked = async {
-            let mut exec = self.run(command, Some("0"), None).await?;
-            while exec.output.next().await?.is_some() {}
-            Ok::<_, Failure>(exec.handle.exit_code().await? == 0)
-        };
-        matches!(timeout(SHELL, asked).await, Ok(Ok(true)))
+        let name = format!("{} of {}", self.service, self.device);
+        Ok(copy::Container::of(engine, id, name, are_written).await?)
     }
 
     /// The shell of the container.
@@ -231,10 +197,8 @@ impl Found {
     /// # Errors
     /// When it has none: what it has instead.
     pub(super) async fn shell(&self) -> Result<&'static str, Failure> {
-        for shell in SHELLS {
-            if self.engine.has_file(&self.id, shell).await? {
-                return Ok(shell);
-            }
+        if let Some(shell) = self.engine.shell(&self.id).await? {
+            return Ok(shell);
         }
         let program = self.engine.program(&self.id).await?;
         let (device, service) = (&self.device, &self.service);

@@ -21,6 +21,7 @@ mod make;
 mod mounts;
 mod output;
 mod pull;
+mod shells;
 mod upload;
 mod vigil;
 

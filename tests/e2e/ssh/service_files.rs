@@ -167,7 +167,15 @@ async fn a_copy_of_a_container_goes_on_when_the_device_is_back() {
     )
     .await;
     let there = format!("{IP}:worker:/copy");
-    for (from, to) in [("src", there.as_str()), (&there, "back")] {
+    let large = format!("{IP}:worker:/copy/large");
+    let single = format!("{IP}:worker:/single");
+    for (from, to, is_resumed) in [
+        ("src", there.as_str(), true),
+        // An archive cannot be begun in the middle: what is whole stays.
+        (&there, "back", false),
+        ("src/large", &single, true),
+        (&large, "single", true),
+    ] {
         let before = lan_bytes(&device.machine);
         let words = ["cp", "--accept-host-key", "-i", "key", from, to];
         let running = workstation.start(&words);
@@ -180,10 +188,14 @@ async fn a_copy_of_a_container_goes_on_when_the_device_is_back() {
         running.says("waiting for the device to be back").await;
         server.start_again(&device.machine).await;
         lan.replug(address);
-        running.output().await.success();
+        let output = running.output().await;
+        output.success();
+        let goes_on = output.stderr.contains(" goes on after ");
+        assert_eq!(goes_on, is_resumed, "{from} to {to}: {output}");
     }
     let script = format!(
-        "rsync -rlptn --itemize-changes --checksum --delete src/ back/
+        "cmp single src/large && rm single && \"$OS\" cp -q -i key {single} single && cmp single src/large
+         rsync -rlptn --itemize-changes --checksum --delete src/ back/
          \"$OS\" exec {IP} worker -q -i key -- find / -xdev -name '*os-part*'"
     );
     let output = sh(&script).await;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Download, in_thread, mount, receive::Arrival};
+use super::{Download, Shell, host_down, in_thread, mount, receive::Arrival};
 use crate::{
     copy::{
-        CopyError,
+        CopyError, Remote,
         event::{Event, left, tell},
         here::Root,
         item::{Beneath, Item, Kind, MODE},
         pipe,
-        plan::{Found, FoundKind},
+        plan::{Found, FoundKind, LARGE},
     },
     engine::{ArchiveStat, Engine, EngineError, Mounts},
     transport::Stream,
@@ -32,8 +32,25 @@ pub struct Container {
     name: String,
     /// The shell that moves files to their places in one go; without one, files come to be where they are.
     pub(super) shell: Option<&'static str>,
+    /// That shell, if it finds what large files are gone on with.
+    pub(super) resumes: Option<Shell>,
     pub(super) mounts: Mounts,
 }
+
+/// What files are moved with.
+const MOVERS: [&str; 7] = ["cat", "chmod", "mkdir", "mv", "rm", "stat", "touch"];
+/// What a large file is taken with from where it was cut off, beside those.
+const TAKERS: [&str; 5] = ["chown", "dd", "head", "sha256sum", "sync"];
+/// What a large file is given with from there on.
+const GIVERS: [&str; 7] = [
+    "cat",
+    "find",
+    "head",
+    "readlink",
+    "sha256sum",
+    "stat",
+    "tail",
+];
 
 /// Paths begin at the root, as `docker cp` has it.
 pub(super) fn absolute(path: &[u8]) -> Vec<u8> {
@@ -45,22 +62,42 @@ pub(super) fn absolute(path: &[u8]) -> Vec<u8> {
 }
 
 impl Container {
-    /// A container by its id; `name` is what errors call it.
-    #[must_use]
-    pub fn new(
+    /// A container by its id; `name` is what errors call it. One that is not written to needs no shell.
+    pub async fn of(
         engine: Engine,
         id: String,
         name: String,
-        shell: Option<&'static str>,
-        mounts: Mounts,
-    ) -> Self {
-        Self {
+        is_written: bool,
+    ) -> Result<Self, EngineError> {
+        let mounts = engine.mounts(&id).await?;
+        let mut container = Self {
             engine,
             id,
             name,
-            shell,
+            shell: None,
+            resumes: None,
             mounts,
+        };
+        if is_written {
+            container.resumes = container
+                .shell_with(&[&MOVERS[..], &TAKERS].concat())
+                .await?;
+            container.shell = match &container.resumes {
+                Some(Shell::Container { program, .. }) => Some(*program),
+                _ => container.engine.shell_with(&container.id, &MOVERS).await?,
+            };
         }
+        Ok(container)
+    }
+
+    async fn shell_with(&self, programs: &[&str]) -> Result<Option<Shell>, EngineError> {
+        let found = self.engine.shell_with(&self.id, programs).await?;
+        Ok(found.map(|program| Shell::Container {
+            engine: self.engine.clone(),
+            id: self.id.clone(),
+            name: self.name.clone(),
+            program,
+        }))
     }
 
     pub(super) fn device(&self) -> String {
@@ -159,8 +196,23 @@ impl Container {
     }
 
     pub(super) async fn download(&self, job: Download<'_>) -> Result<(), CopyError> {
+        let (path, stat) = self.resolved(&job.source.path).await?;
+        // A large file is read by the container's own programs, where it has them: an archive cannot be begun in the middle.
+        if stat.kind() == FoundKind::File
+            && stat.size >= LARGE
+            && let Some(shell) = self.shell_with(&GIVERS).await?
+        {
+            let source = Remote {
+                path: absolute(&job.source.path),
+                ..job.source.clone()
+            };
+            let job = Download {
+                source: &source,
+                ..job
+            };
+            return host_down::download(&shell, job).await;
+        }
         let Download { source, events, .. } = job;
-        let (path, stat) = self.resolved(&source.path).await?;
         let is_folder = stat.kind() == FoundKind::Folder;
         let kind = if is_folder {
             Kind::Folder

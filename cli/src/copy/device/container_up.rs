@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 use super::{
     Container, Upload,
     container::{IN_MEMORY, absolute},
-    mount, tell_plan,
+    host_up, mount, tell_plan,
 };
 use crate::{
     copy::{
@@ -77,13 +77,14 @@ impl Container {
         } else {
             HashMap::new()
         };
+        let parts = self.parts(&job, &base, &root).await?;
         let plan = plan(&job.items, |item| {
             let mut found = found.get(&item.path).copied();
             if let Some(found) = found.as_mut().filter(|_| job.is_stream) {
                 // A stream has no time that could be compared.
                 found.mtime = i64::MIN;
             }
-            (found, None)
+            (found, parts.get(&item.path).copied())
         });
         tell_plan(job.events, &plan, &job.items);
         job.kept.made.plan(&job.items, &plan);
@@ -183,6 +184,33 @@ impl Container {
         Ok(all)
     }
 
+    /// What earlier copies have left of large files, in bytes.
+    async fn parts(
+        &self,
+        job: &Upload<'_>,
+        base: &[u8],
+        root: &Beneath,
+    ) -> Result<HashMap<Beneath, u64>, CopyError> {
+        let mut parts = HashMap::new();
+        if self.resumes.is_none() || job.is_stream {
+            return Ok(parts);
+        }
+        for item in &job.items {
+            let Some(part) = script::part_of(root, item) else {
+                continue;
+            };
+            let at = [base, b"/", &part].concat();
+            if self.mounts.memory_of(&place(base, root, item)).is_some() {
+                continue;
+            }
+            let stat = self.engine.archive_stat(&self.id, &at).await?;
+            if let Some(stat) = stat.filter(|stat| stat.kind() == FoundKind::File) {
+                parts.insert(item.path.clone(), stat.size);
+            }
+        }
+        Ok(parts)
+    }
+
     async fn send(
         &self,
         job: &Upload<'_>,
@@ -194,8 +222,11 @@ impl Container {
         let made = plan.of(&job.items).filter(|(_, step)| *step == Step::Make);
         let made: Vec<&Item> = made.map(|(item, _)| item).collect();
         let mut groups: Vec<Vec<&Item>> = plan.batches(&job.items);
-        let large = plan.large(&job.items);
-        groups.extend(large.into_iter().map(|(item, _)| vec![item]));
+        let mut large = plan.large(&job.items);
+        let resumes = self.resumes.as_ref().filter(|_| !job.is_stream);
+        if resumes.is_none() {
+            groups.extend(large.drain(..).map(|(item, _)| vec![item]));
+        }
         let modes = plan.of(&job.items).filter(|(_, step)| *step == Step::Mode);
         let modes: Vec<&Item> = modes.map(|(item, _)| item).collect();
         let mut far: Vec<&Item> = Vec::new();
@@ -236,6 +267,11 @@ impl Container {
                 if !matches!(item.kind, Kind::Folder) {
                     tell(job.events, Event::Done { size });
                 }
+            }
+        }
+        if let Some(shell) = resumes {
+            for (item, from) in large {
+                host_up::large(shell, job, (base, root), item, from).await?;
             }
         }
         for link in far {

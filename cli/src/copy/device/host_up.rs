@@ -50,7 +50,7 @@ pub(super) async fn upload(shell: &Shell, job: Upload<'_>) -> Result<(), CopyErr
     let stage = Stage::new(&there.root, &mut job.kept.stages)?;
     batches(shell, &job, &there, &plan, &stage).await?;
     for (item, from) in plan.large(&job.items) {
-        large(shell, &job, &there, item, from).await?;
+        large(shell, &job, (&there.base, &there.root), item, from).await?;
     }
     dress(shell, &job, &there, &plan).await
 }
@@ -176,27 +176,28 @@ async fn batches(
     Ok(())
 }
 
-async fn large(
+/// A large file by itself, from where an earlier copy was cut off; it goes below `root` in the folder `base`.
+pub(super) async fn large(
     shell: &Shell,
     job: &Upload<'_>,
-    there: &There,
+    (base, root): (&[u8], &Beneath),
     item: &Item,
     from: Option<u64>,
 ) -> Result<(), CopyError> {
-    let at = there.root.join(&item.path);
+    let at = root.join(&item.path);
     let (folder, name) = at.divided();
-    let part = script::part_of(&there.root, item).unwrap_or_default();
+    let part = script::part_of(root, item).unwrap_or_default();
     let here = item.path.below(job.source);
     let mut begin = 0;
     if let Some(from) = from
-        && is_beginning(shell, there, &part, &here, from).await?
+        && is_beginning(shell, base, (&part, &here), from).await?
     {
         begin = from;
         let path = here.as_os_str().as_bytes().to_vec();
         tell(job.events, Event::Resumed { path, from });
     }
     let mut script = Script::new();
-    script.text("cd ").word(&there.base).text(" || exit 1\n");
+    script.text("cd ").word(base).text(" || exit 1\n");
     if begin == 0 {
         // Those of other states of the file, too.
         let start = [folder.dotted(), b"/".to_vec(), part_begin(name)].concat();
@@ -249,15 +250,14 @@ fn is_of_here(error: &CopyError) -> bool {
 /// Whether a part on the device has the first bytes of our file. One that cannot be judged is none.
 async fn is_beginning(
     shell: &Shell,
-    there: &There,
-    part: &[u8],
-    here: &Path,
+    base: &[u8],
+    (part, here): (&[u8], &Path),
     count: u64,
 ) -> Result<bool, CopyError> {
     let mut script = Script::new();
     script
         .text("cd ")
-        .word(&there.base)
+        .word(base)
         .text(&format!(" && head -c {count} "))
         .word(part)
         .text(" | sha256sum\n");

@@ -1,11 +1,22 @@
-//! Scripts on a device.
+//! Scripts on a device, or in a container of it.
 
 use bytes::{Bytes, BytesMut};
-use tokio::{io::AsyncWriteExt as _, sync::mpsc};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt as _},
+    sync::mpsc,
+};
 
 use crate::{
-    copy::{CopyError, Unreadable, pipe::Feed, script::quoted},
-    transport::ssh::{Output, Piece, Process, Ssh},
+    copy::{
+        CopyError, Unreadable,
+        pipe::Feed,
+        script::{as_text, quoted},
+    },
+    engine::{
+        Engine,
+        exec::{Channel, ExecHandle, ExecOutput, ExecRequest},
+    },
+    transport::ssh::{Input, Output, Piece, Process, Ssh},
 };
 
 /// Bytes of an answer.
@@ -17,10 +28,54 @@ const COMMAND: usize = 1000;
 /// Characters of a complaint that are told.
 const TOLD: usize = 2000;
 
-/// A device's shell, by one connection.
+/// Whose shell it is.
 #[derive(Debug, Clone)]
-pub(super) struct Shell {
-    ssh: Ssh,
+pub(super) enum Shell {
+    /// A device's, by one connection.
+    Device(Ssh),
+    /// A container's, by its engine.
+    Container {
+        engine: Engine,
+        id: String,
+        /// What errors call it.
+        name: String,
+        /// Path of the shell.
+        program: &'static str,
+    },
+}
+
+/// A script that runs.
+pub(super) struct Running {
+    /// Held as long as something may be written.
+    _input: Option<Input>,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
+    pub(super) output: Written,
+}
+
+/// What a script writes.
+pub(super) enum Written {
+    Device(Output),
+    Container(ExecOutput, ExecHandle),
+}
+
+impl Written {
+    pub(super) async fn next(&mut self) -> Result<Option<Piece>, CopyError> {
+        Ok(match self {
+            Self::Device(output) => output.next().await?,
+            Self::Container(output, _) => output.next().await?.map(|piece| match piece {
+                (Channel::Stderr, bytes) => Piece::Stderr(bytes),
+                (_, bytes) => Piece::Stdout(bytes),
+            }),
+        })
+    }
+
+    /// With what it ended, once all has come that it wrote.
+    pub(super) async fn code(&self) -> Result<u8, CopyError> {
+        Ok(match self {
+            Self::Device(output) => output.exit().code(),
+            Self::Container(_, handle) => u8::try_from(handle.exit_code().await?).unwrap_or(255),
+        })
+    }
 }
 
 /// How a script ended.
@@ -33,34 +88,80 @@ pub(super) struct Ran {
 
 impl Shell {
     pub(super) fn new(ssh: &Ssh) -> Self {
-        Self { ssh: ssh.clone() }
+        Self::Device(ssh.clone())
     }
 
     pub(super) fn device(&self) -> String {
-        self.ssh.peer().to_owned()
+        match self {
+            Self::Device(ssh) => ssh.peer().to_owned(),
+            Self::Container { name, .. } => name.clone(),
+        }
+    }
+
+    /// Starts a script, and gives it something to read.
+    async fn begin(&self, script: &[u8], reads: bool) -> Result<Running, CopyError> {
+        let (engine, id, program) = match self {
+            Self::Device(ssh) => {
+                let (command, first) = if reads {
+                    with_input(script)
+                } else {
+                    let short = command(script).map(|command| (command, b"".as_slice()));
+                    short.unwrap_or((b"exec sh -s".to_vec(), script))
+                };
+                let Process { input, output } = ssh.exec(command, None).await?;
+                let mut writer = input.writer()?;
+                if reads {
+                    // A program that has ended reads nothing.
+                    drop(writer.write_all(first).await);
+                } else if !first.is_empty() {
+                    let (script, mut writer) = (first.to_vec(), input.writer()?);
+                    // Beside the output, which may come before all of it has been read.
+                    tokio::spawn(async move {
+                        if writer.write_all(&script).await.is_ok() {
+                            drop(writer.shutdown().await);
+                        }
+                    });
+                }
+                return Ok(Running {
+                    _input: Some(input),
+                    writer: Box::new(writer),
+                    output: Written::Device(output),
+                });
+            }
+            Self::Container {
+                engine,
+                id,
+                program,
+                ..
+            } => (engine, id, *program),
+        };
+        let request = ExecRequest {
+            container: id.clone(),
+            command: vec![
+                program.to_owned(),
+                "-c".to_owned(),
+                as_text(script.to_vec()),
+            ],
+            user: Some("0".to_owned()),
+            ..ExecRequest::default()
+        };
+        let exec = engine.exec(&request).await?;
+        Ok(Running {
+            _input: None,
+            writer: Box::new(exec.input),
+            output: Written::Container(exec.output, exec.handle),
+        })
     }
 
     /// Starts a script of any length that reads nothing.
-    pub(super) async fn start(&self, script: &[u8]) -> Result<Process, CopyError> {
-        if let Some(command) = command(script) {
-            return Ok(self.ssh.exec(command, None).await?);
-        }
-        let process = self.ssh.exec(b"exec sh -s".as_slice(), None).await?;
-        let mut writer = process.input.writer()?;
-        let script = script.to_vec();
-        // Beside the output, which may come before all of it has been read.
-        tokio::spawn(async move {
-            if writer.write_all(&script).await.is_ok() {
-                drop(writer.shutdown().await);
-            }
-        });
-        Ok(process)
+    pub(super) async fn start(&self, script: &[u8]) -> Result<Running, CopyError> {
+        self.begin(script, false).await
     }
 
     /// Runs a script of any length that reads nothing.
     pub(super) async fn run(&self, script: &[u8]) -> Result<Ran, CopyError> {
-        let mut process = self.start(script).await?;
-        self.ran(&mut process.output).await
+        let mut running = self.start(script).await?;
+        self.ran(&mut running.output).await
     }
 
     /// Runs it, and takes nothing but success.
@@ -94,7 +195,7 @@ impl Shell {
     }
 
     /// Reads to the end.
-    pub(super) async fn ran(&self, output: &mut Output) -> Result<Ran, CopyError> {
+    async fn ran(&self, output: &mut Written) -> Result<Ran, CopyError> {
         let mut stdout = BytesMut::new();
         let mut ran = Ran::default();
         while let Some(piece) = output.next().await? {
@@ -107,7 +208,7 @@ impl Shell {
             }
         }
         ran.stdout = stdout.freeze();
-        ran.code = output.exit().code();
+        ran.code = output.code().await?;
         Ok(ran)
     }
 
@@ -126,7 +227,7 @@ impl Shell {
                 Piece::Stderr(bytes) => keep(&mut ran.stderr, &bytes),
             }
         }
-        ran.code = process.output.exit().code();
+        ran.code = process.output.code().await?;
         feed.end().await;
         Ok(ran)
     }
@@ -137,13 +238,9 @@ impl Shell {
         script: &[u8],
         mut pieces: mpsc::Receiver<Bytes>,
     ) -> Result<Ran, CopyError> {
-        let (command, first) = with_input(script);
-        let Process { input, mut output } = self.ssh.exec(command, None).await?;
-        let mut writer = input.writer()?;
+        let mut running = self.begin(script, true).await?;
+        let (mut writer, output) = (running.writer, &mut running.output);
         let write = async {
-            if writer.write_all(first).await.is_err() {
-                return;
-            }
             while let Some(piece) = pieces.recv().await {
                 if writer.write_all(&piece).await.is_err() {
                     return;
@@ -154,7 +251,7 @@ impl Shell {
         };
         tokio::pin!(write);
         let mut is_written = false;
-        let read = self.ran(&mut output);
+        let read = self.ran(output);
         tokio::pin!(read);
         loop {
             tokio::select! {

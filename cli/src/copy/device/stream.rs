@@ -133,7 +133,7 @@ pub async fn print(
     let ran = super::shell::Ran {
         stdout: Bytes::new(),
         stderr,
-        code: process.output.exit().code(),
+        code: process.output.code().await?,
     };
     shell.succeeded("read a file", ran)?;
     tell(events, Event::Done { size: printed.at });
