@@ -41,17 +41,38 @@ impl Guest {
             Err(error) if is_given => return Err(error),
             Err(error) => Some(error),
         };
+        Ok((Self::nobody(environment)?, unread))
+    }
+
+    /// The same for what only that cloud has, which is wanted then: there goes the token that the reference's client keeps, too, whether or
+    /// not somebody has named the cloud. `token` is that of a file that was named.
+    ///
+    /// # Errors
+    /// [`AccountError`] when something says nothing.
+    pub fn wanted(environment: &Environment, token: Option<Token>) -> Result<Self, AccountError> {
+        match Account::of(environment, token, None)? {
+            Some(account) => Ok(Self {
+                domain: account.domain,
+                authorities: account.authorities,
+                proxies: account.proxies,
+                token: Some(account.token),
+            }),
+            None => Self::nobody(environment),
+        }
+    }
+
+    /// Somebody without a token, at the cloud that is meant.
+    fn nobody(environment: &Environment) -> Result<Self, AccountError> {
         let domain = match environment.variable(OSCLI_CLOUD) {
             Some(text) => domain(text, OSCLI_CLOUD)?,
             None => Reference::of(environment)?.domain,
         };
-        let guest = Self {
+        Ok(Self {
             domain,
             authorities: authorities(environment),
             proxies: proxies(environment),
             token: None,
-        };
-        Ok((guest, unread))
+        })
     }
 }
 
