@@ -1,5 +1,11 @@
 //! `os preload`: an image whose devices run a project before they have seen a network.
 
+mod made;
+mod maker;
+mod other_clients;
+mod project;
+mod release;
+
 use std::{
     ffi::OsString,
     fs::File,
@@ -8,46 +14,53 @@ use std::{
 };
 
 use clap::ValueHint;
-use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    Context,
+    Context, cloud_device,
     disk::Place,
     given,
-    push::sources::{self, Asked, Sources},
-    reach::reach,
+    project::ProjectArgs,
+    push::sources::{self, Sources},
     ssh_first::Through,
 };
 use crate::{
-    deploy::{self, Event, Events, Facts, Options, PushLock, SecretStore, Workshop},
-    discovery::Origin,
-    engine::{Engine, EngineError},
-    env::DOCKER_HOST,
+    cloud::releases::Wanted,
+    deploy::PushLock,
     failure::{Failure, Kind},
     image::Purpose,
-    preload::{self, Load, Preloaded},
-    provision::inspect::{Device, device},
-    simulate::find_engine,
-    transport::Endpoint,
-    ui::render::{self, push::PushView},
+    preload::{self, Joined, Load, Preloaded},
+    provision::inspect::{self, Device},
+    ui::render,
 };
+use made::Made;
+use maker::Maker;
+use other_clients::OtherClients;
 
-/// The tag of the images: those of a push, which the device may run, have another one.
-const TAG: &str = "preloaded";
 /// Where programs are looked for.
 const PATH: &str = "PATH";
+/// What only a project has.
+const OF_A_PROJECT: [&str; 10] = [
+    "source",
+    "files",
+    "dockerfile",
+    "env",
+    "env_files",
+    "nocache",
+    "pull",
+    "registry_secrets",
+    "multi_dockerignore",
+    "noparent_check",
+];
 
-/// Puts a project into an image, so that its devices start it without a network
+/// Puts a project, or a release of a fleet, into an image, so that its devices start it without a network
 ///
-/// The services are built and pulled by the engine of this machine, or by that of a device; their images go into the data partition
+/// The services of a project are built and pulled by the engine of this machine, or by that of a device; those of a release are fetched by it
+/// from the registry of the fleet's cloud, by their digests, with a token for that image alone. Their images go into the data partition
 /// of the image, which grows as far as it has to. A device loads them at its first start, if it has this system's agent: another one
-/// leaves them there. The image is replaced once the new one is whole; what was preloaded before is replaced, too. Beside it there has to
-/// be room for the images three times. Nothing is mounted, and nothing needs root. What a fleet runs is not looked up in its cloud.
+/// leaves them there. One that joins the fleet later has what it is to run, and fetches nothing of it again. The image is replaced once the
+/// new one is whole; what was preloaded before is replaced, too. Beside it there has to be room for the images three times. Nothing is
+/// mounted, and nothing needs root.
 #[derive(Debug, clap::Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
 pub struct Args {
     /// Image, not packed
     #[arg(value_hint = ValueHint::FilePath)]
@@ -55,7 +68,22 @@ pub struct Args {
     /// Folder of the project
     #[arg(value_name = "PROJECT", default_value = ".", value_hint = ValueHint::DirPath)]
     source: PathBuf,
-    /// Device whose engine builds and pulls, as in a push; what it runs goes on
+    /// Fleet whose release is taken instead of a project: ORGANISATION/NAME, or its uuid. Its cloud is `OSCLI_CLOUD`, and --token-file,
+    /// `OSCLI_TOKEN` or what balena-cli keeps is a token of that. (balena-cli's -f; here that is a compose file)
+    #[arg(long, value_name = "FLEET", conflicts_with_all = OF_A_PROJECT)]
+    fleet: Option<String>,
+    /// Which release: current, the one that the fleet is to run; latest; or the first digits of its commit. (balena-cli's -c)
+    #[arg(
+        long,
+        value_name = "RELEASE",
+        default_value = "current",
+        requires = "fleet"
+    )]
+    commit: Wanted,
+    /// Say what would be fetched, and do nothing
+    #[arg(long, requires = "fleet")]
+    dry_run: bool,
+    /// Device whose engine builds, pulls and fetches, as in a push; what it runs goes on
     #[arg(long, value_name = "DEVICE", conflicts_with = "docker")]
     on: Option<String>,
     /// Socket of the engine of this machine [default: that of `DOCKER_HOST`, else the usual one]
@@ -67,64 +95,40 @@ pub struct Args {
     /// Take images although they are for another processor than the image's
     #[arg(long)]
     dont_check_arch: bool,
-    /// Compose file; several are merged in their order, and no development overlay is looked for
-    #[arg(long = "file", short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    files: Vec<PathBuf>,
-    /// Dockerfile of a project without a compose file, relative to its folder
-    #[arg(long, value_name = "PATH", conflicts_with = "files")]
-    dockerfile: Option<String>,
-    /// Environment variable for all services, or for one as service:NAME=VALUE
-    #[arg(long, value_name = "[SERVICE:]NAME=VALUE")]
-    env: Vec<String>,
-    /// File of variables that the compose file uses, instead of .env
-    #[arg(long = "env-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    env_files: Vec<PathBuf>,
-    /// Build every step anew
-    #[arg(long, short = 'c', visible_alias = "no-cache")]
-    nocache: bool,
-    /// Fetch base images even when the engine has them
-    #[arg(long)]
-    pull: bool,
-    /// File of registry credentials; the default is secrets.yml, .yaml or .json in the configuration folder
-    #[arg(long, short = 'R', value_name = "FILE", value_hint = ValueHint::FilePath)]
-    registry_secrets: Option<PathBuf>,
-    /// Every service's folder obeys its own .dockerignore
-    #[arg(long, short)]
-    multi_dockerignore: bool,
-    /// Do not look for a compose file in the parent folder
-    #[arg(long)]
-    noparent_check: bool,
+    #[command(flatten)]
+    project: ProjectArgs,
+    #[command(flatten)]
+    others: OtherClients,
     #[command(flatten)]
     through: Through,
 }
 
-impl Args {
-    fn sources(&self) -> Asked<'_> {
-        Asked {
-            source: &self.source,
-            files: &self.files,
-            dockerfile: self.dockerfile.as_deref(),
-            noparent_check: self.noparent_check,
-            env: &self.env,
-            env_files: &self.env_files,
-            registry_secrets: self.registry_secrets.as_deref(),
-        }
+/// What is to be preloaded.
+enum Source {
+    Project(Box<Sources>),
+    Release(Box<release::Found>),
+}
+
+/// What is known of an image before it is touched.
+struct Looked {
+    board: Option<Device>,
+    joined: Joined,
+    path: PathBuf,
+}
+
+impl Looked {
+    fn arch(&self) -> Option<&str> {
+        self.board.as_ref()?.arch.as_deref()
     }
 }
 
-/// An engine that makes images.
-struct Maker {
-    engine: Engine,
-    /// What it is called, and what tells it from others.
-    name: String,
-    key: String,
-    /// Bytes that one pull may fetch, where somebody says what is free.
-    room: Option<u64>,
-}
-
 /// Preloads.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let sources = sources::read(context, &args.sources())?;
+pub async fn run(context: &Context, mut args: Args) -> Result<(), Failure> {
+    args.others.check(context)?;
+    let project = match &args.fleet {
+        Some(_) => None,
+        None => Some(sources::read(context, &args.project.asked(&args.source))?),
+    };
     let path = context.environment.variable(PATH).unwrap_or_default();
     let search = OsString::from(path);
     preload::programs(&search)?;
@@ -135,44 +139,141 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Err(Failure::new(Kind::Usage, words).hint("name another file, or remove it"));
     }
     // What is left as it is need not be changed; all of it is found out before anything is built.
-    let purpose = if output.is_some() {
+    let purpose = if output.is_some() || args.dry_run {
         Purpose::Look
     } else {
         Purpose::Change
     };
+    let looked = look(context, &args, purpose).await?;
+    let source = if let Some(sources) = project {
+        Source::Project(Box::new(sources))
+    } else {
+        let found = unless_interrupted(context, found(context, &mut args, &looked)).await?;
+        if args.dry_run {
+            return found.tell(context, &looked.path).await;
+        }
+        Source::Release(Box::new(found))
+    };
+    let archive = beside(output.as_ref().unwrap_or(&looked.path))?;
+    let (made, archive) = Box::pin(packed(context, &args, (&source, &looked), archive)).await?;
+    let load = (archive, made.apps.clone(), output.clone());
+    let done = write(context, &args, load, (purpose, search)).await?;
+    let release = match &source {
+        Source::Project(_) => None,
+        Source::Release(found) => Some(found.json()),
+    };
+    let image = output.unwrap_or(looked.path);
+    Ok(render::preload::done(
+        &context.console,
+        (&image, &made.services()),
+        release.as_ref(),
+        &done,
+    )?)
+}
+
+/// What is on the image, as far as it matters.
+async fn look(context: &Context, args: &Args, purpose: Purpose) -> Result<Looked, Failure> {
     let look = move |place: &Place| {
         let disk = place.open(purpose)?;
         preload::data(&disk)?;
-        let board = disk.boot().map(|_| device(&disk)).transpose()?;
-        Ok((board.flatten(), disk.path().to_owned()))
+        let (mut board, mut joined) = (None, Joined::default());
+        if disk.boot().is_some() {
+            board = inspect::device(&disk)?;
+            joined = inspect::joined(&disk)?;
+        }
+        let path = disk.path().to_owned();
+        Ok(Looked {
+            board,
+            joined,
+            path,
+        })
     };
     let place = Place::new(context, &args.image);
-    let (board, image) = place.with(Purpose::Look, look).await?;
-    let archive = beside(output.as_ref().unwrap_or(&image))?;
-    let maker = unless_interrupted(context, Box::pin(maker(context, &args))).await?;
-    let arch = board.as_ref().and_then(|board| board.arch.clone());
-    render::preload::begins(&context.console, &image, &maker.name, arch.as_deref());
+    place.with(Purpose::Look, look).await
+}
+
+/// The release that is meant, if the image is for devices of its fleet.
+async fn found(
+    context: &Context,
+    args: &mut Args,
+    looked: &Looked,
+) -> Result<release::Found, Failure> {
+    let entry = &mut args.through.entry;
+    // It may be a pipe, and the device that is lent may be reached by it, too.
+    entry.token = cloud_device::token(context, entry).await?;
+    let fleet = args.fleet.as_deref().unwrap_or_default();
+    let token = entry.token.clone();
+    let found = release::find(context, token, (fleet, &args.commit)).await?;
+    let arch = looked.arch().filter(|_| !args.dont_check_arch);
+    found.check(context, &looked.path, (&looked.joined, arch))?;
+    Ok(found)
+}
+
+/// Lets an engine make all images, and hand them over as one archive.
+async fn packed(
+    context: &Context,
+    args: &Args,
+    (source, looked): (&Source, &Looked),
+    archive: File,
+) -> Result<(Made, File), Failure> {
+    let maker = unless_interrupted(context, Box::pin(maker::find(context, args))).await?;
+    let arch = looked.arch();
+    render::preload::begins(&context.console, &looked.path, &maker.name, arch);
     // Nobody else gives names to images there until they are in the archive.
-    let naming = PushLock::take(&context.environment.paths.locks(), &maker.key)?;
-    let plan = make(context, &args, &sources, (&maker, board)).await?;
-    if !args.dont_check_arch {
-        let checked = check(&maker, &plan, arch.as_deref());
-        unless_interrupted(context, checked).await?;
+    let _naming = PushLock::take(&context.environment.paths.locks(), &maker.key)?;
+    match source {
+        Source::Project(sources) => {
+            let board = looked.board.clone();
+            let made = project::make(context, args, sources, (&maker, board)).await?;
+            let work = handed_over(context, args, (&maker, arch), (&made, archive, true));
+            let archive = unless_interrupted(context, Box::pin(work)).await?;
+            Ok((made, archive))
+        }
+        Source::Release(found) => {
+            let mut passing = Vec::new();
+            let work = async {
+                let made = found.fetch(context, &maker, &mut passing).await?;
+                let archive = (&made, archive, false);
+                let archive = handed_over(context, args, (&maker, arch), archive).await?;
+                Ok((made, archive))
+            };
+            let done = unless_interrupted(context, Box::pin(work)).await;
+            maker.forget(context, &passing).await;
+            done
+        }
     }
-    let exported = Box::pin(export(context, &maker, &plan, archive));
-    let archive = unless_interrupted(context, exported).await?;
-    drop(naming);
-    let apps = deploy::preloaded(&plan);
+}
+
+/// An archive of images that the board runs, built or not.
+async fn handed_over(
+    context: &Context,
+    args: &Args,
+    (maker, arch): (&Maker, Option<&str>),
+    (made, archive, are_built): (&Made, File, bool),
+) -> Result<File, Failure> {
+    if !args.dont_check_arch {
+        made.check(maker, arch, are_built).await?;
+    }
+    made.export(context, maker, archive).await
+}
+
+/// Puts the archive and the target into the image.
+async fn write(
+    context: &Context,
+    args: &Args,
+    (archive, apps, output): (File, Vec<u8>, Option<PathBuf>),
+    (purpose, search): (Purpose, OsString),
+) -> Result<Preloaded, Failure> {
     let (console, interrupt) = (context.console.clone(), context.interrupt.clone());
-    let to = output.clone();
     let change = move |place: &Place| {
         let disk = place.open(purpose)?;
         let mut progress = render::preload::Progress::new(&console);
         let load = Load {
             archive: &archive,
             apps: &apps,
-            output: to.as_deref(),
+            output: output.as_deref(),
             search,
+            interrupt: interrupt.clone(),
         };
         let done = preload::preload(&disk, &load, &mut |doing| {
             if interrupt.is_cancelled() {
@@ -184,19 +285,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Ok::<Preloaded, Failure>(done)
     };
     let place = Place::new(context, &args.image);
-    let done = place.with(Purpose::Change, change).await?;
-    let services: Vec<String> = plan
-        .services
-        .into_iter()
-        .map(|service| service.name)
-        .collect();
-    let image = output.unwrap_or(image);
-    Ok(render::preload::done(
-        &context.console,
-        &image,
-        &services,
-        &done,
-    )?)
+    place.with(Purpose::Change, change).await
 }
 
 /// What `work` ends with, unless it is told to end.
@@ -218,166 +307,4 @@ fn beside(path: &Path) -> Result<File, Failure> {
         Failure::new(Kind::Other, words)
             .hint("the new image is made there; `--output` writes it elsewhere")
     })
-}
-
-/// The images of all services in one file, whole.
-async fn export(
-    context: &Context,
-    maker: &Maker,
-    plan: &deploy::Plan,
-    mut archive: File,
-) -> Result<File, Failure> {
-    let names = plan
-        .services
-        .iter()
-        .map(|service| service.image.to_string());
-    let names: Vec<String> = names.collect();
-    let progress = render::preload::Progress::new(&context.console);
-    let exported = maker
-        .engine
-        .export(&names, &mut archive, |bytes| progress.exported(bytes));
-    exported.await.map_err(|error| unexported(&error))?;
-    preload::is_whole(&archive, &names)?;
-    Ok(archive)
-}
-
-/// Why there is no archive.
-fn unexported(error: &EngineError) -> Failure {
-    let kind = match error {
-        EngineError::Unkept { .. } => Kind::Other,
-        _ => Kind::Device,
-    };
-    Failure::from_error(kind, error)
-        .hint("the image is as it was; beside it there has to be room for the images three times")
-}
-
-/// The engine that was named, or that of this machine.
-async fn maker(context: &Context, args: &Args) -> Result<Maker, Failure> {
-    if let Some(on) = &args.on {
-        let reached = reach(context, Some(on), &args.through).await?;
-        let key = match &reached.device.origin {
-            Origin::Simulated { engine_socket, .. } => key_of(engine_socket),
-            _ => reached.key(),
-        };
-        return Ok(Maker {
-            engine: reached.engine().await?,
-            name: reached.device.name.clone(),
-            key,
-            room: deploy::room_for_pull(&reached.kind),
-        });
-    }
-    let mut variables = context.environment.variables.clone();
-    if let Some(docker) = &args.docker {
-        let socket = given::absolute(context, docker);
-        variables.insert(
-            DOCKER_HOST.to_owned(),
-            format!("unix://{}", socket.display()),
-        );
-    }
-    let socket = find_engine(&variables).await?;
-    let name = "this machine".to_owned();
-    Ok(Maker {
-        key: key_of(&socket),
-        engine: Engine::new(&name, Endpoint::Unix(socket)),
-        name,
-        room: None,
-    })
-}
-
-/// What tells an engine of this machine from others: simulated devices share it.
-fn key_of(socket: &Path) -> String {
-    format!("preload {}", socket.display())
-}
-
-/// Makes the images, and shows how.
-async fn make(
-    context: &Context,
-    args: &Args,
-    sources: &Sources,
-    (maker, board): (&Maker, Option<Device>),
-) -> Result<deploy::Plan, Failure> {
-    let paths = &context.environment.paths;
-    let secrets = SecretStore::new(&paths.secrets(), &maker.key, &maker.engine);
-    let (builds, contexts) = (paths.builds(), paths.contexts());
-    let options = Options {
-        no_cache: args.nocache,
-        pull: args.pull,
-        multi_dockerignore: args.multi_dockerignore,
-        dry_run: false,
-        registry: &sources.registry,
-        metadata: &sources.metadata,
-        builds: &builds,
-        contexts: &contexts,
-    };
-    let (device_type, arch) = board.map_or_else(Default::default, |board| {
-        (board.slug, board.arch.unwrap_or_default())
-    });
-    let (events, told) = Events::channel();
-    let mut view = PushView::new(&context.console, &maker.name, None);
-    let work = async {
-        // Moved in, so that the view ends with the work.
-        let events = events;
-        let workshop = Workshop {
-            project: &sources.project,
-            key: &maker.key,
-            engine: &maker.engine,
-            secrets: &secrets,
-            events: &events,
-            facts: Facts {
-                device_type,
-                arch,
-                namespace: None,
-                tag: Some(TAG.to_owned()),
-            },
-            room: maker.room,
-        };
-        deploy::make(&workshop, &options).await
-    };
-    let ended = tokio::select! {
-        ended = async { tokio::join!(work, draw(&mut view, told)) } => Some(ended),
-        () = context.interrupt.cancelled() => None,
-    };
-    view.clear();
-    let Some((made, drawn)) = ended else {
-        let failure = Failure::interrupted().hint("builds were stopped; the image is as it was");
-        return Err(match secrets.clear().await {
-            Ok(()) => failure,
-            Err(error) => failure.hint(format!(
-                "build secrets may still be with the engine of {}, the next push to it removes them: {error}",
-                maker.name
-            )),
-        });
-    };
-    drawn?;
-    made.map_err(|error| {
-        view.failed(&error);
-        error.into()
-    })
-}
-
-async fn draw(view: &mut PushView<'_>, mut told: UnboundedReceiver<Event>) -> io::Result<()> {
-    while let Some(event) = told.recv().await {
-        view.event(event)?;
-    }
-    Ok(())
-}
-
-/// Refuses images that the board would not run.
-async fn check(maker: &Maker, plan: &deploy::Plan, arch: Option<&str>) -> Result<(), Failure> {
-    for service in &plan.services {
-        let platform = maker.engine.platform(&service.image.to_string()).await;
-        let platform = platform.map_err(|error| Failure::from_error(Kind::Device, &error))?;
-        if !preload::board_runs(arch, &platform) {
-            let words = format!(
-                "the image of {} is for {}, and the image's devices are {}",
-                service.name,
-                preload::arch_word(&platform),
-                arch.unwrap_or("unknown")
-            );
-            return Err(Failure::new(Kind::Build, words)
-                .hint("`--on DEVICE` builds on a device of that kind")
-                .hint("`platform` in the compose file or `FROM --platform` says another one where the engine can; --dont-check-arch takes it as it is"));
-        }
-    }
-    Ok(())
 }
