@@ -23,7 +23,7 @@ pub fn asked(console: &Console, cloud: &Domain, has_token: bool) {
 pub fn found(console: &Console, fleet: &Fleet, release: &Release) {
     let (slug, name) = (neutralise(&fleet.slug), release.name());
     let name = neutralise(&name);
-    console.say(&format!("{slug} is to run {name}"));
+    console.say(&format!("{slug}: the release {name}"));
     if release.is_invalidated {
         console.warn(&format!("the release {name} was called invalid"));
     }
