@@ -155,4 +155,41 @@ mod tests {
         guest(&[], &[(OSCLI_CLOUD, "own test")]).unwrap_err();
         guest(&[(".balenarc.yml", "balenaUrl: [")], &[]).unwrap_err();
     }
+
+    #[test]
+    fn a_token_whose_cloud_nobody_named_goes_where_that_is_wanted() {
+        let home = tempfile::tempdir().unwrap();
+        fs_err::create_dir(home.path().join(".balena")).unwrap();
+        fs_err::write(home.path().join(".balena/token"), "kept").unwrap();
+        let variables: BTreeMap<String, String> =
+            [("HOME".to_owned(), home.path().display().to_string())].into();
+        let mut environment = Environment {
+            args: Vec::new(),
+            program: None,
+            paths: Paths::from_variables(&variables),
+            variables,
+            current_dir: home.path().to_owned(),
+            terminal: Terminal::default(),
+        };
+        let (open, _) = Guest::of(&environment, None).unwrap();
+        assert!(!open.has_token());
+        let wanted = Guest::wanted(&environment, None).unwrap();
+        assert!(wanted.has_token());
+        assert_eq!(wanted.domain.to_string(), "balena-cloud.com");
+        // To another cloud it does not go.
+        environment
+            .variables
+            .insert(OSCLI_CLOUD.to_owned(), "own.test".to_owned());
+        let other = Guest::wanted(&environment, None).unwrap();
+        assert_eq!(
+            (other.domain.to_string().as_str(), other.has_token()),
+            ("own.test", false)
+        );
+        let given = Token::parse("given").unwrap();
+        assert!(
+            Guest::wanted(&environment, Some(given))
+                .unwrap()
+                .has_token()
+        );
+    }
 }

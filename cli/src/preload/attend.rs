@@ -210,4 +210,33 @@ mod tests {
         let process = Path::new("/proc").join(process.trim());
         assert!(!process.exists(), "it is still at work");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_hears_that_it_takes_long_and_may_have_had_enough() {
+        let interrupt = CancellationToken::new();
+        let way = Way {
+            search: OsStr::new(""),
+            interrupt: &interrupt,
+        };
+        let mut command = child::command("sleep");
+        command
+            .arg("1000")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut heard = Vec::new();
+        let mut told = |doing| {
+            heard.push(doing);
+            if heard.len() < 3 {
+                return Ok(());
+            }
+            Err(io::ErrorKind::Interrupted.into())
+        };
+        let ended = attended(command.into(), "", ("sleep", way), &mut told).await;
+        assert!(
+            matches!(ended, Err(ToolError::Ended { program: "sleep" })),
+            "{ended:?}"
+        );
+        let waited = |times| Doing::Waiting("sleep", SLOW * times);
+        assert_eq!(heard, [1, 2, 3].map(waited));
+    }
 }

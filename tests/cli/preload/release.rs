@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use bollard::query_parameters::RemoveImageOptions;
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptions, RemoveImageOptions};
+use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use testkit::fleet::{Fleet, Release};
 use testkit::target::IDLE;
 use testkit::workstation::Output;
-use testkit::{Agent, Cloud, Engine, Namespace, Registry, Workstation, agent, image};
+use testkit::{Agent, Cloud, Device, Engine, Lan, Namespace, Registry, Workstation, agent, image};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -38,23 +40,7 @@ impl Place {
     async fn new() -> Self {
         let (machine, engine) = Engine::on_a_machine().await;
         let mut workstation = Workstation::new(None);
-        let cloud = Cloud::start(&workstation.machine, &machine, TOKEN, &[]);
-        let image = |digit: &str| {
-            let (name, digest) = (digit.repeat(32), digit.repeat(64));
-            format!("{}/v2/{name}@sha256:{digest}", Registry::HOST)
-        };
-        let releases = [DRAFT, LATEST, PINNED].map(|commit| {
-            let services = SERVICES.iter().zip(["a", "b"]);
-            let services =
-                services.map(|(name, digit)| ((*name).to_owned(), image(digit), json!({})));
-            Release::new(commit, services.collect())
-        });
-        let mut fleet = Fleet::new(FLEET, FLEET_UUID, releases.into());
-        fleet.releases[0].is_final = false;
-        fleet.running = Some(PINNED.to_owned());
-        cloud.has(fleet);
-        workstation.set("OSCLI_CLOUD", testkit::cloud::DOMAIN);
-        workstation.set("OSCLI_CLOUD_CA", cloud.authority());
+        let cloud = cloud(&mut workstation, &machine);
         Self {
             workstation,
             cloud,
@@ -82,34 +68,56 @@ impl Place {
         self.preload(image, &more).await
     }
 
-    /// Puts images of services into a registry that the fleet's cloud lets into, and has the fleet run them.
     async fn registry(&self) -> (Registry, Vec<String>) {
-        let client = self.engine.client().await;
-        let mut issuer = None;
-        self.cloud
-            .changes(|fleet| issuer = Some(std::mem::take(&mut fleet.issuer)));
-        let issuer = issuer.unwrap();
-        let registry = Registry::start_with(&self.machine, &issuer).await;
-        let (mut ids, mut services) = (Vec::new(), Vec::new());
-        for (service, digit) in SERVICES.iter().zip(["a", "b"]) {
-            ids.push(image::make_service(&client, service, IDLE).await);
-            let (local, there) = (
-                format!("local_image_{service}:latest"),
-                format!("v2/{}", digit.repeat(32)),
-            );
-            let reference = registry.take_for(&issuer, &client, &local, &there).await;
-            services.push((
-                (*service).to_owned(),
-                reference,
-                json!({"restart": "always"}),
-            ));
-        }
-        self.cloud.changes(|fleet| {
-            fleet.issuer = issuer;
-            fleet.releases[2].services = services;
-        });
-        (registry, ids)
+        registry(&self.cloud, &self.engine, &self.machine).await
     }
+}
+
+/// The cloud of a workstation, with a fleet of three releases, whose images are in no registry.
+fn cloud(workstation: &mut Workstation, machine: &Namespace) -> Cloud {
+    let cloud = Cloud::start(&workstation.machine, machine, TOKEN, &[]);
+    let image = |digit: &str| {
+        let (name, digest) = (digit.repeat(32), digit.repeat(64));
+        format!("{}/v2/{name}@sha256:{digest}", Registry::HOST)
+    };
+    let releases = [DRAFT, LATEST, PINNED].map(|commit| {
+        let services = SERVICES.iter().zip(["a", "b"]);
+        let services = services.map(|(name, digit)| ((*name).to_owned(), image(digit), json!({})));
+        Release::new(commit, services.collect())
+    });
+    let mut fleet = Fleet::new(FLEET, FLEET_UUID, releases.into());
+    fleet.releases[0].is_final = false;
+    fleet.running = Some(PINNED.to_owned());
+    cloud.has(fleet);
+    workstation.set("OSCLI_CLOUD", testkit::cloud::DOMAIN);
+    workstation.set("OSCLI_CLOUD_CA", cloud.authority());
+    cloud
+}
+
+/// Puts images of services into a registry that the fleet's cloud lets into, and has the fleet run them. Their ids in the engine.
+async fn registry(cloud: &Cloud, engine: &Engine, machine: &Namespace) -> (Registry, Vec<String>) {
+    let client = engine.client().await;
+    let mut issuer = None;
+    cloud.changes(|fleet| issuer = Some(std::mem::take(&mut fleet.issuer)));
+    let issuer = issuer.unwrap();
+    let registry = Registry::start_with(machine, &issuer).await;
+    let (mut ids, mut services) = (Vec::new(), Vec::new());
+    for (service, digit) in SERVICES.iter().zip(["a", "b"]) {
+        ids.push(image::make_service(&client, service, IDLE).await);
+        let local = format!("local_image_{service}:latest");
+        let there = format!("v2/{}", digit.repeat(32));
+        let reference = registry.take_for(&issuer, &client, &local, &there).await;
+        services.push((
+            (*service).to_owned(),
+            reference,
+            json!({"restart": "always"}),
+        ));
+    }
+    cloud.changes(|fleet| {
+        fleet.issuer = issuer;
+        fleet.releases[2].services = services;
+    });
+    (registry, ids)
 }
 
 /// Puts a config.json on an image's boot partition.
@@ -269,6 +277,14 @@ async fn the_release_is_the_one_that_is_meant() {
     let unknown = place.preload(&name, &["--fleet", "ann/cellar"]).await;
     assert_eq!(unknown.code, USAGE, "{unknown}");
     assert!(unknown.stderr.contains("no fleet ann/cellar"), "{unknown}");
+    // As the reference's client has it.
+    for (given, instead) in [
+        (&["-f", FLEET][..], "--fleet ann/kitchen"),
+        (&["-c", "c0ffeec0"], "--commit c0ffeec0"),
+    ] {
+        let refused = place.preload(&name, given).await;
+        assert!(refused.stderr.contains(instead), "{refused}");
+    }
     for wrong in [
         &["project", "--fleet", FLEET][..],
         &["--fleet", FLEET, "--file", "x.yml"],
@@ -425,4 +441,55 @@ async fn a_registry_is_shown_the_token_for_its_image_and_never_that_of_the_cloud
     let asked = place.cloud.asked();
     let granted = "/auth/v1/token?service=127.0.0.1%3A5001&scope=repository%3Av2%2Faaaa";
     assert!(asked.iter().any(|line| line.contains(granted)), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_lent_keeps_what_it_had_of_a_release_and_nothing_else() {
+    let lan = Lan::new();
+    let device = Device::start_with(Some(&lan), |_| ()).await;
+    let mut workstation = Workstation::new(Some(&lan));
+    let cloud = cloud(&mut workstation, &device.machine);
+    workstation.set("OSCLI_TOKEN", TOKEN);
+    let (_registry, _) = registry(&cloud, &device.engine, &device.machine).await;
+    let client = device.engine.client().await;
+    let names = async || {
+        let images = client.list_images(None::<ListImagesOptions>).await;
+        let images = images.expect("images").into_iter();
+        let names = images.flat_map(|image| [image.repo_tags, image.repo_digests].concat());
+        let names = names.filter(|name| name.starts_with(Registry::HOST));
+        names.collect::<Vec<_>>()
+    };
+    let image = Image::new(true, "amd64");
+    let name = image.name();
+    let preload = ["preload", &name, "--fleet", FLEET, "--on", "10.88.7.1"];
+    workstation.os(&preload).await.success();
+    assert_eq!(names().await, [""; 0]);
+    // One that it runs itself.
+    let mut running = None;
+    cloud.changes(|fleet| {
+        let (_, reference, _) = fleet.releases[2].services[1].clone();
+        let (there, _) = reference.split_once('@').unwrap();
+        let repository = there.strip_prefix(Registry::HOST).unwrap();
+        let repository = repository.trim_start_matches('/').to_owned();
+        let token = fleet.issuer.token(Registry::HOST, &repository, &["pull"]);
+        running = Some((reference, token));
+    });
+    let (reference, token) = running.unwrap();
+    let options = CreateImageOptionsBuilder::default()
+        .from_image(&reference)
+        .build();
+    let credentials = DockerCredentials {
+        registrytoken: Some(token),
+        ..DockerCredentials::default()
+    };
+    let pulled = client.create_image(Some(options), None, Some(credentials));
+    pulled.try_collect::<Vec<_>>().await.expect("the image");
+    workstation.os(&preload).await.success();
+    let left = names().await;
+    assert!(left.contains(&reference), "{left:?}");
+    let (repository, _) = reference.split_once('@').unwrap();
+    assert!(
+        left.iter().all(|name| name.starts_with(repository)),
+        "{left:?}"
+    );
 }

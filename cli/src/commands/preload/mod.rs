@@ -125,9 +125,12 @@ impl Looked {
 /// Preloads.
 pub async fn run(context: &Context, mut args: Args) -> Result<(), Failure> {
     args.others.check(context)?;
-    let project = match &args.fleet {
-        Some(_) => None,
-        None => Some(sources::read(context, &args.project.asked(&args.source))?),
+    let project = if args.fleet.is_none() {
+        let read = sources::read(context, &args.project.asked(&args.source));
+        let meant = |failure| other_clients::meant(failure, &args.project.files, &args.source);
+        Some(read.map_err(meant)?)
+    } else {
+        None
     };
     let path = context.environment.variable(PATH).unwrap_or_default();
     let search = OsString::from(path);

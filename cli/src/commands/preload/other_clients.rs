@@ -1,5 +1,7 @@
 //! Flags that the reference's client has.
 
+use std::path::{Path, PathBuf};
+
 use clap::ArgAction;
 
 use crate::{
@@ -25,6 +27,23 @@ pub(super) struct OtherClients {
     /// The engine's.
     #[arg(long, hide = true, value_name = "FILE", action = ArgAction::Append)]
     add_certificate: Vec<String>,
+}
+
+/// What somebody may have meant whose options have other meanings here: `-f FLEET`, and `-c COMMIT`.
+pub(super) fn meant(failure: Failure, files: &[PathBuf], source: &Path) -> Failure {
+    let is_slug = |text: &str| text.split('/').count() == 2 && !text.contains(['.', '\\']);
+    let fleet = files.iter().find_map(|file| file.to_str());
+    if let Some(fleet) = fleet.filter(|text| is_slug(text)) {
+        return failure.hint(format!("a fleet is named by `--fleet {fleet}`"));
+    }
+    let is_commit =
+        |text: &str| text.len() > 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match source.to_str().filter(|text| is_commit(text)) {
+        Some(commit) => failure.hint(format!(
+            "a release is named by `--fleet FLEET --commit {commit}`"
+        )),
+        None => failure,
+    }
 }
 
 impl OtherClients {

@@ -74,11 +74,9 @@ impl Found {
     pub(super) async fn tell(&self, context: &Context, image: &Path) -> Result<(), Failure> {
         let services = self.state.services.iter();
         let ids: Vec<u64> = services.filter_map(|service| service.image_id).collect();
-        let sizes = if ids.is_empty() {
-            BTreeMap::new()
-        } else {
-            Cloud::open(&self.guest).image_sizes(&ids).await?
-        };
+        // Without them it is told all the same.
+        let sizes = Cloud::open(&self.guest).image_sizes(&ids).await;
+        let sizes: BTreeMap<u64, u64> = sizes.unwrap_or_default();
         Ok(render::release::planned(
             &context.console,
             image,
