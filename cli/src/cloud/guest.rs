@@ -45,20 +45,24 @@ impl Guest {
     }
 
     /// The same for what only that cloud has, which is wanted then: there goes the token that the reference's client keeps, too, whether or
-    /// not somebody has named the cloud. `token` is that of a file that was named.
+    /// not somebody has named the cloud; the second one says that nobody has. `token` is that of a file that was named.
     ///
     /// # Errors
     /// [`AccountError`] when something says nothing.
-    pub fn wanted(environment: &Environment, token: Option<Token>) -> Result<Self, AccountError> {
-        match Account::of(environment, token, None)? {
-            Some(account) => Ok(Self {
-                domain: account.domain,
-                authorities: account.authorities,
-                proxies: account.proxies,
-                token: Some(account.token),
-            }),
-            None => Self::nobody(environment),
-        }
+    pub fn wanted(
+        environment: &Environment,
+        token: Option<Token>,
+    ) -> Result<(Self, bool), AccountError> {
+        let Some(account) = Account::of(environment, token, None)? else {
+            return Ok((Self::nobody(environment)?, false));
+        };
+        let guest = Self {
+            domain: account.domain,
+            authorities: account.authorities,
+            proxies: account.proxies,
+            token: Some(account.token),
+        };
+        Ok((guest, account.is_unnamed))
     }
 
     /// Somebody without a token, at the cloud that is meant.
@@ -173,23 +177,17 @@ mod tests {
         };
         let (open, _) = Guest::of(&environment, None).unwrap();
         assert!(!open.has_token());
-        let wanted = Guest::wanted(&environment, None).unwrap();
-        assert!(wanted.has_token());
+        let (wanted, is_unnamed) = Guest::wanted(&environment, None).unwrap();
+        assert!(wanted.has_token() && is_unnamed);
         assert_eq!(wanted.domain.to_string(), "balena-cloud.com");
         // To another cloud it does not go.
-        environment
-            .variables
-            .insert(OSCLI_CLOUD.to_owned(), "own.test".to_owned());
-        let other = Guest::wanted(&environment, None).unwrap();
-        assert_eq!(
-            (other.domain.to_string().as_str(), other.has_token()),
-            ("own.test", false)
-        );
+        let own = (OSCLI_CLOUD.to_owned(), "own.test".to_owned());
+        environment.variables.extend([own]);
+        let (other, _) = Guest::wanted(&environment, None).unwrap();
+        assert_eq!(other.domain.to_string(), "own.test");
+        assert!(!other.has_token());
         let given = Token::parse("given").unwrap();
-        assert!(
-            Guest::wanted(&environment, Some(given))
-                .unwrap()
-                .has_token()
-        );
+        let (other, is_unnamed) = Guest::wanted(&environment, Some(given)).unwrap();
+        assert!(other.has_token() && !is_unnamed);
     }
 }

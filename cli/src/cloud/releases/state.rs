@@ -75,9 +75,16 @@ impl Image {
     pub fn parse(reference: &str) -> Option<Self> {
         let (registry, path) = reference.split_once('/')?;
         let is_host = registry.contains(['.', ':']) || registry == "localhost";
+        let begins = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'[';
         let of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
-        let of_path = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte)
+        let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let of_part = |byte: u8| is_plain(&byte) || b"._-".contains(&byte);
+        // None of them leads elsewhere, as `..` would.
+        let is_part = |part: &str| {
+            let ends = part.as_bytes().first().zip(part.as_bytes().last());
+            let is_plain_at_both =
+                ends.is_some_and(|(one, other)| is_plain(one) && is_plain(other));
+            is_plain_at_both && part.bytes().all(of_part)
         };
         let of_version = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:@".contains(&byte);
         let (repository, version) = match path.find([':', '@']) {
@@ -86,9 +93,9 @@ impl Image {
         };
         let fits = is_host
             && reference.len() <= LONGEST_IMAGE
+            && registry.bytes().next().is_some_and(begins)
             && registry.bytes().all(of_host)
-            && !repository.is_empty()
-            && repository.bytes().all(of_path)
+            && repository.split('/').all(is_part)
             && version.bytes().all(of_version);
         fits.then(|| Self {
             reference: reference.to_owned(),

@@ -35,8 +35,8 @@ pub(super) async fn find(
     token: Option<Token>,
     (fleet, wanted): (&str, &Wanted),
 ) -> Result<Found, Failure> {
-    let guest = Guest::wanted(&context.environment, token)?;
-    render::release::asked(&context.console, &guest.domain, guest.has_token());
+    let (guest, is_unnamed) = Guest::wanted(&context.environment, token)?;
+    render::release::asked(&context.console, &guest, is_unnamed);
     let cloud = Cloud::open(&guest);
     let fleet = cloud.fleet(fleet).await?;
     let release = cloud.release(&fleet, wanted).await?;

@@ -7,15 +7,25 @@ use serde_json::{Value, json};
 use super::progress::bytes;
 use crate::{
     cloud::{
-        Domain,
+        Guest,
         releases::{Fleet, Release, ReleaseState},
     },
     ui::{Console, style::neutralise},
 };
 
-/// Which cloud is asked.
-pub fn asked(console: &Console, cloud: &Domain, has_token: bool) {
-    let who = if has_token { "" } else { " without a token" };
+/// Which cloud is asked, and with what; whether that is a token whose cloud nobody has named.
+pub fn asked(console: &Console, guest: &Guest, is_unnamed: bool) {
+    let cloud = &guest.domain;
+    if is_unnamed {
+        return console.say(&format!(
+            "asking the cloud {cloud} with the token that balena-cli keeps"
+        ));
+    }
+    let who = if guest.has_token() {
+        ""
+    } else {
+        " without a token"
+    };
     console.detail(&format!("asking the cloud {cloud}{who}"));
 }
 
