@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agent_api::os::Room;
+use agent_api::preload::archived_name;
 use bollard::models::{ContainerInspectResponse, Network, PortMap};
 use bollard::query_parameters::{
     InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder,
@@ -243,7 +244,18 @@ async fn images(
         .await
 }
 
+/// An image by its name, and one that is named by its digest by the name that it was brought along with, too.
 async fn image(connected: &Connected, name: &str) -> Result<Option<ImageFacts>, EngineError> {
+    if let Some(found) = inspected(connected, name).await? {
+        return Ok(Some(found));
+    }
+    match archived_name(name) {
+        Some(name) => inspected(connected, &name).await,
+        None => Ok(None),
+    }
+}
+
+async fn inspected(connected: &Connected, name: &str) -> Result<Option<ImageFacts>, EngineError> {
     let call = bounded(QUICK, connected.docker.inspect_image(name));
     Ok(unless_gone(call).await?.as_ref().map(decode::image))
 }

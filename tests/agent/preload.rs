@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bollard::query_parameters::RemoveImageOptions;
+use agent_api::preload::archived_name;
+use bollard::query_parameters::{ListImagesOptions, RemoveImageOptions, TagImageOptionsBuilder};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use testkit::target::IDLE;
@@ -21,6 +22,11 @@ struct Fresh {
 impl Fresh {
     /// The agent has not been started. `config` is config.json.
     async fn new(config: Option<Value>) -> Self {
+        Self::named(config, local).await
+    }
+
+    /// The same with images of other names.
+    async fn named(config: Option<Value>, name: fn(&str) -> String) -> Self {
         let (machine, engine) = Engine::on_a_machine().await;
         let data = machine.dir().join("data");
         fs_err::create_dir_all(data.join("preload")).expect("the data partition");
@@ -36,7 +42,22 @@ impl Fresh {
         for service in SERVICES {
             ids.push(image::make_service(&client, service, IDLE).await);
         }
-        let names = SERVICES.map(|service| format!("local_image_{service}:latest"));
+        let names = SERVICES.map(|service| {
+            let name = name(service);
+            archived_name(&name).unwrap_or(name)
+        });
+        for (service, name) in SERVICES.iter().zip(&names) {
+            let local = local(service);
+            if local != *name {
+                let (repository, tag) = name.rsplit_once(':').expect("a tag");
+                let options = TagImageOptionsBuilder::default();
+                let options = options.repo(repository).tag(tag).build();
+                let tagged = client.tag_image(&local, Some(options)).await;
+                tagged.expect("a second name");
+                let removed = client.remove_image(&local, None::<RemoveImageOptions>, None);
+                removed.await.expect("a name less");
+            }
+        }
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let archive: Vec<bytes::Bytes> = client
             .export_images(&names)
@@ -48,7 +69,8 @@ impl Fresh {
             let removed = client.remove_image(name, None::<RemoveImageOptions>, None);
             removed.await.expect("a removal");
         }
-        fs_err::write(data.join("apps.json"), apps().to_string()).expect("apps.json");
+        let apps = apps_of(name).to_string();
+        fs_err::write(data.join("apps.json"), apps).expect("apps.json");
         let device = Device {
             agent,
             engine,
@@ -102,15 +124,28 @@ fn text(file: &Path) -> Option<String> {
     fs_err::read_to_string(file).ok()
 }
 
+/// As a push names it.
+fn local(service: &str) -> String {
+    format!("local_image_{service}:latest")
+}
+
+/// As a fleet names it: nobody has asked a registry for it.
+fn digested(service: &str) -> String {
+    let digit = if service == "web" { "a" } else { "b" };
+    let digest = digit.repeat(64);
+    format!("127.0.0.1:5000/v2/{service}@sha256:{digest}")
+}
+
 fn apps() -> Value {
+    apps_of(local)
+}
+
+fn apps_of(name: fn(&str) -> String) -> Value {
     let target = Target::of(&[("api", IDLE), ("web", IDLE)]).0;
     let pushed = target["local"]["apps"]["1"]["services"].clone();
     let service = |id: &str| {
         let sent = &pushed[id];
-        let image = format!(
-            "local_image_{}:latest",
-            sent["serviceName"].as_str().expect("a name")
-        );
+        let image = name(sent["serviceName"].as_str().expect("a name"));
         json!({"id": id, "image_id": id, "image": image, "environment": {}, "labels": {},
             "composition": {"command": sent["command"]}})
     };
@@ -207,4 +242,57 @@ async fn a_device_that_was_told_what_to_run_keeps_to_that() {
         let name = format!("local_image_{service}:latest");
         assert!(client.inspect_image(&name).await.is_err(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn images_of_a_fleet_are_known_by_their_digests_and_go_as_others_do() {
+    let config = json!({"apiEndpoint": "https://api.example.test", "deviceApiKey": "k"});
+    let mut fresh = Fresh::named(Some(config), digested).await;
+    fresh.start().await;
+    fresh.runs().await;
+    // The fleet's own target says the same, and something of its own: there is no registry to fetch anything from.
+    let endpoint = fresh.device.agent.endpoint();
+    let mut reports = endpoint.lines("/os/v1/report?follow=true").await;
+    let info = endpoint.get("/os/v1/info").await.json();
+    let uuid = info["uuid"].as_str().expect("a uuid");
+    let mut told = apps_of(digested)["apps"].clone();
+    let services = &mut told["1"]["releases"]["10ca12e1ea5e"]["services"];
+    services["web"]["environment"]["COLOUR"] = json!("red");
+    let send = async |apps: &Value| {
+        let body = json!({uuid: {"name": "device", "config": {}, "apps": apps}});
+        let posted = endpoint.post("/os/v1/fleet/target-state", body.to_string());
+        let posted = posted.await;
+        assert!(posted.status.is_success(), "{}", posted.text());
+        posted.json()["generation"].clone()
+    };
+    let generation = send(&told).await;
+    reports
+        .find(|report| {
+            assert_ne!(report["state"], "failing", "{report}");
+            report["generation"] == generation && has_applied(report)
+        })
+        .await;
+    fresh.runs().await;
+    // What is needed no more goes, with all of its names.
+    told["1"]["releases"]["10ca12e1ea5e"]["services"] =
+        json!({"api": told["1"]["releases"]["10ca12e1ea5e"]["services"]["api"]});
+    let generation = send(&told).await;
+    let is_done =
+        |report: &Value| report["generation"] == generation && report["state"] == "applied";
+    reports.find(is_done).await;
+    let client = fresh.device.engine.client().await;
+    let there = async |service: &str| {
+        let name = archived_name(&digested(service)).expect("a name");
+        client.inspect_image(&name).await.is_ok()
+    };
+    testkit::until("the image that nobody needs is gone", async || {
+        (!there("web").await).then_some(())
+    })
+    .await;
+    let images = client
+        .list_images(None::<ListImagesOptions>)
+        .await
+        .expect("images");
+    assert!(!images.iter().any(|image| fresh.ids[1] == image.id));
+    assert!(there("api").await);
 }

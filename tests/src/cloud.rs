@@ -1,5 +1,5 @@
-//! The front of a fleet's cloud: TLS with an authority of its own, the tunnel of the reference, and the two questions to the API that reaching a
-//! device takes. The wire is that of the recorded exchanges (`wire/cloud/910`, `912`, `065`, `006`).
+//! The front of a fleet's cloud: TLS with an authority of its own, the tunnel of the reference, the two questions to the API that reaching a
+//! device takes, and those about the releases of a [`Fleet`]. The wire is that of the recorded exchanges (`wire/cloud/910`, `912`, `065`, `006`).
 //!
 //! In: the machine on which it is reached, at port 443 of the loopback address, and the device that is connected to it. Out: a [`Cloud`].
 //! Nobody else gets to the device: it need not be in any network.
@@ -19,6 +19,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::server::TlsStream;
 
+use crate::fleet::{Fleet, Shown};
 use crate::namespace::Namespace;
 
 /// Its domain.
@@ -57,6 +58,8 @@ struct Shared {
     refused: Mutex<Option<String>>,
     /// The first line of each request that a proven client made.
     asked: Mutex<Vec<String>>,
+    /// Its only fleet, if it has one.
+    fleet: Mutex<Option<Fleet>>,
 }
 
 impl Cloud {
@@ -90,6 +93,7 @@ impl Cloud {
             tunnel: Mutex::new(Tunnel::Open),
             refused: Mutex::default(),
             asked: Mutex::default(),
+            fleet: Mutex::default(),
         });
         let front = Arc::clone(&shared);
         let accepting = tokio::spawn(async move {
@@ -132,6 +136,19 @@ impl Cloud {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *refused = Some(status.to_owned());
+    }
+
+    /// Gives it a fleet, in the place of the one that it had.
+    pub fn has(&self, fleet: Fleet) {
+        let has = self.shared.fleet.lock();
+        *has.unwrap_or_else(PoisonError::into_inner) = Some(fleet);
+    }
+
+    /// Changes its fleet from now on.
+    pub fn changes(&self, change: impl FnOnce(&mut Fleet)) {
+        let fleet = self.shared.fleet.lock();
+        let mut fleet = fleet.unwrap_or_else(PoisonError::into_inner);
+        change(fleet.as_mut().expect("a fleet"));
     }
 
     /// The first lines of the requests so far.
@@ -246,18 +263,37 @@ impl Shared {
             return format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         }
         drop(refused);
-        let bearer = format!("authorization: Bearer {}", self.token);
-        let lets_in = request
-            .lines()
-            .any(|line| line.eq_ignore_ascii_case(&bearer) && line.ends_with(&self.token));
-        if !lets_in {
-            return "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned();
+        let path = unescaped(line.split(' ').nth(1).unwrap_or_default());
+        let header = request.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("authorization").then_some(value)
+        });
+        let shown = match header.and_then(|header| header.split_once(' ')) {
+            Some(("Bearer", token)) => Shown::Bearer(token),
+            Some((_, pair)) => Shown::Basic(pair),
+            None => Shown::Nothing,
+        };
+        let lets_in = matches!(shown, Shown::Bearer(token) if token == self.token);
+        let unauthorised = || "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned();
+        let fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fleet) = &*fleet {
+            if path.starts_with("/auth/v1/token?") {
+                let token = fleet.registry_token(&path, shown, &self.token);
+                return token.map_or_else(unauthorised, |token| ok(&token));
+            }
+            let is_nobody = matches!(shown, Shown::Nothing);
+            let answer = fleet.answer(&path, lets_in);
+            if let Some(answer) = answer.filter(|_| lets_in || is_nobody) {
+                return ok(&answer);
+            }
         }
-        let line = line.replace("%28", "(").replace("%29", ")");
-        let line = line.replace("%27", "'").replace("%2C", ",");
-        let body = if line.starts_with("GET /actor/v1/whoami ") {
+        drop(fleet);
+        if !lets_in {
+            return unauthorised();
+        }
+        let body = if path == "/actor/v1/whoami" {
             serde_json::json!({"id": 2, "actorType": "user", "actorTypeId": 2, "username": self.user, "email": "a@cloud.test"})
-        } else if let Some((_, prefix)) = line.split_once("startswith(uuid,'") {
+        } else if let Some((_, prefix)) = path.split_once("startswith(uuid,'") {
             let prefix = prefix.split('\'').next().unwrap_or_default();
             let found = self.uuids.iter().filter(|uuid| uuid.starts_with(prefix));
             let rows: Vec<_> = found
@@ -267,12 +303,28 @@ impl Shared {
         } else {
             return "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned();
         };
-        let body = body.to_string();
-        format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
+        ok(&body)
     }
+}
+
+fn ok(body: &serde_json::Value) -> String {
+    let body = body.to_string();
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A path without its escapes: of what is asked here all is ASCII.
+fn unescaped(path: &str) -> String {
+    let mut parts = path.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut text, part| {
+        let (digits, rest) = part.split_at(2);
+        let byte = u8::from_str_radix(digits, 16).expect("an escape");
+        text.push(char::from(byte));
+        text + rest
+    })
 }
 
 fn names(domain: &str) -> Vec<String> {

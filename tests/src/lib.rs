@@ -12,6 +12,7 @@
 //! | [`avahi`] | [`Avahi`]: the responder of the reference |
 //! | [`logind`] | [`Logind`]: a system bus, and on it who ends machines |
 //! | [`cloud`] | [`Cloud`]: the front of a fleet's cloud, with its tunnel |
+//! | [`fleet`], [`issuer`] | a fleet of such a cloud with its releases, and who lets into their registry |
 //! | [`distribution`] | [`Distribution`]: a server of files that cuts, stalls, lies and changes them |
 //! | [`device`] | [`Device`]: machine + engine + agent |
 //! | [`light`] | [`LightDevice`]: the whole system of `os-build/`, booted |
@@ -35,8 +36,10 @@ pub mod cloud;
 pub mod device;
 pub mod distribution;
 pub mod engine;
+pub mod fleet;
 pub mod http;
 pub mod image;
+pub mod issuer;
 pub mod journal;
 pub mod lan;
 pub mod light;

@@ -1,5 +1,6 @@
 //! What can go wrong between this machine and a cloud's API.
 
+use super::releases::{InvalidState, NoRelease};
 use crate::transport::TransportError;
 
 /// A question that got no usable answer.
@@ -69,5 +70,57 @@ pub enum CloudError {
         slug: String,
         /// Types of names like this one.
         near: Vec<String>,
+    },
+    /// No fleet that we may see is called so.
+    #[error("the cloud {cloud} shows {} no fleet {word}", if *was_known { "you" } else { "somebody without a token" })]
+    NoFleet {
+        /// Its domain.
+        cloud: String,
+        /// What was asked for.
+        word: String,
+        /// Whether there was a token.
+        was_known: bool,
+    },
+    /// More than one is.
+    #[error("the cloud {cloud} knows several fleets called {word}: {}", .slugs.join(", "))]
+    SeveralFleets {
+        /// Its domain.
+        cloud: String,
+        /// What was asked for.
+        word: String,
+        /// Some of them.
+        slugs: Vec<String>,
+    },
+    /// The fleet has no such release.
+    #[error("the fleet {fleet} in the cloud {cloud} has not the release that is wanted")]
+    NoRelease {
+        /// Its domain.
+        cloud: String,
+        /// The fleet.
+        fleet: String,
+        /// Which it has.
+        others: Vec<String>,
+        /// Why not.
+        #[source]
+        source: NoRelease,
+    },
+    /// What the release runs cannot be understood.
+    #[error("what the cloud {cloud} says of the release of {fleet} cannot be used")]
+    State {
+        /// Its domain.
+        cloud: String,
+        /// The fleet.
+        fleet: String,
+        /// Why not.
+        #[source]
+        source: InvalidState,
+    },
+    /// It does not let us have an image.
+    #[error("the cloud {cloud} does not let its registry give us {image}")]
+    NotGranted {
+        /// Its domain.
+        cloud: String,
+        /// The image.
+        image: String,
     },
 }

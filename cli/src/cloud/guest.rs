@@ -41,17 +41,42 @@ impl Guest {
             Err(error) if is_given => return Err(error),
             Err(error) => Some(error),
         };
+        Ok((Self::nobody(environment)?, unread))
+    }
+
+    /// The same for what only that cloud has, which is wanted then: there goes the token that the reference's client keeps, too, whether or
+    /// not somebody has named the cloud; the second one says that nobody has. `token` is that of a file that was named.
+    ///
+    /// # Errors
+    /// [`AccountError`] when something says nothing.
+    pub fn wanted(
+        environment: &Environment,
+        token: Option<Token>,
+    ) -> Result<(Self, bool), AccountError> {
+        let Some(account) = Account::of(environment, token, None)? else {
+            return Ok((Self::nobody(environment)?, false));
+        };
+        let guest = Self {
+            domain: account.domain,
+            authorities: account.authorities,
+            proxies: account.proxies,
+            token: Some(account.token),
+        };
+        Ok((guest, account.is_unnamed))
+    }
+
+    /// Somebody without a token, at the cloud that is meant.
+    fn nobody(environment: &Environment) -> Result<Self, AccountError> {
         let domain = match environment.variable(OSCLI_CLOUD) {
             Some(text) => domain(text, OSCLI_CLOUD)?,
             None => Reference::of(environment)?.domain,
         };
-        let guest = Self {
+        Ok(Self {
             domain,
             authorities: authorities(environment),
             proxies: proxies(environment),
             token: None,
-        };
-        Ok((guest, unread))
+        })
     }
 }
 
@@ -133,5 +158,36 @@ mod tests {
         guest(&[], &[token]).unwrap_err();
         guest(&[], &[(OSCLI_CLOUD, "own test")]).unwrap_err();
         guest(&[(".balenarc.yml", "balenaUrl: [")], &[]).unwrap_err();
+    }
+
+    #[test]
+    fn a_token_whose_cloud_nobody_named_goes_where_that_is_wanted() {
+        let home = tempfile::tempdir().unwrap();
+        fs_err::create_dir(home.path().join(".balena")).unwrap();
+        fs_err::write(home.path().join(".balena/token"), "kept").unwrap();
+        let variables: BTreeMap<String, String> =
+            [("HOME".to_owned(), home.path().display().to_string())].into();
+        let mut environment = Environment {
+            args: Vec::new(),
+            program: None,
+            paths: Paths::from_variables(&variables),
+            variables,
+            current_dir: home.path().to_owned(),
+            terminal: Terminal::default(),
+        };
+        let (open, _) = Guest::of(&environment, None).unwrap();
+        assert!(!open.has_token());
+        let (wanted, is_unnamed) = Guest::wanted(&environment, None).unwrap();
+        assert!(wanted.has_token() && is_unnamed);
+        assert_eq!(wanted.domain.to_string(), "balena-cloud.com");
+        // To another cloud it does not go.
+        let own = (OSCLI_CLOUD.to_owned(), "own.test".to_owned());
+        environment.variables.extend([own]);
+        let (other, _) = Guest::wanted(&environment, None).unwrap();
+        assert_eq!(other.domain.to_string(), "own.test");
+        assert!(!other.has_token());
+        let given = Token::parse("given").unwrap();
+        let (other, is_unnamed) = Guest::wanted(&environment, Some(given)).unwrap();
+        assert!(other.has_token() && !is_unnamed);
     }
 }

@@ -1,4 +1,4 @@
-//! A fleet's cloud, as a person who uses it sees it: which device is meant, and who we are.
+//! A fleet's cloud, as a person who uses it sees it: which device is meant, who we are, what a release runs.
 //!
 //! In: an [`Account`]: a cloud, and the token that is for it. Out: answers of its API, typed and within bounds. The token goes to the API and to the
 //! tunnel of this one cloud, by TLS; an answer that sends us elsewhere is an error.
@@ -9,6 +9,8 @@ mod error;
 mod guest;
 mod images;
 pub mod os_versions;
+mod registry;
+pub mod releases;
 
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ pub use answers::{is_whole_uuid, user, uuids};
 pub use error::CloudError;
 pub use guest::Guest;
 pub use images::{Kind as ImageKind, OsImage};
+pub use registry::{Granted, RegistryToken, granted};
 
 /// The port of everything that a cloud offers.
 const PORT: u16 = 443;
@@ -119,7 +122,16 @@ impl<'a> Cloud<'a> {
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
-        let answer = self.http.get_with(path, &headers, limits).await?;
+        self.get_as(path, &headers, limits).await
+    }
+
+    async fn get_as(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        limits: Limits,
+    ) -> Result<Answer, CloudError> {
+        let answer = self.http.get_with(path, headers, limits).await?;
         let cloud = || self.domain.to_string();
         match answer.status {
             StatusCode::OK => Ok(answer),

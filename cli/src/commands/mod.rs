@@ -32,6 +32,7 @@ mod output;
 mod passed_over;
 mod plainly;
 pub mod preload;
+mod project;
 pub mod ps;
 pub mod purge;
 pub mod push;

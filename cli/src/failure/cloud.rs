@@ -2,7 +2,7 @@
 
 use super::{Failure, Kind};
 use crate::{
-    cloud::{AccountError, CloudError},
+    cloud::{AccountError, CloudError, releases::NoRelease},
     transport::{
         TransportError,
         cloud_tunnel::{CarryError, TunnelError, TunnelRefusal},
@@ -59,7 +59,11 @@ impl From<CarryError> for Failure {
 impl From<CloudError> for Failure {
     fn from(error: CloudError) -> Self {
         let kind = match &error {
-            CloudError::SeveralDevices { .. } | CloudError::NoType { .. } => Kind::Usage,
+            CloudError::SeveralDevices { .. }
+            | CloudError::NoType { .. }
+            | CloudError::NoFleet { .. }
+            | CloudError::SeveralFleets { .. }
+            | CloudError::NoRelease { .. } => Kind::Usage,
             _ => Kind::Device,
         };
         let failure = Self::from_error(kind, &error);
@@ -71,7 +75,7 @@ impl From<CloudError> for Failure {
             CloudError::TooMany { .. } => failure.hint(
                 "wait for a minute or more; a device that is named by its whole uuid is reached without a question to the API",
             ),
-            CloudError::Unauthorized { .. } => failure.hint(TOKEN),
+            CloudError::Unauthorized { .. } | CloudError::NotGranted { .. } => failure.hint(TOKEN),
             CloudError::NoToken { cloud } => failure.hint(TOKEN).hint(format!(
                 "the token that balena-cli keeps goes there if OSCLI_CLOUD={cloud} names the cloud"
             )),
@@ -83,6 +87,25 @@ impl From<CloudError> for Failure {
             }
             CloudError::NoType { .. } => failure.hint(CLOUD),
             CloudError::SeveralDevices { .. } => failure.hint("type more digits of its uuid"),
+            CloudError::NoFleet { was_known, .. } => {
+                let failure = failure.hint("a fleet is named by ORGANISATION/NAME, or by its uuid");
+                if *was_known {
+                    return failure.hint("is it one that the token may see?");
+                }
+                failure.hint(TOKEN)
+            }
+            CloudError::SeveralFleets { .. } => failure.hint("name it by ORGANISATION/NAME"),
+            CloudError::NoRelease {
+                source: NoRelease::Several { .. },
+                ..
+            } => failure.hint("type more digits of its commit"),
+            CloudError::NoRelease { others, .. } if others.is_empty() => {
+                failure.hint("none has been built that the token may see")
+            }
+            CloudError::NoRelease { others, .. } => {
+                failure.hint(format!("its newest ones are {}", others.join(", ")))
+            }
+            CloudError::State { .. } => failure.hint("`--commit` names another release"),
         }
     }
 }

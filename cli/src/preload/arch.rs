@@ -27,8 +27,13 @@ pub fn arch_word(platform: &Platform) -> &str {
 /// Whether a board of this architecture runs it. What is not known of the board or of the image is no reason to refuse.
 #[must_use]
 pub fn board_runs(board: Option<&str>, platform: &Platform) -> bool {
+    board_runs_word(board, arch_word(platform))
+}
+
+/// The same of what is built for boards of another architecture, in the ecosystem's words.
+#[must_use]
+pub fn board_runs_word(board: Option<&str>, word: &str) -> bool {
     let known = RUNS.iter().find(|(name, _)| Some(*name) == board);
-    let word = arch_word(platform);
     word.is_empty() || known.is_none_or(|(_, runs)| runs.contains(&word))
 }
 

@@ -1,9 +1,10 @@
 //! The new image, out of the old one and the file system that has grown.
 
-use std::{ffi::OsStr, fs::File, io};
+use std::fs::File;
 
 use super::{
-    Doing, PreloadError,
+    Doing, PreloadError, Told,
+    attend::Way,
     copy::{self, Span},
     medium,
     partition::Data,
@@ -16,7 +17,7 @@ pub(super) fn assemble(
     (before, after): (&File, &File),
     system: &File,
     data: &Data,
-    (search, told): (&OsStr, &mut dyn FnMut(Doing) -> io::Result<()>),
+    (way, told): (Way<'_>, &mut Told<'_>),
 ) -> Result<(), PreloadError> {
     let partition = &data.partition;
     let size = system.metadata()?.len();
@@ -28,14 +29,15 @@ pub(super) fn assemble(
     } else {
         old
     };
-    let mut writing = |bytes: u64| told(Doing::Writing(bytes, end));
     after.set_len(length)?;
     let head = Span {
         from: 0,
         to: 0,
         size: partition.start,
     };
-    copy::copy(before, after, head, &mut writing)?;
+    copy::copy(before, after, head, &mut |bytes| {
+        told(Doing::Writing(bytes, end))
+    })?;
     if length == old {
         // What a longer image has behind the partition is the copy of a GPT, which is written anew.
         let tail = Span {
@@ -46,7 +48,7 @@ pub(super) fn assemble(
         copy::copy(before, after, tail, &mut |_| Ok(()))?;
     }
     if has_grown {
-        lengthen(after, partition, size, search)?;
+        lengthen(after, partition, size, (way, told))?;
     }
     let body = Span {
         from: 0,
@@ -54,7 +56,7 @@ pub(super) fn assemble(
         size,
     };
     copy::copy(system, after, body, &mut |bytes| {
-        writing(partition.start.saturating_add(bytes))
+        told(Doing::Writing(partition.start.saturating_add(bytes), end))
     })?;
     // It is found where it was, and as long as it is now.
     let (medium, _) = medium(after)?;
@@ -75,17 +77,13 @@ fn lengthen(
     disk: &File,
     partition: &Partition,
     size: u64,
-    search: &OsStr,
+    (way, told): (Way<'_>, &mut Told<'_>),
 ) -> Result<(), PreloadError> {
     let (medium, _) = medium(disk)?;
     if let Some(around) = table::around(medium.as_ref(), partition)? {
-        tools::lengthen(search, disk, around, None)?;
+        tools::lengthen(way, disk, (around, None), told)?;
     }
     let sectors = size / table::SECTOR;
-    Ok(tools::lengthen(
-        search,
-        disk,
-        partition.number,
-        Some(sectors),
-    )?)
+    let part = (partition.number, Some(sectors));
+    Ok(tools::lengthen(way, disk, part, told)?)
 }

@@ -3,19 +3,21 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    io::{self, Write as _},
+    io,
     os::fd::AsRawFd as _,
     path::{Path, PathBuf},
-    process::Stdio,
 };
 
-use super::script::Script;
-use crate::child;
+use super::{
+    Told,
+    attend::{Call, GUARD, Way},
+    script::Script,
+};
 
 /// Where they are besides the places of a person's own programs.
-const MORE_PLACES: [&str; 2] = ["/usr/sbin", "/sbin"];
+const MORE_PLACES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];
 /// Characters of what one says about its failure.
-const MOST_WORDS: usize = 400;
+pub(super) const MOST_WORDS: usize = 400;
 /// How the first line of what `debugfs` says begins; whatever else it says there is a failure, which its exit code does not tell.
 const BANNER: &str = "debugfs 1.";
 
@@ -39,6 +41,12 @@ pub enum ToolError {
         #[source]
         source: io::Error,
     },
+    /// It was ended.
+    #[error("`{program}` was ended before it was done")]
+    Ended {
+        /// Its name.
+        program: &'static str,
+    },
     /// It failed.
     #[error("`{program}` failed: {words}")]
     Failed {
@@ -51,9 +59,9 @@ pub enum ToolError {
 
 /// A program and its package.
 #[derive(Debug, Clone, Copy)]
-struct Tool {
-    program: &'static str,
-    package: &'static str,
+pub(super) struct Tool {
+    pub(super) program: &'static str,
+    pub(super) package: &'static str,
 }
 
 const E2FSCK: Tool = of_e2fsprogs("e2fsck");
@@ -63,7 +71,6 @@ const SFDISK: Tool = Tool {
     program: "sfdisk",
     package: "fdisk",
 };
-
 const fn of_e2fsprogs(program: &'static str) -> Tool {
     Tool {
         program,
@@ -76,7 +83,7 @@ const fn of_e2fsprogs(program: &'static str) -> Tool {
 /// # Errors
 /// [`ToolError::Missing`].
 pub(super) fn look(search: &OsStr) -> Result<(), ToolError> {
-    for tool in [E2FSCK, RESIZE2FS, DEBUGFS, SFDISK] {
+    for tool in [E2FSCK, RESIZE2FS, DEBUGFS, SFDISK, GUARD] {
         find(tool, search)?;
     }
     Ok(())
@@ -92,30 +99,39 @@ pub(super) fn path_of(file: &File) -> PathBuf {
 }
 
 /// Checks a file system and mends it.
-pub(super) fn mend(search: &OsStr, system: &File) -> Result<(), ToolError> {
+pub(super) fn mend(way: Way<'_>, system: &File, told: &mut Told<'_>) -> Result<(), ToolError> {
     let path = path_of(system);
     // 1: it was mended.
-    run(E2FSCK, search, &["-fy".as_ref(), path.as_ref()], "", 1).map(drop)
+    let call = Call::new(E2FSCK, vec!["-fy".as_ref(), path.as_ref()]).fine_up_to(1);
+    call.run(way, told).map(drop)
 }
 
 /// Checks that nothing is wrong with a file system.
-pub(super) fn check(search: &OsStr, system: &File) -> Result<(), ToolError> {
+pub(super) fn check(way: Way<'_>, system: &File, told: &mut Told<'_>) -> Result<(), ToolError> {
     let path = path_of(system);
-    run(E2FSCK, search, &["-fn".as_ref(), path.as_ref()], "", 0).map(drop)
+    let call = Call::new(E2FSCK, vec!["-fn".as_ref(), path.as_ref()]);
+    call.run(way, told).map(drop)
 }
 
 /// Lets a file system have all of its file.
-pub(super) fn grow(search: &OsStr, system: &File) -> Result<(), ToolError> {
+pub(super) fn grow(way: Way<'_>, system: &File, told: &mut Told<'_>) -> Result<(), ToolError> {
     let path = path_of(system);
-    run(RESIZE2FS, search, &[path.as_ref()], "", 0).map(drop)
+    let call = Call::new(RESIZE2FS, vec![path.as_ref()]);
+    call.run(way, told).map(drop)
 }
 
 /// Changes files of a file system.
-pub(super) fn edit(search: &OsStr, system: &File, script: &Script) -> Result<(), ToolError> {
+pub(super) fn edit(
+    way: Way<'_>,
+    system: &File,
+    script: &Script,
+    told: &mut Told<'_>,
+) -> Result<(), ToolError> {
     let path = path_of(system);
     let arguments = ["-w", "-f", "-"].map(OsStr::new);
-    let arguments: Vec<&OsStr> = arguments.into_iter().chain([path.as_os_str()]).collect();
-    let said = run(DEBUGFS, search, &arguments, &script.text(), 0)?;
+    let arguments = arguments.into_iter().chain([path.as_os_str()]).collect();
+    let call = Call::new(DEBUGFS, arguments).reads(script.text());
+    let said = call.run(way, told)?;
     let wrong = said
         .lines()
         .find(|line| !line.starts_with(BANNER) && !line.trim().is_empty());
@@ -128,16 +144,16 @@ pub(super) fn edit(search: &OsStr, system: &File, script: &Script) -> Result<(),
     }
 }
 
-/// Gives a partition of a disk another length, in sectors; `None`: as long as it can be.
+/// Gives a partition of a disk, by its number, another length, in sectors; `None`: as long as it can be.
 pub(super) fn lengthen(
-    search: &OsStr,
+    way: Way<'_>,
     disk: &File,
-    number: u32,
-    sectors: Option<u64>,
+    (number, sectors): (u32, Option<u64>),
+    told: &mut Told<'_>,
 ) -> Result<(), ToolError> {
     let path = path_of(disk);
     let number = number.to_string();
-    let arguments: [&OsStr; 6] = [
+    let arguments: Vec<&OsStr> = vec![
         "--quiet".as_ref(),
         "--no-reread".as_ref(),
         "--no-tell-kernel".as_ref(),
@@ -146,10 +162,11 @@ pub(super) fn lengthen(
         path.as_os_str(),
     ];
     let length = sectors.map_or_else(|| "+".to_owned(), |sectors| sectors.to_string());
-    run(SFDISK, search, &arguments, &format!(", {length}\n"), 0).map(drop)
+    let call = Call::new(SFDISK, arguments).reads(format!(", {length}\n"));
+    call.run(way, told).map(drop)
 }
 
-fn find(tool: Tool, search: &OsStr) -> Result<PathBuf, ToolError> {
+pub(super) fn find(tool: Tool, search: &OsStr) -> Result<PathBuf, ToolError> {
     let own = std::env::split_paths(search);
     let places = own.chain(MORE_PLACES.map(PathBuf::from));
     let mut found = places.map(|place| place.join(tool.program));
@@ -160,52 +177,10 @@ fn find(tool: Tool, search: &OsStr) -> Result<PathBuf, ToolError> {
     })
 }
 
-/// Runs a program, and returns what it says on standard error. Exit codes up to `most` are fine.
-fn run(
-    tool: Tool,
-    search: &OsStr,
-    arguments: &[&OsStr],
-    input: &str,
-    most: i32,
-) -> Result<String, ToolError> {
-    let program = tool.program;
-    let failed = |source| ToolError::Start { program, source };
-    let mut command = child::command(find(tool, search)?);
-    command
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // One that does not read has its reasons, and says so.
-        drop(stdin.write_all(input.as_bytes()));
-    }
-    let ended = child.wait_with_output().map_err(failed)?;
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    if ended
-        .status
-        .code()
-        .is_some_and(|code| (0..=most).contains(&code))
-    {
-        return Ok(said);
-    }
-    let lines = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with(program));
-    let words = lines.collect::<Vec<_>>().join("; ");
-    let words = if words.is_empty() {
-        format!("it ended with {}", ended.status)
-    } else {
-        words.chars().take(MOST_WORDS).collect()
-    };
-    Err(ToolError::Failed { program, words })
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[test]
@@ -229,12 +204,16 @@ mod tests {
     fn what_a_program_says_is_why_it_failed() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(1 << 20).unwrap();
-        let search = OsStr::new("/usr/sbin");
+        let interrupt = CancellationToken::new();
+        let way = Way {
+            search: OsStr::new("/usr/sbin:/usr/bin"),
+            interrupt: &interrupt,
+        };
         let mut script = Script::default();
         script.remove("/nothing");
         for error in [
-            check(search, &file).unwrap_err(),
-            edit(search, &file, &script).unwrap_err(),
+            check(way, &file, &mut |_| Ok(())).unwrap_err(),
+            edit(way, &file, &script, &mut |_| Ok(())).unwrap_err(),
         ] {
             let ToolError::Failed { words, .. } = &error else {
                 panic!("{error:?}");

@@ -185,6 +185,25 @@ pub fn device(disk: &Disk) -> Result<Option<Device>, DiskError> {
     Ok(text("slug").map(|slug| Device { slug, arch }))
 }
 
+/// Whose devices those of an image become, by its config.json. One that cannot be understood says nothing.
+///
+/// # Errors
+/// [`DiskError`].
+pub fn joined(disk: &Disk) -> Result<preload::Joined, DiskError> {
+    let bytes = disk.read(CONFIG, config::MOST_BYTES)?;
+    let document = bytes.and_then(|bytes| Document::read(&bytes).ok());
+    Ok(document.as_ref().map(of_fleet).unwrap_or_default())
+}
+
+fn of_fleet(config: &Document) -> preload::Joined {
+    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let api = config.get("apiEndpoint").and_then(Value::as_str);
+    preload::Joined {
+        fleet: config.get("applicationId").and_then(number),
+        api: api.filter(|api| !api.is_empty()).map(str::to_owned),
+    }
+}
+
 fn connections(disk: &Disk) -> Result<Vec<String>, DiskError> {
     let entries = match disk.list(FOLDER) {
         Err(DiskError::Fat {
@@ -278,6 +297,21 @@ mod tests {
             found.sort_by_key(|name| names.iter().position(|other| other == name));
             assert_eq!(found, names, "{text}");
         }
+    }
+
+    #[test]
+    fn an_image_says_whose_its_devices_are() {
+        let read = |text: &str| {
+            let joined = of_fleet(&Document::read(text.as_bytes()).unwrap());
+            (joined.fleet, joined.api)
+        };
+        let api = Some("https://api.cloud.test".to_owned());
+        for (number, fleet) in [("12", Some(12)), ("\"12\"", Some(12)), ("null", None)] {
+            let text =
+                format!(r#"{{"applicationId":{number},"apiEndpoint":"https://api.cloud.test"}}"#);
+            assert_eq!(read(&text), (fleet, api.clone()));
+        }
+        assert_eq!(read(r#"{"apiEndpoint":""}"#), (None, None));
     }
 
     #[test]

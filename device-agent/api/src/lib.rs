@@ -8,13 +8,14 @@
 //!   `#[non_exhaustive]` whose unknown values readers map to `Unknown`. Everything else is `/os/v2`.
 //!
 //! [`log`] is the line of both log streams, [`cursor`] the place of a line in ours; [`folders`] says what of a device may be mounted; [`datagrams`] is
-//! how UDP passes through a stream.
+//! how UDP passes through a stream; [`preload`] says how images are called that a device brings along.
 
 pub mod cursor;
 pub mod datagrams;
 pub mod folders;
 pub mod log;
 pub mod os;
+pub mod preload;
 pub mod reference;
 
 /// TCP port of the agent's HTTP API, unless `listenPort` in config.json says otherwise.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use agent_api::preload::archived_name;
 use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::{
     KillContainerOptions, RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
@@ -42,11 +43,20 @@ impl Executor<'_> {
         gone_is_done(bounded(SLOW, call).await)
     }
 
-    /// With `force` also one that has several names.
+    /// With `force` also one that has several names. One that is named by its digest goes with the name that it was brought along with.
     pub(super) async fn remove_image(&self, image: &str, force: bool) -> Result<(), EngineError> {
+        self.remove_name(image, force).await?;
+        match archived_name(image) {
+            Some(name) => self.remove_name(&name, force).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A name of an image, and with the last one the image.
+    async fn remove_name(&self, name: &str, force: bool) -> Result<(), EngineError> {
         let options = RemoveImageOptionsBuilder::default().force(force).build();
         let docker = &self.connected.docker;
-        let call = docker.remove_image(image, Some(options), None);
+        let call = docker.remove_image(name, Some(options), None);
         gone_is_done(bounded(SLOW, call).await.map(drop))
     }
 

@@ -11,12 +11,13 @@ use clap::{ArgAction, ValueHint};
 
 use crate::{
     agent::{LogQuery, Position},
-    commands::{Context, logs, reach::reach, seen_services, ssh_first::Through},
+    commands::{
+        Context, logs, project::ProjectArgs, reach::reach, seen_services, ssh_first::Through,
+    },
     deploy::{Follow, PushLock},
     failure::{Failure, Kind},
     ui::render::{log_filter::Filter, logs::LogView, push::PushView},
 };
-use sources::Asked;
 use work::Work;
 
 /// Builds a project on a device, runs it there, and follows its logs
@@ -37,36 +38,11 @@ pub struct Args {
     /// Folder of the project
     #[arg(long, short, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     source: PathBuf,
-    /// Compose file; several are merged in their order, and no development overlay is looked for
-    #[arg(long = "file", short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    files: Vec<PathBuf>,
-    /// Dockerfile of a project without a compose file, relative to its folder
-    #[arg(long, value_name = "PATH", conflicts_with = "files")]
-    dockerfile: Option<String>,
-    /// Environment variable for all services, or for one as service:NAME=VALUE
-    #[arg(long, value_name = "[SERVICE:]NAME=VALUE")]
-    env: Vec<String>,
-    /// File of variables that the compose file uses, instead of .env
-    #[arg(long = "env-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    env_files: Vec<PathBuf>,
-    /// Build every step anew
-    #[arg(long, short = 'c', visible_alias = "no-cache")]
-    nocache: bool,
-    /// Fetch base images even when the device has them
-    #[arg(long)]
-    pull: bool,
+    #[command(flatten)]
+    project: ProjectArgs,
     /// Return as soon as the services run, without following their logs
     #[arg(long, short)]
     detached: bool,
-    /// File of registry credentials; the default is secrets.yml, .yaml or .json in the configuration folder
-    #[arg(long, short = 'R', value_name = "FILE", value_hint = ValueHint::FilePath)]
-    registry_secrets: Option<PathBuf>,
-    /// Every service's folder obeys its own .dockerignore
-    #[arg(long, short)]
-    multi_dockerignore: bool,
-    /// Do not look for a compose file in the parent folder
-    #[arg(long)]
-    noparent_check: bool,
     /// Say what would be built, sent, recreated and lost, and change nothing
     #[arg(long, conflicts_with = "detached")]
     dry_run: bool,
@@ -109,24 +85,12 @@ impl Args {
     fn is_live(&self) -> bool {
         !self.nolive && !self.detached
     }
-
-    fn sources(&self) -> Asked<'_> {
-        Asked {
-            source: &self.source,
-            files: &self.files,
-            dockerfile: self.dockerfile.as_deref(),
-            noparent_check: self.noparent_check,
-            env: &self.env,
-            env_files: &self.env_files,
-            registry_secrets: self.registry_secrets.as_deref(),
-        }
-    }
 }
 
 /// Pushes.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     other_clients::check(context, &args)?;
-    let sources = sources::read(context, &args.sources())?;
+    let sources = sources::read(context, &args.project.asked(&args.source))?;
     let names: Vec<String> = sources
         .project
         .services

@@ -72,9 +72,9 @@ impl<'a> Work<'a> {
 
     fn options(&self, dry_run: bool) -> Options<'_> {
         Options {
-            no_cache: self.args.nocache,
-            pull: self.args.pull,
-            multi_dockerignore: self.args.multi_dockerignore,
+            no_cache: self.args.project.nocache,
+            pull: self.args.project.pull,
+            multi_dockerignore: self.args.project.multi_dockerignore,
             dry_run,
             is_live: self.args.is_live(),
             registry: &self.sources.registry,

@@ -20,6 +20,7 @@ pub mod preload;
 mod progress;
 pub mod ps;
 pub mod push;
+pub mod release;
 mod remarks;
 pub mod scan;
 pub mod simulate;

@@ -3,9 +3,9 @@
 use std::{io, path::Path, time::Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::progress::{bytes, transfer};
+use super::progress::{bytes, duration, transfer};
 use crate::{
     preload::{Doing, Preloaded},
     ui::{Console, style::neutralise},
@@ -58,8 +58,23 @@ impl Progress {
         ));
     }
 
+    /// So many bytes of a service's image came from the registry, of as many as are known of.
+    pub fn fetched(&self, service: &str, count: u64, total: u64) {
+        self.show(&format!(
+            "fetching {}  {}",
+            neutralise(service),
+            transfer(count, total, self.began.elapsed())
+        ));
+    }
+
     /// What is done with the image.
     pub fn doing(&mut self, doing: Doing) {
+        if let Doing::Waiting(program, so_long) = doing {
+            let so_long = duration(so_long);
+            return self
+                .console
+                .say(&format!("`{program}` has been at work for {so_long}"));
+        }
         let is_new = self
             .last
             .is_none_or(|last| std::mem::discriminant(&last) != std::mem::discriminant(&doing));
@@ -73,7 +88,7 @@ impl Progress {
                 let moved = transfer(count, total, self.began.elapsed());
                 self.show(&format!("{}  {moved}", words(doing)));
             }
-            Doing::Preparing | Doing::Loading | Doing::Reading => self.show(words(doing)),
+            _ => self.show(words(doing)),
         }
     }
 
@@ -99,22 +114,27 @@ fn words(doing: Doing) -> &'static str {
         Doing::Loading => "writing the images into it",
         Doing::Reading => "reading them back",
         Doing::Writing(..) => "writing the image",
+        Doing::Waiting(program, _) => program,
     }
 }
 
 /// What has become of the image.
 pub fn done(
     console: &Console,
-    image: &Path,
-    services: &[String],
+    (image, services): (&Path, &[String]),
+    release: Option<&Value>,
     done: &Preloaded,
 ) -> io::Result<()> {
     let (before, now) = done.sizes;
     if console.is_json() {
-        return console.json(&json!({
+        let mut told = json!({
             "image": image.display().to_string(), "services": services, "archive": done.archive,
             "partition": done.number, "size_before": before, "size": now, "medium_at_least": done.medium,
-        }));
+        });
+        if let (Some(release), Some(told)) = (release, told.as_object_mut()) {
+            told.insert("release".to_owned(), release.clone());
+        }
+        return console.json(&told);
     }
     let services: Vec<_> = services.iter().map(|name| neutralise(name)).collect();
     console.say(&format!(
