@@ -7,8 +7,8 @@
 //!                                                         └─► …
 //! ```
 //!
-//! The first 4 MiB of a drive, with every kind of table and boot loader, are zeros until all else is on the medium and was read back from
-//! it; the very first block comes last.
+//! The first 4 MiB of a drive, with every kind of table and boot loader, are cleared until all else is on the medium and was read back from
+//! it, but for marks while that is done (`write/marks.rs`); the very first block is zeros, and comes last.
 
 pub mod bmap;
 mod buffer;
