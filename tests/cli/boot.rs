@@ -340,7 +340,7 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
     assert!(fifo.unwrap().success());
     workstation.write("packed.img.gz", &packed);
     for (arguments, words) in [
-        (&["nothing.img"][..], &["nothing.img"][..]),
+        (&["nothing.img"][..], &["nothing.img is not there"][..]),
         (
             &["board.img"],
             &["nothing that a virtual machine starts", "os flash"],
@@ -356,7 +356,7 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
             &["is packed", "without --write"],
         ),
         (&["/dev/null", "--write"], &["neither a file nor a drive"]),
-        (&["nothing.img", "--write"], &["nothing.img"]),
+        (&["nothing.img", "--write"], &["nothing.img is not there"]),
         (&["tiny.img", "--port", "80:22222"], &["22222", "--port"]),
     ] {
         let arguments = [&["boot"], arguments].concat();
@@ -366,6 +366,9 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
             assert!(refused.stderr.contains(words), "{arguments:?}: {refused}");
         }
         assert_eq!(refused.stdout, "", "{arguments:?}: {refused}");
+        let (is_missing, text) = (arguments[1] == "nothing.img", &refused.stderr);
+        let is_begun = text.contains("making a disk") || text.contains("metadata");
+        assert!(!(is_missing && is_begun), "{arguments:?}: {refused}");
     }
     assert_eq!(desk.left(), Vec::<PathBuf>::new());
 

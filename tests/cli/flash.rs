@@ -262,10 +262,21 @@ async fn what_is_known_to_be_wrong_costs_no_drive_its_content() {
         ),
         (&["flash", "empty", "drive", "-y"], 1, "is empty"),
         (&["flash", "small.img", "drive", "-y"], 1, "block map"),
+        (
+            &["flash", "gone.img", "drive", "-y"],
+            1,
+            "gone.img is not there",
+        ),
+        (
+            &["flash", "small.img", "drive", "-y", "--bmap", "gone.bmap"],
+            1,
+            "gone.bmap is not there",
+        ),
     ] {
         let refused = workstation.os(words).await;
         assert_eq!(refused.code, code, "{refused}");
         assert!(refused.stderr.contains(says), "{refused}");
+        assert!(!refused.stderr.contains("metadata"), "{refused}");
     }
     // What is read may not be written, by whatever way it comes.
     let line = format!(

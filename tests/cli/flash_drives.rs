@@ -283,6 +283,18 @@ async fn of_several_drives_one_that_fails_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn where_no_drive_can_be_offered_it_is_as_if_a_wrong_one_were_named() {
+    let workstation = Workstation::new(None);
+    workstation.write("disk.img", noise(MIB, 1));
+    let nothing = ["-t", "tmpfs", "tmpfs", "/sys/block"];
+    workstation.machine.run("mount", &nothing);
+    let refused = workstation.os(&["flash", "disk.img", "-y"]).await;
+    assert_eq!(refused.code, USAGE, "{refused}");
+    assert!(refused.stderr.contains("no removable drive"), "{refused}");
+    assert!(refused.stderr.contains("os flash --list"), "{refused}");
+}
+
 async fn drives_are_listed_with_the_reason_why_they_are_not_written() {
     let workstation = Workstation::new(None);
     let drive = Loop::new(workstation.home().join("card"), &[1; 4096]);

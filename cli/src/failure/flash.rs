@@ -81,6 +81,7 @@ impl From<FlashError> for Failure {
             FlashError::Interrupted => Self::interrupted(),
             FlashError::Container(_)
             | FlashError::Empty { .. }
+            | FlashError::Missing { .. }
             | FlashError::File { .. }
             | FlashError::Twice { .. }
             | FlashError::Drives(_) => failure,

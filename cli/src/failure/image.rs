@@ -17,6 +17,7 @@ impl From<DiskError> for Failure {
             DiskError::Open { source, .. } | DiskError::Write { source, .. } => {
                 opened(failure, source)
             }
+            DiskError::Missing { .. } => failure,
             DiskError::Busy {
                 is_drive: true,
                 path,

@@ -39,6 +39,12 @@ pub enum FlashError {
         #[source]
         source: BmapError,
     },
+    /// It, or a file that belongs to it, is not there.
+    #[error("{} is not there", path.display())]
+    Missing {
+        /// Which.
+        path: PathBuf,
+    },
     /// A file that belongs to it cannot be read.
     #[error("{} cannot be read", path.display())]
     File {
@@ -143,6 +149,17 @@ pub enum FlashError {
     /// Ended by whoever waited for it.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl FlashError {
+    /// Why a file was not opened.
+    pub(super) fn unopened(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::NotFound {
+            return Self::Missing { path };
+        }
+        Self::File { path, source }
+    }
 }
 
 fn image_name(path: &Path) -> String {

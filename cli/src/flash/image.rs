@@ -43,12 +43,9 @@ impl Image {
     /// Opens a file or a drive.
     ///
     /// # Errors
-    /// [`FlashError::File`], also where somebody changes it just now; [`FlashError::Container`].
+    /// [`FlashError::Missing`]; [`FlashError::File`], also where somebody changes it just now; [`FlashError::Container`].
     pub fn open(path: &Path) -> Result<Self, FlashError> {
-        let failed = |source| FlashError::File {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| FlashError::unopened(path, source);
         let kind = fs_err::metadata(path).map_err(failed)?.file_type();
         // A pipe without a writer would be waited for.
         if !kind.is_file() && !kind.is_block_device() {

@@ -313,10 +313,7 @@ pub fn bmap_beside(image: &Path) -> Result<Option<(PathBuf, Bmap)>, FlashError> 
 /// # Errors
 /// As [`bmap_beside`].
 pub fn bmap_at(path: &Path) -> Result<Bmap, FlashError> {
-    let failed = |source| FlashError::File {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| FlashError::unopened(path, source);
     read_bmap(path, fs_err::File::open(path).map_err(failed)?)
 }
 

@@ -49,7 +49,16 @@ pub enum Holder {
 /// Why an image is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// It is not there, or may not be opened.
+    /// It is not there.
+    #[error("{} is not there", path.display())]
+    Missing {
+        /// The image.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// It may not be opened.
     #[error("{} cannot be opened", path.display())]
     Open {
         /// The image.
@@ -98,6 +107,20 @@ pub enum DiskError {
     },
 }
 
+impl DiskError {
+    /// Why what is at a path was not opened.
+    #[must_use]
+    pub fn unopened(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::NotFound {
+            // Which call has seen it says nothing more.
+            let source = Errno::NOENT.into();
+            return Self::Missing { path, source };
+        }
+        Self::Open { path, source }
+    }
+}
+
 /// An image that is open.
 pub struct Disk {
     path: PathBuf,
@@ -123,10 +146,7 @@ impl Disk {
         folder: &Path,
         go_on: Box<GoOn>,
     ) -> Result<Self, DiskError> {
-        let failed = |source: io::Error| DiskError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source: io::Error| DiskError::unopened(path, source);
         // Where a link leads to is what is changed, and the link stays.
         let path = &fs_err::canonicalize(path).map_err(failed)?;
         let kind = fs_err::metadata(path).map_err(failed)?.file_type();

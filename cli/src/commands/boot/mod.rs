@@ -179,9 +179,6 @@ impl Run<'_> {
     ) -> Result<(), Failure> {
         let (context, args) = (self.context, self.args);
         let folder = source.folder.clone();
-        if args.written == Written::Copy {
-            booting.copies(&source.image);
-        }
         let prepared = source::prepare(context, source, args.written, booting).await?;
         let hardware = Hardware {
             name: device.name.clone(),

@@ -30,7 +30,8 @@ use drives::{Holding, Named};
 /// now is asked about. Only blocks that the image
 /// has anything in are written, by its block map where one stands beside it (IMAGE.bmap), else by what is in them.
 ///
-/// Exit codes: 0 all drives are whole (or equal), 1 one is not, which is named, 2 it is refused and nothing was written, 130 interrupted.
+/// Exit codes: 0 all drives are whole (or equal), 1 one is not, which is named, or the image is no good, 2 a drive is refused or is not there,
+/// or nobody can be asked, and nothing was written, 130 interrupted.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -202,7 +203,7 @@ async fn offered(
                 }
             }
             let words = "there is no removable drive that can be written";
-            Err(Failure::new(Kind::Other, words)
+            Err(Failure::new(Kind::Usage, words)
                 .hint("put a card or a stick in, or name a drive; `os flash --list` shows all"))
         }
         _ if args.yes || !context.console.may_prompt() => {
