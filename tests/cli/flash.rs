@@ -307,6 +307,59 @@ async fn what_is_known_to_be_wrong_costs_no_drive_its_content() {
 }
 
 #[tokio::test]
+async fn an_image_that_ends_before_its_partitions_do_costs_no_drive_its_content() {
+    let workstation = Workstation::new(None);
+    let old = noise(9 * MIB, 5);
+    for layout in [Layout::Mbr, Layout::Logical, Layout::Gpt] {
+        let disk = Disk::new(layout, SYSTEMS[1]);
+        let whole = disk.bytes();
+        let has = whole.len() - 13 * MIB;
+        fs_err::write(disk.path(), &whole[..has]).unwrap();
+        let images = packed(&disk);
+        // Raw, xz, zstd and zip.
+        for index in [0, 2, 3, 5] {
+            let drive = workstation.write("drive", &old);
+            let refused = workstation
+                .os(&["flash", "-y", text(&images[index]), "drive"])
+                .await;
+            assert_eq!(refused.code, 1, "{refused}");
+            let told = format!("has {has} bytes, and its partition ");
+            assert!(refused.stderr.contains(&told), "{refused}");
+            assert!(refused.stderr.contains("`truncate -s "), "{refused}");
+            assert!(fs_err::read(drive).unwrap() == old, "{refused}");
+        }
+        // Of gzip, that is known at its end.
+        let drive = workstation.write("drive", &old);
+        let refused = workstation
+            .os(&["flash", "-y", text(&images[1]), "drive"])
+            .await;
+        assert_eq!(refused.code, 1, "{refused}");
+        let told = format!("has {has} bytes, and its partition ");
+        assert!(refused.stderr.contains(&told), "{refused}");
+        let content = fs_err::read(drive).unwrap();
+        assert!(content[..4 * MIB].iter().all(|byte| *byte == 0));
+    }
+    // Where all partitions are in it, the copy of their table may be missing.
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    let whole = disk.bytes();
+    let short = &whole[..whole.len() - 11 * MIB];
+    workstation.write("short.img", short);
+    let written = workstation.os(&["flash", "-y", "short.img", "drive"]).await;
+    written.success();
+    assert!(
+        written.stderr.contains("the copy of its partition table"),
+        "{written}"
+    );
+    assert!(
+        !workstation
+            .os(&["flash", "-y", &disk.name(), "drive"])
+            .await
+            .stderr
+            .contains("copy")
+    );
+}
+
+#[tokio::test]
 async fn an_image_comes_from_a_pipe_and_a_person_is_asked_once() {
     let workstation = Workstation::new(None);
     let disk = Disk::new(Layout::Gpt, SYSTEMS[0]);

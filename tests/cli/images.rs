@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 use testkit::Workstation;
 
-use crate::disks::{Disk, LAYOUTS, Layout, SYSTEMS, run};
+use crate::{
+    disks::{Disk, LAYOUTS, Layout, SYSTEMS, run},
+    flash::packed,
+};
 
 const USAGE: i32 = 2;
 const CONFIG: &str = "config.json";
@@ -248,6 +251,45 @@ async fn a_packed_image_keeps_its_format_and_is_unpacked_as_far_as_it_has_to_be(
             "{format}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_size_of_a_packed_image_is_told_as_far_as_its_file_says_it() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let size = disk.bytes().len();
+    let images = packed(&disk);
+    for (image, exact, least) in [
+        (0, Some(size), size),
+        (1, None, size),
+        (2, Some(size), size),
+        (3, Some(size), size),
+        (4, None, 0),
+        (5, Some(size), size),
+    ] {
+        let image = images[image].to_str().unwrap();
+        // Packed again by us, it says no less.
+        for is_changed in [false, true] {
+            if is_changed {
+                let change = ["config", "write", "hostname", "kitchen", "-d", image];
+                workstation.os(&change).await.success();
+            }
+            let told = workstation.os(&["image", "inspect", "--json", image]).await;
+            let told = value(&told.stdout);
+            assert_eq!(told["size"], serde_json::json!(exact), "{image}");
+            assert_eq!(told["size_at_least"], least, "{image}");
+        }
+    }
+    // Of one that was cut off, all else is told.
+    let image = &images[2];
+    let whole = fs_err::read(image).unwrap();
+    fs_err::write(image, &whole[..whole.len() - 20]).unwrap();
+    let told = workstation
+        .os(&["image", "inspect", image.to_str().unwrap()])
+        .await;
+    told.success();
+    assert!(told.stdout.contains("board"), "{told}");
+    assert!(told.stdout.contains("it was cut off"), "{told}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{bmap::BmapError, choose::Refusal};
-use crate::image::container::ContainerError;
+use crate::image::container::{ContainerError, Length};
 
 /// What is wrong with the image, or with what is asked for.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +78,25 @@ pub enum FlashError {
     Size {
         /// The image.
         image: PathBuf,
-        /// Bytes that it has, at least.
-        has: u64,
+        /// Bytes that it has.
+        has: Length,
         /// Bytes that it should have.
         says: u64,
+    },
+    /// The image ends before one of its partitions does.
+    #[error(
+        "{} has {has} bytes, and its partition {partition} ends at byte {end}",
+        image_name(image)
+    )]
+    Cut {
+        /// The image.
+        image: PathBuf,
+        /// Bytes that it has.
+        has: u64,
+        /// Number of the partition.
+        partition: u32,
+        /// Where that ends.
+        end: u64,
     },
     /// The system does not tell of its drives.
     #[error("the drives of this machine cannot be listed")]

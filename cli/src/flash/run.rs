@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DriveError, Event, Events, FlashError, Outcome, Phase,
     bmap::Bmap,
-    image::{Image, has_table},
+    image::{Image, looks_at},
     record::Recorder,
     source::{Next, Sequence, Source},
     target::{Access, Target},
     write::{Counts, Listener, Message, Pace, Writer},
 };
-use crate::image::container::Unpacked;
+use crate::image::container::{Length, Unpacked};
 
 /// Pieces that wait for a drive at most.
 const WAITING: usize = 16;
@@ -45,6 +45,8 @@ pub struct Order {
     pub image: Image,
     /// Its block map.
     pub bmap: Option<Bmap>,
+    /// Bytes that it has by what its file says, to tell how much is left.
+    pub length: Length,
     /// Where to.
     pub drives: Vec<Drive>,
     /// Whether they are written or only compared.
@@ -167,6 +169,7 @@ fn pass(
     let bmap = order.bmap.as_ref();
     let opened = unpacked.size;
     let size = bmap.map(|bmap| bmap.size).or(opened);
+    let size = size.or(order.length.exact());
     let packed = unpacked.packed_size;
     tell(events, Event::Opened { size, packed });
     let sequence = match order.access {
@@ -204,19 +207,19 @@ fn pass(
                 }
             });
         }
-        feed(&order.image, known, &mut source, ways, events, stop)
+        feed(order, known, &mut source, ways, (events, stop))
     })
 }
 
 /// Hands the image to all drives that still want it.
 fn feed(
-    image: &Image,
+    order: &Order,
     known: Option<&String>,
     source: &mut Source<Unpacked>,
     mut ways: Vec<SyncSender<Message>>,
-    events: &Events,
-    stop: &CancellationToken,
+    (events, stop): (&Events, &CancellationToken),
 ) -> Result<(), FlashError> {
+    let image = &order.image;
     let mut last = Instant::now();
     while !ways.is_empty() {
         if stop.is_cancelled() {
@@ -226,10 +229,13 @@ fn feed(
             Next::Piece(piece) => (Message::Piece(piece), false),
             Next::End(whole) => {
                 image.is_still(known)?;
-                if let (Image::Stream, Some(first)) = (image, whole.head.first()) {
+                // Of what is only compared, no start was kept.
+                if let Some(first) = whole.head.first() {
                     let mut start = first.bytes(&(0..first.end)).to_vec();
                     start.resize(usize::try_from(first.end).unwrap_or_default(), 0);
-                    if !has_table(start, Some(whole.size)) {
+                    let looks = looks_at(start, whole.size);
+                    looks.is_whole(image.path())?;
+                    if matches!(image, Image::Stream) && !looks.has_table {
                         tell(events, Event::NoTable);
                     }
                 }

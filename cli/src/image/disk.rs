@@ -23,7 +23,7 @@ use super::{
     Opened, ReadAt,
     beside::{self, Beside},
     boot::{Boot, BootError},
-    container::{self, ContainerError, Format, GoOn, Packed, Spool, Unpacked},
+    container::{self, ContainerError, Format, GoOn, Length, Packed, Spool, Unpacked},
     fat::{self, Change, Done, FatError, Plan, Stamp, Volume},
     table::{self, Depth, Table},
 };
@@ -246,6 +246,14 @@ impl Disk {
             path: self.path.clone(),
             source: error.into(),
         })
+    }
+
+    /// How long the image is, by what its file says.
+    ///
+    /// # Errors
+    /// [`DiskError::Container`]: nobody could unpack it to its end.
+    pub fn length(&self) -> Result<Length, DiskError> {
+        Ok(self.packed.length()?)
     }
 
     /// Bytes of a packed image that were unpacked so far.

@@ -16,6 +16,7 @@ use crate::{
         choose::{Asked, is_removable, judge},
         drives::{Drive, Roots},
     },
+    image::container::Length,
     ui::render::flash::{self as say, Flashing},
 };
 use drives::{Holding, Named};
@@ -92,7 +93,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let words = "an image from standard input leaves nobody to be asked";
         return Err(Failure::new(Kind::Usage, words).hint("--yes asks nothing"));
     };
-    let (size, bmap) = looked_at(context, &args, &image)?;
+    let (length, bmap) = looked_at(context, &args, &image)?;
     let access = if args.verify_only {
         Access::Read
     } else {
@@ -102,7 +103,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         is_named: true,
         allow_fixed: args.means.allow_fixed,
         access,
-        image: size,
+        image: length,
     };
     let paths = if args.drives.is_empty() {
         vec![offered(context, &args, &found, asked).await?]
@@ -123,7 +124,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         held.look_again(asked)?;
     }
     if access == Access::Write && held.iter().any(|held| !held.named.is_new()) {
-        confirmed(context, &args, image.path(), &held).await?;
+        confirmed(context, &args, (image.path(), length), &held).await?;
     }
     let mut targets = Vec::new();
     for held in held {
@@ -141,6 +142,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let order = Order {
         image,
         bmap,
+        length,
         drives: targets,
         access,
         records,
@@ -153,7 +155,7 @@ fn looked_at(
     context: &Context,
     args: &Args,
     image: &Image,
-) -> Result<(Option<u64>, Option<Bmap>), Failure> {
+) -> Result<(Length, Option<Bmap>), Failure> {
     let bmap = match (&args.means.bmap, image) {
         (Some(path), _) => {
             let path = given::absolute(context, path);
@@ -167,17 +169,24 @@ fn looked_at(
     }
     let bmap = bmap.map(|(_, bmap)| bmap);
     let looks = image.looks()?;
-    if looks.is_some_and(|looks| !looks.has_table) && !args.verify_only {
-        say::has_no_table(&context.console, image.path());
-    }
-    let size = looks.and_then(|looks| looks.size);
-    match (bmap.as_ref().map(|bmap| bmap.size), size) {
-        (Some(says), Some(has)) if says != has => {
-            let image = image.path().to_owned();
-            Err(FlashError::Size { image, has, says }.into())
+    if let Some(looks) = looks.as_ref().filter(|_| !args.verify_only) {
+        if !looks.has_table {
+            say::has_no_table(&context.console, image.path());
         }
-        (says, has) => Ok((says.or(has), bmap)),
+        looks.is_whole(image.path())?;
+        if looks.lacks_copy() {
+            say::lacks_copy(&context.console, image.path());
+        }
     }
+    let length = looks.map_or(Length::UNKNOWN, |looks| looks.length);
+    let Some(bmap) = bmap else {
+        return Ok((length, None));
+    };
+    if !length.may_be(bmap.size) {
+        let (image, has, says) = (image.path().to_owned(), length, bmap.size);
+        return Err(FlashError::Size { image, has, says }.into());
+    }
+    Ok((Length::Exactly(bmap.size), Some(bmap)))
 }
 
 /// The drive that is meant where none is named.
@@ -230,7 +239,7 @@ async fn offered(
 async fn confirmed(
     context: &Context,
     args: &Args,
-    image: &Path,
+    (image, length): (&Path, Length),
     held: &[Holding],
 ) -> Result<(), Failure> {
     if args.yes {
@@ -247,6 +256,10 @@ async fn confirmed(
             held.named.drive.as_ref(),
             held.size(),
         );
+    }
+    let is_drive = |held: &Holding| held.named.drive.is_some();
+    if length.exact().is_none() && held.iter().any(is_drive) {
+        say::may_not_fit(&context.console, image, length);
     }
     let (image, count) = (image.to_owned(), held.len());
     if question(move || say::may_be_lost(&image, count)).await? {

@@ -15,6 +15,7 @@ use crate::{
     cause::chain,
     failure::advice,
     flash::{Access, Event, Outcome, Phase, choose::Refusal, drives::Drive},
+    image::container::Length,
     ui::{Console, style::neutralise, table, terminal},
 };
 
@@ -116,6 +117,26 @@ pub fn by_block_map(console: &Console, path: &Path) {
 pub fn has_no_table(console: &Console, image: &Path) {
     console.warn(&format!(
         "{} begins with neither a partition table nor a FAT file system: it may be no disk image",
+        shown(image)
+    ));
+}
+
+/// The image has less than its table says, but all of its partitions.
+pub fn lacks_copy(console: &Console, image: &Path) {
+    console.warn(&format!(
+        "{} ends before the copy of its partition table does: it may have been cut off",
+        shown(image)
+    ));
+}
+
+/// An image that may be larger than the drives that are asked about.
+pub fn may_not_fit(console: &Console, image: &Path, length: Length) {
+    let known = match length.least() {
+        0 => "does not say how large it is unpacked".to_owned(),
+        least => format!("says only that it has {} or more unpacked", bytes(least)),
+    };
+    console.ask(&format!(
+        "{} {known}: a drive that is too small is known as such when its content is lost",
         shown(image)
     ));
 }
