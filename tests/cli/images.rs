@@ -293,6 +293,30 @@ async fn the_size_of_a_packed_image_is_told_as_far_as_its_file_says_it() {
 }
 
 #[tokio::test]
+async fn a_folder_without_room_for_what_is_unpacked_is_named() {
+    let mut workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    run("gzip", &["-1", "-k", &disk.name()]);
+    let packed = format!("{}.gz", disk.name());
+    let folder = workstation.home().join("unpacked");
+    fs_err::create_dir(&folder).unwrap();
+    let folder = folder.to_str().unwrap();
+    workstation.set("TMPDIR", folder);
+    // Of 5 MiB, the root (from 20 MiB on) is not found; of none, not even the table is.
+    for size in ["5m", "4k"] {
+        let options = format!("size={size}");
+        let mount = ["-t", "tmpfs", "-o", &options, "tmpfs", folder];
+        workstation.machine.run("mount", &mount);
+        let told = workstation.os(&["image", "inspect", &packed]).await;
+        workstation.machine.run("umount", &[folder]);
+        assert_eq!(told.code, 1, "{size}: {told}");
+        assert!(told.stderr.contains(folder), "{size}: {told}");
+        assert!(told.stderr.contains("No space left"), "{size}: {told}");
+        assert!(told.stderr.contains("TMPDIR"), "{size}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn a_configuration_keeps_its_types_and_its_secrets() {
     let workstation = Workstation::new(None);
     let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);

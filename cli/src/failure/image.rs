@@ -10,14 +10,17 @@ use crate::{
     provision::{WishError, config::ConfigError, network::NetworkError},
 };
 
+/// Where what is unpacked has no room.
+const ELSEWHERE: &str = "the variable TMPDIR names another folder for what is unpacked";
+
 impl From<DiskError> for Failure {
     fn from(error: DiskError) -> Self {
         let failure = Self::from_error(Kind::Other, &error);
         match &error {
+            DiskError::Missing { .. } => failure,
             DiskError::Open { source, .. } | DiskError::Write { source, .. } => {
                 opened(failure, source)
             }
-            DiskError::Missing { .. } => failure,
             DiskError::Busy {
                 is_drive: true,
                 path,
@@ -29,6 +32,10 @@ impl From<DiskError> for Failure {
                 failure.hint("another command changes it: try again when that has ended")
             }
             DiskError::Container(error) => packed(failure, error),
+            DiskError::Boot {
+                source: BootError::Table(TableError::Read(source)),
+                ..
+            } if source.kind() == io::ErrorKind::StorageFull => failure.hint(ELSEWHERE),
             DiskError::Boot { source, .. } => match source {
                 BootError::Table(TableError::Damaged(_)) | BootError::FileSystem { .. } => {
                     failure.hint("it may be damaged: download or make it anew")
@@ -38,6 +45,9 @@ impl From<DiskError> for Failure {
                 }
             },
             DiskError::Fat { source, .. } => match source {
+                FatError::Read(source) if source.kind() == io::ErrorKind::StorageFull => {
+                    failure.hint(ELSEWHERE)
+                }
                 FatError::Full { .. } | FatError::FolderFull { .. } => {
                     failure.hint("nothing was changed; its boot partition needs more room")
                 }
@@ -70,6 +80,9 @@ fn packed(failure: Failure, error: &ContainerError) -> Failure {
                 | io::ErrorKind::InvalidData
                 | io::ErrorKind::InvalidInput => {
                     failure.hint("it was cut off or damaged: download or make it anew")
+                }
+                io::ErrorKind::StorageFull if matches!(error, ContainerError::Read { .. }) => {
+                    failure.hint(ELSEWHERE)
                 }
                 _ => opened(failure, source),
             }

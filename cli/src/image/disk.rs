@@ -262,6 +262,18 @@ impl Disk {
         Some(self.spool.as_ref()?.unpacked())
     }
 
+    /// Whether there was room for all that was unpacked of a packed image.
+    ///
+    /// # Errors
+    /// [`DiskError::Container`], which names where there was none.
+    pub fn had_room(&self) -> Result<(), DiskError> {
+        let had_room = self.spool.as_ref().map_or(Ok(()), |spool| spool.had_room());
+        had_room.map_err(|source| {
+            let path = self.path.clone();
+            ContainerError::Read { path, source }.into()
+        })
+    }
+
     /// The boot partition's file system.
     ///
     /// # Errors

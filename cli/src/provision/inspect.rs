@@ -142,6 +142,8 @@ pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
     found.system = system(disk, &table)?;
     found.preloaded = preloaded(disk, &table);
     found.partitions = partitions(disk, table);
+    // What was not found for want of room is not unknown.
+    disk.had_room()?;
     Ok(found)
 }
 
