@@ -5,7 +5,8 @@ use std::io;
 use super::{Failure, Kind};
 use crate::{
     image::{
-        DiskError, boot::BootError, container::ContainerError, fat::FatError, table::TableError,
+        DiskError, boot::PartitionError, container::ContainerError, fat::FatError,
+        table::TableError,
     },
     provision::{WishError, config::ConfigError, network::NetworkError},
 };
@@ -33,14 +34,15 @@ impl From<DiskError> for Failure {
             }
             DiskError::Container(error) => packed(failure, error),
             DiskError::Boot {
-                source: BootError::Table(TableError::Read(source)),
+                source: PartitionError::Table(TableError::Read(source)),
                 ..
             } if source.kind() == io::ErrorKind::StorageFull => failure.hint(ELSEWHERE),
             DiskError::Boot { source, .. } => match source {
-                BootError::Table(TableError::Damaged(_)) | BootError::FileSystem { .. } => {
+                PartitionError::Table(TableError::Damaged(_))
+                | PartitionError::FileSystem { .. } => {
                     failure.hint("it may be damaged: download or make it anew")
                 }
-                BootError::Table(_) | BootError::None => {
+                PartitionError::Table(_) | PartitionError::None => {
                     failure.hint("an image of a whole disk is expected, as it is written to a card")
                 }
             },

@@ -22,7 +22,7 @@ use rustix::{
 use super::{
     Opened, ReadAt,
     beside::{self, Beside},
-    boot::{Boot, BootError},
+    boot::{Boot, PartitionError},
     container::{self, ContainerError, Format, GoOn, Length, Packed, Spool, Unpacked},
     fat::{self, Change, Done, FatError, Plan, Stamp, Volume},
     table::{self, Depth, Table},
@@ -85,7 +85,7 @@ pub enum DiskError {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: BootError,
+        source: PartitionError,
     },
     /// A file of its boot partition.
     #[error("{} cannot be used as it is", path.display())]
@@ -179,7 +179,7 @@ impl Disk {
         let medium = raw.or(unpacked).unwrap_or_else(|| Rc::new(Vec::new()));
         let boot = match Boot::find(medium.as_ref()) {
             // There is something to be seen all the same.
-            Err(BootError::None) => None,
+            Err(PartitionError::None) => None,
             found => Some(found.map_err(|source| DiskError::Boot {
                 path: path.clone(),
                 source,
@@ -279,7 +279,7 @@ impl Disk {
     /// # Errors
     /// [`DiskError::Boot`].
     pub fn volume(&self) -> Result<Volume<'_>, DiskError> {
-        let boot = self.boot.as_ref().ok_or(BootError::None);
+        let boot = self.boot.as_ref().ok_or(PartitionError::None);
         let volume = boot.and_then(|boot| boot.volume(self.medium.as_ref()));
         volume.map_err(|source| DiskError::Boot {
             path: self.path.clone(),

@@ -1,10 +1,11 @@
 //! `os flash`.
 
-mod drives;
-
 use std::path::{Path, PathBuf};
 
-use clap::ValueHint;
+use clap::{
+    ArgAction, ValueHint,
+    builder::{BoolValueParser, TypedValueParser as _},
+};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{Context, configure::question, given};
@@ -12,14 +13,14 @@ use crate::{
     failure::{Failure, Kind, some_failed},
     flash::{
         self, Access, FlashError, Image, Order,
-        bmap::Bmap,
+        bmap::{self, Bmap},
         choose::{Asked, is_removable, judge},
         drives::{Drive, Roots},
+        named::{Holding, Named, apart},
     },
     image::container::Length,
     ui::render::flash::{self as say, Flashing},
 };
-use drives::{Holding, Named};
 
 /// Writes an image to drives, and reads it back from them
 ///
@@ -46,8 +47,8 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["image", "verify_only", "yes"])]
     list: bool,
     /// Compare the drives with the image, and write nothing
-    #[arg(long)]
-    verify_only: bool,
+    #[arg(id = "verify_only", long = "verify-only", action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(access))]
+    access: Access,
     /// Ask nothing
     #[arg(long, short)]
     yes: bool,
@@ -72,6 +73,35 @@ struct Means {
     no_bmap: bool,
 }
 
+/// Which block map is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BlockMap<'a> {
+    /// The one beside the image, where there is one.
+    Beside,
+    /// This one.
+    At(&'a Path),
+    /// None.
+    None,
+}
+
+impl Means {
+    fn block_map(&self) -> BlockMap<'_> {
+        match &self.bmap {
+            Some(path) => BlockMap::At(path),
+            None if self.no_bmap => BlockMap::None,
+            None => BlockMap::Beside,
+        }
+    }
+}
+
+fn access(is_compared: bool) -> Access {
+    if is_compared {
+        Access::Read
+    } else {
+        Access::Write
+    }
+}
+
 /// Writes.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let console = &context.console;
@@ -87,18 +117,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     let image = if image != Path::new("-") {
         Image::open(&given::absolute(context, &image))?
-    } else if args.yes || args.verify_only {
+    } else if args.yes || args.access == Access::Read {
         Image::Stream
     } else {
         let words = "an image from standard input leaves nobody to be asked";
         return Err(Failure::new(Kind::Usage, words).hint("--yes asks nothing"));
     };
     let (length, bmap) = looked_at(context, &args, &image)?;
-    let access = if args.verify_only {
-        Access::Read
-    } else {
-        Access::Write
-    };
+    let access = args.access;
     let asked = Asked {
         is_named: true,
         allow_fixed: args.means.allow_fixed,
@@ -115,7 +141,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         .iter()
         .map(|path| Named::find(path, &found, asked))
         .collect::<Result<_, _>>()?;
-    drives::apart(&image, &named, &found)?;
+    apart(&image, &named, &found)?;
     let mut held: Vec<Holding> = named
         .into_iter()
         .map(|named| named.hold(access))
@@ -132,7 +158,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         if context.interrupt.is_cancelled() {
             return Err(Failure::interrupted());
         }
-        let opened = held.open(asked, console)?;
+        let opened = held.open(asked, &mut |point| say::unmounted(console, point))?;
         if opened.target.is_cached_drive() {
             say::is_cached(console, opened.target.path());
         }
@@ -156,20 +182,20 @@ fn looked_at(
     args: &Args,
     image: &Image,
 ) -> Result<(Length, Option<Bmap>), Failure> {
-    let bmap = match (&args.means.bmap, image) {
-        (Some(path), _) => {
+    let bmap = match (args.means.block_map(), image) {
+        (BlockMap::At(path), _) => {
             let path = given::absolute(context, path);
-            Some((path.clone(), flash::bmap_at(&path)?))
+            Some((path.clone(), bmap::at(&path)?))
         }
-        (None, Image::File(_)) if !args.means.no_bmap => flash::bmap_beside(image.path())?,
-        (None, _) => None,
+        (BlockMap::Beside, Image::File(_)) => bmap::beside(image.path())?,
+        (BlockMap::Beside, Image::Stream) | (BlockMap::None, _) => None,
     };
     if let Some((path, _)) = &bmap {
         say::by_block_map(&context.console, path);
     }
     let bmap = bmap.map(|(_, bmap)| bmap);
     let looks = image.looks()?;
-    if let Some(looks) = looks.as_ref().filter(|_| !args.verify_only) {
+    if let Some(looks) = looks.as_ref().filter(|_| args.access == Access::Write) {
         if !looks.has_table {
             say::has_no_table(&context.console, image.path());
         }
