@@ -553,3 +553,50 @@ fn a_length_that_is_a_lie_is_told_at_the_end_at_the_latest() {
     let error = std::error::Error::source(&error).unwrap().to_string();
     assert!(error.contains("more than there can be"), "{error}");
 }
+
+/// Files of which the length is told by all that a format has for it.
+fn told() -> [Vec<u8>; 4] {
+    let bytes = [noise(3000, 5), vec![0; 200_000], noise(500, 6)].concat();
+    let skipped = [&[0x50, 0x2A, 0x4D, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+    let xz = pack(&["xz", "-c", "-0", "--block-size=64KiB"], &bytes);
+    let twice = [&xz[..], &[0; 4], &xz, &[0; 8]].concat();
+    let unsized_frame = pack(&["zstd", "-c", "-q"], &bytes);
+    [
+        twice,
+        [sized(&bytes), skipped, sized(&bytes)].concat(),
+        [unsized_frame, sized(&bytes)].concat(),
+        pack(&["gzip", "-c"], &bytes),
+    ]
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_unpacks_to_its_end_is_as_long_as_it_was_said_to_be(
+        which in 0_usize..4,
+        changes in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), 0_u8..=255), 0..4),
+        end in proptest::prelude::any::<proptest::sample::Index>(),
+        is_cut in 0_u8..4,
+    ) {
+        static TOLD: std::sync::LazyLock<[Vec<u8>; 4]> = std::sync::LazyLock::new(told);
+        let mut bytes = TOLD[which].clone();
+        for (place, byte) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        if is_cut == 0 {
+            bytes.truncate(end.index(bytes.len()));
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, &bytes).unwrap();
+        let packed = Packed::of(file, Path::new("image")).unwrap();
+        let length = packed.length();
+        let mut all = Vec::new();
+        let read = Unpacked::new(&packed)
+            .map_err(io::Error::other)
+            .and_then(|unpacked| unpacked.take(4 * BIG).read_to_end(&mut all));
+        if read.is_ok() {
+            let size = u64::try_from(all.len()).unwrap();
+            proptest::prop_assert!(length.unwrap().may_be(size));
+        }
+    }
+}
