@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use super::{Failure, Kind};
+use super::{Failure, Kind, image::packed};
 use crate::flash::{Access, DriveError, FlashError, choose::Refusal, drives::Bus};
 
 impl From<FlashError> for Failure {
@@ -63,8 +63,8 @@ impl From<FlashError> for Failure {
             )),
             FlashError::Changed { .. } => failure.hint("nothing was written to it; try again"),
             FlashError::Interrupted => Self::interrupted(),
-            FlashError::Container(_)
-            | FlashError::Empty { .. }
+            FlashError::Container(error) => packed(failure, error),
+            FlashError::Empty { .. }
             | FlashError::Missing { .. }
             | FlashError::File { .. }
             | FlashError::Twice { .. }

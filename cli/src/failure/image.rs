@@ -74,7 +74,8 @@ fn opened(failure: Failure, source: &io::Error) -> Failure {
     }
 }
 
-fn packed(failure: Failure, error: &ContainerError) -> Failure {
+/// What to do about an image that does not unpack.
+pub(super) fn packed(failure: Failure, error: &ContainerError) -> Failure {
     match error {
         ContainerError::Read { source, .. } | ContainerError::Pack { source, .. } => {
             match source.kind() {
