@@ -235,7 +235,9 @@ async fn a_system_that_does_not_hear_its_button_is_switched_off_by_a_second_ctrl
 
 #[tokio::test]
 async fn a_machine_that_the_processor_does_not_run_is_emulated_unless_it_has_written() {
-    for writes in [false, true] {
+    let stands_still = "echo 'KVM internal error. Suberror: 1' >&2; exec sleep 1000";
+    let ends = "echo 'qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69' >&2; exit 134";
+    for (writes, says) in [(false, stands_still), (true, stands_still), (false, ends)] {
         let mut desk = Desk::new();
         // As where this machine is a virtual one itself; else it is qemu.
         let write = if writes {
@@ -245,7 +247,7 @@ async fn a_machine_that_the_processor_does_not_run_is_emulated_unless_it_has_wri
         };
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let program = format!(
-            "#!/bin/sh\nPATH={path}\ncase \"$*\" in *kvm*) {write}; echo 'KVM internal error. Suberror: 1' >&2; exec sleep 1000;; esac\nexec qemu-system-x86_64 \"$@\"\n"
+            "#!/bin/sh\nPATH={path}\ncase \"$*\" in *kvm*) {write}; {says};; esac\nexec qemu-system-x86_64 \"$@\"\n"
         );
         let program = desk.workstation.write("bin/qemu-system-x86_64", program);
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -338,7 +340,7 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
     assert!(fifo.unwrap().success());
     workstation.write("packed.img.gz", &packed);
     for (arguments, words) in [
-        (&["nothing.img"][..], &["nothing.img"][..]),
+        (&["nothing.img"][..], &["nothing.img is not there"][..]),
         (
             &["board.img"],
             &["nothing that a virtual machine starts", "os flash"],
@@ -354,7 +356,7 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
             &["is packed", "without --write"],
         ),
         (&["/dev/null", "--write"], &["neither a file nor a drive"]),
-        (&["nothing.img", "--write"], &["nothing.img"]),
+        (&["nothing.img", "--write"], &["nothing.img is not there"]),
         (&["tiny.img", "--port", "80:22222"], &["22222", "--port"]),
     ] {
         let arguments = [&["boot"], arguments].concat();
@@ -364,6 +366,9 @@ async fn what_cannot_be_booted_is_told_with_the_next_step() {
             assert!(refused.stderr.contains(words), "{arguments:?}: {refused}");
         }
         assert_eq!(refused.stdout, "", "{arguments:?}: {refused}");
+        let (is_missing, text) = (arguments[1] == "nothing.img", &refused.stderr);
+        let is_begun = text.contains("making a disk") || text.contains("metadata");
+        assert!(!(is_missing && is_begun), "{arguments:?}: {refused}");
     }
     assert_eq!(desk.left(), Vec::<PathBuf>::new());
 

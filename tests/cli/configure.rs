@@ -241,6 +241,102 @@ async fn a_person_who_says_nothing_is_asked() {
     assert!(disk.bytes() == before);
 }
 
+#[tokio::test]
+async fn a_network_that_asks_for_a_name_is_the_same_by_questions_as_by_options() {
+    let workstation = Workstation::new(None);
+    let (asked_of, told) = (
+        Disk::new(Layout::Mbr, SYSTEMS[1]),
+        Disk::new(Layout::Mbr, SYSTEMS[1]),
+    );
+    workstation.write("password", "geheim123\n");
+    let mut options = vec!["configure", "DISK", "--wifi-ssid", "Office"];
+    options.extend(["--wifi-security", "ttls", "--wifi-identity", "ann"]);
+    options.extend(["--wifi-anonymous-identity", "nobody"]);
+    options.extend(["--wifi-domain", "radius.example"]);
+    options.extend(["--wifi-key-file", "password"]);
+    let name = told.name();
+    options[1] = &name;
+    workstation.os(&options).await.success();
+
+    let begin = async |disk: &Disk| {
+        let mut asked = workstation.start_in_terminal(&["configure", &disk.name()]);
+        for (shows, press) in [
+            ("Host name", "\r"),
+            ("Development mode?", "n"),
+            ("Network?", "\x1b[B\x1b[B\r"),
+            ("Name of the Wi-Fi", "Office\r"),
+            ("hide its name", "n"),
+            ("Name for Office", "ann\r"),
+            ("those who listen", "nobody\r"),
+            ("By which protocol?", "\x1b[B\r"),
+            ("Password of Office", "geheim123\r"),
+            ("File with the certificates", "\r"),
+        ] {
+            asked.shows(shows).await;
+            asked.press(press);
+        }
+        asked.shows("End of the name").await;
+        asked
+    };
+    let mut asked = begin(&asked_of).await;
+    asked.press("radius.example\r");
+    let output = asked.output().await;
+    output.success();
+    assert!(!output.stdout.contains("geheim"), "{output}");
+    let files = |disk: &Disk| -> Vec<(String, Vec<u8>)> {
+        let files = disk.files().into_iter();
+        let own = files.filter(|(path, _)| path.contains("os-wifi-Office"));
+        own.collect()
+    };
+    assert_eq!(files(&told).len(), 1);
+    assert_eq!(files(&asked_of), files(&told));
+
+    // Nobody who has not said so believes anybody.
+    let before = asked_of.bytes();
+    let mut asked = begin(&asked_of).await;
+    asked.press("\r");
+    asked.shows("Take any network").await;
+    asked.press("n");
+    let output = asked.output().await;
+    assert_eq!(output.code, USAGE, "{output}");
+    assert!(output.stdout.contains("--wifi-ca"), "{output}");
+    assert!(asked_of.bytes() == before);
+}
+
+#[tokio::test]
+async fn a_list_of_keys_with_nobody_in_it_is_told() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let image = disk.name();
+    workstation.write("given.json", r#"{"os":{"sshKeys":[]}}"#);
+    let words = "`os.sshKeys` is an empty list";
+    for verb in [
+        &["configure", &image, "--config", "given.json"][..],
+        &["configure", &image, "--hostname", "kitchen"],
+        &["config", "inject", "given.json", "-d", &image],
+        &["config", "write", "os.sshKeys", "[]", "-d", &image],
+        &[
+            "config",
+            "generate",
+            "--device-type",
+            "board",
+            "--config",
+            "given.json",
+        ],
+    ] {
+        let told = workstation.os(verb).await;
+        told.success();
+        assert!(told.stderr.contains(words), "{verb:?}: {told}");
+    }
+    for value in ["false", KEY.trim_end()] {
+        let told = workstation
+            .os(&["config", "write", "os.sshKeys", value, "-d", &image])
+            .await;
+        told.success();
+        assert!(!told.stderr.contains(words), "{told}");
+    }
+}
+
 /// Whoever ends it while a password is typed has a terminal that shows what is typed.
 #[tokio::test]
 async fn a_terminal_is_as_before_when_a_question_is_ended_from_elsewhere() {

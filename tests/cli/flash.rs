@@ -129,8 +129,17 @@ async fn an_image_that_is_cut_off_or_damaged_leaves_nothing_that_boots() {
             assert_eq!(failed.code, 1, "{failed}");
             let content = fs_err::read(drive).unwrap();
             let is_clear = content[..4 * MIB].iter().all(|byte| *byte == 0);
-            // An archive is seen to be cut before anything is written.
+            // An archive is seen to be cut before anything is written, and so is what lists its blocks or says how long they are.
             assert!(is_clear || content == old, "{failed}");
+            let is_cut = bytes.len() < whole.len();
+            let is_known = ["xz", "zst", "zip"].map(|end| text(image).ends_with(end));
+            assert!(
+                !is_cut || (content == old) == is_known.contains(&true),
+                "{failed}"
+            );
+            let is_archive = text(image).ends_with("zip");
+            let has_hint = failed.stderr.contains("make it anew");
+            assert!(is_archive || has_hint, "{failed}");
         }
     }
 }
@@ -262,10 +271,21 @@ async fn what_is_known_to_be_wrong_costs_no_drive_its_content() {
         ),
         (&["flash", "empty", "drive", "-y"], 1, "is empty"),
         (&["flash", "small.img", "drive", "-y"], 1, "block map"),
+        (
+            &["flash", "gone.img", "drive", "-y"],
+            1,
+            "gone.img is not there",
+        ),
+        (
+            &["flash", "small.img", "drive", "-y", "--bmap", "gone.bmap"],
+            1,
+            "gone.bmap is not there",
+        ),
     ] {
         let refused = workstation.os(words).await;
         assert_eq!(refused.code, code, "{refused}");
         assert!(refused.stderr.contains(says), "{refused}");
+        assert!(!refused.stderr.contains("metadata"), "{refused}");
     }
     // What is read may not be written, by whatever way it comes.
     let line = format!(
@@ -293,6 +313,59 @@ async fn what_is_known_to_be_wrong_costs_no_drive_its_content() {
     odd.success();
     let value: Value = serde_json::from_str(&odd.stdout).unwrap();
     assert!(value["drives"][0]["error"].is_null(), "{odd}");
+}
+
+#[tokio::test]
+async fn an_image_that_ends_before_its_partitions_do_costs_no_drive_its_content() {
+    let workstation = Workstation::new(None);
+    let old = noise(9 * MIB, 5);
+    for layout in [Layout::Mbr, Layout::Logical, Layout::Gpt] {
+        let disk = Disk::new(layout, SYSTEMS[1]);
+        let whole = disk.bytes();
+        let has = whole.len() - 13 * MIB;
+        fs_err::write(disk.path(), &whole[..has]).unwrap();
+        let images = packed(&disk);
+        // Raw, xz, zstd and zip.
+        for index in [0, 2, 3, 5] {
+            let drive = workstation.write("drive", &old);
+            let refused = workstation
+                .os(&["flash", "-y", text(&images[index]), "drive"])
+                .await;
+            assert_eq!(refused.code, 1, "{refused}");
+            let told = format!("has {has} bytes, and its partition ");
+            assert!(refused.stderr.contains(&told), "{refused}");
+            assert!(refused.stderr.contains("`truncate -s "), "{refused}");
+            assert!(fs_err::read(drive).unwrap() == old, "{refused}");
+        }
+        // Of gzip, that is known at its end.
+        let drive = workstation.write("drive", &old);
+        let refused = workstation
+            .os(&["flash", "-y", text(&images[1]), "drive"])
+            .await;
+        assert_eq!(refused.code, 1, "{refused}");
+        let told = format!("has {has} bytes, and its partition ");
+        assert!(refused.stderr.contains(&told), "{refused}");
+        let content = fs_err::read(drive).unwrap();
+        assert!(content[..4 * MIB].iter().all(|byte| *byte == 0));
+    }
+    // Where all partitions are in it, the copy of their table may be missing.
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    let whole = disk.bytes();
+    let short = &whole[..whole.len() - 11 * MIB];
+    workstation.write("short.img", short);
+    let written = workstation.os(&["flash", "-y", "short.img", "drive"]).await;
+    written.success();
+    assert!(
+        written.stderr.contains("the copy of its partition table"),
+        "{written}"
+    );
+    assert!(
+        !workstation
+            .os(&["flash", "-y", &disk.name(), "drive"])
+            .await
+            .stderr
+            .contains("copy")
+    );
 }
 
 #[tokio::test]

@@ -238,7 +238,8 @@ async fn of_several_drives_one_that_fails_does_not_hold_up_the_others() {
     let workstation = Workstation::new(None);
     let disk = Disk::new(Layout::Gpt, SYSTEMS[2]);
     let expected = disk.bytes();
-    let image = packed(&disk).remove(3);
+    // One that does not say how large it is.
+    let image = packed(&disk).remove(4);
     let small = Loop::new(workstation.home().join("small"), &noise(9 * MIB, 3));
     let large = Loop::new(
         workstation.home().join("large"),
@@ -280,6 +281,49 @@ async fn of_several_drives_one_that_fails_does_not_hold_up_the_others() {
         .await;
     assert_eq!(told.code, USAGE, "{told}");
     assert!(told.stderr.contains("it has 9437184 bytes"), "{told}");
+}
+
+#[tokio::test]
+async fn an_image_that_says_how_large_it_is_costs_no_small_drive_its_content() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    let size = disk.bytes().len();
+    let images = packed(&disk);
+    let old = noise(9 * MIB, 3);
+    let small = Loop::new(workstation.home().join("small"), &old);
+    // Raw, gzip, xz, zstd and zip.
+    for (index, words) in [(0, ""), (1, "at least "), (2, ""), (3, ""), (5, "")] {
+        let image = text(&images[index]);
+        let refused = workstation
+            .os(&["flash", image, &small.path, "--allow-fixed", "-y"])
+            .await;
+        assert_eq!(refused.code, USAGE, "{refused}");
+        let told = format!("it has 9437184 bytes, and the image {words}{size}");
+        assert!(refused.stderr.contains(&told), "{refused}");
+        assert!(small.content() == old, "{image}");
+    }
+    // Of bzip2, a person is told what is not known.
+    let words = ["flash", text(&images[4]), &small.path, "--allow-fixed"];
+    let mut asked = workstation.start_in_terminal(&words);
+    asked.shows("does not say how large it is").await;
+    asked.shows("All that is on it will be lost").await;
+    asked.press("y");
+    let ended = asked.output().await;
+    assert_eq!(ended.code, 1, "{ended}");
+    assert!(ended.stdout.contains("it has 9437184 bytes"), "{ended}");
+    assert!(small.content()[..4 * MIB].iter().all(|byte| *byte == 0));
+}
+
+#[tokio::test]
+async fn where_no_drive_can_be_offered_it_is_as_if_a_wrong_one_were_named() {
+    let workstation = Workstation::new(None);
+    workstation.write("disk.img", noise(MIB, 1));
+    let nothing = ["-t", "tmpfs", "tmpfs", "/sys/block"];
+    workstation.machine.run("mount", &nothing);
+    let refused = workstation.os(&["flash", "disk.img", "-y"]).await;
+    assert_eq!(refused.code, USAGE, "{refused}");
+    assert!(refused.stderr.contains("no removable drive"), "{refused}");
+    assert!(refused.stderr.contains("os flash --list"), "{refused}");
 }
 
 #[tokio::test]

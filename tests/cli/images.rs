@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 use testkit::Workstation;
 
-use crate::disks::{Disk, LAYOUTS, Layout, SYSTEMS, run};
+use crate::{
+    disks::{Disk, LAYOUTS, Layout, SYSTEMS, run},
+    flash::packed,
+};
 
 const USAGE: i32 = 2;
 const CONFIG: &str = "config.json";
@@ -247,6 +250,69 @@ async fn a_packed_image_keeps_its_format_and_is_unpacked_as_far_as_it_has_to_be(
             fs_err::read(packed).unwrap() == whole[..whole.len() - 20],
             "{format}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_size_of_a_packed_image_is_told_as_far_as_its_file_says_it() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let size = disk.bytes().len();
+    let images = packed(&disk);
+    for (image, exact, least) in [
+        (0, Some(size), size),
+        (1, None, size),
+        (2, Some(size), size),
+        (3, Some(size), size),
+        (4, None, 0),
+        (5, Some(size), size),
+    ] {
+        let image = images[image].to_str().unwrap();
+        // Packed again by us, it says no less.
+        for is_changed in [false, true] {
+            if is_changed {
+                let change = ["config", "write", "hostname", "kitchen", "-d", image];
+                workstation.os(&change).await.success();
+            }
+            let told = workstation.os(&["image", "inspect", "--json", image]).await;
+            let told = value(&told.stdout);
+            assert_eq!(told["size"], serde_json::json!(exact), "{image}");
+            assert_eq!(told["size_at_least"], least, "{image}");
+        }
+    }
+    // Of one that was cut off, all else is told.
+    let image = &images[2];
+    let whole = fs_err::read(image).unwrap();
+    fs_err::write(image, &whole[..whole.len() - 20]).unwrap();
+    let told = workstation
+        .os(&["image", "inspect", image.to_str().unwrap()])
+        .await;
+    told.success();
+    assert!(told.stdout.contains("board"), "{told}");
+    assert!(told.stdout.contains("it was cut off"), "{told}");
+}
+
+#[tokio::test]
+async fn a_folder_without_room_for_what_is_unpacked_is_named() {
+    let mut workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Gpt, SYSTEMS[1]);
+    run("gzip", &["-1", "-k", &disk.name()]);
+    let packed = format!("{}.gz", disk.name());
+    let folder = workstation.home().join("unpacked");
+    fs_err::create_dir(&folder).unwrap();
+    let folder = folder.to_str().unwrap();
+    workstation.set("TMPDIR", folder);
+    // Of 5 MiB, the root (from 20 MiB on) is not found; of none, not even the table is.
+    for size in ["5m", "4k"] {
+        let options = format!("size={size}");
+        let mount = ["-t", "tmpfs", "-o", &options, "tmpfs", folder];
+        workstation.machine.run("mount", &mount);
+        let told = workstation.os(&["image", "inspect", &packed]).await;
+        workstation.machine.run("umount", &[folder]);
+        assert_eq!(told.code, 1, "{size}: {told}");
+        assert!(told.stderr.contains(folder), "{size}: {told}");
+        assert!(told.stderr.contains("No space left"), "{size}: {told}");
+        assert!(told.stderr.contains("TMPDIR"), "{size}: {told}");
     }
 }
 

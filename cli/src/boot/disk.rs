@@ -54,6 +54,7 @@ pub fn prepare(
     let twin = image.try_clone().map_err(failed)?;
     let packed = Packed::of(twin, &source.image).map_err(failed)?;
     let mut unpacked = Unpacked::new(&packed).map_err(DiskError::from)?;
+    told(Event::Opened(source.image.clone())).map_err(failed)?;
     let mut disk = tempfile::tempfile_in(&source.folder).map_err(failed)?;
     let is_raw = unpacked.format == Format::Raw;
     // The file system's own copy costs nothing.
@@ -98,10 +99,7 @@ pub fn itself(source: &Source, go_on: Box<GoOn>) -> Result<(fs::File, Starts), B
 
 /// Opens an image that nobody changes until it is closed.
 fn open(image: &Path) -> Result<fs::File, BootError> {
-    let failed = |source: io::Error| DiskError::Open {
-        path: image.to_owned(),
-        source,
-    };
+    let failed = |source: io::Error| DiskError::unopened(image, source);
     let kind = fs_err::metadata(image).map_err(failed)?.file_type();
     // A pipe without a writer would be waited for.
     if !kind.is_file() && !kind.is_block_device() {

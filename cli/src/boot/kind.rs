@@ -151,15 +151,11 @@ fn within(medium: &dyn ReadAt, table: Table) -> Result<Table, TableError> {
     if table.kind != Kind::Mbr {
         return Ok(table);
     }
-    let first = medium.bytes(0, 512)?;
-    let entries = first.get(446..510).unwrap_or_default().chunks(16);
-    for (number, entry) in (1..).zip(entries) {
-        let end = u64::from(number_at(entry, 8)) + u64::from(number_at(entry, 12));
-        if entry.get(4) != Some(&0) && end * 512 > medium.size() {
-            return Err(TableError::Damaged(format!(
-                "partition {number} does not lie within the disk: the image may have been cut off"
-            )));
-        }
+    let last = table::reach(medium).and_then(|reach| reach.last);
+    if let Some((number, _)) = last.filter(|(_, end)| *end > medium.size()) {
+        return Err(TableError::Damaged(format!(
+            "partition {number} does not lie within the disk: the image may have been cut off"
+        )));
     }
     Ok(table)
 }

@@ -26,10 +26,12 @@ use super::{
 /// Bytes of a line.
 const LINE: usize = 1000;
 /// So qemu begins when the processor's help is of no use after all, as where this machine is a virtual one itself. It then stops, and stays.
-const NO_HELP: [&[u8]; 3] = [
+const NO_HELP: [&[u8]; 4] = [
     b"KVM internal error",
     b"KVM: entry failed",
     b"error: kvm run failed",
+    // So it ends before anything has run.
+    b"error: failed to set MSR",
 ];
 
 /// Who runs what the machine runs.
@@ -159,7 +161,8 @@ impl Machine {
                             false
                         }
                         Some(line) = complained.recv() => {
-                            let is_end = NO_HELP.iter().any(|words| line.starts_with(words));
+                            let own = without_name(&line);
+                            let is_end = NO_HELP.iter().any(|words| own.starts_with(words));
                             complaints.push(line);
                             is_end
                         }
@@ -220,6 +223,13 @@ impl Button {
     pub fn press(&self) {
         self.presses.try_send(()).unwrap_or_default();
     }
+}
+
+/// A line of qemu's without its name, which stands before some of them.
+fn without_name(line: &[u8]) -> &[u8] {
+    let end = line.windows(2).position(|two| two == b": ");
+    let end = end.filter(|_| line.starts_with(b"qemu-system-"));
+    end.and_then(|end| line.get(end + 2..)).unwrap_or(line)
 }
 
 /// A connection that a program has as its standard input.

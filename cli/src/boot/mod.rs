@@ -27,6 +27,8 @@ pub use words::{Forward, Hardware, Reach};
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// This image is open, and a disk is made of it.
+    Opened(PathBuf),
     /// So many bytes of the disk have been made, of so many bytes if that is known.
     Copied(u64, Option<u64>),
     /// A line of the machine's serial port.

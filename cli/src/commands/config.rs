@@ -19,7 +19,7 @@ use crate::{
         CONFIG, File,
         config::{self, Document},
     },
-    ui::render,
+    ui::{Console, render},
 };
 
 /// Reads and writes the configuration (config.json) of an image or drive
@@ -120,6 +120,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
 }
 
+/// Says what is in it that may be meant otherwise.
+pub(super) fn looked_at(console: &Console, document: &Document) {
+    if document.has_empty_keys() {
+        render::config::empty_keys(console);
+    }
+}
+
 /// The configuration of an image.
 pub(super) fn document(disk: &Disk) -> Result<Option<Document>, Failure> {
     let bytes = disk.read(CONFIG, config::MOST_BYTES)?;
@@ -181,6 +188,7 @@ async fn write(context: &Context, args: Write) -> Result<(), Failure> {
     if !args.remove {
         Document::default().write(&args.key, &typed, args.any_key)?;
     }
+    let console = context.console.clone();
     let change = move |place: &Place| {
         let disk = place.open(Purpose::Change)?;
         let before = document(&disk)?;
@@ -194,6 +202,7 @@ async fn write(context: &Context, args: Write) -> Result<(), Failure> {
         } else {
             document.write(&args.key, &typed, args.any_key)?;
         }
+        looked_at(&console, &document);
         place.write(&disk, &[file(&document)])
     };
     Place::new(context, &args.on.drive.clone())
@@ -206,6 +215,7 @@ async fn inject(context: &Context, from: &Path, image: &Path) -> Result<(), Fail
     if let Some(wrong) = document.wrong().into_iter().next() {
         return Err(wrong.into());
     }
+    looked_at(&context.console, &document);
     let change = move |place: &Place| {
         let disk = place.open(Purpose::Change)?;
         place.write(&disk, &[file(&document)])
@@ -231,6 +241,7 @@ fn generate(context: &Context, args: &Generate) -> Result<(), Failure> {
                 .hint("--device-type TYPE says it, as `os image inspect` shows it"),
         );
     }
+    looked_at(&context.console, &document);
     let Some(output) = &args.output else {
         return Ok(render::config::generated(&context.console, &document)?);
     };

@@ -62,8 +62,11 @@ impl From<DownloadError> for Failure {
                 failure.hint("without --keyring, checksums are believed as the server offers them")
             }
             DownloadError::Offered(_) => failure.hint("nothing was fetched"),
+            DownloadError::Wrong {
+                is_removed: true, ..
+            } => failure.hint("it was removed from the cache; another server may have a right one"),
             DownloadError::Wrong { .. } => {
-                failure.hint("it was removed; another server may have a right one")
+                failure.hint("it stays where it is; its source may have a right one")
             }
             DownloadError::NoEnd { .. } => failure.hint(
                 "a file NAME.sha256 or SHA256SUMS beside it, or a server that tells its length, would do",

@@ -1,8 +1,8 @@
 //! Drives that an image is written to.
 
-use std::io;
+use std::{io, path::Path};
 
-use super::{Failure, Kind};
+use super::{Failure, Kind, image::packed};
 use crate::flash::{Access, DriveError, FlashError, choose::Refusal, drives::Bus};
 
 impl From<FlashError> for Failure {
@@ -30,26 +30,10 @@ impl From<FlashError> for Failure {
                     .hint("image and block map are not of each other, or one is damaged; --no-bmap does without it")
             }
             FlashError::Bmap { .. } => failure.hint("--no-bmap does without it"),
-            FlashError::Refused { path, refusal } => match refusal {
-                Refusal::Fixed { bus } => {
-                    let what = if *bus == Bus::Loop { "a file" } else { "a drive inside of this machine" };
-                    failure.hint(format!("--allow-fixed writes it all the same: it is {what}"))
-                }
-                Refusal::Mounted { points } => {
-                    let points: Vec<String> = points
-                        .iter()
-                        .map(|point| point.display().to_string())
-                        .collect();
-                    failure.hint(format!("`umount {}`, if it is the right one", points.join(" ")))
-                }
-                Refusal::Empty => failure.hint("a reader wants a card"),
-                Refusal::Over { name } => failure.hint(format!("name the drive itself: /dev/{name} is it, or a part of it")),
-                Refusal::Held { .. } => failure.hint(format!(
-                    "`lsblk {}` shows it; what is made of it has to be stopped first",
-                    path.display()
-                )),
-                Refusal::System { .. } | Refusal::ReadOnly | Refusal::Small { .. } => failure,
-            },
+            FlashError::Cut { end, .. } => failure.hint(format!(
+                "it was cut off: download or make it anew; where only empty room was left out at its end, `truncate -s {end}` gives it back to the unpacked image"
+            )),
+            FlashError::Refused { path, refusal } => refused(failure, path, refusal),
             FlashError::Partition { drive, .. } => {
                 failure.hint(format!("name the drive: {}", drive.display()))
             }
@@ -79,12 +63,49 @@ impl From<FlashError> for Failure {
             )),
             FlashError::Changed { .. } => failure.hint("nothing was written to it; try again"),
             FlashError::Interrupted => Self::interrupted(),
-            FlashError::Container(_)
-            | FlashError::Empty { .. }
+            FlashError::Container(error) => packed(failure, error),
+            FlashError::Empty { .. }
+            | FlashError::Missing { .. }
             | FlashError::File { .. }
             | FlashError::Twice { .. }
             | FlashError::Drives(_) => failure,
         }
+    }
+}
+
+/// What to do about a drive that is not written.
+fn refused(failure: Failure, path: &Path, refusal: &Refusal) -> Failure {
+    match refusal {
+        Refusal::Fixed { bus } => {
+            let what = if *bus == Bus::Loop {
+                "a file"
+            } else {
+                "a drive inside of this machine"
+            };
+            failure.hint(format!(
+                "--allow-fixed writes it all the same: it is {what}"
+            ))
+        }
+        Refusal::Mounted { points } => {
+            let points: Vec<String> = points
+                .iter()
+                .map(|point| point.display().to_string())
+                .collect();
+            failure.hint(format!(
+                "`umount {}`, if it is the right one",
+                points.join(" ")
+            ))
+        }
+        Refusal::Empty => failure.hint("a reader wants a card"),
+        Refusal::Over { name } => failure.hint(format!(
+            "name the drive itself: /dev/{name} is it, or a part of it"
+        )),
+        Refusal::Held { .. } => failure.hint(format!(
+            "`lsblk {}` shows it; what is made of it has to be stopped first",
+            path.display()
+        )),
+        Refusal::Small { .. } => failure.hint("take a larger one"),
+        Refusal::System { .. } | Refusal::ReadOnly => failure,
     }
 }
 

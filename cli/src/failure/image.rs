@@ -5,15 +5,20 @@ use std::io;
 use super::{Failure, Kind};
 use crate::{
     image::{
-        DiskError, boot::BootError, container::ContainerError, fat::FatError, table::TableError,
+        DiskError, boot::PartitionError, container::ContainerError, fat::FatError,
+        table::TableError,
     },
     provision::{WishError, config::ConfigError, network::NetworkError},
 };
+
+/// Where what is unpacked has no room.
+const ELSEWHERE: &str = "the variable TMPDIR names another folder for what is unpacked";
 
 impl From<DiskError> for Failure {
     fn from(error: DiskError) -> Self {
         let failure = Self::from_error(Kind::Other, &error);
         match &error {
+            DiskError::Missing { .. } => failure,
             DiskError::Open { source, .. } | DiskError::Write { source, .. } => {
                 opened(failure, source)
             }
@@ -28,15 +33,23 @@ impl From<DiskError> for Failure {
                 failure.hint("another command changes it: try again when that has ended")
             }
             DiskError::Container(error) => packed(failure, error),
+            DiskError::Boot {
+                source: PartitionError::Table(TableError::Read(source)),
+                ..
+            } if source.kind() == io::ErrorKind::StorageFull => failure.hint(ELSEWHERE),
             DiskError::Boot { source, .. } => match source {
-                BootError::Table(TableError::Damaged(_)) | BootError::FileSystem { .. } => {
+                PartitionError::Table(TableError::Damaged(_))
+                | PartitionError::FileSystem { .. } => {
                     failure.hint("it may be damaged: download or make it anew")
                 }
-                BootError::Table(_) | BootError::None => {
+                PartitionError::Table(_) | PartitionError::None => {
                     failure.hint("an image of a whole disk is expected, as it is written to a card")
                 }
             },
             DiskError::Fat { source, .. } => match source {
+                FatError::Read(source) if source.kind() == io::ErrorKind::StorageFull => {
+                    failure.hint(ELSEWHERE)
+                }
                 FatError::Full { .. } | FatError::FolderFull { .. } => {
                     failure.hint("nothing was changed; its boot partition needs more room")
                 }
@@ -61,7 +74,8 @@ fn opened(failure: Failure, source: &io::Error) -> Failure {
     }
 }
 
-fn packed(failure: Failure, error: &ContainerError) -> Failure {
+/// What to do about an image that does not unpack.
+pub(super) fn packed(failure: Failure, error: &ContainerError) -> Failure {
     match error {
         ContainerError::Read { source, .. } | ContainerError::Pack { source, .. } => {
             match source.kind() {
@@ -69,6 +83,9 @@ fn packed(failure: Failure, error: &ContainerError) -> Failure {
                 | io::ErrorKind::InvalidData
                 | io::ErrorKind::InvalidInput => {
                     failure.hint("it was cut off or damaged: download or make it anew")
+                }
+                io::ErrorKind::StorageFull if matches!(error, ContainerError::Read { .. }) => {
+                    failure.hint(ELSEWHERE)
                 }
                 _ => opened(failure, source),
             }

@@ -6,6 +6,7 @@ use super::{
     Access,
     drives::{Bus, Drive, Number},
 };
+use crate::image::container::Length;
 
 /// What the system runs from. A drive with one of these is never written.
 const SYSTEM: [&str; 9] = [
@@ -69,7 +70,7 @@ pub enum Refusal {
         /// Its bytes.
         has: u64,
         /// Bytes of the image.
-        needs: u64,
+        needs: Length,
     },
 }
 
@@ -87,8 +88,8 @@ pub struct Asked {
     pub allow_fixed: bool,
     /// Whether it is written or only compared.
     pub access: Access,
-    /// Bytes of the image, where they are known.
-    pub image: Option<u64>,
+    /// Bytes of the image, as far as that is known.
+    pub image: Length,
 }
 
 impl Default for Asked {
@@ -97,7 +98,7 @@ impl Default for Asked {
             is_named: false,
             allow_fixed: false,
             access: Access::Write,
-            image: None,
+            image: Length::UNKNOWN,
         }
     }
 }
@@ -161,13 +162,13 @@ pub fn judge(drive: &Drive, asked: Asked) -> Result<(), Refusal> {
         let holders = drive.holders.clone();
         return Err(Refusal::Held { holders });
     }
-    match asked.image {
-        Some(needs) if needs > drive.size => Err(Refusal::Small {
+    if asked.image.least() > drive.size {
+        return Err(Refusal::Small {
             has: drive.size,
-            needs,
-        }),
-        _ => Ok(()),
+            needs: asked.image,
+        });
     }
+    Ok(())
 }
 
 /// Whether what is told of a drive by its number is still told of the same one, with the same medium in it.
@@ -297,17 +298,26 @@ mod tests {
             judged(&|drive| drive.holders = vec!["md0".to_owned()], named),
             Some(Refusal::Held { .. })
         ));
-        let large = Asked {
-            image: Some(1001),
-            ..named
-        };
-        assert_eq!(
-            judged(&|_| {}, large),
-            Some(Refusal::Small {
+        for (image, is_small) in [
+            (Length::Exactly(1001), true),
+            (Length::AtLeast(1001), true),
+            (Length::Exactly(1000), false),
+            (Length::AtLeast(1000), false),
+            (Length::UNKNOWN, false),
+        ] {
+            let asked = Asked { image, ..named };
+            let small = Refusal::Small {
                 has: 1000,
-                needs: 1001
-            })
-        );
+                needs: image,
+            };
+            assert_eq!(judged(&|_| {}, asked), is_small.then_some(small));
+        }
+        let small = Refusal::Small {
+            has: 1000,
+            needs: Length::AtLeast(1001),
+        };
+        let words = "it has 1000 bytes, and the image at least 1001";
+        assert_eq!(small.to_string(), words);
         for bus in [Bus::Nvme, Bus::Inside, Bus::Loop, Bus::Virtual, Bus::Chip] {
             let fixed = |drive: &mut Drive| drive.bus = bus;
             let allowed = Asked {

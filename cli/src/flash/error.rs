@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{bmap::BmapError, choose::Refusal};
-use crate::image::container::ContainerError;
+use crate::image::container::{ContainerError, Length};
 
 /// What is wrong with the image, or with what is asked for.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,12 @@ pub enum FlashError {
         /// What is wrong.
         #[source]
         source: BmapError,
+    },
+    /// It, or a file that belongs to it, is not there.
+    #[error("{} is not there", path.display())]
+    Missing {
+        /// Which.
+        path: PathBuf,
     },
     /// A file that belongs to it cannot be read.
     #[error("{} cannot be read", path.display())]
@@ -72,10 +78,25 @@ pub enum FlashError {
     Size {
         /// The image.
         image: PathBuf,
-        /// Bytes that it has, at least.
-        has: u64,
+        /// Bytes that it has.
+        has: Length,
         /// Bytes that it should have.
         says: u64,
+    },
+    /// The image ends before one of its partitions does.
+    #[error(
+        "{} has {has} bytes, and its partition {partition} ends at byte {end}",
+        image_name(image)
+    )]
+    Cut {
+        /// The image.
+        image: PathBuf,
+        /// Bytes that it has.
+        has: u64,
+        /// Number of the partition.
+        partition: u32,
+        /// Where that ends.
+        end: u64,
     },
     /// The system does not tell of its drives.
     #[error("the drives of this machine cannot be listed")]
@@ -143,6 +164,17 @@ pub enum FlashError {
     /// Ended by whoever waited for it.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl FlashError {
+    /// Why a file was not opened.
+    pub(super) fn unopened(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::NotFound {
+            return Self::Missing { path };
+        }
+        Self::File { path, source }
+    }
 }
 
 fn image_name(path: &Path) -> String {

@@ -14,8 +14,8 @@ use rustix::{
 use super::{FlashError, extents::PIECE};
 use crate::image::{
     ReadAt,
-    container::{Packed, Unpacked, fill},
-    table::{self, Depth, TableError},
+    container::{Length, Packed, Unpacked, fill},
+    table::{self, Depth, Reach, TableError},
 };
 
 /// Bytes of an image whose size is not known, as far as its table is concerned.
@@ -33,22 +33,69 @@ pub enum Image {
 /// What is known of an image before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Looks {
-    /// Bytes of it, where its file says so. It may lie.
-    pub size: Option<u64>,
+    /// Bytes of it, by what its file says. It may lie.
+    pub length: Length,
     /// Whether it begins with a partition table or a file system that boards boot from.
     pub has_table: bool,
+    /// How far its table reaches.
+    pub reach: Option<Reach>,
+}
+
+impl Looks {
+    /// By the first bytes of an image.
+    fn of(first: Vec<u8>, length: Length) -> Self {
+        let start = Start {
+            first,
+            size: length.exact().unwrap_or(ENDLESS),
+        };
+        let has_table = !matches!(table::read(&start, Depth::First), Err(TableError::Unknown));
+        // What it says counts here, whatever there is.
+        let endless = Start {
+            size: ENDLESS,
+            ..start
+        };
+        Self {
+            length,
+            has_table,
+            reach: table::reach(&endless),
+        }
+    }
+
+    /// Whether all of its partitions are in it, as far as its length is known.
+    ///
+    /// # Errors
+    /// [`FlashError::Cut`]: it ends before one of its partitions does.
+    pub fn is_whole(&self, image: &Path) -> Result<(), FlashError> {
+        let last = self.reach.and_then(|reach| reach.last);
+        match (self.length.exact(), last) {
+            (Some(has), Some((partition, end))) if end > has => Err(FlashError::Cut {
+                image: image.to_owned(),
+                has,
+                partition,
+                end,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the copy of its table would stand behind its end.
+    #[must_use]
+    pub fn lacks_copy(&self) -> bool {
+        let copy = self.reach.and_then(|reach| reach.copy);
+        self.length
+            .exact()
+            .zip(copy)
+            .is_some_and(|(has, end)| end > has)
+    }
 }
 
 impl Image {
     /// Opens a file or a drive.
     ///
     /// # Errors
-    /// [`FlashError::File`], also where somebody changes it just now; [`FlashError::Container`].
+    /// [`FlashError::Missing`]; [`FlashError::File`], also where somebody changes it just now; [`FlashError::Container`].
     pub fn open(path: &Path) -> Result<Self, FlashError> {
-        let failed = |source| FlashError::File {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| FlashError::unopened(path, source);
         let kind = fs_err::metadata(path).map_err(failed)?.file_type();
         // A pipe without a writer would be waited for.
         if !kind.is_file() && !kind.is_block_device() {
@@ -88,7 +135,7 @@ impl Image {
         FlashError::Image { image, source }
     }
 
-    /// Looks at its first MiB. Of standard input nothing is known.
+    /// Looks at its first MiB, and at what its file says of its length. Of standard input nothing is known.
     ///
     /// # Errors
     /// [`FlashError::Image`], [`FlashError::Empty`], [`FlashError::Container`].
@@ -104,11 +151,7 @@ impl Image {
             return Err(FlashError::Empty { image });
         }
         bytes.truncate(count);
-        let size = unpacked.size;
-        Ok(Some(Looks {
-            size,
-            has_table: has_table(bytes, size),
-        }))
+        Ok(Some(Looks::of(bytes, packed.length()?)))
     }
 
     /// What tells it from others: size, time and the first bytes of its file. Standard input is never the same.
@@ -156,13 +199,9 @@ fn identity(packed: &Packed) -> io::Result<String> {
     ))
 }
 
-/// Whether what begins so has a table. A table that is damaged is one.
-pub(super) fn has_table(first: Vec<u8>, size: Option<u64>) -> bool {
-    let start = Start {
-        first,
-        size: size.unwrap_or(ENDLESS),
-    };
-    !matches!(table::read(&start, Depth::First), Err(TableError::Unknown))
+/// Looks at an image that was read to its end.
+pub(super) fn looks_at(first: Vec<u8>, size: u64) -> Looks {
+    Looks::of(first, Length::Exactly(size))
 }
 
 /// The first bytes of something longer.
@@ -185,17 +224,51 @@ impl ReadAt for Start {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_no_board_boots_from_is_told() {
+    /// A sector with a partition that begins and ends at these sectors.
+    fn sector(start: u8, end: u8) -> Vec<u8> {
         let mut sector = vec![0; 4096];
-        assert!(!has_table(sector.clone(), None));
-        assert!(!has_table(b"a text".to_vec(), Some(6)));
-        assert!(!has_table(Vec::new(), Some(0)));
         sector[510..512].copy_from_slice(&[0x55, 0xAA]);
         sector[446 + 4] = 0x0C;
-        sector[446 + 9] = 8;
-        sector[446 + 13] = 8;
-        assert!(has_table(sector, Some(1024 * 1024 * 1024)));
+        sector[446 + 8] = start;
+        sector[446 + 12] = end - start;
+        sector
+    }
+
+    #[test]
+    fn what_no_board_boots_from_is_told() {
+        let has_table = |first: Vec<u8>, length| Looks::of(first, length).has_table;
+        assert!(!has_table(vec![0; 4096], Length::UNKNOWN));
+        assert!(!has_table(b"a text".to_vec(), Length::Exactly(6)));
+        assert!(!has_table(Vec::new(), Length::Exactly(0)));
+        assert!(has_table(sector(8, 100), Length::Exactly(1 << 30)));
+    }
+
+    #[test]
+    fn an_image_that_ends_before_its_partitions_do_is_cut_off() {
+        for (length, is_whole) in [
+            (Length::Exactly(100 * 512), true),
+            (Length::Exactly(101 * 512), true),
+            (Length::Exactly(100 * 512 - 1), false),
+            (Length::Exactly(512), false),
+            (Length::AtLeast(512), true),
+        ] {
+            let looks = Looks::of(sector(8, 100), length);
+            let result = looks.is_whole(Path::new("image"));
+            assert_eq!(result.is_ok(), is_whole, "{length:?}");
+            if let Err(error) = result {
+                let words = error.to_string();
+                assert!(words.contains("partition 1 ends at byte 51200"), "{words}");
+            }
+        }
+        let looks = |copy, length| Looks {
+            length,
+            has_table: true,
+            reach: Some(Reach { last: None, copy }),
+        };
+        assert!(looks(Some(513), Length::Exactly(512)).lacks_copy());
+        assert!(!looks(Some(512), Length::Exactly(512)).lacks_copy());
+        assert!(!looks(Some(513), Length::AtLeast(1)).lacks_copy());
+        assert!(!looks(None, Length::Exactly(1)).lacks_copy());
     }
 
     #[test]
@@ -227,7 +300,10 @@ mod tests {
         let error = Image::open(&path).unwrap_err();
         assert!(matches!(error, FlashError::File { .. }), "{error}");
         drop(file);
-        let _read = [(); 2].map(|()| Image::open(&path).unwrap());
+        // Children of other tests have the lock until they are programs of their own.
+        let mut tries = std::iter::repeat_with(|| Image::open(&path).ok());
+        let first = tries.by_ref().take(100_000).flatten().next().unwrap();
+        let _read = [first, Image::open(&path).unwrap()];
     }
 
     #[test]

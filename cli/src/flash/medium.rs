@@ -12,6 +12,9 @@ pub(super) trait Medium: ReadAt + WriteAt + Send {
     /// Bytes that it can hold; its size, but for a file, which grows.
     fn room(&self) -> u64;
 
+    /// Whether it may have less than it says: a drive, and no file.
+    fn may_wrap(&self) -> bool;
+
     /// Has zeros there, by whatever means is quick.
     fn zero(&self, range: &Range<u64>) -> io::Result<()>;
 

@@ -7,8 +7,8 @@
 //!                                                         └─► …
 //! ```
 //!
-//! The first 4 MiB of a drive, with every kind of table and boot loader, are zeros until all else is on the medium and was read back from
-//! it; the very first block comes last.
+//! The first 4 MiB of a drive, with every kind of table and boot loader, are cleared until all else is on the medium and was read back from
+//! it, but for marks while that is done (`write/marks.rs`); the very first block is zeros, and comes last.
 
 pub mod bmap;
 mod buffer;
@@ -19,6 +19,7 @@ mod event;
 mod extents;
 mod image;
 mod medium;
+pub mod named;
 mod record;
 mod run;
 mod source;
@@ -30,5 +31,5 @@ mod write;
 pub use error::{DriveError, FlashError};
 pub use event::{Event, Events, Outcome, Phase};
 pub use image::{Image, Looks};
-pub use run::{Drive, Order, bmap_at, bmap_beside, flash};
+pub use run::{Destination, Order, flash};
 pub use target::{Access, Kind, Target, kind, read_tables_anew};

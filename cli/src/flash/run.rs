@@ -1,8 +1,7 @@
 //! An image to several drives at once: one thread unpacks, each drive has a thread of its own.
 
 use std::{
-    io::Read,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{SyncSender, sync_channel},
@@ -16,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DriveError, Event, Events, FlashError, Outcome, Phase,
     bmap::Bmap,
-    image::{Image, has_table},
+    image::{Image, looks_at},
     record::Recorder,
     source::{Next, Sequence, Source},
     target::{Access, Target},
     write::{Counts, Listener, Message, Pace, Writer},
 };
-use crate::image::container::Unpacked;
+use crate::image::container::{Length, Unpacked};
 
 /// Pieces that wait for a drive at most.
 const WAITING: usize = 16;
@@ -31,7 +30,7 @@ const TOLD: Duration = Duration::from_millis(100);
 
 /// A drive, and what tells it from others when it is plugged in again.
 #[derive(Debug)]
-pub struct Drive {
+pub struct Destination {
     /// It is open.
     pub target: Target,
     /// Its serial number and the like.
@@ -45,8 +44,10 @@ pub struct Order {
     pub image: Image,
     /// Its block map.
     pub bmap: Option<Bmap>,
+    /// Bytes that it has by what its file says, to tell how much is left.
+    pub length: Length,
     /// Where to.
-    pub drives: Vec<Drive>,
+    pub drives: Vec<Destination>,
     /// Whether they are written or only compared.
     pub access: Access,
     /// Folder in which it is noted how far each is.
@@ -69,14 +70,14 @@ pub fn flash(
     let folder = order.records.as_deref();
     let folder = folder.filter(|_| order.access == Access::Write);
     let known = order.image.identity()?;
-    let recorder = |drive: &Drive| Some(Recorder::new(folder?, known.as_ref()?, &drive.name));
+    let recorder = |drive: &Destination| Some(Recorder::new(folder?, known.as_ref()?, &drive.name));
     let recorders: Vec<Option<Recorder>> = order.drives.iter().map(recorder).collect();
-    let mut runs: Vec<Run<'_>> = order
+    let mut jobs: Vec<Job<'_>> = order
         .drives
         .iter()
         .zip(&recorders)
         .enumerate()
-        .map(|(index, (drive, recorder))| Run {
+        .map(|(index, (drive, recorder))| Job {
             index,
             drive,
             recorder: recorder.as_ref(),
@@ -86,37 +87,37 @@ pub fn flash(
             took: Duration::ZERO,
         })
         .collect();
-    for run in runs.iter().filter(|run| run.from > 0) {
-        let (drive, from) = (run.index, run.from);
+    for job in jobs.iter().filter(|job| job.from > 0) {
+        let (drive, from) = (job.index, job.from);
         tell(events, Event::Resumed { drive, from });
     }
     let told = (events, stop);
     pass(
         order,
         known.as_ref(),
-        &mut runs.iter_mut().collect::<Vec<_>>(),
+        &mut jobs.iter_mut().collect::<Vec<_>>(),
         told,
         begun,
     )?;
     // What was there before was not what it should be: without it, then.
-    let mut again: Vec<&mut Run<'_>> = runs
+    let mut again: Vec<&mut Job<'_>> = jobs
         .iter_mut()
-        .filter(|run| matches!(run.result, Err(DriveError::Stale)))
+        .filter(|job| matches!(job.result, Err(DriveError::Stale)))
         .collect();
     if !again.is_empty() {
-        for run in &mut again {
-            run.from = 0;
-            tell(events, Event::Anew { drive: run.index });
+        for job in &mut again {
+            job.from = 0;
+            tell(events, Event::Anew { drive: job.index });
         }
         pass(order, known.as_ref(), &mut again, told, begun)?;
     }
-    Ok(runs.into_iter().map(Run::outcome).collect())
+    Ok(jobs.into_iter().map(Job::outcome).collect())
 }
 
 /// One drive's work, and what became of it.
-struct Run<'a> {
+struct Job<'a> {
     index: usize,
-    drive: &'a Drive,
+    drive: &'a Destination,
     recorder: Option<&'a Recorder>,
     from: u64,
     counts: Counts,
@@ -124,7 +125,7 @@ struct Run<'a> {
     took: Duration,
 }
 
-impl Run<'_> {
+impl Job<'_> {
     fn outcome(self) -> Outcome {
         Outcome {
             is_drive: self.drive.target.is_drive(),
@@ -158,7 +159,7 @@ impl Run<'_> {
 fn pass(
     order: &Order,
     known: Option<&String>,
-    runs: &mut [&mut Run<'_>],
+    jobs: &mut [&mut Job<'_>],
     (events, stop): (&Events, &CancellationToken),
     begun: Instant,
 ) -> Result<(), FlashError> {
@@ -167,6 +168,7 @@ fn pass(
     let bmap = order.bmap.as_ref();
     let opened = unpacked.size;
     let size = bmap.map(|bmap| bmap.size).or(opened);
+    let size = size.or(order.length.exact());
     let packed = unpacked.packed_size;
     tell(events, Event::Opened { size, packed });
     let sequence = match order.access {
@@ -176,25 +178,25 @@ fn pass(
     let mut source = Source::new(image, unpacked, bmap, sequence).of_size(opened);
     thread::scope(|scope| {
         let mut ways = Vec::new();
-        for run in runs.iter_mut() {
+        for job in jobs.iter_mut() {
             let (way, messages) = sync_channel(WAITING);
             ways.push(way);
             let access = order.access;
             scope.spawn(move || {
                 let mut told = Told {
-                    drive: run.index,
+                    drive: job.index,
                     events,
                     stop,
-                    recorder: run.recorder,
+                    recorder: job.recorder,
                     total: size,
                     last: None,
                 };
-                run.work(access, &messages, &mut told);
-                run.took = begun.elapsed();
-                let drive = run.index;
-                match &run.result {
+                job.work(access, &messages, &mut told);
+                job.took = begun.elapsed();
+                let drive = job.index;
+                match &job.result {
                     Ok(()) => {
-                        if let Some(recorder) = run.recorder {
+                        if let Some(recorder) = job.recorder {
                             recorder.forget();
                         }
                         tell(events, Event::Done { drive });
@@ -204,19 +206,19 @@ fn pass(
                 }
             });
         }
-        feed(&order.image, known, &mut source, ways, events, stop)
+        feed(order, known, &mut source, ways, (events, stop))
     })
 }
 
 /// Hands the image to all drives that still want it.
 fn feed(
-    image: &Image,
+    order: &Order,
     known: Option<&String>,
     source: &mut Source<Unpacked>,
     mut ways: Vec<SyncSender<Message>>,
-    events: &Events,
-    stop: &CancellationToken,
+    (events, stop): (&Events, &CancellationToken),
 ) -> Result<(), FlashError> {
+    let image = &order.image;
     let mut last = Instant::now();
     while !ways.is_empty() {
         if stop.is_cancelled() {
@@ -226,10 +228,13 @@ fn feed(
             Next::Piece(piece) => (Message::Piece(piece), false),
             Next::End(whole) => {
                 image.is_still(known)?;
-                if let (Image::Stream, Some(first)) = (image, whole.head.first()) {
+                // Of what is only compared, no start was kept.
+                if let Some(first) = whole.head.first() {
                     let mut start = first.bytes(&(0..first.end)).to_vec();
                     start.resize(usize::try_from(first.end).unwrap_or_default(), 0);
-                    if !has_table(start, Some(whole.size)) {
+                    let looks = looks_at(start, whole.size);
+                    looks.is_whole(image.path())?;
+                    if matches!(image, Image::Stream) && !looks.has_table {
                         tell(events, Event::NoTable);
                     }
                 }
@@ -290,79 +295,5 @@ impl Listener for Told<'_> {
 
     fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()
-    }
-}
-
-/// Reads the block map of an image: the one that stands beside it, under its name or under that without what its packing adds.
-///
-/// # Errors
-/// [`FlashError::Bmap`], [`FlashError::File`].
-pub fn bmap_beside(image: &Path) -> Result<Option<(PathBuf, Bmap)>, FlashError> {
-    for path in places(image) {
-        match fs_err::File::open(&path) {
-            Ok(file) => return read_bmap(&path, file).map(|bmap| Some((path, bmap))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(FlashError::File { path, source }),
-        }
-    }
-    Ok(None)
-}
-
-/// Reads a block map.
-///
-/// # Errors
-/// As [`bmap_beside`].
-pub fn bmap_at(path: &Path) -> Result<Bmap, FlashError> {
-    let failed = |source| FlashError::File {
-        path: path.to_owned(),
-        source,
-    };
-    read_bmap(path, fs_err::File::open(path).map_err(failed)?)
-}
-
-fn read_bmap(path: &Path, file: fs_err::File) -> Result<Bmap, FlashError> {
-    let most = u64::try_from(super::bmap::MOST_BYTES).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    let read = file.take(most + 1).read_to_end(&mut bytes);
-    read.map_err(|source| FlashError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    Bmap::read(&bytes).map_err(|source| FlashError::Bmap {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// Where a block map of an image may stand.
-fn places(image: &Path) -> Vec<PathBuf> {
-    const PACKED: [&str; 5] = ["gz", "xz", "zst", "bz2", "zip"];
-    let with = |path: &Path| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".bmap");
-        PathBuf::from(name)
-    };
-    let mut places = vec![with(image)];
-    if image
-        .extension()
-        .is_some_and(|end| PACKED.iter().any(|packed| end == *packed))
-    {
-        places.push(with(&image.with_extension("")));
-    }
-    places
-}
-
-#[cfg(test)]
-mod place_tests {
-    use super::*;
-
-    #[test]
-    fn a_block_map_stands_beside_its_image() {
-        let names = |image: &str| -> Vec<String> {
-            let places = places(Path::new(image)).into_iter();
-            places.map(|path| path.display().to_string()).collect()
-        };
-        assert_eq!(names("a/b.img.xz"), ["a/b.img.xz.bmap", "a/b.img.bmap"]);
-        assert_eq!(names("b.wic"), ["b.wic.bmap"]);
     }
 }

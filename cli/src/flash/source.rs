@@ -14,7 +14,7 @@ use super::{
     buffer::{Buffer, Pool},
     extents::{HEAD, Mapped, PIECE, Run, WINDOW, is_zero, runs, slice},
 };
-use crate::image::container::fill;
+use crate::image::container::{Length, fill};
 
 /// How many pieces are kept back until it is known whether they are the image's end.
 const KEPT: usize = 2;
@@ -174,7 +174,7 @@ impl<R: Read> Source<R> {
         match self.expected {
             _ if self.offset == 0 => return Err(FlashError::Empty { image }),
             Some(says) if says != self.offset => {
-                let has = self.offset;
+                let has = Length::Exactly(self.offset);
                 return Err(FlashError::Size { image, has, says });
             }
             _ => {}
@@ -231,7 +231,7 @@ impl<R: Read> Source<R> {
     fn check(&mut self, bytes: &[u8], range: Range<u64>) -> Result<(), FlashError> {
         let image = || self.image.clone();
         if let Some(says) = self.expected.filter(|says| range.end > *says) {
-            let (image, has) = (image(), range.end);
+            let (image, has) = (image(), Length::AtLeast(range.end));
             return Err(FlashError::Size { image, has, says });
         }
         for part in self.mapped.without(&range) {

@@ -273,6 +273,10 @@ impl Medium for Target {
         }
     }
 
+    fn may_wrap(&self) -> bool {
+        self.is_drive()
+    }
+
     fn zero(&self, range: &Range<u64>) -> io::Result<()> {
         let mut range = range.clone();
         if !self.is_drive() {

@@ -37,7 +37,7 @@ pub struct Boot {
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
-pub enum BootError {
+pub enum PartitionError {
     /// The table.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -59,10 +59,10 @@ impl Boot {
     /// Looks for it, no further back than it has to.
     ///
     /// # Errors
-    /// [`BootError`].
-    pub fn find(medium: &dyn ReadAt) -> Result<Self, BootError> {
+    /// [`PartitionError`].
+    pub fn find(medium: &dyn ReadAt) -> Result<Self, PartitionError> {
         let look = |partition: &Partition| {
-            Look::at(medium, partition).map_err(|source| BootError::FileSystem {
+            Look::at(medium, partition).map_err(|source| PartitionError::FileSystem {
                 number: partition.number,
                 source,
             })
@@ -88,19 +88,19 @@ impl Boot {
                 })
             )
         {
-            return found.ok_or(BootError::None);
+            return found.ok_or(PartitionError::None);
         }
         let all = table::read(medium, Depth::All)?;
-        decide(&all.partitions, look)?.ok_or(BootError::None)
+        decide(&all.partitions, look)?.ok_or(PartitionError::None)
     }
 
     /// Its file system.
     ///
     /// # Errors
-    /// [`BootError::FileSystem`].
-    pub fn volume<'m>(&self, medium: &'m dyn ReadAt) -> Result<Volume<'m>, BootError> {
+    /// [`PartitionError::FileSystem`].
+    pub fn volume<'m>(&self, medium: &'m dyn ReadAt) -> Result<Volume<'m>, PartitionError> {
         let part = self.partition.part(medium);
-        Volume::open(part).map_err(|source| BootError::FileSystem {
+        Volume::open(part).map_err(|source| PartitionError::FileSystem {
             number: self.partition.number,
             source,
         })

@@ -11,9 +11,11 @@ use super::{
     wishes::CONFIG,
 };
 use crate::{
+    cause::chain,
     image::{
         Disk, DiskError,
         boot::By,
+        container::Length,
         ext4, fat,
         table::{Kind, Partition, Table},
     },
@@ -33,6 +35,8 @@ const ROOTS: [&str; 3] = ["resin-rootA", "flash-rootA", "balena-rootA"];
 /// What is on an image.
 #[derive(Debug, Clone)]
 pub struct Inspection {
+    /// How long it is unpacked; why nobody can unpack it to its end.
+    pub length: Result<Length, String>,
     /// Which kind of table it has.
     pub table: Kind,
     /// Whether it has logical partitions that were not looked for.
@@ -106,6 +110,7 @@ pub struct Device {
 pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
     let table = disk.table()?;
     let mut found = Inspection {
+        length: disk.length().map_err(|error| chain(&error)),
         table: table.kind,
         has_more: table.has_more,
         partitions: Vec::new(),
@@ -137,6 +142,8 @@ pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
     found.system = system(disk, &table)?;
     found.preloaded = preloaded(disk, &table);
     found.partitions = partitions(disk, table);
+    // What was not found for want of room is not unknown.
+    disk.had_room()?;
     Ok(found)
 }
 

@@ -234,6 +234,10 @@ async fn a_file_of_this_machine_is_checked_too() {
     let output = workstation.os(&["download", "mirror/os.img.gz"]).await;
     assert_eq!(output.code, 1, "{output}");
     nothing_is_there(&workstation);
+    // What is told of it is so.
+    assert!(path.exists());
+    assert!(output.stderr.contains("stays where it is"), "{output}");
+    assert!(!output.stderr.contains("removed"), "{output}");
 }
 
 #[tokio::test]

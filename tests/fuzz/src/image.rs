@@ -63,12 +63,13 @@ pub(crate) fn boot(input: &[u8]) {
     }
 }
 
-/// A packed image. Whatever unpacks is packed again to the same; whatever is cut off is no image.
+/// A packed image. Whatever unpacks is packed again to the same, and is as long as it was said to be; whatever is cut off is no image.
 pub(crate) fn container(input: &[u8]) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("image");
     fs_err::write(&path, input).expect("a file");
     let packed = Packed::open(&path).expect("a file");
+    let length = packed.length();
     let Ok(unpacked) = Unpacked::new(&packed) else {
         return;
     };
@@ -87,6 +88,8 @@ pub(crate) fn container(input: &[u8]) {
     if read.is_err() || u64::try_from(all.len()).is_ok_and(|size| size >= MOST) {
         return;
     }
+    let length = length.expect("it was unpacked to its end");
+    assert!(all.len().try_into().is_ok_and(|size| length.may_be(size)));
     let again = folder.path().join("again");
     let file = fs_err::File::create(&again).expect("a file");
     // An archive of more than a file may hold something else that is broken.

@@ -148,7 +148,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         folder: disk::unpacked_in(context),
     };
     let mut booting = Booting::new(&context.console, &device.name, args.serial);
-    let run = Run {
+    let run = Session {
         context,
         args: &args,
         held: &mut held,
@@ -162,14 +162,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 }
 
 /// A machine, and what is kept of it.
-struct Run<'a> {
+struct Session<'a> {
     context: &'a Context,
     args: &'a Args,
     held: &'a mut Held,
     left: &'a mut Left,
 }
 
-impl Run<'_> {
+impl Session<'_> {
     async fn all(
         self,
         booting: &mut Booting<'_>,
@@ -179,9 +179,6 @@ impl Run<'_> {
     ) -> Result<(), Failure> {
         let (context, args) = (self.context, self.args);
         let folder = source.folder.clone();
-        if args.written == Written::Copy {
-            booting.copies(&source.image);
-        }
         let prepared = source::prepare(context, source, args.written, booting).await?;
         let hardware = Hardware {
             name: device.name.clone(),

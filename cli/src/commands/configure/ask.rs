@@ -1,18 +1,22 @@
 //! What a person is asked who has said nothing.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use tokio::task::spawn_blocking;
 
+use super::networks::unknown_network;
 use crate::{
     commands::{Context, given},
     failure::Failure,
     provision::{
         Secret, Wishes,
-        network::{Security, Wifi},
+        network::{Authority, Enterprise, Proof, Security, Wifi},
         public_key,
     },
-    ui::render::configure::{self as say, Network},
+    ui::render::configure::{self as say, Network, Proved},
 };
 
 /// Files of public keys that are offered.
@@ -49,26 +53,69 @@ pub(super) async fn ask(context: &Context) -> Result<Wishes, Failure> {
             wishes.ssh_keys = public_key(&path.display().to_string(), &text)?;
         }
     }
-    if question(say::network).await? == Network::Wifi {
-        wishes.connections.push(wifi().await?.connection()?);
+    let network = question(say::network).await?;
+    if network != Network::Ethernet {
+        wishes
+            .connections
+            .push(wifi(context, network).await?.connection()?);
     }
     Ok(wishes)
 }
 
-async fn wifi() -> Result<Wifi, Failure> {
+async fn wifi(context: &Context, network: Network) -> Result<Wifi, Failure> {
     let ssid = question(say::wifi_name).await?;
     let is_hidden = question(say::wifi_hidden).await?;
-    let named = ssid.clone();
-    let key = question(move || say::wifi_key(&named)).await?;
-    let security = if key.is_empty() {
-        Security::Open
+    let security = if network == Network::Enterprise {
+        Security::Enterprise(enterprise(context, &ssid).await?)
     } else {
-        Security::Wpa2(Secret::new(key))
+        let named = ssid.clone();
+        let key = question(move || say::wifi_key(&named)).await?;
+        if key.is_empty() {
+            Security::Open
+        } else {
+            Security::Wpa2(Secret::new(key))
+        }
     };
     Ok(Wifi {
         ssid: ssid.into_bytes(),
         is_hidden,
         security,
+    })
+}
+
+/// A name and a password; who proves its name by a certificate says so by options.
+async fn enterprise(context: &Context, ssid: &str) -> Result<Enterprise, Failure> {
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    let named = ssid.to_owned();
+    let identity = question(move || say::identity(&named)).await?;
+    let anonymous = some(question(say::anonymous_identity).await?);
+    let proved = question(say::proved).await?;
+    let named = ssid.to_owned();
+    let password = Secret::new(question(move || say::wifi_password(&named)).await?);
+    let proof = match proved {
+        Proved::Peap => Proof::Peap(password),
+        Proved::Ttls => Proof::Ttls(password),
+    };
+    let certificates = some(question(say::authority).await?)
+        .map(|path| given::bytes(context, Path::new(&path)))
+        .transpose()?;
+    let domain = some(question(say::domain).await?);
+    let authority = match (certificates, domain) {
+        (Some(certificates), domain) => Authority::These(certificates, domain),
+        (None, Some(domain)) => Authority::Usual(domain),
+        (None, None) => {
+            let named = ssid.to_owned();
+            if !question(move || say::any_server(&named)).await? {
+                return Err(unknown_network());
+            }
+            Authority::Anybody
+        }
+    };
+    Ok(Enterprise {
+        identity,
+        anonymous,
+        proof,
+        authority,
     })
 }
 

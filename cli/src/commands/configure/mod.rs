@@ -8,7 +8,12 @@ use std::path::PathBuf;
 
 use clap::ValueHint;
 
-use super::{Context, config::document, disk::Place, given};
+use super::{
+    Context,
+    config::{document, looked_at},
+    disk::Place,
+    given,
+};
 use crate::{
     failure::{Failure, Kind},
     image::Purpose,
@@ -58,6 +63,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     // What cannot be is told before the image is opened.
     wishes.files(None, None)?;
+    let console = context.console.clone();
     let change = move |place: &Place| {
         let disk = place.open(Purpose::Change)?;
         let board = device(&disk)?;
@@ -66,7 +72,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             Some(_) => None,
             None => document(&disk)?,
         };
-        let files = wishes.files(before, board.as_ref().map(|board| board.slug.as_str()))?;
+        let slug = board.as_ref().map(|board| board.slug.as_str());
+        if let Ok(document) = wishes.configuration(before.clone(), slug) {
+            looked_at(&console, &document);
+        }
+        let files = wishes.files(before, slug)?;
         place.write(&disk, &files)
     };
     Place::new(context, &args.image)

@@ -222,11 +222,7 @@ impl Networks {
             (Some(certificates), domain) => Authority::These(certificates, domain),
             (None, Some(domain)) => Authority::Usual(domain),
             (None, None) if self.wifi_any_server => Authority::Anybody,
-            (None, None) => {
-                return Err(missing("by what the device knows the network").hint(
-                    "--wifi-ca FILE has its certificates, --wifi-domain NAME the name in a usual one; --wifi-any-server: anybody is believed",
-                ));
-            }
+            (None, None) => return Err(unknown_network()),
         };
         Ok(Security::Enterprise(Enterprise {
             identity: identity.ok_or_else(|| missing("--wifi-identity"))?,
@@ -235,6 +231,13 @@ impl Networks {
             authority,
         }))
     }
+}
+
+/// Whoever is believed hears the password.
+pub(super) fn unknown_network() -> Failure {
+    missing("by what the device knows the network").hint(
+        "--wifi-ca FILE has its certificates, --wifi-domain NAME the name in a usual one; --wifi-any-server: anybody is believed",
+    )
 }
 
 fn missing(what: &str) -> Failure {

@@ -65,6 +65,7 @@ impl Task<'_> {
                 name: want.name.clone(),
                 expected: expected.clone(),
                 found: sums.text(expected.algorithm),
+                is_removed: true,
             });
         }
         let all = [offers, &fetched.checksums].concat();

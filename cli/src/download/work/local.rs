@@ -30,6 +30,7 @@ pub(super) async fn local(path: &Path, want: &Want<'_>) -> Result<Had, DownloadE
             name: want.name.clone(),
             expected: expected.clone(),
             found: sums.text(expected.algorithm),
+            is_removed: false,
         });
     }
     let wanted = wanted(want, path.to_owned(), None);

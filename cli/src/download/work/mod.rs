@@ -123,6 +123,8 @@ pub enum DownloadError {
         expected: Checksum,
         /// What it has.
         found: String,
+        /// Whether a copy of ours was removed; what somebody named stays where it is.
+        is_removed: bool,
     },
     /// Nobody knows whether it is whole.
     #[error("{name} came without anything that tells whether it is whole")]

@@ -3,6 +3,7 @@
 //! In: the bytes of a `.bmap` file. Out: [`Bmap`], whose ranges are in order, apart and within the image. What it says of the image is
 //! checked against the image while that is unpacked.
 
+mod beside;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,8 @@ use std::ops::Range;
 
 use ring::digest;
 use roxmltree::{Document, Node, ParsingOptions};
+
+pub use beside::{at, beside};
 
 /// Bytes of a file: one of a disk of 1 TB that is in pieces has fewer.
 pub const MOST_BYTES: usize = 32 * 1024 * 1024;

@@ -75,12 +75,46 @@ fn what_a_drive_loses_or_changes_is_found_and_named() {
 #[test]
 fn a_card_that_has_less_than_it_says_never_boots() {
     let (old, image) = (noise(DRIVE, 3), image());
-    let mut fake = Fake::new(old);
-    fake.wraps = Some(6 * MIB);
-    let error = written(&fake, &image).unwrap_err();
-    assert!(matches!(error, DriveError::Differs { .. }), "{error}");
-    // What was meant for behind its end went to its start.
-    assert!(is_zero(&fake.durable.borrow()[..head()]));
+    let block = 512;
+    let (least, all) = (MIB, image.len());
+    let few = [block, 2 * block, 2 * MIB + block, 2 * MIB, 2 * MIB - block];
+    let near = few.map(|less| all - less);
+    for end in (least..all).step_by(MIB / 2).chain(near) {
+        let mut fake = Fake::new(old.clone());
+        fake.wraps = Some(end);
+        let result = written(&fake, &image);
+        assert!(
+            matches!(result, Err(DriveError::Differs { .. })),
+            "{end}: {result:?}"
+        );
+        // What was meant for behind its end went to its start.
+        let start = head().min(end);
+        assert!(is_zero(&fake.durable.borrow()[..start]), "{end}");
+    }
+    // As much as the image needs is enough.
+    for end in (all..DRIVE).step_by(MIB / 2) {
+        let mut fake = Fake::new(old.clone());
+        fake.wraps = Some(end);
+        written(&fake, &image).unwrap();
+        assert!(fake.durable.borrow()[..all] == image, "{end}");
+    }
+}
+
+#[test]
+fn a_card_that_ends_among_zeros_is_found_all_the_same() {
+    let old = noise(DRIVE, 3);
+    let mut image = vec![0; 10 * MIB];
+    let start = noise(MIB, 9);
+    image[..MIB].copy_from_slice(&start);
+    for end in (5 * MIB..10 * MIB).step_by(MIB / 2) {
+        let mut fake = Fake::new(old.clone());
+        fake.wraps = Some(end);
+        let result = written(&fake, &image);
+        assert!(
+            matches!(result, Err(DriveError::Differs { .. })),
+            "{end}: {result:?}"
+        );
+    }
 }
 
 #[test]

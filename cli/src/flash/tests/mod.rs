@@ -83,8 +83,10 @@ impl Fake {
         assert_eq!(offset % self.block, 0, "at {offset}");
         assert_eq!(count % self.block, 0, "{count} bytes at {offset}");
         let fault = self.met()?;
-        let mut start = usize::try_from(offset).unwrap();
-        self.cache.borrow_mut()[start..start + bytes.len()].copy_from_slice(bytes);
+        for (start, part) in self.parts(offset, bytes.len()) {
+            let bytes = &bytes[part];
+            self.cache.borrow_mut()[start..start + bytes.len()].copy_from_slice(bytes);
+        }
         let mut bytes = bytes.to_vec();
         match fault {
             Some(Fault::Lost) => return Ok(()),
@@ -94,11 +96,26 @@ impl Fake {
             }
             _ => {}
         }
-        if let Some(size) = self.wraps {
-            start %= size;
+        for (start, part) in self.parts(offset, bytes.len()) {
+            let mut pending = self.pending.borrow_mut();
+            pending.push((start, bytes[part].to_vec()));
         }
-        self.pending.borrow_mut().push((start, bytes));
         Ok(())
+    }
+
+    /// Where so many bytes really are, part by part.
+    fn parts(&self, offset: u64, count: usize) -> Vec<(usize, Range<usize>)> {
+        let offset = usize::try_from(offset).unwrap();
+        let size = self.wraps.unwrap_or(usize::MAX);
+        let mut parts = Vec::new();
+        let mut at = 0;
+        while at < count {
+            let start = (offset + at) % size;
+            let next = count.min(at + (size - start));
+            parts.push((start, at..next));
+            at = next;
+        }
+        parts
     }
 
     /// What may be on the medium when power goes: all that was flushed, and any of the rest, the last of it in part.
@@ -133,7 +150,12 @@ impl ReadAt for Fake {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         let count = u64::try_from(into.len()).unwrap();
         assert_eq!((offset % self.block, count % self.block), (0, 0));
-        self.cache.borrow().as_slice().read_at(offset, into)
+        for (start, part) in self.parts(offset, into.len()) {
+            let start = u64::try_from(start).unwrap();
+            let cache = self.cache.borrow();
+            cache.as_slice().read_at(start, &mut into[part])?;
+        }
+        Ok(())
     }
 
     fn size(&self) -> u64 {
@@ -164,6 +186,10 @@ impl Medium for Fake {
 
     fn room(&self) -> u64 {
         self.size()
+    }
+
+    fn may_wrap(&self) -> bool {
+        true
     }
 
     fn zero(&self, range: &Range<u64>) -> io::Result<()> {

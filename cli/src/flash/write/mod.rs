@@ -1,5 +1,6 @@
 //! One drive: cleared, written, read back from the medium, and only then given its start.
 
+mod marks;
 mod readback;
 
 use std::{
@@ -190,15 +191,17 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    fn fits(&self, piece: &Piece) -> Result<(), DriveError> {
+        let (has, needs) = (self.medium.room(), piece.end);
+        if needs > has {
+            return Err(DriveError::Small { has, needs });
+        }
+        Ok(())
+    }
+
     /// Writes what of a piece is in a range.
     fn put(&mut self, piece: &Piece, within: &Range<u64>) -> Result<(), DriveError> {
-        let room = self.medium.room();
-        if piece.end > room {
-            return Err(DriveError::Small {
-                has: room,
-                needs: piece.end,
-            });
-        }
+        self.fits(piece)?;
         for run in &piece.runs {
             let range = run.range.start.max(within.start)..run.range.end.min(within.end);
             if range.is_empty() {
@@ -288,6 +291,8 @@ impl<'a> Writer<'a> {
         self.keep()?;
         let grown = self.medium.grow(whole.size);
         grown.map_err(|source| DriveError::Write { offset: 0, source })?;
+        self.mark_tail(whole)?;
+        self.mark_head()?;
         self.flush()?;
         self.forget()?;
         let body = HEAD..tail / WINDOW * WINDOW;
@@ -296,9 +301,12 @@ impl<'a> Writer<'a> {
             self.put(piece, &(0..u64::MAX))?;
         }
         self.put_zeros()?;
+        // On a card that begins anew, the end may have come over them.
+        self.mark_head()?;
         self.flush()?;
         self.forget()?;
         self.verify(whole, &(body.end.max(HEAD)..whole.size))?;
+        self.unmark_head()?;
         self.head(whole)
     }
 

@@ -5,6 +5,7 @@
 //! fewer bytes. How large it gets is not believed beforehand: whoever reads stops.
 
 mod archive;
+mod length;
 mod repack;
 mod spool;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::{
 
 use fs_err::File;
 
+pub use length::Length;
 pub use repack::{Change, Progress, repack};
 pub use spool::{GoOn, Spool};
 pub(crate) use spool::{MOST_HELD, MOST_UNPACKED};

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, Write};
 
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
-use super::{ContainerError, Format, PIECE, Packed, Unpacked, archive};
+use super::{ContainerError, Format, Length, PIECE, Packed, Unpacked, archive};
 
 /// Bytes for an offset of the image. Of two that overlap, the later one counts.
 pub type Change = (u64, Vec<u8>);
@@ -56,6 +56,10 @@ pub fn repack<W: Write + Seek>(
             .and_then(|packer| packer.finish().map(drop)),
         Format::Zstd => zstd::Encoder::new(to, ZSTD_LEVEL).and_then(|mut packer| {
             packer.include_checksum(true)?;
+            // Who writes it to a drive knows then beforehand whether it has room.
+            if let Ok(Length::Exactly(size)) = from.length() {
+                packer.set_pledged_src_size(Some(size))?;
+            }
             copy.all(packer)?.finish().map(drop)
         }),
         Format::Xz => xz(to).and_then(|packer| copy.all(packer)?.finish().map(drop)),

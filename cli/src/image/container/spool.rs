@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     os::unix::fs::FileExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -29,6 +29,8 @@ pub struct Spool {
 struct State {
     source: Unpacked,
     file: std::fs::File,
+    /// Where that is.
+    folder: PathBuf,
     /// Bytes that were unpacked.
     have: u64,
     /// Bytes that were written, and how many may be.
@@ -62,6 +64,7 @@ impl Spool {
         let state = State {
             source,
             file: tempfile::tempfile_in(folder)?,
+            folder: folder.to_owned(),
             have: 0,
             held: 0,
             most,
@@ -84,6 +87,19 @@ impl Spool {
     #[cfg(test)]
     pub(super) fn held(&self) -> u64 {
         self.lock().held
+    }
+
+    /// Whether there was room for all that was unpacked. What reads a file system that is in it may not have said so.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`].
+    pub fn had_room(&self) -> io::Result<()> {
+        match &self.lock().failed {
+            Some((kind @ io::ErrorKind::StorageFull, words)) => {
+                Err(io::Error::new(*kind, words.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -120,6 +136,12 @@ impl State {
         Ok(())
     }
 
+    fn unwritten(&self, error: &io::Error) -> io::Error {
+        let folder = self.folder.display();
+        let words = format!("what is unpacked cannot be written to {folder}: {error}");
+        io::Error::new(error.kind(), words)
+    }
+
     fn piece(&mut self) -> io::Result<()> {
         (self.go_on)()?;
         if self.have >= MOST_UNPACKED {
@@ -137,7 +159,8 @@ impl State {
             if self.held + size > self.most {
                 return Err(too_far("was unpacked", self.most));
             }
-            self.file.write_all_at(now, self.have)?;
+            let written = self.file.write_all_at(now, self.have);
+            written.map_err(|error| self.unwritten(&error))?;
             self.held += size;
         }
         self.have += size;

@@ -2,7 +2,7 @@
 
 use super::{
     super::field::{u32_at, u64_at},
-    Kind, Partition, ReadAt, Table, TableError, is_within,
+    Kind, Partition, Reach, ReadAt, Table, TableError, is_within,
 };
 
 /// How a header begins.
@@ -54,7 +54,38 @@ pub(super) fn read(medium: &dyn ReadAt) -> Result<Table, TableError> {
     }
 }
 
+/// How far a disk has to reach, by the table at its start.
+pub(super) fn reach(medium: &dyn ReadAt) -> Option<Reach> {
+    let read = |sector: u64| Some((sector, named(medium, sector, sector).ok()?));
+    let (sector, (header, partitions)) = SECTORS.into_iter().find_map(read)?;
+    let ends = partitions
+        .iter()
+        .map(|found| (found.number, found.start.saturating_add(found.size)));
+    Some(Reach {
+        last: ends.max_by_key(|(_, end)| *end),
+        copy: Some(header.other.saturating_add(1).saturating_mul(sector)),
+    })
+}
+
 fn at(medium: &dyn ReadAt, sector: u64, place: u64) -> Result<Vec<Partition>, TableError> {
+    let (_, partitions) = named(medium, sector, place)?;
+    let is_outside =
+        |found: &&Partition| found.size == 0 || !is_within(found.start, found.size, medium.size());
+    if let Some(found) = partitions.iter().find(is_outside) {
+        return Err(damaged(&format!(
+            "partition {} does not lie within the disk: the image may have been cut off",
+            found.number
+        )));
+    }
+    Ok(partitions)
+}
+
+/// What a header and its entries say, wherever that is.
+fn named(
+    medium: &dyn ReadAt,
+    sector: u64,
+    place: u64,
+) -> Result<(Header, Vec<Partition>), TableError> {
     let header = medium.bytes(place, 512)?;
     if !header.starts_with(SIGNATURE) {
         return Err(TableError::Unknown);
@@ -79,19 +110,13 @@ fn at(medium: &dyn ReadAt, sector: u64, place: u64) -> Result<Vec<Partition>, Ta
             partitions.push(found);
         }
     }
-    let is_outside =
-        |found: &&Partition| found.size == 0 || !is_within(found.start, found.size, medium.size());
-    if let Some(found) = partitions.iter().find(is_outside) {
-        return Err(damaged(&format!(
-            "partition {} does not lie within the disk: the image may have been cut off",
-            found.number
-        )));
-    }
-    Ok(partitions)
+    Ok((header, partitions))
 }
 
 /// What a header says.
 struct Header {
+    /// Sector of the other header: of the copy, where this is the first.
+    other: u64,
     /// Sector of the first entry.
     entries: u64,
     count: u32,
@@ -109,6 +134,7 @@ impl Header {
         summed.get_mut(16..20)?.fill(0);
         let is_good = size >= HEADER && u32_at(bytes, 16)? == crc32fast::hash(&summed);
         let header = Self {
+            other: u64_at(bytes, 32)?,
             entries: u64_at(bytes, 72)?,
             count: u32_at(bytes, 80)?,
             entry: u32_at(bytes, 84)?,

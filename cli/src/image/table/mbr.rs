@@ -41,6 +41,16 @@ impl Entry {
     }
 }
 
+/// The entry whose room ends last, and where.
+pub(super) fn last(entries: &[Entry; 4]) -> Option<(u32, u64)> {
+    let used = (1..).zip(entries).filter(|(_, entry)| entry.is_used());
+    let ends = used.map(|(number, entry)| {
+        let end = u64::from(entry.start) + u64::from(entry.count);
+        (number, end * SECTOR)
+    });
+    ends.max_by_key(|(_, end)| *end)
+}
+
 /// The number of the entry that holds others, one of which begins there.
 pub(super) fn around(entries: &[Entry; 4], start: u64) -> Option<u32> {
     let mut numbered = (1..).zip(entries);

@@ -64,6 +64,15 @@ pub struct Table {
     pub has_more: bool,
 }
 
+/// How far a disk has to reach for what the table at its start names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The partition that ends last, one that only holds others too, and where.
+    pub last: Option<(u32, u64)>,
+    /// Where the copy of a GPT ends.
+    pub copy: Option<u64>,
+}
+
 /// How far a table is followed. Each logical partition has an entry of its own in front of it, somewhere on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -127,6 +136,21 @@ pub fn read(medium: &dyn ReadAt, depth: Depth) -> Result<Table, TableError> {
         }),
         _ => Err(TableError::Unknown),
     }
+}
+
+/// Says how far a disk has to reach, whatever it has. `None`: no table says it.
+#[must_use]
+pub fn reach(medium: &dyn ReadAt) -> Option<Reach> {
+    let entries = mbr::entries(&medium.bytes(0, 512).ok()?)?;
+    if entries.iter().any(mbr::Entry::is_protective) {
+        return gpt::reach(medium);
+    }
+    // Where a file system has its code, nothing is said of partitions.
+    if fat::Volume::open(Part::whole(medium)).is_ok() {
+        return None;
+    }
+    let last = mbr::last(&entries);
+    Some(Reach { last, copy: None })
 }
 
 /// The number of the partition that holds this logical one. `None`: it is none.

@@ -157,6 +157,29 @@ fn an_image_that_was_cut_off_is_told() {
 }
 
 #[test]
+fn how_far_a_disk_has_to_reach_is_told_by_its_start_alone() {
+    let of = |mib: u64, script: &str| reach(&&disk(mib, script)[..1024 * 1024]);
+    let last = |number, mib| Some((number, mib * MIB));
+    // What only holds others counts, too: those cannot be seen from here.
+    let logical = Reach {
+        last: last(3, 28),
+        copy: None,
+    };
+    assert_eq!(of(32, LOGICAL), Some(logical));
+    let gpt = Reach {
+        last: last(2, 12),
+        copy: Some(32 * MIB),
+    };
+    assert_eq!(of(32, GPT), Some(gpt));
+    let mut broken = disk(32, GPT);
+    broken[512 + 20] ^= 1;
+    assert_eq!(reach(&broken.as_slice()), None);
+    for bytes in [Vec::new(), vec![0; 4096], vec![0xFF; 4096]] {
+        assert_eq!(reach(&bytes.as_slice()), None);
+    }
+}
+
+#[test]
 fn what_is_no_disk_is_told() {
     for bytes in [Vec::new(), vec![0; 100], vec![0; 4096], vec![0xFF; 4096]] {
         let error = read(&bytes.as_slice(), Depth::All).unwrap_err();

@@ -60,6 +60,13 @@ pub struct Document {
 }
 
 impl Document {
+    /// Whether it names nobody who may log in by SSH, which devices take as if nothing was said of it.
+    #[must_use]
+    pub fn has_empty_keys(&self) -> bool {
+        let keys = self.get("os.sshKeys").and_then(Value::as_array);
+        keys.is_some_and(Vec::is_empty)
+    }
+
     /// Reads a file.
     ///
     /// # Errors

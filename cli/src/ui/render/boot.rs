@@ -49,7 +49,7 @@ impl<'a> Booting<'a> {
     }
 
     /// A disk is made of the image.
-    pub fn copies(&self, image: &Path) {
+    fn copies(&self, image: &Path) {
         let text = format!("making a disk of {}", neutralise(&image.to_string_lossy()));
         if !self.console.draws_bars() {
             self.console.say(&text);
@@ -61,6 +61,7 @@ impl<'a> Booting<'a> {
     /// Shows one event.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
+            Event::Opened(image) => self.copies(image),
             Event::Copied(done, whole) => {
                 let text = transfer(*done, whole.unwrap_or(0), self.begun.elapsed());
                 self.bar.set_message(format!("making its disk: {text}"));

@@ -60,3 +60,10 @@ pub fn written(console: &Console, path: &Path) -> io::Result<()> {
     console.say(&format!("wrote {}", path.display()));
     Ok(())
 }
+
+/// A list of nobody, by which a device lets in as many as without it.
+pub fn empty_keys(console: &Console) {
+    console.warn(
+        "`os.sshKeys` is an empty list, which devices take as none: in development mode everybody may log in; `false` is for nobody",
+    );
+}

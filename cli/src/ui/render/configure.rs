@@ -13,6 +13,17 @@ pub enum Network {
     Ethernet,
     /// By Wi-Fi.
     Wifi,
+    /// By Wi-Fi that asks for a name, as companies have it.
+    Enterprise,
+}
+
+/// How a name is proved to a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proved {
+    /// By PEAP.
+    Peap,
+    /// By TTLS.
+    Ttls,
 }
 
 /// Nothing was asked for.
@@ -59,13 +70,17 @@ pub fn network() -> io::Result<Network> {
     let theme = ColorfulTheme::default();
     let question = Select::with_theme(&theme)
         .with_prompt("Network?")
-        .items(["Ethernet (or as the image has it)", "Wi-Fi"])
+        .items([
+            "Ethernet (or as the image has it)",
+            "Wi-Fi",
+            "Wi-Fi with a name and a password (enterprise)",
+        ])
         .default(0);
     let chosen = terminal::asking(|| question.interact())?;
-    Ok(if chosen == 1 {
-        Network::Wifi
-    } else {
-        Network::Ethernet
+    Ok(match chosen {
+        0 => Network::Ethernet,
+        1 => Network::Wifi,
+        _ => Network::Enterprise,
     })
 }
 
@@ -102,5 +117,66 @@ pub fn wifi_password(ssid: &str) -> io::Result<String> {
     let theme = ColorfulTheme::default();
     let question =
         Password::with_theme(&theme).with_prompt(format!("Password of {}", neutralise(ssid)));
+    terminal::asking(|| question.interact())
+}
+
+/// Asks for the name by which it knows the device.
+pub fn identity(ssid: &str) -> io::Result<String> {
+    let theme = ColorfulTheme::default();
+    let question = Input::with_theme(&theme).with_prompt(format!("Name for {}", neutralise(ssid)));
+    terminal::asking(|| question.interact_text())
+}
+
+/// Asks for the name that those who listen may know; nothing for none.
+pub fn anonymous_identity() -> io::Result<String> {
+    let theme = ColorfulTheme::default();
+    let question = Input::with_theme(&theme)
+        .with_prompt("Name that those who listen may know (empty: the same)")
+        .allow_empty(true);
+    terminal::asking(|| question.interact_text())
+}
+
+/// Asks how the name is proved.
+pub fn proved() -> io::Result<Proved> {
+    let theme = ColorfulTheme::default();
+    let question = Select::with_theme(&theme)
+        .with_prompt("By which protocol?")
+        .items(["PEAP (MSCHAPv2)", "TTLS (PAP)"])
+        .default(0);
+    let chosen = terminal::asking(|| question.interact())?;
+    Ok(if chosen == 1 {
+        Proved::Ttls
+    } else {
+        Proved::Peap
+    })
+}
+
+/// Asks for the file with the network's certificates; nothing for those of usual authorities.
+pub fn authority() -> io::Result<String> {
+    let theme = ColorfulTheme::default();
+    let question = Input::with_theme(&theme)
+        .with_prompt("File with the certificates of the network (empty: a usual authority)")
+        .allow_empty(true);
+    terminal::asking(|| question.interact_text())
+}
+
+/// Asks for the end of the name of the network's server; nothing for any.
+pub fn domain() -> io::Result<String> {
+    let theme = ColorfulTheme::default();
+    let question = Input::with_theme(&theme)
+        .with_prompt("End of the name in its certificate (empty: any)")
+        .allow_empty(true);
+    terminal::asking(|| question.interact_text())
+}
+
+/// Asks whether anybody may be taken for the network.
+pub fn any_server(ssid: &str) -> io::Result<bool> {
+    let theme = ColorfulTheme::default();
+    let question = Confirm::with_theme(&theme)
+        .with_prompt(format!(
+            "Take any network that is called {} for the right one? It hears the password then",
+            neutralise(ssid)
+        ))
+        .default(false);
     terminal::asking(|| question.interact())
 }

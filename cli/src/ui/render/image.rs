@@ -10,7 +10,7 @@ use crate::{
     image::{
         Disk, Done, Holder,
         boot::By,
-        container::Format,
+        container::{Format, Length},
         fat::{self, Entry},
         table::Kind,
     },
@@ -180,6 +180,7 @@ pub fn inspected(console: &Console, disk: &Disk, found: &Inspection) -> io::Resu
     let mut rows = vec![
         ("image", disk.path().display().to_string()),
         ("format", format(disk.holder()).to_owned()),
+        ("size", length(found)),
         ("system", system(found.system.as_ref())),
     ];
     match &found.device {
@@ -255,6 +256,15 @@ fn system(system: Option<&System>) -> String {
     parts.join(" ")
 }
 
+fn length(found: &Inspection) -> String {
+    match &found.length {
+        Ok(Length::Exactly(size)) => bytes(*size),
+        Ok(Length::AtLeast(0)) => "unknown: its file does not say it".to_owned(),
+        Ok(Length::AtLeast(least)) => format!("{} or more", bytes(*least)),
+        Err(error) => format!("unknown: {error}"),
+    }
+}
+
 fn partition(named: &Named) -> String {
     let partition = &named.partition;
     let name = named.name.as_deref().unwrap_or("-");
@@ -293,6 +303,9 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
     json!({
         "image": disk.path().display().to_string(),
         "format": format(disk.holder()),
+        "size": found.length.as_ref().ok().and_then(|length| length.exact()),
+        "size_at_least": found.length.as_ref().ok().map(|length| length.least()),
+        "size_error": found.length.as_ref().err(),
         "table": table_word(found.table),
         "partitions": partitions,
         "more_partitions": found.has_more,

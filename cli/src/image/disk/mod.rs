@@ -6,6 +6,8 @@
 //!                                    └─► a packed image: packed again beside it, and renamed
 //! ```
 
+mod error;
+
 use std::{
     fmt, io,
     os::unix::fs::FileTypeExt as _,
@@ -22,11 +24,13 @@ use rustix::{
 use super::{
     Opened, ReadAt,
     beside::{self, Beside},
-    boot::{Boot, BootError},
-    container::{self, ContainerError, Format, GoOn, Packed, Spool, Unpacked},
+    boot::{Boot, PartitionError},
+    container::{self, ContainerError, Format, GoOn, Length, Packed, Spool, Unpacked},
     fat::{self, Change, Done, FatError, Plan, Stamp, Volume},
     table::{self, Depth, Table},
 };
+
+pub use error::DiskError;
 
 /// What an image is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,58 +48,6 @@ pub enum Holder {
     File(Format),
     /// A drive.
     Drive,
-}
-
-/// Why an image is not used.
-#[derive(Debug, thiserror::Error)]
-pub enum DiskError {
-    /// It is not there, or may not be opened.
-    #[error("{} cannot be opened", path.display())]
-    Open {
-        /// The image.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// Somebody else changes it, or it is mounted.
-    #[error("{} is in use", path.display())]
-    Busy {
-        /// The image.
-        path: PathBuf,
-        /// Whether it is a drive.
-        is_drive: bool,
-    },
-    /// What it is packed in.
-    #[error(transparent)]
-    Container(#[from] ContainerError),
-    /// Its partitions.
-    #[error("{} is not understood", path.display())]
-    Boot {
-        /// The image.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: BootError,
-    },
-    /// A file of its boot partition.
-    #[error("{} cannot be used as it is", path.display())]
-    Fat {
-        /// The image.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: FatError,
-    },
-    /// While it was changed.
-    #[error("{} cannot be changed", path.display())]
-    Write {
-        /// The image.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
 }
 
 /// An image that is open.
@@ -123,10 +75,7 @@ impl Disk {
         folder: &Path,
         go_on: Box<GoOn>,
     ) -> Result<Self, DiskError> {
-        let failed = |source: io::Error| DiskError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source: io::Error| DiskError::unopened(path, source);
         // Where a link leads to is what is changed, and the link stays.
         let path = &fs_err::canonicalize(path).map_err(failed)?;
         let kind = fs_err::metadata(path).map_err(failed)?.file_type();
@@ -159,7 +108,7 @@ impl Disk {
         let medium = raw.or(unpacked).unwrap_or_else(|| Rc::new(Vec::new()));
         let boot = match Boot::find(medium.as_ref()) {
             // There is something to be seen all the same.
-            Err(BootError::None) => None,
+            Err(PartitionError::None) => None,
             found => Some(found.map_err(|source| DiskError::Boot {
                 path: path.clone(),
                 source,
@@ -228,10 +177,30 @@ impl Disk {
         })
     }
 
+    /// How long the image is, by what its file says.
+    ///
+    /// # Errors
+    /// [`DiskError::Container`]: nobody could unpack it to its end.
+    pub fn length(&self) -> Result<Length, DiskError> {
+        Ok(self.packed.length()?)
+    }
+
     /// Bytes of a packed image that were unpacked so far.
     #[must_use]
     pub fn unpacked(&self) -> Option<u64> {
         Some(self.spool.as_ref()?.unpacked())
+    }
+
+    /// Whether there was room for all that was unpacked of a packed image.
+    ///
+    /// # Errors
+    /// [`DiskError::Container`], which names where there was none.
+    pub fn had_room(&self) -> Result<(), DiskError> {
+        let had_room = self.spool.as_ref().map_or(Ok(()), |spool| spool.had_room());
+        had_room.map_err(|source| {
+            let path = self.path.clone();
+            ContainerError::Read { path, source }.into()
+        })
     }
 
     /// The boot partition's file system.
@@ -239,7 +208,7 @@ impl Disk {
     /// # Errors
     /// [`DiskError::Boot`].
     pub fn volume(&self) -> Result<Volume<'_>, DiskError> {
-        let boot = self.boot.as_ref().ok_or(BootError::None);
+        let boot = self.boot.as_ref().ok_or(PartitionError::None);
         let volume = boot.and_then(|boot| boot.volume(self.medium.as_ref()));
         volume.map_err(|source| DiskError::Boot {
             path: self.path.clone(),

@@ -11,15 +11,14 @@ use rustix::{
     mount::{UnmountFlags, unmount},
 };
 
-use crate::{
-    flash::{
-        self, Access, FlashError, Image, Kind, Target,
-        choose::{Asked, Meant, is_same, judge, meant},
-        drives::{Drive, Number, Roots, drives},
-    },
-    image::container::Format,
-    ui::{Console, render::flash as say},
+use super::{
+    FlashError, Image,
+    choose::{Asked, Meant, is_same, judge, meant},
+    drives::{Drive, Number, Roots, drives},
+    run::Destination,
+    target::{self, Access, Kind, Target},
 };
+use crate::image::container::Format;
 
 /// What tells a file or a drive from all others: numbers of its file system and of the file, or of the drive.
 type Identity = (u64, u64);
@@ -29,17 +28,22 @@ const LONGEST: u64 = 16;
 
 /// What is named.
 #[derive(Debug)]
-pub(super) struct Named {
-    pub(super) path: PathBuf,
+pub struct Named {
+    /// As it was named.
+    pub path: PathBuf,
     /// Nothing, for a file.
-    pub(super) drive: Option<Drive>,
+    pub drive: Option<Drive>,
     /// Nothing, for what is not there yet.
     identity: Option<Identity>,
 }
 
 impl Named {
-    pub(super) fn find(path: &Path, found: &[Drive], asked: Asked) -> Result<Self, FlashError> {
-        let kind = flash::kind(path).map_err(|source| FlashError::Open {
+    /// Finds what a path leads to among the drives that there are, and judges it.
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    pub fn find(path: &Path, found: &[Drive], asked: Asked) -> Result<Self, FlashError> {
+        let kind = target::kind(path).map_err(|source| FlashError::Open {
             path: path.to_owned(),
             source,
         })?;
@@ -77,12 +81,16 @@ impl Named {
     }
 
     /// Whether a file will be made.
-    pub(super) fn is_new(&self) -> bool {
+    #[must_use]
+    pub fn is_new(&self) -> bool {
         self.identity.is_none()
     }
 
     /// Opens it, so that it is the same one when it is written.
-    pub(super) fn hold(self, access: Access) -> Result<Holding, FlashError> {
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    pub fn hold(self, access: Access) -> Result<Holding, FlashError> {
         let failed = |source| FlashError::Open {
             path: self.path.clone(),
             source,
@@ -148,13 +156,16 @@ enum How {
 
 /// What is named, and held.
 #[derive(Debug)]
-pub(super) struct Holding {
-    pub(super) named: Named,
+pub struct Holding {
+    /// What is named.
+    pub named: Named,
     how: How,
 }
 
 impl Holding {
-    pub(super) fn size(&self) -> u64 {
+    /// Bytes that it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
         match &self.how {
             How::Open(target) => target.size(),
             How::Pinned(_) | How::New => self.named.drive.as_ref().map_or(0, |drive| drive.size),
@@ -162,7 +173,10 @@ impl Holding {
     }
 
     /// Has what the system says now of a drive that is held: of this one, as it cannot become another one any more.
-    pub(super) fn look_again(&mut self, asked: Asked) -> Result<(), FlashError> {
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    pub fn look_again(&mut self, asked: Asked) -> Result<(), FlashError> {
         let path = &self.named.path;
         if let Some(before) = &mut self.named.drive {
             let now = told_of(before, path)?;
@@ -173,7 +187,15 @@ impl Holding {
     }
 
     /// Unmounts what is mounted of it, and opens it, unless a reader has got another card since it was looked at.
-    pub(super) fn open(self, asked: Asked, console: &Console) -> Result<flash::Drive, FlashError> {
+    /// `unmounted` is told of each place.
+    ///
+    /// # Errors
+    /// [`FlashError`].
+    pub fn open(
+        self,
+        asked: Asked,
+        unmounted: &mut dyn FnMut(&Path),
+    ) -> Result<Destination, FlashError> {
         let path = self.named.path.clone();
         let failed = |source| FlashError::Open {
             path: path.clone(),
@@ -186,7 +208,7 @@ impl Holding {
                 if let Some(before) = &self.named.drive {
                     let now = same(before, &path)?;
                     refused(&path, &now, asked)?;
-                    unmounted(&now, console)?;
+                    unmount_all(&now, unmounted)?;
                 }
                 let target = Target::open(&path, asked.access).map_err(failed)?;
                 self.named.is_it(&target)?;
@@ -202,7 +224,7 @@ impl Holding {
             let (system, file) = target.identity().map_err(failed)?;
             format!("file {system} {file}")
         };
-        Ok(flash::Drive { target, name })
+        Ok(Destination { target, name })
     }
 }
 
@@ -229,7 +251,7 @@ fn same(before: &Drive, path: &Path) -> Result<Drive, FlashError> {
     }
 }
 
-fn unmounted(drive: &Drive, console: &Console) -> Result<(), FlashError> {
+fn unmount_all(drive: &Drive, unmounted: &mut dyn FnMut(&Path)) -> Result<(), FlashError> {
     let mut points: Vec<&PathBuf> = drive.mounts.iter().collect();
     // What is mounted within another comes first.
     points.sort_by_key(|point| std::cmp::Reverse(point.as_os_str().len()));
@@ -239,13 +261,16 @@ fn unmounted(drive: &Drive, console: &Console) -> Result<(), FlashError> {
             let source = error.into();
             FlashError::Unmount { point, source }
         })?;
-        say::unmounted(console, point);
+        unmounted(point);
     }
     Ok(())
 }
 
 /// Refuses what is named twice, and what the image is in.
-pub(super) fn apart(image: &Image, named: &[Named], found: &[Drive]) -> Result<(), FlashError> {
+///
+/// # Errors
+/// [`FlashError::Twice`], [`FlashError::File`].
+pub fn apart(image: &Image, named: &[Named], found: &[Drive]) -> Result<(), FlashError> {
     let stat = match image {
         // A file or a drive may stand there, too.
         Image::Stream => fstat(std::io::stdin()),

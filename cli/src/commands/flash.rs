@@ -1,10 +1,11 @@
 //! `os flash`.
 
-mod drives;
-
 use std::path::{Path, PathBuf};
 
-use clap::ValueHint;
+use clap::{
+    ArgAction, ValueHint,
+    builder::{BoolValueParser, TypedValueParser as _},
+};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{Context, configure::question, given};
@@ -12,13 +13,14 @@ use crate::{
     failure::{Failure, Kind, some_failed},
     flash::{
         self, Access, FlashError, Image, Order,
-        bmap::Bmap,
+        bmap::{self, Bmap},
         choose::{Asked, is_removable, judge},
         drives::{Drive, Roots},
+        named::{Holding, Named, apart},
     },
+    image::container::Length,
     ui::render::flash::{self as say, Flashing},
 };
-use drives::{Holding, Named};
 
 /// Writes an image to drives, and reads it back from them
 ///
@@ -30,7 +32,8 @@ use drives::{Holding, Named};
 /// now is asked about. Only blocks that the image
 /// has anything in are written, by its block map where one stands beside it (IMAGE.bmap), else by what is in them.
 ///
-/// Exit codes: 0 all drives are whole (or equal), 1 one is not, which is named, 2 it is refused and nothing was written, 130 interrupted.
+/// Exit codes: 0 all drives are whole (or equal), 1 one is not, which is named, or the image is no good, 2 a drive is refused or is not there,
+/// or nobody can be asked, and nothing was written, 130 interrupted.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -44,8 +47,8 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["image", "verify_only", "yes"])]
     list: bool,
     /// Compare the drives with the image, and write nothing
-    #[arg(long)]
-    verify_only: bool,
+    #[arg(id = "verify_only", long = "verify-only", action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(access))]
+    access: Access,
     /// Ask nothing
     #[arg(long, short)]
     yes: bool,
@@ -70,6 +73,35 @@ struct Means {
     no_bmap: bool,
 }
 
+/// Which block map is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BlockMap<'a> {
+    /// The one beside the image, where there is one.
+    Beside,
+    /// This one.
+    At(&'a Path),
+    /// None.
+    None,
+}
+
+impl Means {
+    fn block_map(&self) -> BlockMap<'_> {
+        match &self.bmap {
+            Some(path) => BlockMap::At(path),
+            None if self.no_bmap => BlockMap::None,
+            None => BlockMap::Beside,
+        }
+    }
+}
+
+fn access(is_compared: bool) -> Access {
+    if is_compared {
+        Access::Read
+    } else {
+        Access::Write
+    }
+}
+
 /// Writes.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let console = &context.console;
@@ -85,23 +117,19 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     let image = if image != Path::new("-") {
         Image::open(&given::absolute(context, &image))?
-    } else if args.yes || args.verify_only {
+    } else if args.yes || args.access == Access::Read {
         Image::Stream
     } else {
         let words = "an image from standard input leaves nobody to be asked";
         return Err(Failure::new(Kind::Usage, words).hint("--yes asks nothing"));
     };
-    let (size, bmap) = looked_at(context, &args, &image)?;
-    let access = if args.verify_only {
-        Access::Read
-    } else {
-        Access::Write
-    };
+    let (length, bmap) = looked_at(context, &args, &image)?;
+    let access = args.access;
     let asked = Asked {
         is_named: true,
         allow_fixed: args.means.allow_fixed,
         access,
-        image: size,
+        image: length,
     };
     let paths = if args.drives.is_empty() {
         vec![offered(context, &args, &found, asked).await?]
@@ -113,7 +141,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         .iter()
         .map(|path| Named::find(path, &found, asked))
         .collect::<Result<_, _>>()?;
-    drives::apart(&image, &named, &found)?;
+    apart(&image, &named, &found)?;
     let mut held: Vec<Holding> = named
         .into_iter()
         .map(|named| named.hold(access))
@@ -122,7 +150,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         held.look_again(asked)?;
     }
     if access == Access::Write && held.iter().any(|held| !held.named.is_new()) {
-        confirmed(context, &args, image.path(), &held).await?;
+        confirmed(context, &args, (image.path(), length), &held).await?;
     }
     let mut targets = Vec::new();
     for held in held {
@@ -130,7 +158,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         if context.interrupt.is_cancelled() {
             return Err(Failure::interrupted());
         }
-        let opened = held.open(asked, console)?;
+        let opened = held.open(asked, &mut |point| say::unmounted(console, point))?;
         if opened.target.is_cached_drive() {
             say::is_cached(console, opened.target.path());
         }
@@ -140,6 +168,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let order = Order {
         image,
         bmap,
+        length,
         drives: targets,
         access,
         records,
@@ -152,31 +181,38 @@ fn looked_at(
     context: &Context,
     args: &Args,
     image: &Image,
-) -> Result<(Option<u64>, Option<Bmap>), Failure> {
-    let bmap = match (&args.means.bmap, image) {
-        (Some(path), _) => {
+) -> Result<(Length, Option<Bmap>), Failure> {
+    let bmap = match (args.means.block_map(), image) {
+        (BlockMap::At(path), _) => {
             let path = given::absolute(context, path);
-            Some((path.clone(), flash::bmap_at(&path)?))
+            Some((path.clone(), bmap::at(&path)?))
         }
-        (None, Image::File(_)) if !args.means.no_bmap => flash::bmap_beside(image.path())?,
-        (None, _) => None,
+        (BlockMap::Beside, Image::File(_)) => bmap::beside(image.path())?,
+        (BlockMap::Beside, Image::Stream) | (BlockMap::None, _) => None,
     };
     if let Some((path, _)) = &bmap {
         say::by_block_map(&context.console, path);
     }
     let bmap = bmap.map(|(_, bmap)| bmap);
     let looks = image.looks()?;
-    if looks.is_some_and(|looks| !looks.has_table) && !args.verify_only {
-        say::has_no_table(&context.console, image.path());
-    }
-    let size = looks.and_then(|looks| looks.size);
-    match (bmap.as_ref().map(|bmap| bmap.size), size) {
-        (Some(says), Some(has)) if says != has => {
-            let image = image.path().to_owned();
-            Err(FlashError::Size { image, has, says }.into())
+    if let Some(looks) = looks.as_ref().filter(|_| args.access == Access::Write) {
+        if !looks.has_table {
+            say::has_no_table(&context.console, image.path());
         }
-        (says, has) => Ok((says.or(has), bmap)),
+        looks.is_whole(image.path())?;
+        if looks.lacks_copy() {
+            say::lacks_copy(&context.console, image.path());
+        }
     }
+    let length = looks.map_or(Length::UNKNOWN, |looks| looks.length);
+    let Some(bmap) = bmap else {
+        return Ok((length, None));
+    };
+    if !length.may_be(bmap.size) {
+        let (image, has, says) = (image.path().to_owned(), length, bmap.size);
+        return Err(FlashError::Size { image, has, says }.into());
+    }
+    Ok((Length::Exactly(bmap.size), Some(bmap)))
 }
 
 /// The drive that is meant where none is named.
@@ -202,7 +238,7 @@ async fn offered(
                 }
             }
             let words = "there is no removable drive that can be written";
-            Err(Failure::new(Kind::Other, words)
+            Err(Failure::new(Kind::Usage, words)
                 .hint("put a card or a stick in, or name a drive; `os flash --list` shows all"))
         }
         _ if args.yes || !context.console.may_prompt() => {
@@ -229,7 +265,7 @@ async fn offered(
 async fn confirmed(
     context: &Context,
     args: &Args,
-    image: &Path,
+    (image, length): (&Path, Length),
     held: &[Holding],
 ) -> Result<(), Failure> {
     if args.yes {
@@ -246,6 +282,10 @@ async fn confirmed(
             held.named.drive.as_ref(),
             held.size(),
         );
+    }
+    let is_drive = |held: &Holding| held.named.drive.is_some();
+    if length.exact().is_none() && held.iter().any(is_drive) {
+        say::may_not_fit(&context.console, image, length);
     }
     let (image, count) = (image.to_owned(), held.len());
     if question(move || say::may_be_lost(&image, count)).await? {

@@ -1,3 +1,5 @@
+mod length;
+
 use std::process::{Command, Stdio};
 
 use fs_err as fs;
