@@ -112,6 +112,7 @@ const FILES: &[(&str, &str)] = &[
     ("run.sh", RUN),
     ("files/a", "first"),
     ("files/b/c", "first"),
+    ("files/b/d/e", "first"),
     ("README", "first"),
 ];
 
@@ -134,21 +135,25 @@ async fn changes_are_brought_without_a_build() {
     push.shows("files/new/deep/x is third").await;
     desk.has("/app/files/new/deep/x", "third").await;
 
-    desk.remove("files/b/c");
-    fs_err::remove_dir(desk.workstation.home().join("project/files/b")).unwrap();
+    desk.remove("files/b/d/e");
+    fs_err::remove_dir(desk.workstation.home().join("project/files/b/d")).unwrap();
     until("it is removed", async || {
-        desk.file("/app/files/b").await.is_none().then_some(())
+        desk.file("/app/files/b/d").await.is_none().then_some(())
     })
     .await;
     assert_eq!(desk.file("/app/files/a").await.as_deref(), Some("second"));
 
-    // What no image has disturbs nobody.
     push.says("1 file removed").await;
-    let before = desk.started().await;
+    // What no image has disturbs nobody: the next change but one is the next that is told.
+    let told = || push.stderr().matches("brought and restarted").count();
+    until("all of it is told", async || (told() == 3).then_some(())).await;
+    let started = desk.started().await;
     desk.write("README", "second");
     desk.write("files/a", "fourth");
     push.shows("files/a is fourth").await;
-    assert_ne!(desk.started().await, before);
+    assert_ne!(desk.started().await, started);
+    until("it is told", async || (told() > 3).then_some(())).await;
+    assert_eq!(told(), 4);
     assert_eq!(desk.container().await, container);
     assert_eq!(desk.builds(), 1);
     drop(push);
@@ -195,7 +200,7 @@ async fn a_container_without_a_shell_gets_changes_too() {
     let desk = Desk::new(&[
         ("Dockerfile", dockerfile),
         ("data/a", "first"),
-        ("data/b", "first"),
+        ("data/in/b", "first"),
         ("kept/a", "first"),
     ])
     .await;
@@ -220,7 +225,7 @@ async fn a_container_without_a_shell_gets_changes_too() {
     assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (12, 34));
     assert_eq!(desk.container().await, container);
     // Nothing in it could remove a file.
-    desk.remove("data/b");
+    desk.remove("data/in/b");
     push.says("cannot remove files by itself").await;
     until("it is built anew", async || {
         (running(&desk.engine)
@@ -230,11 +235,12 @@ async fn a_container_without_a_shell_gets_changes_too() {
         .then_some(())
     })
     .await;
-    assert_eq!(desk.file("/files/b").await, None);
+    assert_eq!(desk.file("/files/in/b").await, None);
     assert_eq!(desk.file("/files/a").await.as_deref(), Some("second"));
     // A volume hides what the image has, and is nobody's to write to.
     desk.write("kept/a", "second");
     push.says("what is mounted at /data").await;
+    push.says("recreated because").await;
     assert_eq!(desk.file("/data/a").await.as_deref(), Some("first"));
     drop(push);
 }
@@ -257,6 +263,62 @@ async fn a_dockerfile_that_changes_is_built_and_one_that_fails_is_waited_for() {
     assert_eq!(desk.container().await, container);
     assert_eq!(desk.builds(), builds);
     drop(push);
+}
+
+#[tokio::test]
+async fn what_was_brought_before_a_build_failed_is_not_forgotten() {
+    let desk = Desk::new(FILES).await;
+    let push = desk.push().await;
+    push.shows("files/a is first").await;
+    desk.write("files/a", "second");
+    push.shows("files/a is second").await;
+    desk.write("Dockerfile", &DOCKERFILE.replace("CMD", "RUN false\nCMD"));
+    push.says("waiting for the next change").await;
+    // As it was when it was built: the container is not.
+    desk.write("files/a", "first");
+    desk.write("Dockerfile", DOCKERFILE);
+    desk.has("/app/files/a", "first").await;
+    assert_eq!(desk.builds(), 2);
+    drop(push);
+}
+
+#[tokio::test]
+async fn links_of_a_container_are_not_followed_and_its_volumes_not_written_to() {
+    let dockerfile = "FROM os-test/busybox\nCOPY app /app\nRUN rm -r /app/state && ln -s /data /app/state\n\
+                      COPY run.sh /\nCMD [\"sh\", \"/run.sh\"]\n";
+    let desk = Desk::new(&[
+        ("Dockerfile", dockerfile),
+        ("run.sh", ""),
+        ("app/state/a", "first"),
+    ])
+    .await;
+    desk.write(
+        "run.sh",
+        &format!("mkdir -p /data; echo mine >/data/a; cd /tmp; mkdir -p files; {RUN}"),
+    );
+    let push = desk.push().await;
+    push.shows("started").await;
+    desk.write("app/state/a", "second");
+    push.says("/app/state is a link in its container").await;
+    push.says("recreated because").await;
+    assert_eq!(desk.file("/data/a").await.as_deref(), Some("mine\n"));
+    drop(push);
+}
+
+#[tokio::test]
+async fn a_second_push_says_that_another_one_watches() {
+    let desk = Desk::new(FILES).await;
+    let push = desk.push().await;
+    push.shows("files/a is first").await;
+    let other = desk
+        .workstation
+        .start(&["push", DEVICE, "--source", "project"]);
+    other.says("watches files for").await;
+    desk.write("files/a", "second");
+    push.shows("files/a is second").await;
+    other.shows("files/a is second").await;
+    assert_eq!(desk.builds(), 1);
+    drop((push, other));
 }
 
 #[tokio::test]

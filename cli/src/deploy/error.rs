@@ -13,6 +13,9 @@ use crate::{
 /// A deployment that did not come about.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
+    /// Which containers hold more than their images cannot be written down.
+    #[error("which containers have changes that their images do not have cannot be written down")]
+    Touched(#[source] io::Error),
     /// The device's agent could not be asked or told.
     #[error(transparent)]
     Agent(#[from] AgentError),

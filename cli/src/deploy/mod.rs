@@ -25,6 +25,7 @@ mod secrets;
 mod settle;
 mod target;
 mod tidy;
+mod touched;
 mod workshop;
 
 pub use act::act;
@@ -33,7 +34,7 @@ pub use error::{BuildFailure, DeployError, ServiceFailure};
 pub use event::{Action, Event, Events, Step};
 pub use explain::explain;
 pub use follow::{Follow, LogEvent, channel as log_channel, follow};
-pub use live::{BuiltFrom, Changes, Ended as LiveEnded, LiveEvent, watch};
+pub use live::{BuiltFrom, Ended as LiveEnded, LiveEvent, Watched, watch};
 pub use lock::PushLock;
 pub use plan::{
     APP_ID, Facts, ImageSource, Plan, ServicePlan, image_name, plan, preloaded, target_body,

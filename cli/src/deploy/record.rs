@@ -25,9 +25,6 @@ pub(super) struct Record {
     /// What was deployed last, once it had come up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deployed: Option<Deployed>,
-    /// Containers that hold more than their images, by the names of those, because changes were brought to them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) touched: BTreeMap<String, Touched>,
     /// Short ids of what builds have made and newer ones have not, until it is gone from the device.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) replaced: BTreeSet<String>,
@@ -47,15 +44,6 @@ pub(super) struct BuiltImage {
     pub(super) layers: BTreeSet<String>,
 }
 
-/// A container to which changes were brought.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Touched {
-    /// Its id.
-    pub(super) container: String,
-    /// Engine id of its image.
-    pub(super) image: String,
-}
-
 /// A deployment that came up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Deployed {
@@ -73,7 +61,6 @@ impl Default for Record {
             version: VERSION,
             images: BTreeMap::new(),
             deployed: None,
-            touched: BTreeMap::new(),
             replaced: BTreeSet::new(),
         }
     }

@@ -12,6 +12,7 @@ use super::{
     room,
     secrets::SecretStore,
     target, target_body, tidy,
+    touched::Touched,
 };
 use crate::{
     agent::{Agent, Kind, LogStream},
@@ -156,7 +157,7 @@ pub async fn run(
         generation: 0,
     };
     let fresh = ready.iter().any(|ready| ready.fresh);
-    let is_untouched = untouch(deployment, options, &mut record, &ready).await?;
+    let is_untouched = untouch(deployment, options, &ready).await?;
     let sources = BuiltFrom::of(&names, ready);
     if !fresh
         && is_untouched
@@ -170,6 +171,7 @@ pub async fn run(
         Kind::Ours(_) => target::ours(deployment, &plan, &mut tap).await?,
         Kind::Reference { .. } => target::reference(deployment, &plan, &mut tap).await?,
     };
+    forget_touched(deployment, options)?;
     if let Some(generation) = settled.generation {
         deployed.generation = generation;
         record.deployed = Some(deployed);
@@ -196,26 +198,38 @@ pub async fn run(
 async fn untouch(
     deployment: &Deployment<'_>,
     options: &Options<'_>,
-    record: &mut Record,
     ready: &[build::Ready],
 ) -> Result<bool, DeployError> {
-    let touched = std::mem::take(&mut record.touched);
+    let path = Touched::path(options.builds, deployment.key);
+    let touched = Touched::load(&path);
+    let mut rest = Touched::default();
     let mut none = true;
-    for (name, touched) in &touched {
-        // Another image means another container.
-        let stays = |ready: &&build::Ready| ready.name == *name && ready.image == touched.image;
-        if ready.iter().any(|ready| stays(&ready)) {
-            deployment
-                .engine
-                .remove_container(&touched.container)
-                .await?;
+    for (container, image) in touched.0 {
+        // Another image means another container, once the target is there.
+        let mut all = ready.iter();
+        if all.any(|ready| ready.name == image.name && ready.image == image.id) {
+            deployment.engine.stop_container(&container).await?;
+            deployment.engine.remove_container(&container).await?;
             none = false;
+        } else {
+            rest.0.insert(container, image);
         }
     }
-    if !touched.is_empty() {
-        deployment.workshop().save(record, options);
+    if !none {
+        rest.save(&path).map_err(DeployError::Touched)?;
     }
     Ok(none)
+}
+
+/// Every service has a container of its image now.
+fn forget_touched(deployment: &Deployment<'_>, options: &Options<'_>) -> Result<(), DeployError> {
+    let path = Touched::path(options.builds, deployment.key);
+    match fs_err::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(DeployError::Touched(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The services that ended with an error as soon as they were started, with the last lines of their logs.

@@ -36,6 +36,12 @@ fn or_nothing<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, 
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct Inspected {
+    image: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Image {
     #[serde(default)]
     config: Option<ImageConfig>,
@@ -55,6 +61,15 @@ impl Engine {
         Ok(Some(image.config.unwrap_or_default()))
     }
 
+    /// The id of the image that a container was made of.
+    pub async fn image_of(&self, container: &str) -> Result<String, EngineError> {
+        const WHAT: &str = "GET /containers/…/json";
+        let path = format!("/containers/{}/json", encode_path(container));
+        let answer = self.http().get(&path, Limits::default()).await?;
+        self.succeeded(WHAT, &answer)?;
+        Ok(self.read::<Inspected>(WHAT, &answer.body)?.image)
+    }
+
     /// Ends a container, as gently as it asks for, and starts it again; one that does not run is started.
     pub async fn restart_container(&self, id: &str) -> Result<(), EngineError> {
         let path = format!("/containers/{}/restart", encode_path(id));
@@ -65,6 +80,21 @@ impl Engine {
         };
         let answer = self.http().send(request, limits).await?;
         self.succeeded("POST /containers/…/restart", &answer)
+    }
+
+    /// Ends a container, as gently as it asks for. One that does not run, or is gone, is no error.
+    pub async fn stop_container(&self, id: &str) -> Result<(), EngineError> {
+        let path = format!("/containers/{}/stop", encode_path(id));
+        let request = self.request(Method::POST, &path, empty())?;
+        let limits = Limits {
+            headers: END,
+            ..Limits::default()
+        };
+        let answer = self.http().send(request, limits).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND | StatusCode::NOT_MODIFIED => Ok(()),
+            _ => self.succeeded("POST /containers/…/stop", &answer),
+        }
     }
 
     /// Removes a container, also one that runs. One that is gone is no error.

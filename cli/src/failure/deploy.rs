@@ -50,6 +50,7 @@ impl From<DeployError> for Failure {
             }
             DeployError::Busy { .. }
             | DeployError::Lock { .. }
+            | DeployError::Touched(_)
             | DeployError::SecretStore(OpenError::State(_)) => Kind::Other,
             DeployError::Agent(_)
             | DeployError::NoRoom { .. }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::work::Work;
 use crate::{
     commands::{Context, logs, reach::Reached},
-    deploy::{BuiltFrom, Changes, Follow, LiveEnded, LiveEvent, PushLock},
+    deploy::{BuiltFrom, DeployError, Follow, LiveEnded, LiveEvent, PushLock, Watched},
     failure::Failure,
     ui::render::{live::LiveView, logs::LogView, push::PushView},
 };
@@ -20,50 +20,68 @@ pub(super) async fn follow(
     (follow, view): (Follow, &mut LogView<'_>),
 ) -> Result<(), Failure> {
     let mut shown = pin!(logs::show(context, reached, follow, (view, None)));
-    let mut live = pin!(live(context, reached, work, sources));
-    tokio::select! {
-        shown = &mut shown => {
-            if context.interrupt.is_cancelled() {
-                // A build that runs ends in order, too.
-                live.await?;
+    let ended = {
+        let mut live = pin!(live(context, reached, work, sources));
+        tokio::select! {
+            shown = &mut shown => {
+                if context.interrupt.is_cancelled() {
+                    // A build that runs ends in order, too.
+                    live.await?;
+                    return shown;
+                }
+                Some(shown)
             }
+            ended = &mut live => {
+                ended?;
+                None
+            }
+        }
+    };
+    match ended {
+        // Nobody reads any more: what was being built is not wanted.
+        Some(shown) => {
+            work.give_up().await;
             shown
         }
-        ended = &mut live => {
-            ended?;
-            shown.await
-        }
+        None => shown.await,
     }
 }
 
-/// Watches and pushes in turns, until the command is interrupted.
+/// Watches and pushes in turns, until the command is interrupted. Of several commands for one device, one watches.
 async fn live(
     context: &Context,
     reached: &Reached,
     work: &Work<'_>,
     mut sources: BuiltFrom,
 ) -> Result<(), Failure> {
-    let name = &reached.device.name;
-    let view = LiveView::new(&context.console, name, sources.services());
+    let view = LiveView::new(&context.console, &reached.device.name, sources.services());
+    let locks = context.environment.paths.locks();
+    let _lock = match PushLock::take(&locks, &format!("live {}", reached.key())) {
+        Ok(lock) => lock,
+        Err(DeployError::Busy { pid }) => {
+            view.is_watched_already(pid);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
     view.begins();
     loop {
-        let Some(ended) = watched(context, work, (&sources, &view)).await? else {
-            return Ok(());
-        };
-        view.rebuilds(&ended);
-        let mut changes = Changes::of(&sources);
-        match again(context, reached, work).await {
-            Ok(built) => sources = built,
-            Err(failure) if context.interrupt.is_cancelled() => return Err(failure),
-            Err(failure) => {
-                context.console.failure(&failure);
-                view.waits();
-                tokio::select! {
-                    () = context.interrupt.cancelled() => return Ok(()),
-                    () = changes.next() => {}
+        let mut known = work.watched(&sources).await?;
+        sources = loop {
+            let Some(ended) = watched(context, work, (&mut known, &view)).await? else {
+                return Ok(());
+            };
+            view.rebuilds(&ended);
+            match again(context, reached, work).await {
+                Ok(built) => break built,
+                Err(failure) if context.interrupt.is_cancelled() => return Err(failure),
+                Err(failure) => {
+                    context.console.failure(&failure);
+                    view.waits();
+                    known.has_failed();
                 }
             }
-        }
+        };
     }
 }
 
@@ -71,17 +89,19 @@ async fn live(
 async fn watched(
     context: &Context,
     work: &Work<'_>,
-    (sources, view): (&BuiltFrom, &LiveView<'_>),
+    (known, view): (&mut Watched, &LiveView<'_>),
 ) -> Result<Option<LiveEnded>, Failure> {
     let (sender, mut told) = mpsc::unbounded_channel();
     let tell = move |event: LiveEvent| drop(sender.send(event));
-    let mut watched = pin!(work.watch(sources, &tell));
-    let ended = loop {
-        tokio::select! {
-            biased;
-            () = context.interrupt.cancelled() => return Ok(None),
-            Some(event) = told.recv() => view.event(event),
-            ended = &mut watched => break ended?,
+    let ended = {
+        let mut watched = pin!(work.watch(known, &tell));
+        loop {
+            tokio::select! {
+                biased;
+                () = context.interrupt.cancelled() => return Ok(None),
+                Some(event) = told.recv() => view.event(event),
+                ended = &mut watched => break ended?,
+            }
         }
     };
     while let Ok(event) = told.try_recv() {
@@ -98,7 +118,7 @@ async fn again(
 ) -> Result<BuiltFrom, Failure> {
     let _lock = PushLock::take(&context.environment.paths.locks(), &reached.key())?;
     let mut view = PushView::new(&context.console, &reached.device.name, None);
-    let outcome = work.run(&mut view).await?;
+    let outcome = work.run_again(&mut view).await?;
     view.finished(&outcome, reached.address())?;
     Ok(outcome.sources)
 }

@@ -9,7 +9,7 @@ use crate::{
     commands::{Context, reach::Reached},
     deploy::{
         self, Allowed, BuiltFrom, Deployment, Event, Events, LiveEnded, LiveEvent, Options,
-        Outcome, SecretStore,
+        Outcome, SecretStore, Watched,
     },
     engine::Engine,
     failure::{Failure, Kind},
@@ -86,12 +86,29 @@ impl<'a> Work<'a> {
 
     /// Deploys while the view shows what happens.
     pub(super) async fn run(&self, view: &mut PushView<'_>) -> Result<Outcome, Failure> {
+        self.deploy(view, &self.options(false)).await
+    }
+
+    /// Deploys once more. What was asked for anew was made anew the first time.
+    pub(super) async fn run_again(&self, view: &mut PushView<'_>) -> Result<Outcome, Failure> {
+        let options = Options {
+            no_cache: false,
+            pull: false,
+            ..self.options(false)
+        };
+        self.deploy(view, &options).await
+    }
+
+    async fn deploy(
+        &self,
+        view: &mut PushView<'_>,
+        options: &Options<'_>,
+    ) -> Result<Outcome, Failure> {
         let (events, told) = Events::channel();
-        let options = self.options(false);
         let work = async {
             // Moved in, so that the view ends with the work.
             let events = events;
-            deploy::run(&self.deployment(&events), &options).await
+            deploy::run(&self.deployment(&events), options).await
         };
         let ended = tokio::select! {
             ended = async { tokio::join!(work, draw(view, told)) } => Some(ended),
@@ -108,16 +125,28 @@ impl<'a> Work<'a> {
         })
     }
 
+    /// What is watched of a push that came up.
+    pub(super) async fn watched(&self, sources: &BuiltFrom) -> Result<Watched, Failure> {
+        let (events, _) = Events::channel();
+        let options = self.options(false);
+        Ok(Watched::of(&self.deployment(&events), &options, sources).await?)
+    }
+
     /// Watches the project's files, and brings what changes to the device, until an image has to be built anew.
     pub(super) async fn watch(
         &self,
-        sources: &BuiltFrom,
+        watched: &mut Watched,
         tell: &(dyn Fn(LiveEvent) + Send + Sync),
     ) -> Result<LiveEnded, Failure> {
         // Nothing is pushed here that would tell of it.
         let (events, _) = Events::channel();
         let options = self.options(false);
-        Ok(deploy::watch(&self.deployment(&events), &options, sources, tell).await?)
+        Ok(deploy::watch(&self.deployment(&events), &options, watched, tell).await?)
+    }
+
+    /// Lets nothing of build secrets stay behind, if a push was given up.
+    pub(super) async fn give_up(&self) {
+        drop(self.secrets.clear().await);
     }
 
     async fn interrupted(&self) -> Failure {

@@ -2,7 +2,14 @@
 
 use std::{error::Error, sync::Arc};
 
-use super::{LiveEvent, decide::Bring, owners::Lists};
+use tokio::io::AsyncWriteExt as _;
+
+use super::{
+    LiveEvent,
+    decide::{Bring, Puts, Then},
+    links::link_on_the_way,
+    owners::Lists,
+};
 use crate::{
     engine::{Engine, EngineError, exec::ExecRequest},
     project::{
@@ -30,8 +37,6 @@ pub(super) struct Asked<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Brought {
     Done,
-    /// A command failed.
-    Failed,
     /// A file was written to while it was sent.
     Changing,
     /// It cannot be done in this container.
@@ -70,12 +75,13 @@ async fn all(asked: &Asked<'_>, bring: &Bring<'_>) -> Result<Brought, EngineErro
         put: files.count(),
         removed: bring.remove.len(),
     });
-    let placed = match placed(asked, bring).await? {
-        Ok(placed) => placed,
-        Err(because) => return Ok(Brought::Impossible(because)),
-    };
+    if let Some(link) = link_on_the_way(asked.engine, asked.container, bring).await? {
+        return Ok(Brought::Impossible(format!(
+            "{link} is a link in its container"
+        )));
+    }
     for (program, paths, must) in [
-        (&["rm", "-rf", "--"][..], &bring.remove, true),
+        (&["rm", "-f", "--"][..], &bring.remove, true),
         (&["rmdir", "--"][..], &bring.remove_folders, false),
     ] {
         if !remove(asked, program, paths).await? && must {
@@ -83,27 +89,17 @@ async fn all(asked: &Asked<'_>, bring: &Bring<'_>) -> Result<Brought, EngineErro
             return Ok(Brought::Impossible(because.to_owned()));
         }
     }
-    if !placed.is_empty() {
-        let context = Arc::clone(asked.context);
-        let put = asked.engine.put_archive(asked.container, b"/", move |out| {
-            Ok(context.write_placed(&placed, out)?)
-        });
-        put.await?;
+    let lists = Lists::read_for(asked.engine, asked.container, bring).await?;
+    if let Err(because) = put(asked, &lists, &bring.put).await? {
+        return Ok(Brought::Impossible(because));
     }
-    for run in &bring.run {
-        let Ok(command) = &run.command else { continue };
-        (asked.tell)(LiveEvent::Running {
-            service: service(),
-            command: run.text.clone(),
-        });
-        let code = command_ends(asked, run, command).await?;
-        if code != 0 {
-            (asked.tell)(LiveEvent::Failed {
-                service: service(),
-                command: run.text.clone(),
-                code,
-            });
-            return Ok(Brought::Failed);
+    for then in &bring.then {
+        let ended = match then {
+            Then::Put(again) => put(asked, &lists, again).await?,
+            Then::Run(step) => repeat(asked, step).await?,
+        };
+        if let Err(because) = ended {
+            return Ok(Brought::Impossible(because));
         }
     }
     if bring.restart {
@@ -112,32 +108,58 @@ async fn all(asked: &Asked<'_>, bring: &Bring<'_>) -> Result<Brought, EngineErro
     Ok(Brought::Done)
 }
 
-/// What is written, with the owners' numbers; why that cannot be, otherwise.
-async fn placed(
-    asked: &Asked<'_>,
-    bring: &Bring<'_>,
-) -> Result<Result<Vec<Placed>, String>, EngineError> {
-    let has_names = bring.put.iter().any(|(_, spot)| spot.copy.owner.is_some());
-    let lists = if has_names {
-        Lists::read(asked.engine, asked.container).await?
-    } else {
-        Lists::default()
+/// Runs a command of the Dockerfile once more; why a build has to do it, otherwise.
+async fn repeat(asked: &Asked<'_>, step: &Run) -> Result<Result<(), String>, EngineError> {
+    let Ok(command) = &step.command else {
+        return Ok(Ok(()));
     };
-    let placed = bring.put.iter().map(|(path, spot)| {
+    (asked.tell)(LiveEvent::Running {
+        service: asked.service.to_owned(),
+        command: step.text.clone(),
+    });
+    Ok(match command_ends(asked, step, command).await? {
+        0 => Ok(()),
+        code => {
+            let text: String = step.text.chars().take(60).collect();
+            Err(format!("`{text}` ended with code {code} in its container"))
+        }
+    })
+}
+
+/// Puts items to their places; why that cannot be, otherwise.
+async fn put(
+    asked: &Asked<'_>,
+    lists: &Lists,
+    items: &Puts<'_>,
+) -> Result<Result<(), String>, EngineError> {
+    if items.is_empty() {
+        return Ok(Ok(()));
+    }
+    let placed = items.iter().map(|(path, spot)| {
         let owner = match &spot.copy.owner {
             Some(owner) => lists
                 .numbers(owner)
                 .ok_or_else(|| format!("its container does not know the owner {owner}"))?,
             None => (0, 0),
         };
-        Ok(Placed {
+        Ok::<_, String>(Placed {
             number: spot.item.number,
             path: path.clone(),
             mode: spot.mode(),
             owner,
         })
     });
-    Ok(placed.collect())
+    let placed: Vec<Placed> = match placed.collect() {
+        Ok(placed) => placed,
+        Err(because) => return Ok(Err(because)),
+    };
+    let context = Arc::clone(asked.context);
+    let write = move |out: &mut dyn std::io::Write| Ok(context.write_placed(&placed, out)?);
+    asked
+        .engine
+        .put_archive(asked.container, b"/", write)
+        .await?;
+    Ok(Ok(()))
 }
 
 /// Has paths removed by a program of the container. Returns whether it did.
@@ -214,6 +236,8 @@ async fn run(
     line: &mut (dyn FnMut(&[u8]) + Send),
 ) -> Result<i64, EngineError> {
     let mut exec = engine.exec(request).await?;
+    // As in a build, there is nothing to read.
+    drop(exec.input.shutdown().await);
     let mut text: Vec<u8> = Vec::new();
     while let Some((_, bytes)) = exec.output.next().await? {
         for &byte in &bytes {

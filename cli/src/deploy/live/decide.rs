@@ -22,21 +22,33 @@ pub(super) enum Decision<'a> {
     Rebuild(String),
 }
 
+/// Items by their paths in the container, relative to the root.
+pub(super) type Puts<'a> = Vec<(Vec<u8>, Spot<'a>)>;
+
 /// What is done in a container, in this order.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Bring<'a> {
-    /// Absolute paths that are removed.
+    /// Absolute paths of files and links that are removed.
     pub(super) remove: Vec<Vec<u8>>,
     /// Absolute paths of folders that are removed if nothing else is in them, deepest first.
     pub(super) remove_folders: Vec<Vec<u8>>,
-    /// What is put there, by its path relative to the root.
-    pub(super) put: Vec<(Vec<u8>, Spot<'a>)>,
-    /// Commands that are run.
-    pub(super) run: Vec<&'a Run>,
+    /// What is put there.
+    pub(super) put: Puts<'a>,
+    /// What follows in the Dockerfile.
+    pub(super) then: Vec<Then<'a>>,
     /// Whether the service has to be started anew.
     pub(super) restart: bool,
     /// The step from which on all is done again, should something fail.
     pub(super) first: usize,
+}
+
+/// A step that is done again.
+#[derive(Debug, PartialEq)]
+pub(super) enum Then<'a> {
+    /// A command is run.
+    Run(&'a Run),
+    /// What is copied behind a command is put there once more: the command may have replaced it.
+    Put(Puts<'a>),
 }
 
 /// What is known of the image and the container.
@@ -47,8 +59,17 @@ pub(super) struct Known<'a> {
     pub(super) folders: &'a BTreeSet<String>,
     /// What is mounted in the container.
     pub(super) mounts: &'a Mounts,
-    /// A step whose commands have failed, and are due.
-    pub(super) due: Option<usize>,
+    /// What was begun and not ended.
+    pub(super) begun: &'a Begun,
+}
+
+/// What was begun in a container and did not come to its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Begun {
+    /// The step from which on all has to be done again.
+    pub(super) first: Option<usize>,
+    /// Paths, relative to the root, of which nobody knows what is there.
+    pub(super) paths: BTreeSet<Vec<u8>>,
 }
 
 /// Decides. `before` is what the container has, `after` what is in the folder.
@@ -66,28 +87,24 @@ pub(super) fn decide<'a>(
     if let Some(because) = unfollowed(known.recipe, &changed) {
         return Decision::Rebuild(because);
     }
-    let mut had = place(known.recipe, &old, known.folders);
-    let mut bring = Bring::default();
-    for (path, spot) in place(known.recipe, &new, known.folders) {
-        let there = had.remove(&path);
-        if there.is_some_and(|there| there.is_same(&spot)) {
-            continue;
-        }
-        // A folder gives way to nothing else by itself, and nothing else to a folder.
-        let is_folder = |spot: &Spot<'_>| spot.item.content == Content::Folder;
-        if there.is_some_and(|there| is_folder(&there) != is_folder(&spot)) {
-            bring.remove.push(rooted(&path));
-        }
-        bring.put.push((path, spot));
+    if !changed.is_empty()
+        && let Some(because) = through_links(known.recipe, old.iter().chain(&new))
+    {
+        return Decision::Rebuild(because);
     }
-    for (path, spot) in had {
-        if spot.item.content == Content::Folder {
-            bring.remove_folders.push(rooted(&path));
-        } else {
-            bring.remove.push(rooted(&path));
-        }
-    }
-    bring.remove_folders.reverse();
+    let copied = copied(known.recipe, &changed);
+    let (first, restart) = match (copied, known.begun.first) {
+        (None, None) => return Decision::Nothing,
+        (Some(copied), None) => copied,
+        (None, Some(first)) => (first, true),
+        (Some((copied, _)), Some(first)) => (first.min(copied), true),
+    };
+    let had = place(known.recipe, &old, known.folders);
+    let all = place(known.recipe, &new, known.folders);
+    let mut bring = match differences(&had, &all, known.begun) {
+        Ok(bring) => bring,
+        Err(because) => return Decision::Rebuild(because),
+    };
     if let Some((path, at)) = mounted(&bring, known.mounts) {
         // What a build does is the same: nothing, but for a new container.
         let path = String::from_utf8_lossy(path);
@@ -95,36 +112,120 @@ pub(super) fn decide<'a>(
             "{path} has changed, and the service sees what is mounted at {at}"
         ));
     }
-    let copied = copied(known.recipe, &changed);
-    let (first, restart) = match (copied, known.due) {
-        (None, None) => return Decision::Nothing,
-        (Some((first, restart)), None) => (first, restart),
-        (None, Some(due)) => (due, true),
-        (Some((first, _)), Some(due)) => (first.min(due), true),
-    };
-    let is_hidden =
-        bring.put.is_empty() && bring.remove.is_empty() && bring.remove_folders.is_empty();
-    for step in known.recipe.steps.iter().skip(first + 1) {
-        let Step::Run(run) = step else { continue };
-        let because = match &run.command {
-            Err(because) => because,
-            Ok(_) if is_hidden && known.due.is_none() => {
-                "a file that it used was replaced behind it"
+    let is_hidden = bring.is_empty();
+    for (number, step) in known.recipe.steps.iter().enumerate().skip(first + 1) {
+        match step {
+            Step::Run(run) => {
+                let because = match &run.command {
+                    Err(because) => because,
+                    Ok(_) if is_hidden => "a file that it used was replaced behind it",
+                    Ok(_) => {
+                        bring.then.push(Then::Run(run));
+                        continue;
+                    }
+                };
+                let text: String = run.text.chars().take(60).collect();
+                return Decision::Rebuild(format!("`{text}` has to be run again, and {because}"));
             }
-            Ok(_) => {
-                bring.run.push(run);
-                continue;
+            Step::Copy(_) if !bring.then.is_empty() => {
+                let own = all.iter().filter(|(_, spot)| spot.step == number);
+                // What something is mounted over is not the image's.
+                let own = own.filter(|(path, _)| known.mounts.over(&rooted(path)).is_none());
+                let own = own.map(|(path, spot)| (path.clone(), *spot));
+                bring.then.push(Then::Put(own.collect()));
             }
-        };
-        let text: String = run.text.chars().take(60).collect();
-        return Decision::Rebuild(format!("`{text}` has to be run again, and {because}"));
+            Step::Copy(_) | Step::Unfollowed { .. } => {}
+        }
     }
-    if is_hidden && bring.run.is_empty() {
+    if is_hidden {
         return Decision::Nothing;
     }
     bring.restart = restart;
     bring.first = first;
     Decision::Bring(bring)
+}
+
+impl Bring<'_> {
+    fn is_empty(&self) -> bool {
+        self.put.is_empty() && self.remove.is_empty() && self.remove_folders.is_empty()
+    }
+
+    /// The paths, relative to the root, that are touched.
+    pub(super) fn paths(&self) -> BTreeSet<Vec<u8>> {
+        let removed = self.remove.iter().chain(&self.remove_folders);
+        let removed = removed.map(|path| path.iter().copied().skip(1).collect());
+        let put = self.put.iter().map(|(path, _)| path.clone());
+        removed.chain(put).collect()
+    }
+}
+
+/// What has to be put and removed; why a build has to do it, otherwise.
+fn differences<'a>(
+    had: &BTreeMap<Vec<u8>, Spot<'a>>,
+    all: &BTreeMap<Vec<u8>, Spot<'a>>,
+    begun: &Begun,
+) -> Result<Bring<'a>, String> {
+    let is_folder = |spot: &Spot<'_>| spot.item.content == Content::Folder;
+    let mut bring = Bring::default();
+    for (path, spot) in all {
+        let there = had.get(path);
+        if there.is_some_and(|there| there.is_same(spot)) && !begun.paths.contains(path) {
+            continue;
+        }
+        match there.map(|there| (is_folder(there), is_folder(spot))) {
+            // Something else may be in it, which a build leaves out.
+            Some((true, false)) => {
+                let path = String::from_utf8_lossy(path);
+                return Err(format!("/{path} is no folder any more"));
+            }
+            Some((false, true)) => bring.remove.push(rooted(path)),
+            _ => {}
+        }
+        bring.put.push((path.clone(), *spot));
+    }
+    let unknown = begun.paths.iter().filter(|path| !all.contains_key(*path));
+    let gone = had.keys().filter(|path| !all.contains_key(*path));
+    let gone: BTreeSet<&Vec<u8>> = gone.chain(unknown).collect();
+    for path in gone {
+        // Below a folder of the context nothing else is uncovered; elsewhere a file of an image below may come to light.
+        let at = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let parent = path.get(..at).unwrap_or_default();
+        if !had.get(parent).is_some_and(is_folder) && !all.get(parent).is_some_and(is_folder) {
+            let path = String::from_utf8_lossy(path);
+            return Err(format!(
+                "/{path} is gone, and the image may have another one below it"
+            ));
+        }
+        if had.get(path).is_some_and(is_folder) {
+            bring.remove_folders.push(rooted(path));
+        } else {
+            bring.remove.push(rooted(path));
+        }
+    }
+    bring.remove_folders.reverse();
+    Ok(bring)
+}
+
+/// Why a copy is not followed that leads through a link of the context.
+fn through_links<'a>(
+    recipe: &Recipe,
+    mut items: impl Iterator<Item = &'a Item<'a>>,
+) -> Option<String> {
+    items.find_map(|item| {
+        if !matches!(item.content, Content::Link(_)) {
+            return None;
+        }
+        let path = String::from_utf8_lossy(item.path);
+        let mut steps = recipe.steps.iter();
+        let is_used = steps.any(|step| match step {
+            Step::Copy(copy) => copy
+                .sources
+                .iter()
+                .any(|source| source.leads_through(&path)),
+            Step::Run(_) | Step::Unfollowed { .. } => false,
+        });
+        is_used.then(|| format!("what is copied is behind the link {path}"))
+    })
 }
 
 /// A path over which something is mounted, and where.
@@ -146,9 +247,8 @@ fn copied(recipe: &Recipe, changed: &[String]) -> Option<(usize, bool)> {
     });
     let touched = copies.filter(|(_, copy)| {
         let is_of = |path: &String| {
-            copy.sources
-                .iter()
-                .any(|source| source.split(path).is_some())
+            let mut sources = copy.sources.iter();
+            sources.any(|source| source.split(path).is_some() || source.leads_through(path))
         };
         changed.iter().any(is_of)
     });
@@ -189,9 +289,10 @@ fn unfollowed(recipe: &Recipe, changed: &[String]) -> Option<String> {
         let Step::Unfollowed { sources, because } = step else {
             continue;
         };
-        let used = changed
-            .iter()
-            .find(|path| sources.iter().any(|source| source.split(path).is_some()));
+        let used = changed.iter().find(|path| {
+            let mut sources = sources.iter();
+            sources.any(|source| source.split(path).is_some() || source.leads_through(path))
+        });
         let used = if sources.is_empty() { Some(path) } else { used };
         if let Some(path) = used {
             return Some(format!("{path} has changed, and {because}"));

@@ -4,55 +4,29 @@
 //!  files ─► watch ─► contexts anew ─► place (where they are in the image) ─► decide ─┬─► bring: remove, put, run, restart
 //!  the agent's reports ─► other containers begin with their images                  └─► the caller builds anew
 //! ```
-//! Nothing is run on the device or in a container but what the project's own Dockerfile has. Files go through the engine's archives, so
-//! that a container needs neither a shell nor to run for it. Which containers hold more than their images is recorded before that is so:
-//! the next push makes new ones of them.
+//! Files go through the engine's archives, so that a container needs neither a shell nor to run for it. Nothing is run in a container but
+//! what the project's own Dockerfile has, and `rm` and `rmdir` for what is removed. Which containers hold more than their images is
+//! written down before that is so (`touched.rs`): the next push makes new ones of them.
 
 mod bring;
 mod decide;
+mod links;
+mod news;
 mod owners;
 mod place;
 mod service;
+mod session;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::{
-    DeployError, Deployment, Events, Options, ServicePlan, build,
-    changes::{ServiceState, of_report, of_status},
-    plan, prepare,
-    record::{Record, Touched, path_of},
-    target::again,
-};
-use crate::agent::{AgentError, Kind, ReportStream};
-use bring::Brought;
+use super::{DeployError, Deployment, Options, build, changes::ServiceState, plan, prepare};
+use news::News;
 use service::Service;
+use session::{Session, Trouble};
 use watch::Watch;
-
-/// What waits for a change in folders.
-#[derive(Debug)]
-pub struct Changes(Watch);
-
-impl Changes {
-    /// From now on.
-    #[must_use]
-    pub fn of(sources: &BuiltFrom) -> Self {
-        let contexts = sources.0.values().map(|built| &built.source.context);
-        let folders = contexts.flat_map(|context| context.watched());
-        Self(Watch::new(folders).0)
-    }
-
-    /// Waits until something has changed, then until nothing does.
-    pub async fn next(&mut self) {
-        self.0.changed().await;
-    }
-}
 
 /// What the images of a deployment were built from.
 #[derive(Debug, Clone, Default)]
@@ -125,15 +99,6 @@ pub enum LiveEvent {
         /// As the command wrote it.
         line: String,
     },
-    /// The command failed: the service is left as it is until something changes.
-    Failed {
-        /// The service.
-        service: String,
-        /// The command.
-        command: String,
-        /// Its exit code.
-        code: i64,
-    },
     /// The service has what has changed.
     Brought {
         /// The service.
@@ -156,109 +121,44 @@ pub struct Ended {
 
 /// How long is waited when the device does not answer.
 const AWAY: Duration = Duration::from_secs(2);
+/// How long somebody who is writing to a file is given.
+const CHANGING: Duration = Duration::from_millis(300);
 
-/// Watches the folders of `sources` and brings what changes into the containers, until an image has to be built anew.
-///
-/// # Errors
-/// When folders cannot be watched, or when the agent does not come back.
-pub async fn watch(
-    deployment: &Deployment<'_>,
-    options: &Options<'_>,
-    sources: &BuiltFrom,
-    tell: &(dyn Fn(LiveEvent) + Send + Sync),
-) -> Result<Ended, DeployError> {
-    let mut session = Session {
-        deployment,
-        options,
-        tell,
-        services: service::all(deployment.engine, sources).await?,
-        plans: plan(deployment.project, &deployment.facts()).services,
-    };
-    let mut reports = match deployment.kind {
-        Kind::Ours(_) => Some(deployment.agent.reports().await?),
-        Kind::Reference { .. } => None,
-    };
-    let (mut folders, slow) = Watch::new(session.folders());
-    if let Some(why) = slow {
-        tell(LiveEvent::Slow(why));
-    }
-    // What has changed since the contexts were read is found by the first look.
-    let mut is_due = true;
-    loop {
-        if is_due {
-            is_due = false;
-            match session.look().await {
-                Ok(None) => {}
-                Ok(Some(ended)) => return Ok(ended),
-                Err(Trouble::Folder(why)) => tell(LiveEvent::Unreadable(why)),
-                Err(Trouble::Changing) => is_due = true,
-                Err(Trouble::Device(why)) => {
-                    tell(LiveEvent::Away(why));
-                    // Nothing announces that a device is back.
-                    tokio::time::sleep(AWAY).await;
-                    is_due = true;
-                }
-            }
-            // What is new in a folder may have come before it was watched.
-            match folders.keep(session.folders()) {
-                Ok(are_new) => is_due |= are_new,
-                Err(why) => tell(LiveEvent::Slow(why)),
-            }
-            if is_due {
-                continue;
-            }
-        }
-        tokio::select! {
-            () = folders.changed() => is_due = true,
-            told = told(&mut reports) => match told {
-                Ok(states) => is_due = session.has_others(&states),
-                Err(error) => reports = Some(again(deployment.agent, error).await?),
-            },
-        }
-    }
-}
-
-/// The next thing that the agent says of its services; never, where it has to be asked.
-async fn told(reports: &mut Option<ReportStream>) -> Result<Vec<ServiceState>, Option<AgentError>> {
-    let Some(reports) = reports else {
-        return std::future::pending().await;
-    };
-    match reports.next().await {
-        Ok(Some(report)) => Ok(of_report(&report)),
-        Ok(None) => Err(None),
-        Err(error) => Err(Some(error)),
-    }
-}
-
-/// Why a look had no result.
-enum Trouble {
-    Folder(String),
-    /// Somebody was still writing.
-    Changing,
-    Device(String),
-}
-
-impl From<AgentError> for Trouble {
-    fn from(error: AgentError) -> Self {
-        Self::Device(crate::cause::chain(&error))
-    }
-}
-
-impl From<crate::engine::EngineError> for Trouble {
-    fn from(error: crate::engine::EngineError) -> Self {
-        Self::Device(crate::cause::chain(&error))
-    }
-}
-
-struct Session<'a> {
-    deployment: &'a Deployment<'a>,
-    options: &'a Options<'a>,
-    tell: &'a (dyn Fn(LiveEvent) + Send + Sync),
+/// Services whose files are watched, and what is known of their containers.
+#[derive(Debug)]
+pub struct Watched {
     services: Vec<Service>,
-    plans: Vec<ServicePlan>,
+    /// Digests of the contexts with which a build has failed: it is not tried again with the same.
+    failed: Option<Vec<String>>,
 }
 
-impl Session<'_> {
+impl Watched {
+    /// Those of a deployment that came up.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked for the images that they start from.
+    pub async fn of(
+        deployment: &Deployment<'_>,
+        options: &Options<'_>,
+        sources: &BuiltFrom,
+    ) -> Result<Self, DeployError> {
+        let services = service::all(deployment.engine, sources, options.metadata).await?;
+        Ok(Self {
+            services,
+            failed: None,
+        })
+    }
+
+    /// Takes note that what was asked for could not be built or deployed.
+    pub fn has_failed(&mut self) {
+        self.failed = Some(self.digests());
+    }
+
+    fn digests(&self) -> Vec<String> {
+        let digests = self.services.iter().map(Service::digest);
+        digests.map(str::to_owned).collect()
+    }
+
     fn folders(&self) -> impl Iterator<Item = PathBuf> {
         self.services.iter().flat_map(Service::folders)
     }
@@ -271,82 +171,69 @@ impl Session<'_> {
             container.is_some() && container != service.container()
         })
     }
+}
 
-    /// Looks at everything, and does what is to be done.
-    async fn look(&mut self) -> Result<Option<Ended>, Trouble> {
-        // Nobody wants to be told again what was told by the push.
-        let (events, _) = Events::channel();
-        let mut workshop = self.deployment.workshop();
-        workshop.events = &events;
-        let read = prepare::contexts(&workshop, self.options, &self.plans).await;
-        let mut read = read.map_err(|error| match &error {
-            DeployError::Contexts(all) if all.iter().all(|(_, error)| error.is_transient()) => {
-                Trouble::Changing
-            }
-            _ => Trouble::Folder(crate::cause::chain(&error)),
-        })?;
-        let states = match self.deployment.kind {
-            Kind::Ours(_) => of_report(&self.deployment.agent.report().await?),
-            Kind::Reference { .. } => of_status(&self.deployment.agent.status().await?),
-        };
-        for service in &mut self.services {
-            let Some(source) = read.remove(&service.name) else {
-                continue;
-            };
-            let container = container_of(&states, &service.name);
-            service.is_in(self.deployment.engine, container).await?;
-            let work = service.work(&source.context);
-            let Some((id, bring)) = (match work {
-                service::Work::Nothing => None,
-                service::Work::Rebuild(because) => {
-                    let service = service.name.clone();
-                    return Ok(Some(Ended { service, because }));
+/// Watches folders and brings what changes into the containers, until an image has to be built anew.
+///
+/// # Errors
+/// When what is brought cannot be written down.
+pub async fn watch(
+    deployment: &Deployment<'_>,
+    options: &Options<'_>,
+    watched: &mut Watched,
+    tell: &(dyn Fn(LiveEvent) + Send + Sync),
+) -> Result<Ended, DeployError> {
+    let (mut folders, slow) = Watch::new(watched.folders());
+    if let Some(why) = slow {
+        tell(LiveEvent::Slow(why));
+    }
+    let mut session = Session {
+        deployment,
+        options,
+        tell,
+        watched,
+        plans: plan(deployment.project, &deployment.facts()).services,
+    };
+    let mut news = News {
+        deployment,
+        reports: None,
+    };
+    let mut is_away = false;
+    loop {
+        let mut pause = None;
+        match session.look().await {
+            Ok(Some(ended)) => return Ok(ended),
+            Ok(None) => is_away = false,
+            Err(Trouble::Folder(why)) => tell(LiveEvent::Unreadable(why)),
+            Err(Trouble::Changing) => pause = Some(CHANGING),
+            Err(Trouble::Unwritten(error)) => return Err(error),
+            Err(Trouble::Device(why)) => {
+                if !is_away {
+                    tell(LiveEvent::Away(why));
                 }
-                service::Work::Bring(id, bring) => Some((id, bring)),
-            }) else {
-                continue;
-            };
-            let touched = Touched {
-                container: id.clone(),
-                image: service.image().to_owned(),
-            };
-            let path = path_of(self.options.builds, self.deployment.key);
-            let mut record = Record::load(&path);
-            if record.touched.get(service.image_name()) != Some(&touched) {
-                record
-                    .touched
-                    .insert(service.image_name().to_owned(), touched);
-                workshop.save(&record, self.options);
-            }
-            let began = Instant::now();
-            let (first, restarted) = (bring.first, bring.restart);
-            let asked = bring::Asked {
-                engine: self.deployment.engine,
-                container: &id,
-                service: &service.name,
-                context: &source.context,
-                tell: self.tell,
-            };
-            let brought = bring::bring(&asked, &bring).await?;
-            drop(bring);
-            match brought {
-                Brought::Changing => return Err(Trouble::Changing),
-                Brought::Impossible(because) => {
-                    let service = service.name.clone();
-                    return Ok(Some(Ended { service, because }));
-                }
-                Brought::Failed => service.has(source.context, Some(first)),
-                Brought::Done => {
-                    service.has(source.context, None);
-                    (self.tell)(LiveEvent::Brought {
-                        service: service.name.clone(),
-                        restarted,
-                        took: began.elapsed(),
-                    });
-                }
+                is_away = true;
+                // Nothing announces that a device is back.
+                pause = Some(AWAY);
             }
         }
-        Ok(None)
+        // What is new in a folder may have come before it was watched.
+        match folders.keep(session.watched.folders()) {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(why) => tell(LiveEvent::Slow(why)),
+        }
+        tokio::select! {
+            () = folders.changed() => {}
+            () = news.others(session.watched) => {}
+            () = after(pause) => {}
+        }
+    }
+}
+
+async fn after(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 
+use super::decide::{Bring, Then};
 use crate::engine::{Engine, EngineError};
 
 /// Most bytes of a list of users or groups.
@@ -15,8 +16,20 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// Reads them. Nothing is run for it; what is not there is empty.
-    pub(super) async fn read(engine: &Engine, container: &str) -> Result<Self, EngineError> {
+    /// Reads them, if what is brought names an owner. Nothing is run for it; what is not there is empty.
+    pub(super) async fn read_for(
+        engine: &Engine,
+        container: &str,
+        bring: &Bring<'_>,
+    ) -> Result<Self, EngineError> {
+        let again = bring.then.iter().flat_map(|then| match then {
+            Then::Put(put) => put.as_slice(),
+            Then::Run(_) => &[],
+        });
+        let mut all = bring.put.iter().chain(again);
+        if all.all(|(_, spot)| spot.copy.owner.is_none()) {
+            return Ok(Self::default());
+        }
         Ok(Self {
             users: read(engine, container, "/etc/passwd").await?,
             groups: read(engine, container, "/etc/group").await?,

@@ -11,7 +11,8 @@ use crate::project::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spot<'a> {
     pub(super) item: Item<'a>,
-    /// What puts it there.
+    /// The step that puts it there, and the copy that this is.
+    pub(super) step: usize,
     pub(super) copy: &'a Copy,
 }
 
@@ -40,7 +41,7 @@ pub(super) fn place<'a>(
     folders: &BTreeSet<String>,
 ) -> BTreeMap<Vec<u8>, Spot<'a>> {
     let mut all = BTreeMap::new();
-    for copy in copies(recipe) {
+    for (step, copy) in copies(recipe) {
         let to_folder = copy.is_folder || folders.contains(&copy.to);
         let to = copy.to.trim_matches('/').as_bytes();
         for item in items {
@@ -70,7 +71,11 @@ pub(super) fn place<'a>(
                 } else {
                     join(to, name)
                 };
-                let spot = Spot { item: *item, copy };
+                let spot = Spot {
+                    item: *item,
+                    step,
+                    copy,
+                };
                 all.insert(path, spot);
             }
         }
@@ -98,9 +103,10 @@ fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-fn copies(recipe: &Recipe) -> impl Iterator<Item = &Copy> {
-    recipe.steps.iter().filter_map(|step| match step {
-        Step::Copy(copy) => Some(copy),
+fn copies(recipe: &Recipe) -> impl Iterator<Item = (usize, &Copy)> {
+    let steps = recipe.steps.iter().enumerate();
+    steps.filter_map(|(number, step)| match step {
+        Step::Copy(copy) => Some((number, copy)),
         Step::Run(_) | Step::Unfollowed { .. } => None,
     })
 }
@@ -108,7 +114,7 @@ fn copies(recipe: &Recipe) -> impl Iterator<Item = &Copy> {
 /// Places of the image of which has to be known whether they are folders: a single file is copied to them.
 pub(super) fn doubtful(recipe: &Recipe) -> BTreeSet<String> {
     copies(recipe)
-        .filter(|copy| !copy.is_folder)
-        .map(|copy| copy.to.clone())
+        .filter(|(_, copy)| !copy.is_folder)
+        .map(|(_, copy)| copy.to.clone())
         .collect()
 }

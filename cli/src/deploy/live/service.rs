@@ -10,14 +10,15 @@ use futures_util::future::try_join_all;
 
 use super::{
     Built, BuiltFrom,
-    decide::{Bring, Decision, Known, decide},
+    decide::{Begun, Bring, Decision, Known, decide},
     place::doubtful,
 };
 use crate::{
     engine::{Engine, EngineError, Mounts},
     project::{
         context::BuildContext,
-        dockerfile::{Base, Recipe, recipe},
+        dockerfile::{Base, Recipe, Step, recipe},
+        metadata::Metadata,
     },
 };
 
@@ -25,24 +26,29 @@ use crate::{
 const FOLDER: u32 = 1 << 31;
 
 /// A service.
+#[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: String,
     built: Built,
     /// How its image is made; why that is not known, otherwise.
     recipe: Result<Recipe, String>,
     inside: Option<Inside>,
+    /// What is in its folder, as it was read last.
+    now: Arc<BuildContext>,
 }
 
 /// A container.
+#[derive(Debug)]
 struct Inside {
     id: String,
+    /// Whether it was made of the image that was built here; somebody else may have pushed another one meanwhile.
+    is_ours: bool,
     /// Folders to which single files are copied.
     folders: BTreeSet<String>,
     mounts: Mounts,
-    /// What it has.
+    /// What it has; if it is not ours, what was in the folder when it was seen first.
     has: Arc<BuildContext>,
-    /// A step whose commands have failed.
-    due: Option<usize>,
+    begun: Begun,
 }
 
 /// What has to be done for a service.
@@ -54,7 +60,11 @@ pub(super) enum Work<'a> {
 }
 
 /// The services of a deployment, none of them with a container yet.
-pub(super) async fn all(engine: &Engine, sources: &BuiltFrom) -> Result<Vec<Service>, EngineError> {
+pub(super) async fn all(
+    engine: &Engine,
+    sources: &BuiltFrom,
+    metadata: &Metadata,
+) -> Result<Vec<Service>, EngineError> {
     let services = sources.0.iter().map(async |(name, built)| {
         let context = &built.source.context;
         let bases = context.base_images.iter().map(async |image| {
@@ -72,17 +82,27 @@ pub(super) async fn all(engine: &Engine, sources: &BuiltFrom) -> Result<Vec<Serv
         let bases: BTreeMap<String, Base> =
             try_join_all(bases).await?.into_iter().flatten().collect();
         let spec = &built.source.spec;
-        let recipe = recipe(
+        let mut recipe = recipe(
             &context.dockerfile_text,
             spec.target.as_deref(),
             &spec.args,
             &|image| bases.get(image).cloned(),
         );
+        if let Ok(recipe) = &mut recipe
+            && !metadata.build_secrets(name).is_empty()
+        {
+            for step in &mut recipe.steps {
+                if let Step::Run(run) = step {
+                    run.command = Err("it may use a secret that is there in builds only");
+                }
+            }
+        }
         Ok(Service {
             name: name.clone(),
-            built: built.clone(),
             recipe: recipe.map_err(|error| error.to_string()),
             inside: None,
+            now: Arc::clone(context),
+            built: built.clone(),
         })
     });
     try_join_all(services).await
@@ -91,11 +111,22 @@ pub(super) async fn all(engine: &Engine, sources: &BuiltFrom) -> Result<Vec<Serv
 impl Service {
     /// The folders to watch.
     pub(super) fn folders(&self) -> impl Iterator<Item = PathBuf> {
-        let context = match &self.inside {
-            Some(inside) => &inside.has,
-            None => &self.built.source.context,
-        };
-        context.watched()
+        self.now.watched()
+    }
+
+    /// Takes note of what is in its folder.
+    pub(super) fn reads(&mut self, now: &Arc<BuildContext>) {
+        self.now = Arc::clone(now);
+    }
+
+    /// What is in its folder.
+    pub(super) fn now(&self) -> Arc<BuildContext> {
+        Arc::clone(&self.now)
+    }
+
+    /// Digest of what is in its folder.
+    pub(super) fn digest(&self) -> &str {
+        &self.now.digest
     }
 
     /// The name of its image in the target state.
@@ -123,42 +154,54 @@ impl Service {
             return Ok(());
         }
         self.inside = None;
-        let (Some(id), Ok(recipe)) = (container, &self.recipe) else {
+        let Some(id) = container else {
             return Ok(());
         };
-        let places = doubtful(recipe).into_iter().map(async |place| {
+        let places = self.recipe.as_ref().map(doubtful).unwrap_or_default();
+        let places = places.into_iter().map(async |place| {
             let stat = engine.archive_stat(id, place.as_bytes()).await?;
             let is_folder = stat.is_some_and(|stat| stat.mode & FOLDER != 0);
             Ok::<_, EngineError>(is_folder.then_some(place))
         });
         let folders = try_join_all(places).await?.into_iter().flatten().collect();
+        let is_ours = engine.image_of(id).await? == self.built.image;
         self.inside = Some(Inside {
             id: id.to_owned(),
+            is_ours,
             folders,
             mounts: engine.mounts(id).await?,
-            has: Arc::clone(&self.built.source.context),
-            due: None,
+            has: Arc::clone(if is_ours {
+                &self.built.source.context
+            } else {
+                &self.now
+            }),
+            begun: Begun::default(),
         });
         Ok(())
     }
 
     /// What has to be done, so that its container has what is in the folder.
-    pub(super) fn work<'a>(&'a self, now: &'a BuildContext) -> Work<'a> {
-        let recipe = match &self.recipe {
-            Ok(recipe) => recipe,
-            Err(because) if self.built.source.context.digest != now.digest => {
-                return Work::Rebuild(because.clone());
-            }
-            Err(_) => return Work::Nothing,
+    pub(super) fn work(&self) -> Work<'_> {
+        let now = &self.now;
+        let is_built = self.built.source.context.digest == now.digest;
+        let (recipe, inside) = match (&self.recipe, &self.inside) {
+            (Err(because), _) if !is_built => return Work::Rebuild(because.clone()),
+            (_, None) if !is_built => return Work::Rebuild("it has no container".to_owned()),
+            (Ok(recipe), Some(inside)) => (recipe, inside),
+            _ => return Work::Nothing,
         };
-        let Some(inside) = &self.inside else {
-            return Work::Nothing;
-        };
+        if !inside.is_ours {
+            return if inside.has.digest == now.digest {
+                Work::Nothing
+            } else {
+                Work::Rebuild("its container was made of another image".to_owned())
+            };
+        }
         let known = Known {
             recipe,
             folders: &inside.folders,
             mounts: &inside.mounts,
-            due: inside.due,
+            begun: &inside.begun,
         };
         match decide(known, &inside.has, now) {
             Decision::Nothing => Work::Nothing,
@@ -167,11 +210,19 @@ impl Service {
         }
     }
 
-    /// Takes note of what its container has, and of the step from which on commands are due.
-    pub(super) fn has(&mut self, now: Arc<BuildContext>, due: Option<usize>) {
+    /// Takes note of what is begun in its container.
+    pub(super) fn begins(&mut self, first: usize, paths: BTreeSet<Vec<u8>>) {
         if let Some(inside) = &mut self.inside {
-            inside.has = now;
-            inside.due = due;
+            inside.begun.first = Some(inside.begun.first.map_or(first, |before| before.min(first)));
+            inside.begun.paths.extend(paths);
+        }
+    }
+
+    /// Takes note that its container has what was in the folder.
+    pub(super) fn has(&mut self, context: Arc<BuildContext>) {
+        if let Some(inside) = &mut self.inside {
+            inside.has = context;
+            inside.begun = Begun::default();
         }
     }
 }

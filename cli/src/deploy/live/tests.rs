@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::decide::{Decision, Known, decide};
+use super::decide::{Begun, Decision, Known, Then, decide};
 use crate::engine::Mounts;
 use crate::project::{
     BuildSpec,
@@ -62,13 +62,13 @@ fn recipe_of(context: &BuildContext) -> Recipe {
 
 /// What is decided for a change, in short.
 fn decided(dockerfile: &str, files: &[&str], change: impl FnOnce(&Folder)) -> String {
-    decided_with(dockerfile, files, (&[], None), change)
+    decided_with(dockerfile, files, (&[], Begun::default()), change)
 }
 
 fn decided_with(
     dockerfile: &str,
     files: &[&str],
-    (folders, due): (&[&str], Option<usize>),
+    (folders, begun): (&[&str], Begun),
     change: impl FnOnce(&Folder),
 ) -> String {
     let folder = Folder::new(files);
@@ -82,7 +82,7 @@ fn decided_with(
         recipe: &recipe,
         folders: &folders,
         mounts: &Mounts::default(),
-        due,
+        begun: &begun,
     };
     let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
     match decide(known, &before, &after) {
@@ -98,7 +98,14 @@ fn decided_with(
                     .map(|path| format!("-{}/", text(path))),
             );
             words.extend(bring.put.iter().map(|(path, _)| format!("+{}", text(path))));
-            words.extend(bring.run.iter().map(|run| format!("$ {}", run.text)));
+            for then in &bring.then {
+                match then {
+                    Then::Run(run) => words.push(format!("$ {}", run.text)),
+                    Then::Put(put) => {
+                        words.extend(put.iter().map(|(path, _)| format!("again {}", text(path))));
+                    }
+                }
+            }
             words.extend(bring.restart.then(|| "restart".to_owned()));
             words.join(" ")
         }
@@ -132,17 +139,66 @@ fn files_are_put_removed_and_moved() {
         edited,
         "+app/new +app/new/deep +app/one +etc/a.conf restart"
     );
-    let moved = decided(SIMPLE, &FILES, |folder| {
-        folder.remove("src/two/three");
-        fs_err::remove_dir(folder.0.path().join("src/two")).unwrap();
-        folder.write("src/four", "first");
+    let deep = ["src/a/one", "src/a/b/two", "Dockerfile"];
+    let moved = decided(SIMPLE, &deep, |folder| {
+        folder.remove("src/a/b/two");
+        fs_err::remove_dir(folder.0.path().join("src/a/b")).unwrap();
+        folder.write("src/a/four", "first");
     });
-    assert_eq!(moved, "-/app/two/three -/app/two/ +app/four restart");
+    assert_eq!(moved, "-/app/a/b/two -/app/a/b/ +app/a/four restart");
     let other_kind = decided(SIMPLE, &FILES, |folder| {
         folder.remove("src/one");
         folder.write("src/one/inside", "first");
     });
     assert_eq!(other_kind, "-/app/one +app/one +app/one/inside restart");
+}
+
+#[test]
+fn what_only_a_build_knows_is_built() {
+    // The image below may have a file of this name.
+    let gone = decided(SIMPLE, &FILES, |folder| folder.remove("src/one"));
+    assert_eq!(
+        gone,
+        "rebuild: /app/one is gone, and the image may have another one below it"
+    );
+    // Somebody else may have files in it.
+    let other_kind = decided(SIMPLE, &FILES, |folder| {
+        folder.remove("src/two/three");
+        fs_err::remove_dir(folder.0.path().join("src/two")).unwrap();
+        folder.write("src/two", "first");
+    });
+    assert_eq!(other_kind, "rebuild: /app/two is no folder any more");
+    for text in [
+        "FROM a\nCOPY way/config /etc/\n",
+        "FROM a\nCOPY way /etc/\n",
+    ] {
+        let behind = decided(text, &["ways/dev/config", "README"], |folder| {
+            let link = folder.0.path().join("way");
+            fs_err::os::unix::fs::symlink("ways/dev", link).unwrap();
+        });
+        assert_eq!(
+            behind, "rebuild: what is copied is behind the link way",
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_was_begun_is_done_again() {
+    let text = "FROM a\nCOPY package.json .\nRUN install\nCOPY src src\n";
+    let begun = |path: &str| Begun {
+        first: Some(0),
+        paths: BTreeSet::from([path.as_bytes().to_vec()]),
+    };
+    let files = ["package.json", "src/a/one"];
+    assert_eq!(
+        decided_with(text, &files, (&[], begun("package.json")), |_| {}),
+        "+package.json $ install again src/a again src/a/one restart"
+    );
+    assert_eq!(
+        decided_with(text, &files, (&[], begun("src/a/new")), |_| {}),
+        "-/src/a/new $ install again src/a again src/a/one restart"
+    );
 }
 
 #[test]
@@ -157,7 +213,7 @@ fn the_last_copy_to_a_place_is_there() {
         decided(text, &files, |folder| folder.write("two", "second")),
         "+x restart"
     );
-    let into = (&["/x"][..], None);
+    let into = (&["/x"][..], Begun::default());
     let edited = decided_with(text, &files, into, |folder| folder.write("one", "second"));
     assert_eq!(edited, "+x/one restart");
 }
@@ -170,22 +226,18 @@ fn commands_behind_a_copy_are_run_again() {
     assert_eq!(
         decided(text, &files, |folder| folder
             .write("package.json", "second")),
-        "+package.json $ install $ build restart"
+        "+package.json $ install again src/one $ build restart"
     );
     assert_eq!(
         decided(text, &files, |folder| folder.write("src/one", "second")),
         "+src/one $ build restart"
-    );
-    assert_eq!(
-        decided_with(text, &files, (&[], Some(1)), |_| {}),
-        "$ install $ build restart"
     );
     // What is copied twice counts from the first time on.
     let twice = "FROM a\nCOPY package.json .\nRUN install\nCOPY . .\nRUN build\nCMD x\n";
     assert_eq!(
         decided(twice, &files, |folder| folder
             .write("package.json", "second")),
-        "+package.json $ install $ build restart"
+        "+package.json $ install again Dockerfile again package.json again src again src/one $ build restart"
     );
     let hidden = "FROM a\nCOPY package.json /x\nRUN use\nCOPY src/one /x\nCMD x\n";
     assert_eq!(
@@ -211,7 +263,7 @@ fn behind_a_live_command_nothing_is_restarted() {
     assert_eq!(
         decided(text, &files, |folder| folder
             .write("package.json", "second")),
-        "+package.json $ install restart"
+        "+package.json $ install again src/one restart"
     );
 }
 
@@ -236,8 +288,9 @@ fn an_image_is_built_anew_where_that_is_the_only_way() {
     assert_eq!(changed, "rebuild: its Dockerfile has changed");
     // What has no meaning in it is no change of it.
     let ignored = decided(SIMPLE, &FILES, |folder| {
-        folder.write(".dockerignore", "src/two\nsrc/new\n");
+        folder.write(".dockerignore", "src/two/three\nsrc/new\n");
         folder.write("src/new", "first");
+        folder.write("src/two/four", "first");
     });
-    assert_eq!(ignored, "-/app/two/three -/app/two/ restart");
+    assert_eq!(ignored, "-/app/two/three +app/two/four restart");
 }

@@ -98,7 +98,9 @@ impl Watch {
         let wanted: BTreeSet<PathBuf> = folders.collect();
         let removed = std::mem::take(&mut *unpoisoned(&self.removed));
         self.folders.retain(|folder| {
-            let is_kept = wanted.contains(folder) && !removed.contains(folder);
+            // With a folder those in it went away, too.
+            let is_gone = folder.ancestors().any(|above| removed.contains(above));
+            let is_kept = wanted.contains(folder) && !is_gone;
             if !is_kept {
                 // One that was removed is watched no more already.
                 drop(watcher.unwatch(folder));

@@ -72,16 +72,18 @@ impl BuildContext {
         })
     }
 
-    /// The folders in which a change may change it, by their absolute paths: its own, all in it, and that of the Dockerfile.
+    /// The folders in which a change may change it, by their absolute paths: its own, all in it, and those of its Dockerfile
+    /// and of its ignore file.
     pub fn watched(&self) -> impl Iterator<Item = PathBuf> {
         let below = self
             .entries
             .iter()
             .filter(|entry| entry.kind == Kind::Folder);
         let below = below.map(|entry| self.folder.join(Path::new(OsStr::from_bytes(&entry.path))));
-        let dockerfile = self.dockerfile_path.parent().map(PathBuf::from);
+        let files = [Some(&self.dockerfile_path), self.ignore_file.as_ref()];
+        let files = files.into_iter().flatten().filter_map(|file| file.parent());
         std::iter::once(self.folder.clone())
-            .chain(dockerfile)
+            .chain(files.map(PathBuf::from))
             .chain(below)
     }
 

@@ -88,6 +88,8 @@ pub struct BuildContext {
     pub warnings: Vec<Warning>,
     /// The real path of the context.
     folder: PathBuf,
+    /// The file that says what is ignored, in it or above it.
+    ignore_file: Option<PathBuf>,
     entries: Vec<Entry>,
     /// Those of the entries' contents, in the same order.
     hashes: Vec<Option<Hash>>,
@@ -150,6 +152,7 @@ pub fn prepare(request: &ContextRequest<'_>) -> Result<BuildContext, ContextErro
         files: sizes.clone().count(),
         bytes: sizes.sum(),
         warnings,
+        ignore_file: scopes.file().map(Path::to_owned),
         folder,
         entries: walked.entries,
         hashes,

@@ -47,6 +47,15 @@ impl<'a> LiveView<'a> {
         ));
     }
 
+    /// When another command watches for the same device.
+    pub fn is_watched_already(&self, pid: Option<u32>) {
+        let who = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+        self.console.warn(&format!(
+            "another `os push`{who} watches files for {} already: changes are not brought by this one",
+            self.device
+        ));
+    }
+
     /// Shows an event.
     pub fn event(&self, event: LiveEvent) {
         let console = self.console;
@@ -56,7 +65,10 @@ impl<'a> LiveView<'a> {
                 neutralise(&why)
             )),
             LiveEvent::Unreadable(why) => {
-                console.warn(&format!("{}; waiting for the next change", neutralise(&why)));
+                console.warn(&format!(
+                    "{}; waiting for the next change",
+                    neutralise(&why)
+                ));
             }
             LiveEvent::Away(why) => console.say(&format!(
                 "{} cannot take changes now ({}); trying again",
@@ -67,27 +79,34 @@ impl<'a> LiveView<'a> {
                 service,
                 put,
                 removed,
-            } => console.say(&format!("{} | {}", self.service(&service), files(put, removed))),
+            } => console.say(&format!(
+                "{} | {}",
+                self.service(&service),
+                files(put, removed)
+            )),
             LiveEvent::Running { service, command } => {
-                console.say(&format!("{} | running {}", self.service(&service), neutralise(&command)));
+                console.say(&format!(
+                    "{} | running {}",
+                    self.service(&service),
+                    neutralise(&command)
+                ));
             }
             LiveEvent::Line { service, line } => {
-                console.say(&format!("{} |   {}", self.service(&service), neutralise(&line)));
+                console.say(&format!(
+                    "{} |   {}",
+                    self.service(&service),
+                    neutralise(&line)
+                ));
             }
-            LiveEvent::Failed {
-                service,
-                command,
-                code,
-            } => console.warn(&format!(
-                "{}: `{}` ended with code {code}; the service is not started anew, waiting for the next change",
-                neutralise(&service),
-                neutralise(&command)
-            )),
             LiveEvent::Brought {
                 service,
                 restarted,
                 took,
-            } => console.say(&format!("{} | {}", self.service(&service), brought(restarted, took))),
+            } => console.say(&format!(
+                "{} | {}",
+                self.service(&service),
+                brought(restarted, took)
+            )),
         }
     }
 

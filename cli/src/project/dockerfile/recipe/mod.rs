@@ -134,6 +134,20 @@ impl Source {
         self.parts
     }
 
+    /// Whether a path is what it names, or a folder on the way to that: a link there leads somewhere else.
+    #[must_use]
+    pub fn leads_through(&self, path: &str) -> bool {
+        let parts = path.split('/').count();
+        if parts >= self.parts {
+            return self
+                .split(path)
+                .is_some_and(|(head, tail)| !head.is_empty() && tail.is_empty());
+        }
+        let begin = self.pattern.as_str().split('/').take(parts);
+        let begin = begin.collect::<Vec<_>>().join("/");
+        Pattern::new(&begin).is_ok_and(|begin| begin.matches_with(path, MATCHING))
+    }
+
     /// Whether it is the whole context.
     #[must_use]
     pub fn is_all(&self) -> bool {

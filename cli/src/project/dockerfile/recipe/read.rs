@@ -55,37 +55,58 @@ pub fn recipe(
     Ok(assembled(&stages, built))
 }
 
-/// The steps of the stage that is built, after those of the stages that it starts from; what others do with the context is not followed.
+/// The steps of the stage that is built, after those of the stages that it starts from; what others do with the context is not followed,
+/// nor is what others do with these stages.
 fn assembled(stages: &[Stage], built: usize) -> Recipe {
-    let mut chain = Vec::new();
-    let mut at = Some(built);
-    while let Some(stage) = at.and_then(|at| stages.get(at)) {
-        chain.push(stage);
-        at = stage.from.filter(|from| Some(*from) < at);
-    }
+    let chain = chain(stages, built);
     let mut steps = Vec::new();
     for (number, stage) in stages.iter().enumerate().take(built + 1) {
-        let is_own = chain.iter().any(|own| std::ptr::eq(*own, stage));
-        if is_own {
-            continue;
-        }
+        let is_own = chain.contains(&number);
         let name = stage.name.clone().unwrap_or_else(|| number.to_string());
-        for step in &stage.steps {
-            let sources = match step {
-                Step::Copy(copy) => copy.sources.clone(),
-                Step::Unfollowed { sources, .. } => sources.clone(),
-                Step::Run(_) => continue,
-            };
-            steps.push(Step::Unfollowed {
-                sources,
-                because: format!("stage {name} is made of it"),
-            });
+        let because = format!("stage {name} is made of it");
+        let taken = stage.taken.iter();
+        let taken = taken.filter_map(|name| by_name(stages, name).or_else(|| name.parse().ok()));
+        let from = stage.from.filter(|_| !is_own);
+        let mut used: Vec<usize> = taken
+            .chain(from)
+            .flat_map(|at| self::chain(stages, at))
+            .collect();
+        used.retain(|at| chain.contains(at));
+        used.extend((!is_own).then_some(number));
+        for at in used {
+            let of_it = stages.get(at).map(|stage| stage.steps.as_slice());
+            steps.extend(unfollowed(of_it.unwrap_or_default(), &because));
         }
     }
-    for stage in chain.into_iter().rev() {
+    for stage in chain.iter().rev().filter_map(|at| stages.get(*at)) {
         steps.extend(stage.steps.iter().cloned());
     }
     Recipe { steps }
+}
+
+/// A stage and those that it starts from, the first one last.
+fn chain(stages: &[Stage], at: usize) -> Vec<usize> {
+    let mut chain = Vec::new();
+    let mut next = Some(at);
+    while let Some(at) = next {
+        chain.push(at);
+        let from = stages.get(at).and_then(|stage| stage.from);
+        next = from.filter(|from| *from < at);
+    }
+    chain
+}
+
+/// What steps do with the context, none of it followed.
+fn unfollowed<'a>(steps: &'a [Step], because: &'a str) -> impl Iterator<Item = Step> + 'a {
+    let sources = steps.iter().filter_map(|step| match step {
+        Step::Copy(copy) => Some(&copy.sources),
+        Step::Unfollowed { sources, .. } => Some(sources),
+        Step::Run(_) => None,
+    });
+    sources.map(|sources| Step::Unfollowed {
+        sources: sources.clone(),
+        because: because.to_owned(),
+    })
 }
 
 fn by_name(stages: &[Stage], name: &str) -> Option<usize> {

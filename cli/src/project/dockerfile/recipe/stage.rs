@@ -13,6 +13,8 @@ pub(super) struct Stage {
     pub(super) name: Option<String>,
     /// The stage before it that it starts from, if it is not an image.
     pub(super) from: Option<usize>,
+    /// What it copies files from, beside the context: stages, by name or number, or images.
+    pub(super) taken: Vec<String>,
     pub(super) steps: Vec<Step>,
     pub(super) folder: String,
     pub(super) user: String,
@@ -34,6 +36,7 @@ pub(super) fn started(
         return Stage {
             from: parent,
             steps: Vec::new(),
+            taken: Vec::new(),
             name: None,
             variables,
             ..before.clone()
@@ -82,7 +85,11 @@ impl Stage {
             let value = flag.value.as_ref().map(|value| value.value.as_ref());
             match (&*flag.name.value, value) {
                 // Not of the context.
-                ("from", _) => return,
+                ("from", from) => {
+                    let from = self.variables.replace(from.unwrap_or_default());
+                    self.taken.extend(from);
+                    return;
+                }
                 ("chown", Some(value)) => match self.variables.replace(value) {
                     Some(value) => owner = Some(value),
                     None => unknown = Some("its owner is not known"),
@@ -144,18 +151,9 @@ impl Stage {
         if paths().all(is_address) {
             return;
         }
-        // Archives are unpacked, whatever they are called.
-        let is_plain = |path: &str| {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            let is_packed = [
-                ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst",
-            ];
-            name.contains('.')
-                && !name.contains(['*', '?', '['])
-                && !is_packed.iter().any(|end| name.ends_with(end))
-        };
+        // Archives are unpacked, whatever they are called, but for those in a folder.
         let is_folder = |path: &str| path.ends_with('/') || path == ".";
-        if paths().all(|path| is_plain(path) || is_folder(path)) && !paths().any(is_address) {
+        if paths().all(is_folder) {
             return self.copy(flags, (sources, to), is_live);
         }
         let read = paths().map(|path| Source::parse(&self.variables.replace(path)?));

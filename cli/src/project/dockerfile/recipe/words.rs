@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::project::dockerfile::facts::substitute;
 
+/// Bytes of a value with its variables replaced: each can be made of several of the one before.
+const LONGEST: usize = 16 << 10;
+
 /// What is known of variables at a place of a Dockerfile.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
@@ -29,7 +32,7 @@ impl Variables {
                 None => drop(known.remove(name)),
             }
         }
-        substitute(text, &known)
+        substitute(text, &known).filter(|text| text.len() <= LONGEST)
     }
 
     /// Takes note of `ARG NAME[=default] ...`.
