@@ -17,6 +17,7 @@ mod first_byte;
 mod flash;
 mod flood;
 mod footprint;
+mod live;
 mod logs;
 mod memory;
 mod over_ssh;
@@ -41,6 +42,7 @@ const FIGURES: &[&str] = &[
     "first-byte",
     "over-ssh",
     "context",
+    "live",
     "agent",
     "idle",
     "services",
@@ -127,6 +129,7 @@ fn main() -> std::process::ExitCode {
             "first-byte" => runtime.block_on(first_byte::measure(&mut table, wish.rounds(30))),
             "over-ssh" => runtime.block_on(over_ssh::measure(&mut table, wish.rounds(7))),
             "context" => runtime.block_on(context::measure(&mut table, wish.rounds(7))),
+            "live" => runtime.block_on(live::measure(&mut table, wish.rounds(15))),
             "agent" => runtime.block_on(agent::measure(&mut table, wish.rounds(15))),
             "idle" => runtime.block_on(rest::idle(&mut table, wish.rounds(5))),
             "services" => runtime.block_on(rest::services(&mut table, wish.rounds(3))),

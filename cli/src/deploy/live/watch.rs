@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// How long nothing has to happen until what happened is looked at: editors write in several steps.
-const QUIET: Duration = Duration::from_millis(60);
+const QUIET: Duration = Duration::from_millis(20);
 /// When it is looked at although more happens.
 const LONGEST: Duration = Duration::from_secs(1);
 /// How often folders are looked at that are not watched.
