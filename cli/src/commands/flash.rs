@@ -12,7 +12,7 @@ use super::{Context, configure::question, given};
 use crate::{
     failure::{Failure, Kind, some_failed},
     flash::{
-        self, Access, FlashError, Image, Order,
+        self, Access, FlashError, Image, Order, Short,
         bmap::{self, Bmap},
         choose::{Asked, is_removable, judge},
         drives::{Drive, Roots},
@@ -62,6 +62,9 @@ struct Means {
     /// Write a drive that is named although it is not removable
     #[arg(long)]
     allow_fixed: bool,
+    /// Write an image that is not packed although it ends before one of its partitions does: some leave out what is empty
+    #[arg(id = "allow_short", long = "allow-short", action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(short))]
+    short: Short,
     /// Begin anew where an earlier command was cut off
     #[arg(long)]
     no_resume: bool,
@@ -91,6 +94,14 @@ impl Means {
             None if self.no_bmap => BlockMap::None,
             None => BlockMap::Beside,
         }
+    }
+}
+
+fn short(is_allowed: bool) -> Short {
+    if is_allowed {
+        Short::Told
+    } else {
+        Short::Refused
     }
 }
 
@@ -171,6 +182,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         length,
         drives: targets,
         access,
+        short: args.means.short,
         records,
     };
     work(context, order).await
@@ -199,7 +211,13 @@ fn looked_at(
         if !looks.has_table {
             say::has_no_table(&context.console, image.path());
         }
-        looks.is_whole(image.path())?;
+        if let Err(cut) = looks.is_whole(image.path()) {
+            // What is packed says itself whether it was cut on its way.
+            if args.means.short == Short::Refused && !image.is_packed()? {
+                return Err(cut.into());
+            }
+            say::is_short(&context.console, &cut);
+        }
         if looks.lacks_copy() {
             say::lacks_copy(&context.console, image.path());
         }

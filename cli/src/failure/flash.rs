@@ -31,7 +31,7 @@ impl From<FlashError> for Failure {
             }
             FlashError::Bmap { .. } => failure.hint("--no-bmap does without it"),
             FlashError::Cut { end, .. } => failure.hint(format!(
-                "it was cut off: download or make it anew; where only empty room was left out at its end, `truncate -s {end}` gives it back to the unpacked image"
+                "if it was cut off, download or make it anew; where only empty room was left out at its end, --allow-short writes it, or `truncate -s {end}` gives that back to it"
             )),
             FlashError::Refused { path, refusal } => refused(failure, path, refusal),
             FlashError::Partition { drive, .. } => {

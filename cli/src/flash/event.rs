@@ -32,6 +32,8 @@ pub enum Event {
     },
     /// What came from standard input begins with no table, as [`super::Looks::has_table`] says it of files beforehand.
     NoTable,
+    /// It ends before one of its partitions does, as these words say.
+    Short(String),
     /// So many bytes of its file were read.
     Unpacked(u64),
     /// A drive has as much of the image already.

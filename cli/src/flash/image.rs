@@ -14,7 +14,7 @@ use rustix::{
 use super::{FlashError, extents::PIECE};
 use crate::image::{
     ReadAt,
-    container::{Length, Packed, Unpacked, fill},
+    container::{Format, Length, Packed, Unpacked, fill},
     table::{self, Depth, Reach, TableError},
 };
 
@@ -90,6 +90,22 @@ impl Looks {
 }
 
 impl Image {
+    /// Whether it is a file that is packed, and says by itself whether it was cut on its way.
+    ///
+    /// # Errors
+    /// [`FlashError::File`]: it cannot be read.
+    pub fn is_packed(&self) -> Result<bool, FlashError> {
+        match self {
+            Self::Stream => Ok(false),
+            Self::File(packed) => {
+                let format = packed.format();
+                let format =
+                    format.map_err(|source| FlashError::unopened(packed.path(), source))?;
+                Ok(format != Format::Raw)
+            }
+        }
+    }
+
     /// Opens a file or a drive.
     ///
     /// # Errors

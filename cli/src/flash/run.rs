@@ -21,7 +21,7 @@ use super::{
     target::{Access, Target},
     write::{Counts, Listener, Message, Pace, Writer},
 };
-use crate::image::container::{Length, Unpacked};
+use crate::image::container::{Format, Length, Unpacked};
 
 /// Pieces that wait for a drive at most.
 const WAITING: usize = 16;
@@ -50,8 +50,19 @@ pub struct Order {
     pub drives: Vec<Destination>,
     /// Whether they are written or only compared.
     pub access: Access,
+    /// What becomes of an image that is not packed and ends before its partitions do.
+    pub short: Short,
     /// Folder in which it is noted how far each is.
     pub records: Option<PathBuf>,
+}
+
+/// What becomes of an image that ends before one of its partitions does. One that was packed is whole once it is unpacked: it was made like that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Short {
+    /// It is taken for cut off.
+    Refused,
+    /// It is written, and that is told.
+    Told,
 }
 
 /// Writes the image to the drives, or compares them with it. Blocks. One drive that fails does not hold up the others.
@@ -233,7 +244,16 @@ fn feed(
                     let mut start = first.bytes(&(0..first.end)).to_vec();
                     start.resize(usize::try_from(first.end).unwrap_or_default(), 0);
                     let looks = looks_at(start, whole.size);
-                    looks.is_whole(image.path())?;
+                    let is_told =
+                        order.short == Short::Told || source.input().format != Format::Raw;
+                    match looks.is_whole(image.path()) {
+                        // Of a file that says its length it was told beforehand.
+                        Err(cut) if is_told && order.length.exact().is_none() => {
+                            tell(events, Event::Short(cut.to_string()));
+                        }
+                        Err(cut) if !is_told => return Err(cut),
+                        _ => {}
+                    }
                     if matches!(image, Image::Stream) && !looks.has_table {
                         tell(events, Event::NoTable);
                     }

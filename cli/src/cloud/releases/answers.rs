@@ -127,7 +127,11 @@ pub(super) fn fleet_path(word: &str) -> String {
     } else if is_whole_uuid(word) {
         format!("uuid eq {}", quoted(&word.to_lowercase()))
     } else {
-        format!("app_name eq {}", quoted(word))
+        // Public fleets of others have names, too.
+        format!(
+            "app_name eq {} and is_directly_accessible_by__user/any(dau:1 eq 1)",
+            quoted(word)
+        )
     };
     let filter = format!("is_host eq false and {filter}");
     let expand = "is_for__device_type($select=slug;$expand=is_of__cpu_architecture($select=slug)),should_be_running__release($select=commit)";

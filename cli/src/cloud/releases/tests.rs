@@ -71,10 +71,13 @@ fn a_fleet_is_asked_for_by_slug_uuid_or_name() {
             "BD11CCA8CA704157A37819ED42DB6563",
             "is_host eq false and uuid eq 'bd11cca8ca704157a37819ed42db6563'&",
         ),
-        ("Fleet1", "is_host eq false and app_name eq 'Fleet1'&"),
+        (
+            "Fleet1",
+            "is_host eq false and app_name eq 'Fleet1' and is_directly_accessible_by__user%2Fany%28dau%3A1 eq 1%29&",
+        ),
         (
             "x' or 1 eq 1",
-            "is_host eq false and app_name eq 'x'' or 1 eq 1'&",
+            "is_host eq false and app_name eq 'x'' or 1 eq 1' and is_directly_accessible_by__user%2Fany%28dau%3A1 eq 1%29&",
         ),
     ] {
         let path = asked(word);

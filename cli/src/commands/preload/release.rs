@@ -129,6 +129,10 @@ impl Found {
             let told = |event: PullEvent| {
                 progress.fetched(&service.name, event.current, event.total);
             };
+            if maker.is_lent && !is_there && image.digest.is_some() {
+                // Noted before it comes: nothing may stay of it, however this ends.
+                passing.push(reference.clone());
+            }
             let pull = engine.pull(&image, Some(&auth), maker.room, told);
             pull.await.map_err(failed)?;
         }

@@ -11,8 +11,10 @@ use std::{
 use super::{ContainerError, Format, MAGIC, Packed, Reader, Unpacked, fill};
 use crate::image::field::u32_at;
 
-/// Streams, frames, blocks and words of padding that are gone over: as many as half a TiB of zstd has.
-const MOST_STEPS: usize = 4 * 1024 * 1024;
+/// What a byte of deflate unpacks to at most.
+const MOST_DEFLATED: u64 = 1032;
+/// Streams, frames, blocks and words of padding that are gone over: as many as 2 GiB of zstd has. A disk takes a moment for each.
+const MOST_STEPS: usize = 16 * 1024;
 /// Bytes of an xz stream's index. One block of it takes some ten.
 const MOST_INDEX: u64 = 16 * 1024 * 1024;
 /// Bytes of an xz stream's header, and of its footer.
@@ -74,6 +76,16 @@ impl fmt::Display for Length {
 }
 
 impl Packed {
+    /// How it is packed, by its first bytes.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn format(&self) -> io::Result<Format> {
+        let mut first = [0; MAGIC];
+        let count = fill(&mut self.reader(), &mut first)?;
+        Ok(Format::of(first.get(..count).unwrap_or_default()))
+    }
+
     /// How long the image is, by what its file says.
     ///
     /// # Errors
@@ -83,9 +95,7 @@ impl Packed {
             path: self.path.clone(),
             source,
         };
-        let mut first = [0; MAGIC];
-        let count = fill(&mut self.reader(), &mut first).map_err(failed)?;
-        let format = Format::of(first.get(..count).unwrap_or_default());
+        let format = self.format().map_err(failed)?;
         let mut walk = Walk {
             file: self.reader(),
             size: self.size,
@@ -130,13 +140,19 @@ impl Walk {
         Ok(bytes)
     }
 
-    /// The last four bytes say how much the last member has, modulo 4 GiB. Others may stand before it, of which only unpacking tells.
+    /// The last four bytes say how much the last member has, modulo 4 GiB. Others may stand before it, of which only unpacking tells; and
+    /// something else may stand behind it, which is believed no more than what so few bytes can be unpacked to.
     fn gzip(&mut self) -> io::Result<Length> {
         if self.size < SMALLEST_GZIP {
             return Err(cut());
         }
-        let last = self.at::<4>(self.size - 4)?;
-        Ok(Length::AtLeast(u64::from(u32::from_le_bytes(last))))
+        let last = u64::from(u32::from_le_bytes(self.at(self.size - 4)?));
+        let is_likely = last <= self.size.saturating_mul(MOST_DEFLATED);
+        Ok(if is_likely {
+            Length::AtLeast(last)
+        } else {
+            Length::UNKNOWN
+        })
     }
 
     /// From the end, stream by stream: each has a list of its blocks behind them.

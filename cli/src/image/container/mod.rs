@@ -65,6 +65,12 @@ impl Format {
             (b"BZh", Format::Bzip2),
             (b"PK\x03\x04", Format::Zip),
         ];
+        // Some begin with a part that says nothing of the image.
+        if let [low, 0x2A, 0x4D, 0x18, ..] = first
+            && low & 0xF0 == 0x50
+        {
+            return Self::Zstd;
+        }
         let mut known = KNOWN.iter();
         let found = known.find(|(magic, _)| first.starts_with(magic));
         found.map_or(Self::Raw, |(_, format)| *format)

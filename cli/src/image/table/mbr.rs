@@ -91,6 +91,11 @@ pub(super) fn is_sound(entries: &[Entry; 4], medium: u64) -> bool {
     used.peek().is_some() && entries.iter().all(is_flag) && used.all(is_inside)
 }
 
+/// The same of a table whose medium nobody knows the size of.
+pub(super) fn is_likely(entries: &[Entry; 4]) -> bool {
+    is_sound(entries, u64::MAX)
+}
+
 /// All partitions, but not those that only hold others; and whether there are others that were not looked for.
 pub(super) fn partitions(
     medium: &dyn ReadAt,

@@ -146,7 +146,7 @@ pub fn reach(medium: &dyn ReadAt) -> Option<Reach> {
         return gpt::reach(medium);
     }
     // Where a file system has its code, nothing is said of partitions.
-    if fat::Volume::open(Part::whole(medium)).is_ok() {
+    if fat::Volume::open(Part::whole(medium)).is_ok() || !mbr::is_likely(&entries) {
         return None;
     }
     let last = mbr::last(&entries);

@@ -225,3 +225,14 @@ fn what_the_medium_says_is_told() {
     let source = std::error::Error::source(&error).unwrap();
     assert_eq!(words(source), "the medium is worn out");
 }
+
+#[test]
+fn code_of_a_file_system_says_nothing_of_partitions() {
+    // As the first sector of NTFS has words where a table would have entries.
+    let mut sector = vec![0_u8; 4096];
+    sector[..11].copy_from_slice(b"\xEB\x52\x90NTFS    ");
+    let words = b"BOOTMGR is compressed\0\r\nPress Ctrl+Alt+Del to restart\r\n\0\0";
+    sector[446..446 + words.len()].copy_from_slice(words);
+    sector[510..512].copy_from_slice(&[0x55, 0xAA]);
+    assert_eq!(reach(&sector.as_slice()), None);
+}

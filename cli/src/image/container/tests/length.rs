@@ -182,3 +182,33 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_stands_behind_gzip_is_no_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gz");
+    let mut bytes = pack(&["gzip", "-c"], &[7; 5000]);
+    fs_err::write(&path, &bytes).unwrap();
+    assert_eq!(length(&path).unwrap(), Length::AtLeast(5000));
+    bytes.extend([0, 0, 1, 0xE4]);
+    fs_err::write(&path, &bytes).unwrap();
+    assert_eq!(length(&path).unwrap(), Length::UNKNOWN);
+}
+
+#[test]
+fn zstd_may_begin_with_a_part_that_is_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.zst");
+    let mut bytes = vec![0x50, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 1, 2, 3];
+    bytes.extend(sized(&[7; 5000]));
+    fs_err::write(&path, &bytes).unwrap();
+    let packed = Packed::open(&path).unwrap();
+    assert_eq!(packed.format().unwrap(), Format::Zstd);
+    assert_eq!(packed.length().unwrap(), Length::Exactly(5000));
+    let mut content = Vec::new();
+    Unpacked::new(&packed)
+        .unwrap()
+        .read_to_end(&mut content)
+        .unwrap();
+    assert_eq!(content, [7; 5000]);
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::progress::{bytes, duration, transfer},
-    has_no_table, shown,
+    has_no_table, is_short, shown,
 };
 use crate::{
     cause::chain,
@@ -82,6 +82,7 @@ impl<'a> Flashing<'a> {
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Opened { packed, .. } => (self.packed, self.taken) = (*packed, 0),
+            Event::Short(words) => is_short(self.console, &words),
             Event::NoTable => has_no_table(self.console, Path::new("standard input")),
             Event::Unpacked(taken) => self.taken = *taken,
             Event::Resumed { drive, from } => {

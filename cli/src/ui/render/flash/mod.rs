@@ -2,7 +2,7 @@
 
 mod flashing;
 
-use std::{io, path::Path};
+use std::{fmt::Display, io, path::Path};
 
 use dialoguer::{Confirm, Select, theme::ColorfulTheme};
 use serde_json::{Value, json};
@@ -118,6 +118,14 @@ pub fn lacks_copy(console: &Console, image: &Path) {
     console.warn(&format!(
         "{} ends before the copy of its partition table does: it may have been cut off",
         shown(image)
+    ));
+}
+
+/// The image ends before one of its partitions does, as `words` say.
+pub fn is_short(console: &Console, words: &dyn Display) {
+    console.warn(&format!(
+        "{}: it is written as it is, since some images leave out what is empty",
+        neutralise(&words.to_string())
     ));
 }
 
