@@ -7,7 +7,8 @@ use std::{
 
 use testkit::{Workstation, programs::built, until::until, workstation::Running};
 
-const USAGE: i32 = 2;
+use crate::USAGE;
+
 const SECTOR: usize = 512;
 /// What it finds in the sector that it writes.
 const BEFORE: u8 = 0xEE;

@@ -6,9 +6,11 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use testkit::{Workstation, programs::built};
 
-use crate::disks::{Disk, Layout, SYSTEMS};
+use crate::{
+    USAGE,
+    disks::{Disk, Layout, SYSTEMS},
+};
 
-const USAGE: i32 = 2;
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIETS2V0TL9cqQEC1WeRv7y77NC4Cq947eAE5gbn8D0JR me@here\n";
 

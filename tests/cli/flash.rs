@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use testkit::{Workstation, until::until};
 
-use crate::disks::{Disk, LAYOUTS, Layout, SYSTEMS, run};
+use crate::{
+    USAGE,
+    disks::{Disk, LAYOUTS, Layout, SYSTEMS, run},
+};
 
 pub(crate) const MIB: usize = 1024 * 1024;
-pub(crate) const USAGE: i32 = 2;
 const INTERRUPTED: i32 = 130;
 
 /// Noise that no two drives share.

@@ -6,8 +6,9 @@ use serde_json::Value;
 use testkit::Workstation;
 
 use crate::{
+    USAGE,
     disks::{Disk, Layout, SYSTEMS, run},
-    flash::{MIB, USAGE, noise, packed, text},
+    flash::{MIB, noise, packed, text},
 };
 
 /// A file in the place of a drive, as the kernel shows it.

@@ -2,7 +2,7 @@
 
 use testkit::Workstation;
 
-const USAGE: i32 = 2;
+use crate::USAGE;
 
 #[tokio::test]
 async fn help_and_version_are_data() {

@@ -98,6 +98,17 @@ mod tests {
     use super::*;
     use crate::env::Terminal;
 
+    fn in_home(home: &Path, variables: BTreeMap<String, String>) -> Environment {
+        Environment {
+            args: Vec::new(),
+            program: None,
+            paths: Paths::from_variables(&variables),
+            variables,
+            current_dir: home.to_owned(),
+            terminal: Terminal::default(),
+        }
+    }
+
     /// The domain, whether there is a token, and why not.
     fn guest(
         files: &[(&str, &str)],
@@ -115,14 +126,7 @@ mod tests {
             .chain([&own])
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let environment = Environment {
-            args: Vec::new(),
-            program: None,
-            paths: Paths::from_variables(&variables),
-            variables,
-            current_dir: home.path().to_owned(),
-            terminal: Terminal::default(),
-        };
+        let environment = in_home(home.path(), variables);
         let (guest, unread) =
             Guest::of(&environment, None).map_err(|error| format!("{error:?}"))?;
         let unread = unread.map(|error| format!("{error:?}"));
@@ -167,14 +171,7 @@ mod tests {
         fs_err::write(home.path().join(".balena/token"), "kept").unwrap();
         let variables: BTreeMap<String, String> =
             [("HOME".to_owned(), home.path().display().to_string())].into();
-        let mut environment = Environment {
-            args: Vec::new(),
-            program: None,
-            paths: Paths::from_variables(&variables),
-            variables,
-            current_dir: home.path().to_owned(),
-            terminal: Terminal::default(),
-        };
+        let mut environment = in_home(home.path(), variables);
         let (open, _) = Guest::of(&environment, None).unwrap();
         assert!(!open.has_token());
         let (wanted, is_unnamed) = Guest::wanted(&environment, None).unwrap();

@@ -13,7 +13,6 @@ use testkit::{Engine, Namespace, Workstation};
 
 use crate::disks::run;
 
-const USAGE: i32 = 2;
 const BUILD: i32 = 5;
 const INTERRUPTED: i32 = 130;
 const MIB: usize = 1024 * 1024;

@@ -7,7 +7,8 @@ use bollard::query_parameters::{
 use futures_util::TryStreamExt;
 use testkit::{Device, Lan, Workstation};
 
-use super::{BOOT, DATA, Found, Image, MIB, Place, SECTOR, USAGE, UUID, id};
+use super::{BOOT, DATA, Found, Image, MIB, Place, SECTOR, UUID, id};
+use crate::USAGE;
 
 #[tokio::test]
 async fn a_project_lies_in_the_data_partition_once_however_often_it_is_put_there() {

@@ -107,10 +107,10 @@ impl Session<'_> {
             return Ok(None);
         };
         let now = service.now();
-        let (id, parts) = match service.work() {
+        let (id, bring) = match service.work() {
             Work::Nothing => return Ok(None),
             Work::Rebuild(because) => return Ok(Some(because)),
-            Work::Bring(id, bring) => (id, (bring.first, bring.paths())),
+            Work::Bring(id, bring) => (id, bring),
         };
         let path = Touched::path(self.options.builds, self.deployment.key);
         let mut touched = Touched::load(&path);
@@ -123,21 +123,17 @@ impl Session<'_> {
             saved.map_err(|error| Trouble::Unwritten(DeployError::Touched(error)))?;
         }
         let start = Instant::now();
-        let (brought, restarted) = {
-            let Work::Bring(_, bring) = service.work() else {
-                return Ok(None);
-            };
-            let asked = bring::Asked {
-                engine: self.deployment.engine,
-                container: &id,
-                service: &service.name,
-                context: &now,
-                tell: self.tell,
-            };
-            (bring::bring(&asked, &bring).await, bring.restart)
+        let asked = bring::Asked {
+            engine: self.deployment.engine,
+            container: &id,
+            service: &service.name,
+            context: &now,
+            tell: self.tell,
         };
+        let brought = bring::bring(&asked, &bring).await;
+        let (first, paths, restarted) = (bring.first, bring.paths(), bring.restart);
         if !matches!(brought, Ok(Brought::Done)) {
-            service.begins(parts.0, parts.1);
+            service.begins(first, paths);
         }
         match brought? {
             Brought::Changing => Err(Trouble::Changing),
