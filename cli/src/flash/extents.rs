@@ -13,7 +13,9 @@ pub(super) const WINDOW: u64 = 4 * PIECE;
 /// Shortest run of zeros that is not written as other bytes are.
 const GRAIN: usize = 64 * 1024;
 /// What every drive takes: the largest size of their blocks.
-const ALIGN: u64 = 4096;
+pub(super) const ALIGN: u64 = 4096;
+/// So many zeros.
+pub(super) const ZEROS: &[u8] = &[0; 4096];
 
 /// Which bytes of an image count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +75,6 @@ pub(super) fn cleared(drive: u64) -> Vec<Range<u64>> {
 
 /// Whether all bytes are zeros.
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
-    const ZEROS: [u8; 4096] = [0; 4096];
     bytes
         .chunks(ZEROS.len())
         .all(|part| ZEROS.get(..part.len()) == Some(part))

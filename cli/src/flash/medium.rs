@@ -18,6 +18,9 @@ pub(super) trait Medium: ReadAt + WriteAt + Send {
     /// Has zeros there, by whatever means is quick.
     fn zero(&self, range: &Range<u64>) -> io::Result<()>;
 
+    /// Whether nothing is stored there, which reads as zeros by itself: a hole in a file. Where that cannot be said, it is not.
+    fn is_hole(&self, range: &Range<u64>) -> bool;
+
     /// Has at least so many bytes.
     fn grow(&self, size: u64) -> io::Result<()>;
 

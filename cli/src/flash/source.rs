@@ -12,7 +12,7 @@ use super::{
     FlashError,
     bmap::{Bmap, Checker},
     buffer::{Buffer, Pool},
-    extents::{HEAD, Mapped, PIECE, Run, WINDOW, is_zero, runs, slice},
+    extents::{ALIGN, HEAD, Mapped, PIECE, Run, WINDOW, ZEROS, is_zero, runs, slice},
 };
 use crate::image::container::{Length, fill};
 
@@ -95,7 +95,9 @@ pub(super) struct Source<R> {
     kept: VecDeque<Arc<Piece>>,
     sums: Vec<Option<blake3::Hash>>,
     hasher: blake3::Hasher,
+    /// Whether the window has only zeros so far; how many of them count.
     is_zero: bool,
+    zeros: u64,
 }
 
 impl<R: Read> Source<R> {
@@ -124,6 +126,7 @@ impl<R: Read> Source<R> {
             sums: Vec::new(),
             hasher: blake3::Hasher::new(),
             is_zero: true,
+            zeros: 0,
         }
     }
 
@@ -208,16 +211,12 @@ impl<R: Read> Source<R> {
         self.check(bytes, offset..end)?;
         let runs = runs(bytes, offset, &self.mapped);
         let mapped = self.mapped.within(&(offset..end));
-        for part in &mapped {
-            let part = slice(bytes, &(part.start - offset..part.end - offset));
-            self.hasher.update(part);
-        }
-        self.is_zero &= runs.iter().all(|run| run.is_zero);
+        let has_data = runs.iter().any(|run| !run.is_zero);
+        self.add(bytes, offset, &mapped, has_data);
         self.offset = end;
         if end.is_multiple_of(WINDOW) {
             self.sum();
         }
-        let has_data = runs.iter().any(|run| !run.is_zero);
         Ok(Some(Piece {
             offset,
             end,
@@ -254,10 +253,30 @@ impl<R: Read> Source<R> {
         })
     }
 
+    /// Adds up what counts of a piece. Zeros at the beginning of a window are only counted: most windows have nothing else, and no sum.
+    fn add(&mut self, bytes: &[u8], offset: u64, mapped: &[Range<u64>], has_data: bool) {
+        if self.is_zero && !has_data {
+            self.zeros += mapped.iter().map(|part| part.end - part.start).sum::<u64>();
+            return;
+        }
+        self.is_zero = false;
+        let mut zeros = std::mem::take(&mut self.zeros);
+        while zeros > 0 {
+            let count = zeros.min(ALIGN);
+            self.hasher.update(slice(ZEROS, &(0..count)));
+            zeros -= count;
+        }
+        for part in mapped {
+            let part = slice(bytes, &(part.start - offset..part.end - offset));
+            self.hasher.update(part);
+        }
+    }
+
     fn sum(&mut self) {
         let sum = (!self.is_zero).then(|| self.hasher.finalize());
         self.sums.push(sum);
         self.hasher.reset();
         self.is_zero = true;
+        self.zeros = 0;
     }
 }

@@ -13,7 +13,10 @@ use std::{
 
 use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
 use rustix::{
-    fs::{Advice, FallocateFlags, FlockOperation, OFlags, fadvise, fallocate, flock, fstat},
+    fs::{
+        Advice, FallocateFlags, FlockOperation, OFlags, SeekFrom, fadvise, fallocate, flock, fstat,
+        seek,
+    },
     io::Errno,
 };
 
@@ -300,6 +303,16 @@ impl Medium for Target {
         self.zero_by_hand(&range)
     }
 
+    fn is_hole(&self, range: &Range<u64>) -> bool {
+        // Behind the end of a file is nothing at all.
+        !self.is_drive()
+            && range.end <= self.end_of_file().unwrap_or_default()
+            && match seek(&self.opened.file, SeekFrom::Data(range.start)) {
+                Ok(data) => data >= range.end,
+                Err(error) => error == Errno::NXIO,
+            }
+    }
+
     fn grow(&self, size: u64) -> io::Result<()> {
         if !self.is_drive() && self.end_of_file()? < size {
             self.opened.file.set_len(size)?;
@@ -349,6 +362,25 @@ mod tests {
             target.grow(PIECE).unwrap();
             assert_eq!(target.end_of_file().unwrap(), 4 * PIECE);
         }
+    }
+
+    #[test]
+    fn a_hole_is_known_where_nothing_is_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("drive");
+        let target = Target::create(&path).unwrap();
+        target.grow(4 * PIECE).unwrap();
+        target.write_at(PIECE, b"x").unwrap();
+        target.flush().unwrap();
+        assert!(target.is_hole(&(0..PIECE)));
+        assert!(target.is_hole(&(2 * PIECE..4 * PIECE)));
+        for not in [0..PIECE + 1, PIECE..2 * PIECE, 3 * PIECE..5 * PIECE] {
+            assert!(!target.is_hole(&not), "{not:?}");
+        }
+        // Zeros that are stored are read like all else.
+        target.write_at(2 * PIECE, &[0; 4096]).unwrap();
+        target.flush().unwrap();
+        assert!(!target.is_hole(&(2 * PIECE..3 * PIECE)));
     }
 
     #[test]

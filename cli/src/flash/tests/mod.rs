@@ -192,6 +192,10 @@ impl Medium for Fake {
         true
     }
 
+    fn is_hole(&self, _: &Range<u64>) -> bool {
+        false
+    }
+
     fn zero(&self, range: &Range<u64>) -> io::Result<()> {
         let count = usize::try_from(range.end - range.start).unwrap();
         self.put(range.start, &vec![0; count])
