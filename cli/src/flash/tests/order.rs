@@ -78,6 +78,19 @@ fn zeros_are_content_where_the_drive_has_something_else() {
 }
 
 #[test]
+fn zeros_before_something_else_count_as_it_does() {
+    // From 4 MiB on, windows begin with zeros, end with them, or have them in the middle.
+    let mut image = noise(13 * MIB, 7);
+    for zeros in [4 * MIB..6 * MIB, 7 * MIB..9 * MIB + 512, 10 * MIB..11 * MIB] {
+        image[zeros].fill(0);
+    }
+    let fake = Fake::new(noise(14 * MIB, 5));
+    let (result, ..) = write(&fake, 0, &whole(&image));
+    result.unwrap();
+    assert!(fake.durable.borrow()[..image.len()] == image);
+}
+
+#[test]
 fn by_a_block_map_only_its_blocks_are_written_and_read_back() {
     let mut image = vec![0; 10 * MIB];
     let kib = |from: u64, to: u64| from * 1024..to * 1024;
