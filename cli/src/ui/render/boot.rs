@@ -208,7 +208,24 @@ impl<'a> Booting<'a> {
         let failure = complaints.fold(Failure::new(Kind::Other, text), |failure, line| {
             failure.because(String::from_utf8_lossy(line))
         });
-        failure.hint("what its serial port said at last stands above")
+        match hint_of(ended) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// What to look at, or to do.
+fn hint_of(ended: &Ended) -> Option<&'static str> {
+    // So qemu says it, before the machine has run.
+    let is_memory = |line: &Vec<u8>| {
+        let line = String::from_utf8_lossy(line);
+        line.contains("cannot set up guest memory") || line.contains("Cannot allocate memory")
+    };
+    if ended.complaints.iter().any(is_memory) {
+        Some("this workstation has not as much memory to give: --memory with less")
+    } else {
+        (!ended.last.is_empty()).then_some("what its serial port said at last stands above")
     }
 }
 
@@ -230,6 +247,24 @@ fn without_sequences(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_above_is_named_only_where_it_does() {
+        let ended = |last: &[&str], complaints: &[&str]| Ended {
+            status: std::process::ExitStatus::default(),
+            last: last.iter().map(|line| line.as_bytes().to_vec()).collect(),
+            complaints: complaints
+                .iter()
+                .map(|line| line.as_bytes().to_vec())
+                .collect(),
+            is_stopped: false,
+        };
+        assert_eq!(hint_of(&ended(&[], &["qemu: no"])), None);
+        assert!(hint_of(&ended(&["panic"], &[])).is_some_and(|hint| hint.contains("above")));
+        let memory =
+            "qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory";
+        assert!(hint_of(&ended(&[], &[memory])).is_some_and(|hint| hint.contains("--memory")));
+    }
 
     #[test]
     fn a_boot_menu_is_its_words() {
