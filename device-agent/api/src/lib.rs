@@ -7,9 +7,11 @@
 //! * [`os`]: our own API under `/os/v1`. Compatible edits are: a new optional field, a new variant of an enum marked
 //!   `#[non_exhaustive]` whose unknown values readers map to `Unknown`. Everything else is `/os/v2`.
 //!
-//! [`log`] is the line of both log streams, [`cursor`] the place of a line in ours; [`folders`] says what of a device may be mounted; [`datagrams`] is
+//! [`log`] is the line of both log streams, [`cursor`] the place of a line in ours; [`folders`] says what of a device may be mounted, [`compose`] what the keys
+//! of a service may hold; [`datagrams`] is
 //! how UDP passes through a stream; [`preload`] says how images are called that a device brings along.
 
+pub mod compose;
 pub mod cursor;
 pub mod datagrams;
 pub mod folders;

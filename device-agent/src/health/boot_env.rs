@@ -98,6 +98,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<BootEnv, NoBootEnv> {
     })
 }
 
+fn written((key, value): (&str, &str)) -> String {
+    format!("{key}={value}")
+}
+
 /// The bytes that say this, with boots counted anew.
 pub(super) fn write(before: &[u8], env: BootEnv) -> Result<Vec<u8>, NoBootEnv> {
     let text = std::str::from_utf8(before).map_err(|_| NoBootEnv::NoText)?;
@@ -107,18 +111,20 @@ pub(super) fn write(before: &[u8], env: BootEnv) -> Result<Vec<u8>, NoBootEnv> {
         (UPGRADE, if env.is_on_trial { "1" } else { "0" }),
         (COUNT, "0"),
     ];
-    let is_ours = |line: &str| {
-        ours.iter()
-            .any(|(key, _)| line.split_once('=').is_some_and(|(name, _)| name == *key))
-    };
+    let mut missing = ours.map(Some);
     let mut lines: Vec<String> = Vec::new();
-    for line in text.lines() {
+    // Every line keeps its place and its bytes: what the first one says is what kind of file this is.
+    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
         let is_filling = is_block && !line.is_empty() && line.bytes().all(|b| b == b'#');
-        if !is_filling && !is_ours(line) {
-            lines.push(line.to_owned());
+        let name = line.split_once('=').map(|(name, _)| name);
+        match ours.iter().position(|(key, _)| name == Some(*key)) {
+            // The first one counts.
+            Some(at) => lines.extend(missing.get_mut(at).and_then(Option::take).map(written)),
+            None if is_filling => {}
+            None => lines.push(line.to_owned()),
         }
     }
-    lines.extend(ours.iter().map(|(key, value)| format!("{key}={value}")));
+    lines.extend(missing.into_iter().flatten().map(written));
     let mut bytes = lines.join("\n").into_bytes();
     bytes.push(b'\n');
     if is_block {
@@ -208,6 +214,19 @@ mod tests {
             written,
             b"resin_root_part=3\nupgrade_available=1\nbootcount=0\n"
         );
+    }
+
+    #[test]
+    fn what_others_wrote_keeps_its_place_and_its_bytes() {
+        let settled = BootEnv {
+            root: Slot::B,
+            is_on_trial: false,
+        };
+        let text = b"resin_root_part=2\n# GRUB Environment Block\n###\nbootcount=4\ntheirs=1\r\r\nbootcount=5\n\nx";
+        let once = write(text, settled).unwrap();
+        let wanted = "resin_root_part=3\n# GRUB Environment Block\n###\nbootcount=0\ntheirs=1\r\r\n\nx\nupgrade_available=0\n";
+        assert_eq!(String::from_utf8(once.clone()).unwrap(), wanted);
+        assert_eq!(write(&once, settled), Ok(once));
     }
 
     #[test]

@@ -144,8 +144,7 @@ impl ServiceConfig {
     /// A capability as it is compared: upper case, without `CAP_`.
     #[must_use]
     pub fn capability(name: &str) -> String {
-        let name = name.trim().to_ascii_uppercase();
-        name.strip_prefix("CAP_").unwrap_or(&name).to_owned()
+        agent_api::compose::capability(name)
     }
 }
 

@@ -5,13 +5,11 @@
 
 use std::fmt;
 
+use agent_api::compose::MAX_REQUIREMENTS;
 use serde_json::{Map, Value};
 
 use super::problem::{Problem, Problems, join};
 use super::value::short_text;
-
-/// Requirements of one contract, and of one group.
-const MAX_REQUIREMENTS: usize = 64;
 
 /// What must hold for a service to run: every requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -263,6 +261,11 @@ mod tests {
         ] {
             assert_eq!(read(&nothing), Ok(Contract::default()));
         }
+    }
+
+    #[test]
+    fn what_may_be_required_is_what_workstations_let_pass() {
+        assert_eq!(Kind::ALL.map(Kind::name), agent_api::compose::REQUIREMENTS);
     }
 
     #[test]

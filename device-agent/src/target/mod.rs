@@ -5,7 +5,7 @@
 //! wrong port is refused when it is sent and not when it is applied.
 //!
 //! Bounds, above which a target is refused: [`MAX_APPS`], [`MAX_ITEMS`] services, networks or volumes of one app and
-//! entries of one list or map, [`MAX_PORTS`] published ports in all, 255 characters of a name, [`MAX_TEXT`] bytes of any
+//! entries of one list or map (but of `ports` more), [`MAX_PORTS`] published ports in all, 255 characters of a name, [`MAX_TEXT`] bytes of any
 //! other text. The size of the whole body is bounded where it is received.
 
 mod app;
@@ -20,6 +20,7 @@ mod service;
 mod tests;
 mod value;
 
+pub use agent_api::compose::{MAX_ITEMS, MAX_PORTS, MAX_TEXT};
 use agent_api::reference::LocalTarget;
 
 use crate::model::Target;
@@ -31,12 +32,6 @@ use problem::Problems;
 
 /// Apps of a target.
 pub const MAX_APPS: usize = 64;
-/// Entries of one map or list.
-pub const MAX_ITEMS: usize = 1024;
-/// Published ports of the whole target: a short text stands for thousands, each of which costs memory.
-pub const MAX_PORTS: usize = 65_536;
-/// Bytes of one text; what the kernel takes as one argument or variable.
-pub const MAX_TEXT: usize = 128 * 1024 - 1;
 
 /// Reads a target. `present_name` is kept when the target names no device.
 ///

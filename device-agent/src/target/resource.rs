@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agent_api::compose::MAX_POOLS;
 use serde_json::{Map, Value};
 
 use super::problem::{Problems, join};
@@ -48,9 +49,10 @@ pub(super) fn volume(sent: &Value, path: &str, problems: &mut Problems) -> Volum
 fn pools(sent: Option<&Value>, path: &str, problems: &mut Problems) -> Vec<IpamPool> {
     let list = match sent {
         None => return Vec::new(),
-        Some(Value::Array(list)) if list.len() <= 64 => list,
+        Some(Value::Array(list)) if list.len() <= MAX_POOLS => list,
         Some(_) => {
-            problems.add(path, "must be a list of up to 64 address pools");
+            let message = format!("must be a list of up to {MAX_POOLS} address pools");
+            problems.add(path, &message);
             return Vec::new();
         }
     };

@@ -3,10 +3,15 @@
 //! In: source and target as written. Out: for a path that stands for a feature its label; for a folder that the device
 //! shares with its services the mount itself; for any other path of the device or the workstation a mistake.
 
+use agent_api::compose::mounts::{PROPAGATION, is_mode};
 use agent_api::folders::{SHARED, is_shared};
 use serde_json::{Map, Value as Json};
 
-use super::{report::Report, typed, volumes::Mounts};
+use super::{
+    report::Report,
+    typed,
+    volumes::{self, Mounts},
+};
 use crate::project::yaml::{Node, Place};
 
 /// The engine is at several places in the container, and `DOCKER_HOST` names it.
@@ -54,11 +59,6 @@ const FEATURES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// How mounts below a folder are passed on.
-const PROPAGATION: [&str; 6] = [
-    "private", "rprivate", "shared", "rshared", "slave", "rslave",
-];
-
 /// A path of the device and where it is to appear.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bind<'a> {
@@ -79,17 +79,13 @@ pub(super) fn short(
         feature(report, path, bind, mounts);
         return;
     }
-    let known = ["ro", "rw", "z", "Z", "cached", "delegated", "consistent"];
-    let is_known = |word: &str| known.contains(&word) || PROPAGATION.contains(&word);
-    if let Some(word) = mode
-        .split(',')
-        .find(|word| !mode.is_empty() && !is_known(word))
-    {
-        let message = format!("{path}: {word:?} is not a mode of a folder (ro, rw, rshared)");
+    let is_of_volume = |mode: &str| mode.split(',').any(|word| word == "nocopy");
+    if !mode.is_empty() && (!is_mode(mode, true) || is_of_volume(mode)) {
+        let message = format!("{path}: {mode:?} is not a mode of a folder (ro, rw, rshared)");
         report.error(bind.at, message);
         return;
     }
-    if is_absolute(report, path, bind) {
+    if is_free(report, path, bind) {
         let Bind { source, target, .. } = bind;
         let mode = if mode.is_empty() {
             String::new()
@@ -130,7 +126,7 @@ pub(super) fn long(
         };
         mount.insert("bind".to_owned(), Json::Object(options));
     }
-    if is_absolute(report, path, bind) {
+    if is_free(report, path, bind) {
         mounts.volumes.push(Json::Object(mount));
     }
 }
@@ -158,16 +154,10 @@ fn options_of(report: &mut Report, path: &str, node: &Node) -> Option<Map<String
     Some(out)
 }
 
-fn is_absolute(report: &mut Report, path: &str, bind: Bind<'_>) -> bool {
-    let is_absolute = bind.target.starts_with('/');
-    if !is_absolute {
-        let message = format!(
-            "{path}: {:?} is not an absolute path in the container",
-            bind.target
-        );
-        report.error_with(bind.at, message, "write /tmp/folder:/path");
-    }
-    is_absolute
+/// Whether a folder can be mounted where it shall be.
+fn is_free(report: &mut Report, path: &str, bind: Bind<'_>) -> bool {
+    let Bind { target, at, .. } = bind;
+    volumes::is_free(report, path, target, at) && !volumes::is_devices_own(report, path, target, at)
 }
 
 /// The label that stands for a path.

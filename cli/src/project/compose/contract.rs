@@ -4,10 +4,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use agent_api::compose::{MAX_REQUIREMENTS, REQUIREMENTS};
 use serde_json::{Value as Json, json};
 
-use super::{report::Report, typed};
-use crate::project::yaml::{self, Node, Place};
+use super::{LONGEST_NAME, report::Report, typed};
+use crate::project::yaml::{self, Entry, Node, Place, Value};
 
 const PREFIX: &str = "io.balena.features.requires.";
 const ARCHITECTURES: &[&str] = &["aarch64", "rpi", "amd64", "armv7hf", "i386"];
@@ -26,6 +27,11 @@ pub(super) fn requirements(
             kind,
             "sw.supervisor" | "sw.l4t" | "sw.balena-os" | "sw.linux"
         );
+        if value.chars().count() > LONGEST_NAME || value.contains(char::is_control) {
+            let message =
+                format!("the label {name} must be a line of up to {LONGEST_NAME} characters");
+            report.error(*at, message);
+        }
         if is_version && !is_range(value) {
             let message = format!("the label {name} must be a range of versions, not {value:?}");
             report.error_with(*at, message, "write for example >=1.2.0 or ^2.0");
@@ -119,7 +125,7 @@ fn checked(report: &mut Report, node: &Node) -> Option<Json> {
     let mut complete = true;
     for key in ["type", "name", "slug"] {
         if let Some(value) = node.get(key) {
-            complete &= typed::text(report, key, value).is_some();
+            complete &= line(report, key, value).is_some();
         } else {
             report.error(node.at, format!("the contract needs the key {key}"));
             complete = false;
@@ -136,7 +142,82 @@ fn checked(report: &mut Report, node: &Node) -> Option<Json> {
         );
         complete = false;
     }
-    complete.then(|| typed::json(node))
+    if let Some(requires) = node.get("requires").filter(|requires| !requires.is_null()) {
+        complete &= are_requirements(report, "requires", requires, false);
+    }
+    complete.then(|| written(node))
+}
+
+/// Whether a device can read a list of requirements; a group of alternatives holds no further one.
+fn are_requirements(report: &mut Report, path: &str, node: &Node, is_group: bool) -> bool {
+    let before = report.count();
+    let items = typed::list(report, path, node).unwrap_or_default();
+    if items.len() > MAX_REQUIREMENTS {
+        let message = format!("{path} lists more than {MAX_REQUIREMENTS} requirements");
+        report.error(node.at, message);
+    }
+    if is_group && items.is_empty() {
+        report.error(node.at, format!("{path} lists no requirement"));
+    }
+    for item in items {
+        match item.get("or") {
+            Some(group) if !is_group && item.get("type").is_none() => {
+                are_requirements(report, &format!("{path}.or"), group, true);
+            }
+            _ => requirement(report, path, item),
+        }
+    }
+    report.count() == before
+}
+
+fn requirement(report: &mut Report, path: &str, node: &Node) {
+    if typed::map(report, path, node).is_none() {
+        return;
+    }
+    for key in ["slug", "version"] {
+        if let Some(value) = node.get(key).filter(|value| !value.is_null()) {
+            line(report, &format!("{path}.{key}"), value);
+        }
+    }
+    match node.get("type") {
+        Some(kind) if REQUIREMENTS.contains(&line(report, path, kind).unwrap_or_default()) => {}
+        kind => {
+            let message = format!("{path} needs a type that devices know");
+            let hint = format!("one of {}", REQUIREMENTS.join(", "));
+            report.error_with(kind.map_or(node.at, |kind| kind.at), message, hint);
+        }
+    }
+}
+
+/// A text of one line; a number counts as it is written.
+fn line<'n>(report: &mut Report, path: &str, node: &'n Node) -> Option<&'n str> {
+    typed::text(report, path, node)?;
+    let text = node.scalar().map(|scalar| scalar.text.as_str())?;
+    if text.chars().count() > LONGEST_NAME || text.contains(char::is_control) {
+        let message = format!("{path} must be a line of up to {LONGEST_NAME} characters");
+        report.error(node.at, message);
+    }
+    Some(text)
+}
+
+/// A contract as it is sent: a version such as 1.10 is a text and no number, and so is whatever else names something.
+fn written(node: &Node) -> Json {
+    match &node.value {
+        Value::List(items) => items.iter().map(written).collect(),
+        Value::Map(entries) => {
+            let member = |entry: &Entry| match (entry.key.as_str(), entry.value.scalar()) {
+                ("type" | "name" | "slug" | "version", Some(scalar)) if !entry.value.is_null() => {
+                    Json::from(scalar.text.clone())
+                }
+                _ => written(&entry.value),
+            };
+            let members = entries
+                .iter()
+                .map(|entry| (entry.key.clone(), member(entry)));
+            Json::Object(members.collect())
+        }
+        Value::Scalar(_) => typed::json(node),
+    }
 }
 
 /// Whether a text is a range of semantic versions: alternatives of comparators, `1.2.x`, `1.0.0 - 2.0.0`.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::{LONGEST_NAME, report::Report, scope::Scope, spelling, typed};
+use super::{LONGEST_NAME, bounds, report::Report, scope::Scope, spelling, typed};
 use crate::project::{
     dotenv,
     yaml::{Node, Place, Value},
@@ -104,9 +104,8 @@ fn check_label(report: &mut Report, path: &str, name: &str, value: &str, at: Pla
         );
         report.error_with(at, message, hint);
     }
-    if value.contains('\0') {
-        let message = format!("{path}: the value of {name} contains a NUL character");
-        report.error(at, message);
+    if let Some(why) = bounds::of_text(value) {
+        report.error(at, format!("{path}: the value of {name} {why}"));
     }
 }
 
@@ -132,8 +131,8 @@ fn is_variable(report: &mut Report, name: &str, value: &str, at: Place) -> bool 
         );
         return false;
     }
-    if value.contains('\0') {
-        report.error(at, format!("the value of {name} contains a NUL character"));
+    if let Some(why) = bounds::of_text(value) {
+        report.error(at, format!("the value of {name} {why}"));
         return false;
     }
     true

@@ -5,7 +5,7 @@
 
 use serde_json::Value as Json;
 
-use super::{limits, report::Report, typed};
+use super::{limits, report::Report, typed, words};
 use crate::project::yaml::Node;
 
 /// What becomes of a service's key.
@@ -34,8 +34,8 @@ pub(super) const SERVICE: &[(&str, Key)] = &[
         Rejected("remove it: a device does not limit block I/O per service"),
     ),
     ("build", Own),
-    ("cap_add", Read(texts)),
-    ("cap_drop", Read(texts)),
+    ("cap_add", Read(words::capabilities)),
+    ("cap_drop", Read(words::capabilities)),
     ("cgroup", New(text)),
     ("cgroup_parent", Read(text)),
     ("command", Read(typed::command)),
@@ -50,11 +50,11 @@ pub(super) const SERVICE: &[(&str, Key)] = &[
     ("cpu_count", Rejected("use cpus")),
     ("cpu_percent", Rejected("use cpus")),
     ("cpu_period", Rejected("use cpus")),
-    ("cpu_quota", Read(integer)),
+    ("cpu_quota", Read(words::quota)),
     ("cpu_rt_period", New(limits::microseconds)),
     ("cpu_rt_runtime", New(limits::microseconds)),
-    ("cpu_shares", Read(integer)),
-    ("cpus", Read(number)),
+    ("cpu_shares", Read(words::shares)),
+    ("cpus", Read(cpus)),
     ("cpuset", Read(text)),
     (
         "credential_spec",
@@ -94,7 +94,7 @@ pub(super) const SERVICE: &[(&str, Key)] = &[
     ("hostname", Read(text)),
     ("image", Own),
     ("init", Read(boolean)),
-    ("ipc", Read(text)),
+    ("ipc", Read(words::ipc)),
     (
         "isolation",
         Rejected("remove it: it is for Windows containers only"),
@@ -109,7 +109,7 @@ pub(super) const SERVICE: &[(&str, Key)] = &[
         "logging",
         Rejected("remove it: the device collects the logs; read them with os logs"),
     ),
-    ("mac_address", Read(text)),
+    ("mac_address", Read(words::mac_address)),
     ("mem_limit", Read(bytes)),
     ("mem_reservation", Read(bytes)),
     ("mem_swappiness", Rejected("remove it")),
@@ -155,7 +155,7 @@ pub(super) const SERVICE: &[(&str, Key)] = &[
         Rejected("remove it: nobody types into a service of a device"),
     ),
     ("stop_grace_period", Read(duration)),
-    ("stop_signal", Read(text)),
+    ("stop_signal", Read(words::signal)),
     (
         "storage_opt",
         Rejected("remove it: the device's storage driver has no such options"),
@@ -169,7 +169,7 @@ pub(super) const SERVICE: &[(&str, Key)] = &[
         Rejected("set the label io.balena.features.balena-socket: \"1\""),
     ),
     ("user", Read(text)),
-    ("userns_mode", Read(text)),
+    ("userns_mode", Read(words::user_namespace)),
     ("uts", New(text)),
     (
         "volume_driver",
@@ -204,12 +204,8 @@ fn boolean(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
     typed::boolean(report, path, node).map(Json::from)
 }
 
-fn integer(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
-    typed::integer(report, path, node).map(Json::from)
-}
-
-fn number(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
-    typed::number(report, path, node).map(Json::from)
+fn cpus(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    typed::cpus(report, path, node).map(Json::from)
 }
 
 /// Sizes go to the device as decimal text.

@@ -2,9 +2,10 @@
 //!
 //! In: the node of one key. Out: the form in which the device takes it.
 
+use agent_api::compose::{LIMITS, SHORTEST_CHECK, is_limit};
 use serde_json::{Map, Value as Json, json};
 
-use super::{report::Report, spelling, typed};
+use super::{report::Report, spelling, typed, words};
 use crate::project::yaml::{Node, Value};
 
 /// Below this score the kernel may kill the system's own services first.
@@ -74,22 +75,24 @@ pub(super) fn extra_hosts(report: &mut Report, path: &str, node: &Node) -> Optio
         for entry in entries {
             let path = format!("{path}.{}", entry.key);
             for address in typed::text_or_texts(report, &path, &entry.value)? {
-                hosts.push(format!("{}:{address}", entry.key));
+                let Some(host) = agent_api::compose::extra_host(&entry.key, &address) else {
+                    report.error(entry.at, format!("{path}: {address:?} is not an address"));
+                    return None;
+                };
+                hosts.push(host);
             }
         }
         return Some(Json::from(hosts));
     }
     for item in typed::list(report, path, node)? {
         let text = typed::text(report, path, item)?;
-        match text.split_once('=').or_else(|| text.split_once(':')) {
-            Some((name, address)) if !name.is_empty() && !address.is_empty() => {
-                hosts.push(format!("{name}:{address}"));
-            }
-            _ => {
-                report.error(item.at, format!("{path}: {text:?} is not name=address"));
-                return None;
-            }
-        }
+        let parts = text.split_once('=').or_else(|| text.split_once(':'));
+        let host = parts.and_then(|(name, address)| agent_api::compose::extra_host(name, address));
+        let Some(host) = host else {
+            report.error(item.at, format!("{path}: {text:?} is not name=address"));
+            return None;
+        };
+        hosts.push(host);
     }
     Some(Json::from(hosts))
 }
@@ -112,15 +115,25 @@ pub(super) fn healthcheck(report: &mut Report, path: &str, node: &Node) -> Optio
         let value = match entry.key.as_str() {
             "test" => test(report, &path, &entry.value),
             "interval" | "timeout" | "start_period" | "start_interval" => {
-                typed::duration(report, &path, &entry.value).map(Json::from)
+                interval(report, &path, &entry.value)
             }
-            "retries" => typed::integer(report, &path, &entry.value).map(Json::from),
+            "retries" => words::retries(report, &path, &entry.value),
             "disable" => typed::boolean(report, &path, &entry.value).map(Json::from),
             _ => None,
         };
         out.extend(value.map(|value| (entry.key.clone(), value)));
     }
     Some(Json::Object(out))
+}
+
+/// A time between checks; none means the image's.
+fn interval(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
+    let nanoseconds = typed::nanoseconds(report, path, node)?;
+    if nanoseconds != 0 && nanoseconds < SHORTEST_CHECK.unsigned_abs() {
+        report.error(node.at, format!("{path} must be at least 1ms"));
+        return None;
+    }
+    Some(Json::from(super::units::duration_text(nanoseconds)))
 }
 
 fn test(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
@@ -142,6 +155,10 @@ fn test(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
 pub(super) fn ulimits(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
     let mut out = Map::new();
     for entry in typed::map(report, path, node)? {
+        if !LIMITS.contains(&entry.key.as_str()) {
+            spelling::unknown(report, path, entry, LIMITS.iter().copied());
+            continue;
+        }
         let path = format!("{path}.{}", entry.key);
         let value = if let Value::Map(parts) = &entry.value.value {
             spelling::only(report, &path, parts, &["soft", "hard"]);
@@ -153,7 +170,13 @@ pub(super) fn ulimits(report: &mut Report, path: &str, node: &Node) -> Option<Js
                     None
                 }
             };
-            json!({ "soft": part("soft")?, "hard": part("hard")? })
+            let (soft, hard) = (part("soft")?, part("hard")?);
+            if !is_limit(soft, hard) {
+                let message = format!("{path}: the soft limit is above the hard one");
+                report.error_with(entry.at, message, "-1 is no limit");
+                return None;
+            }
+            json!({ "soft": soft, "hard": hard })
         } else {
             Json::from(typed::integer(report, &path, &entry.value)?)
         };

@@ -5,6 +5,7 @@
 //! check them together. Beside the given texts only files that those name are read.
 
 mod binds;
+mod bounds;
 mod build;
 mod checks;
 mod contract;
@@ -25,6 +26,7 @@ mod tests;
 mod typed;
 pub(crate) mod units;
 mod volumes;
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -106,6 +108,11 @@ pub fn read(request: &Request<'_>) -> Result<Composition, Problems> {
     let mut networks = section(&mut report, &merged, "networks", networks::network);
     let volumes = section(&mut report, &merged, "volumes", networks::volume);
     let services = services(&mut report, request, &merged, &mut networks, &volumes);
+    bounds::services(&mut report, merged.get("services"), &services);
+    for (key, section) in [("networks", &networks), ("volumes", &volumes)] {
+        let at = merged.get(key).map_or(merged.at, |node| node.at);
+        bounds::section(&mut report, key, at, section);
+    }
     let services = services.into_iter().map(|service| service.spec).collect();
     report.finish().map(|warnings| Composition {
         services,

@@ -4,9 +4,10 @@
 
 use std::net::IpAddr;
 
+use agent_api::compose::MAX_POOLS;
 use serde_json::{Map, Value as Json, json};
 
-use super::{environment, report::Report, spelling, typed};
+use super::{LONGEST_NAME, environment, report::Report, spelling, typed, words};
 use crate::project::yaml::{Entry, Node, Place, Value};
 
 /// The networks of a service: what goes to the device, and the names with their places.
@@ -57,7 +58,7 @@ fn attachment(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
         let value = match entry.key.as_str() {
             "aliases" => typed::texts(report, &path, &entry.value).map(Json::from),
             "ipv4_address" | "ipv6_address" => address(report, &path, &entry.value),
-            "mac_address" => typed::text(report, &path, &entry.value).map(Json::from),
+            "mac_address" => words::mac_address(report, &path, &entry.value),
             "driver_opts" => typed::text_map(report, &path, &entry.value),
             "gw_priority" | "priority" => {
                 typed::integer(report, &path, &entry.value).map(Json::from)
@@ -211,24 +212,37 @@ fn ipam(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
         .get("driver")
         .and_then(|node| typed::text(report, &format!("{path}.driver"), node))
     {
+        if driver.len() > LONGEST_NAME {
+            report.error(
+                node.at,
+                format!("{path}.driver is not the name of a driver"),
+            );
+        }
         out.insert("driver".to_owned(), Json::from(driver));
     }
     if let Some(config) = node.get("config") {
         let path = format!("{path}.config");
         let mut pools = Vec::new();
-        for item in typed::list(report, &path, config)? {
+        let items = typed::list(report, &path, config)?;
+        if items.len() > MAX_POOLS {
+            report.error(
+                config.at,
+                format!("{path} has more than {MAX_POOLS} entries"),
+            );
+        }
+        for item in items {
             let mut pool = Map::new();
             for entry in typed::map(report, &path, item)? {
                 let path = format!("{path}.{}", entry.key);
                 match entry.key.as_str() {
-                    "subnet" => {
+                    "subnet" | "ip_range" => {
                         let text = typed::text(report, &path, &entry.value)?;
                         subnet(report, &path, &text, entry.value.at)?;
                         pool.insert(entry.key.clone(), Json::from(text));
                     }
-                    "gateway" | "ip_range" => {
-                        let text = typed::text(report, &path, &entry.value)?;
-                        pool.insert(entry.key.clone(), Json::from(text));
+                    "gateway" => {
+                        let address = address(report, &path, &entry.value)?;
+                        pool.insert(entry.key.clone(), address);
                     }
                     "aux_addresses" => {
                         report.error(entry.at, format!("{path} is not supported by devices"));

@@ -5,11 +5,10 @@
 
 use std::{collections::HashSet, net::IpAddr};
 
+use agent_api::compose::MAX_PORT_ENTRIES;
+
 use super::{report::Report, spelling, typed};
 use crate::project::yaml::{Node, Place, Value};
-
-/// The most ports of one service.
-const MAX_PORTS: usize = 4096;
 
 /// A port of the device that a service takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,10 +73,10 @@ fn add(report: &mut Report, path: &str, at: Place, mapping: &Mapping, ports: &mu
         );
         return;
     }
-    if ports.short.len() + count > MAX_PORTS {
+    if ports.short.len() + count > MAX_PORT_ENTRIES {
         report.error_with(
             at,
-            format!("{path} names more than {MAX_PORTS} ports"),
+            format!("{path} names more than {MAX_PORT_ENTRIES} ports"),
             "use network_mode: host",
         );
         return;
@@ -88,9 +87,11 @@ fn add(report: &mut Report, path: &str, at: Place, mapping: &Mapping, ports: &mu
         format!("/{protocol}")
     };
     let prefix = ip.map_or(String::new(), |ip| format!("{ip}:"));
+    // Behind an address the device's port has a place of its own, which stays empty where the engine chooses it.
+    let unchosen = if ip.is_some() { ":" } else { "" };
     let mut host = published.map(|(first, _)| first);
     for port in target.0..=target.1 {
-        let middle = host.map_or(String::new(), |port| format!("{port}:"));
+        let middle = host.map_or(unchosen.to_owned(), |port| format!("{port}:"));
         let short = format!("{prefix}{middle}{port}{suffix}");
         if ports.seen.insert(short.clone()) {
             ports.short.push(short);

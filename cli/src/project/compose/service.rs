@@ -5,7 +5,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    build, contract, environment,
+    bounds, build, contract, environment,
     keys::{self, Key},
     networks,
     ports::{self, Published},
@@ -77,6 +77,8 @@ pub(super) fn read(report: &mut Report, scope: &Scope<'_>, entry: &Entry) -> Opt
         key(report, &path, entry, &mut service);
     }
     processor_limits(report, &path, entries, &service.spec.composition);
+    volumes::rivals_in_memory(report, &path, entries, &service.spec.composition);
+    bounds::service(report, &path, entries, &service);
     if let Some(new) = entries.iter().find(|entry| is_new(entry)) {
         let name = &entry.key;
         let message = format!(

@@ -24,7 +24,7 @@ fn read_text_of(text: &str, overlay: Option<&str>) -> Result<Composition, Proble
 fn a_file_over_itself_is_itself() {
     let text = "services:\n  a:\n    image: x\n    command: [a]\n    ports: [80, '81:81', {target: 82}]\n    \
                 volumes: [v:/v, {type: tmpfs, target: /t}]\n    environment: {A: 1}\n    dns: 1.1.1.1\n    \
-                cap_add: [X]\n    devices: [/dev/a]\n    extra_hosts: [a=1.1.1.1]\n    ulimits: {n: 1}\n    \
+                cap_add: [CHOWN]\n    devices: [/dev/a]\n    extra_hosts: [a=1.1.1.1]\n    ulimits: {core: 1}\n    \
                 networks: [n]\n    depends_on: [b]\n  b: {image: y}\nvolumes: {v: }\nnetworks: {n: }\n";
     assert_eq!(
         read_text_of(text, Some(text)).unwrap(),
@@ -54,7 +54,13 @@ fn a_long_chain_of_services_needs_no_deep_stack() {
     let service = |n: usize| format!("  s{n}: {{image: x, depends_on: [s{}]}}\n", n + 1);
     let chain: Vec<String> = (0..5000).map(service).collect();
     let text = format!("services:\n{}  s5000: {{image: x}}\n", chain.concat());
-    assert_eq!(read_text_of(&text, None).unwrap().services.len(), 5001);
+    // They are more than a device takes, which is found out behind the whole way.
+    let Problems(found) = read_text_of(&text, None).unwrap_err();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.contains("services has 5001 entries"));
+    let circle = text.replace("s5000: {image: x}", "s5000: {image: x, depends_on: [s0]}");
+    let problems = read_text_of(&circle, None).unwrap_err();
+    assert!(problems.to_string().contains("in a circle"));
 }
 
 #[test]
@@ -78,12 +84,34 @@ fn the_largest_file_is_read_in_one_go() {
         "services:\n  a:\n    image: x\n    environment:\n{}\n",
         variables.join("\n")
     );
+    let Problems(found) = read_text_of(&text, Some(&text)).unwrap_err();
+    assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(
-        read_text_of(&text, Some(&text)).unwrap().services[0]
-            .environment
-            .len(),
-        45_000
+        found[0].message,
+        "services.a.environment has 45000 entries: a device takes 1024"
     );
+}
+
+#[test]
+fn as_much_as_a_device_takes_is_let_pass() {
+    let entries = |count: usize, entry: fn(usize) -> String| -> String {
+        (0..count).map(entry).collect::<Vec<_>>().join(", ")
+    };
+    let text = |variables: usize, words: usize, ports: usize| {
+        format!(
+            "services:\n  a:\n    image: x\n    environment: {{{}}}\n    command: [{}]\n    \
+             ports: ['1-{ports}:1-{ports}']\n    user: {}\n",
+            entries(variables, |n| format!("A{n}: ''")),
+            entries(words, |_| "a".to_owned()),
+            "x".repeat(agent_api::compose::MAX_TEXT),
+        )
+    };
+    let read = read_text_of(&text(1024, 1024, 4096), None).unwrap();
+    let ports = &read.services[0].composition["ports"];
+    assert_eq!(ports.as_array().unwrap().len(), 4096);
+    for (variables, words, ports) in [(1025, 1, 1), (1, 1025, 1), (1, 1, 4097)] {
+        assert!(read_text_of(&text(variables, words, ports), None).is_err());
+    }
 }
 
 #[test]

@@ -60,29 +60,37 @@ pub(super) fn integer(report: &mut Report, path: &str, node: &Node) -> Option<i6
     value.or_else(|| wrong(report, path, "a whole number", node))
 }
 
-/// A number that is not negative.
-pub(super) fn number(report: &mut Report, path: &str, node: &Node) -> Option<f64> {
+/// More processors than any machine has, and few enough to be counted in billionths.
+const MAX_CPUS: f64 = 1e9;
+
+/// How many processors, or which part of one.
+pub(super) fn cpus(report: &mut Report, path: &str, node: &Node) -> Option<f64> {
     let value = node
         .scalar()
         .and_then(|scalar| scalar.text.trim().parse::<f64>().ok());
-    let value = value.filter(|value| value.is_finite() && *value >= 0.0);
-    value.or_else(|| wrong(report, path, "a number that is not negative", node))
+    let value = value.filter(|value| value.is_sign_positive() && *value <= MAX_CPUS);
+    value.or_else(|| wrong(report, path, "a number of processors such as 0.5", node))
 }
 
-/// A size in bytes.
+/// A size in bytes, of which devices count no more than a signed number holds.
 pub(super) fn bytes(report: &mut Report, path: &str, node: &Node) -> Option<u64> {
     let value = node.scalar().and_then(|scalar| units::bytes(&scalar.text));
+    let value = value.filter(|bytes| i64::try_from(*bytes).is_ok());
     value.or_else(|| wrong(report, path, "a size such as 64m or 1gb", node))
+}
+
+/// Nanoseconds, of which devices count no more than a signed number holds.
+pub(super) fn nanoseconds(report: &mut Report, path: &str, node: &Node) -> Option<u64> {
+    let value = node
+        .scalar()
+        .and_then(|scalar| units::nanoseconds(&scalar.text));
+    let value = value.filter(|nanoseconds| i64::try_from(*nanoseconds).is_ok());
+    value.or_else(|| wrong(report, path, "a duration such as 10s or 1m30s", node))
 }
 
 /// A duration, in the notation that the device reads.
 pub(super) fn duration(report: &mut Report, path: &str, node: &Node) -> Option<String> {
-    let value = node
-        .scalar()
-        .and_then(|scalar| units::nanoseconds(&scalar.text));
-    value
-        .map(units::duration_text)
-        .or_else(|| wrong(report, path, "a duration such as 10s or 1m30s", node))
+    nanoseconds(report, path, node).map(units::duration_text)
 }
 
 pub(super) fn list<'n>(report: &mut Report, path: &str, node: &'n Node) -> Option<&'n [Node]> {
@@ -197,6 +205,10 @@ pub(super) fn pairs(report: &mut Report, path: &str, node: &Node) -> Option<Vec<
 /// A map of texts as JSON; a name alone has an empty value.
 pub(super) fn text_map(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
     let pairs = pairs(report, path, node)?;
+    if let Some(pair) = pairs.iter().find(|pair| pair.name.is_empty()) {
+        report.error(pair.at, format!("{path} has an entry without a name"));
+        return None;
+    }
     let entries = pairs
         .into_iter()
         .map(|pair| (pair.name, Json::from(pair.value.unwrap_or_default())));

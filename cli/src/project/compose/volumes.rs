@@ -3,8 +3,9 @@
 //! In: the lists as written. Out: named, anonymous and memory mounts in short form; what becomes of paths of the device is
 //! said in `binds`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use agent_api::compose::mounts as paths;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     report::Report,
     spelling, typed,
 };
-use crate::project::yaml::{Node, Place, Value};
+use crate::project::yaml::{Entry, Node, Place, Value};
 
 /// What a service's mounts say.
 #[derive(Debug, Default)]
@@ -42,13 +43,39 @@ pub(super) fn read(report: &mut Report, path: &str, node: &Node) -> Option<Mount
     Some(mounts)
 }
 
+/// Mounts in memory at places where the service mounts something else.
+pub(super) fn rivals_in_memory(
+    report: &mut Report,
+    path: &str,
+    entries: &[Entry],
+    composition: &Map<String, Json>,
+) {
+    let list = |key: &str| composition.get(key).and_then(Json::as_array);
+    let target = |volume: &Json| match volume.as_str() {
+        // A volume without a name gives way.
+        Some(short) => short.split(':').nth(1).map(paths::clean),
+        None => volume.get("target")?.as_str().map(paths::clean),
+    };
+    let volumes = list("volumes").into_iter().flatten();
+    let taken: BTreeSet<String> = volumes.filter_map(target).collect();
+    let memory = list("tmpfs").into_iter().flatten().filter_map(Json::as_str);
+    let rival = memory
+        .map(|entry| paths::clean(paths::of_tmpfs(entry)))
+        .find(|target| taken.contains(target));
+    let entry = entries.iter().find(|entry| entry.key == "tmpfs");
+    let entry = entry.or_else(|| entries.iter().find(|entry| entry.key == "volumes"));
+    if let Some((target, entry)) = rival.zip(entry) {
+        let message = format!("{path}: there is both a volume and memory at {target}");
+        report.error_with(entry.at, message, "mount each at a path of its own");
+    }
+}
+
 /// Two mounts at one place of the container.
 fn rival_targets(report: &mut Report, path: &str, items: &[Node]) {
     let mut targets: BTreeMap<String, usize> = BTreeMap::new();
     for item in items {
         if let Some(target) = merge::mount_target(item)
-            && let Some(line) =
-                targets.insert(target.trim_end_matches('/').to_owned(), item.at.line)
+            && let Some(line) = targets.insert(paths::clean(&target), item.at.line)
         {
             let message = format!("{path}: there is already a mount at {target} (line {line})");
             report.error_with(item.at, message, "mount each at a path of its own");
@@ -130,13 +157,17 @@ fn volume(report: &mut Report, path: &str, volume: &Volume<'_>, at: Place, mount
         target,
         mode,
     } = volume;
-    if !target.starts_with('/') {
-        let message = format!("{path}: {target:?} is not an absolute path in the container");
-        report.error_with(at, message, "write name:/path");
+    if !is_free(report, path, target, at) {
+        return;
+    }
+    if has_colon(report, path, target, at) {
         return;
     }
     match source {
         Some(name) => {
+            if is_devices_own(report, path, target, at) {
+                return;
+            }
             mounts.named.push(((*name).to_owned(), at));
             mounts
                 .volumes
@@ -259,23 +290,57 @@ pub(super) fn tmpfs_paths(report: &mut Report, path: &str, node: &Node) -> Vec<S
         Value::Scalar(_) | Value::Map(_) => vec![node.at],
     };
     for (target, at) in paths.iter().zip(places) {
-        must_be_absolute(report, path, target, at);
+        let target = paths::of_tmpfs(target);
+        if is_free(report, path, target, at) {
+            is_devices_own(report, path, target, at);
+        }
     }
     paths
 }
 
-fn must_be_absolute(report: &mut Report, path: &str, target: &str, at: Place) {
+/// Whether something can be mounted at a path at all.
+pub(super) fn is_free(report: &mut Report, path: &str, target: &str, at: Place) -> bool {
     if !target.starts_with('/') {
-        report.error(
-            at,
-            format!("{path}: {target:?} is not an absolute path in the container"),
-        );
+        let message = format!("{path}: {target:?} is not an absolute path in the container");
+        report.error_with(at, message, "write a path that begins with /");
+        return false;
     }
+    let is_free = paths::is_mount_point(target);
+    if !is_free {
+        let message = format!("{path}: {target:?} is the root of the container");
+        report.error_with(at, message, "name a folder below it");
+    }
+    is_free
+}
+
+/// Whether a path would be another one, with a mode, in the form in which it is sent.
+fn has_colon(report: &mut Report, path: &str, target: &str, at: Place) -> bool {
+    let has_colon = target.contains(':');
+    if has_colon {
+        let message = format!("{path}: the path {target:?} has a colon");
+        report.error_with(at, message, "mount it at a path without one");
+    }
+    has_colon
+}
+
+/// Whether the device has a mount of its own at a path.
+pub(super) fn is_devices_own(report: &mut Report, path: &str, target: &str, at: Place) -> bool {
+    let is_own = paths::OWN_DIRECTORIES.contains(&paths::clean(target).as_str());
+    if is_own {
+        let message = format!("{path}: the device itself mounts a folder at {target:?}");
+        report.error_with(at, message, "mount yours at another path");
+    }
+    is_own
 }
 
 /// A mount in memory; with options it keeps the long form, which has a place for them.
 fn tmpfs(report: &mut Report, path: &str, node: &Node, target: String, mounts: &mut Mounts) {
-    must_be_absolute(report, path, &target, node.at);
+    if !is_free(report, path, &target, node.at) || is_devices_own(report, path, &target, node.at) {
+        return;
+    }
+    if has_colon(report, path, &target, node.at) {
+        return;
+    }
     let Some(options) = node.get("tmpfs").filter(|options| !options.is_null()) else {
         mounts.tmpfs.push(target);
         return;

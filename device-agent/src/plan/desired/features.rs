@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agent_api::compose::mounts::clean;
+
 use super::resource::API_GATEWAY;
 use crate::model::{
     DeviceFacts, DeviceRequest, EXTRA_FIRMWARE, ImageFacts, Mount, MountSource, Service, labels,
 };
-use crate::target::compose::{Composition, NetworkMode, paths::clean};
+use crate::target::compose::{Composition, NetworkMode};
 
 const PREFIX: &str = "io.balena.features.";
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use agent_api::compose::mounts::clean;
+
 use super::Context;
 use super::features::Features;
 use crate::model::{ImageFacts, Mount, MountSource, names};
-use crate::target::compose::{Composition, VolumeUse, paths::clean};
+use crate::target::compose::{Composition, VolumeUse};
 
 /// Takes out, with a warning, what a service would mount where a label mounts something of the device: the engine refuses
 /// two mounts at one place.

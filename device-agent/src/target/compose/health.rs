@@ -1,5 +1,6 @@
 //! Health checks.
 
+use agent_api::compose::SHORTEST_CHECK;
 use serde_json::Value;
 
 use super::scalar::{flag, integer, nanoseconds, object, text, texts, under};
@@ -30,8 +31,6 @@ const MEMBERS: [&str; 6] = [
     "retries",
     "disable",
 ];
-/// Nanoseconds of the shortest time that the engine takes.
-const SHORTEST: i64 = 1_000_000;
 
 /// The key `healthcheck`.
 pub(super) fn read(value: &Value, warnings: &mut Vec<String>) -> Read<HealthcheckChange> {
@@ -91,7 +90,7 @@ fn duration(value: &Value) -> Read<i64> {
     let sent = text(value)?;
     let time = nanoseconds(&sent)
         .ok_or_else(|| Fault::new(format!("{} is no duration such as `1m30s`", quoted(&sent))))?;
-    if time == 0 || time >= SHORTEST {
+    if time == 0 || time >= SHORTEST_CHECK {
         Ok(time)
     } else {
         Err(Fault::new(format!("{} is less than 1ms", quoted(&sent))))

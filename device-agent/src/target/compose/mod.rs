@@ -6,7 +6,6 @@
 
 mod health;
 mod network;
-pub(crate) mod paths;
 mod ports;
 mod process;
 mod resources;
@@ -18,6 +17,7 @@ mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agent_api::compose::mounts;
 use serde_json::{Map, Value};
 
 use crate::model::{Endpoint, PortBinding};
@@ -170,14 +170,14 @@ fn contradictions(read: &Composition) -> Vec<Fault> {
         .filter_map(VolumeUse::mount_point)
         .collect();
     for mount in &read.tmpfs {
-        let path = paths::clean(mount.split(':').next().unwrap_or_default());
+        let path = mounts::clean(mounts::of_tmpfs(mount));
         if mounted.contains(&path) {
             wrong(
                 "tmpfs",
                 format!("a volume is mounted at {}, too", quoted(&path)),
             );
         }
-        if paths::OWN_DIRECTORIES.contains(&path.as_str()) {
+        if mounts::OWN_DIRECTORIES.contains(&path.as_str()) {
             wrong(
                 "tmpfs",
                 format!("the device itself mounts a folder at {}", quoted(&path)),

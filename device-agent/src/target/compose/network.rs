@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use agent_api::compose::is_mac_address;
 use serde_json::Value;
 
 use super::scalar::{each, object, pairs, text, text_or_list, text_set, texts, under};
@@ -124,9 +125,7 @@ fn address(value: &Value) -> Read<String> {
 /// Six pairs of hexadecimal digits.
 fn mac_address(value: &Value) -> Read<String> {
     let sent = text(value)?;
-    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
-    let pairs: Vec<_> = sent.split([':', '-']).collect();
-    if sent.is_empty() || (pairs.len() == 6 && pairs.iter().all(|pair| is_pair(pair))) {
+    if is_mac_address(&sent) {
         Ok(sent.to_ascii_lowercase().replace('-', ":"))
     } else {
         Err(Fault::new(format!("{} is no MAC address", quoted(&sent))))
@@ -155,17 +154,11 @@ fn extra_hosts(value: &Value) -> Read<BTreeSet<String>> {
     Ok(list.into_iter().collect())
 }
 
-/// The engine's word for the host itself stands for an address; IPv6 may be in brackets.
 fn extra_host(host: &str, address: &str) -> Read<String> {
-    let (host, address) = (host.trim(), address.trim().trim_matches(['[', ']']));
-    let is_address = address == "host-gateway" || address.parse::<IpAddr>().is_ok();
-    if host.is_empty() || !is_address {
-        return Err(Fault::new(format!(
-            "{} is not `host:address`",
-            quoted(&format!("{host}:{address}"))
-        )));
-    }
-    Ok(format!("{host}:{address}"))
+    agent_api::compose::extra_host(host, address).ok_or_else(|| {
+        let entry = format!("{}:{}", host.trim(), address.trim());
+        Fault::new(format!("{} is not `host:address`", quoted(&entry)))
+    })
 }
 
 fn set(value: &Value) -> Read<BTreeSet<String>> {

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use agent_api::compose::MAX_PORT_ENTRIES;
 use serde_json::Value;
 
-use super::scalar::{each, object, text};
+use super::scalar::{each_of, object, text};
 use super::{Fault, Read, quoted};
 use crate::model::PortBinding;
 use crate::target::MAX_PORTS;
@@ -24,7 +25,7 @@ struct Entry {
 
 /// The key `ports`.
 pub(super) fn read(value: &Value) -> Read<BTreeSet<PortBinding>> {
-    let entries = each(value, |entry| {
+    let entries = each_of(value, MAX_PORT_ENTRIES, |entry| {
         if entry.is_object() {
             return long(entry);
         }

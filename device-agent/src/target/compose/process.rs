@@ -1,5 +1,6 @@
 //! What runs and how it ends.
 
+use agent_api::compose::is_signal;
 use serde_json::Value;
 
 use super::scalar::{billionths, flag, nanoseconds, object, text, words};
@@ -52,27 +53,10 @@ fn no_policy(sent: &str) -> String {
     format!("{} is no restart policy; `always` is taken", quoted(sent))
 }
 
-/// Signals of Linux by name; those for real time are counted from either end.
-const SIGNALS: [&str; 37] = [
-    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
-    "PIPE", "POLL", "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP",
-    "TTIN", "TTOU", "UNUSED", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN",
-    "RTMAX",
-];
-
 /// A signal as the engine takes it: by name with or without `SIG`, or by number. Nothing means the image's.
 fn signal(value: &Value) -> Read<String> {
     let sent = text(value)?;
-    let name = sent.to_ascii_uppercase();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    let real_time = |(end, rest): (&str, &str)| {
-        matches!(end, "RTMIN" | "RTMAX") && rest.parse().is_ok_and(|n: u8| n <= 15)
-    };
-    let fits = name.is_empty()
-        || SIGNALS.contains(&name)
-        || name.parse().is_ok_and(|n: u8| (1..=64).contains(&n))
-        || name.split_once(['+', '-']).is_some_and(real_time);
-    if fits {
+    if is_signal(&sent) {
         Ok(sent)
     } else {
         Err(Fault::new(format!("{} is no signal", quoted(&sent))))

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use agent_api::compose::{
+    IPC_MODES, LIMITS, PID_MODES, USER_MODES, capability, is_capability, is_limit, is_namespace,
+};
 use serde_json::Value;
 
 use super::scalar::{billionths, bytes, each, flag, integer, object, pairs, text, text_set, under};
 use super::{Composition, Fault, Read, put, put_some, quoted};
-use crate::model::ServiceConfig;
 use crate::target::value::field;
 
 /// Reads one key; `None` when it is of another kind.
@@ -24,12 +26,9 @@ fn rights(key: &str, value: &Value, out: &mut Composition) -> Option<Read<()>> {
         "group_add" => put(&mut out.group_add, text_set(value)),
         "sysctls" => put(&mut out.sysctls, pairs(value)),
         "cgroup_parent" => put_some(&mut out.cgroup_parent, text(value)),
-        "pid" => put_some(&mut out.pid, mode(value, &["", "host"])),
-        "ipc" => {
-            let own = ["", "host", "none", "private", "shareable"];
-            put_some(&mut out.ipc, mode(value, &own))
-        }
-        "userns_mode" => put_some(&mut out.userns_mode, mode(value, &["", "host"])),
+        "pid" => pid(value, out),
+        "ipc" => put_some(&mut out.ipc, mode(value, IPC_MODES)),
+        "userns_mode" => put_some(&mut out.userns_mode, mode(value, USER_MODES)),
         _ => return None,
     })
 }
@@ -53,13 +52,24 @@ fn limits(key: &str, value: &Value, out: &mut Composition) -> Option<Read<()>> {
     })
 }
 
+/// A workstation that names a service here requires a device that can do it by the service's contract, which is told apart from what
+/// cannot be read at all.
+fn pid(value: &Value, out: &mut Composition) -> Read<()> {
+    if let Some(service) = value
+        .as_str()
+        .and_then(|sent| sent.strip_prefix("service:"))
+    {
+        let warning = format!("pid: the processes of {} cannot be shared", quoted(service));
+        out.warnings.push(warning);
+        return Ok(());
+    }
+    put_some(&mut out.pid, mode(value, PID_MODES))
+}
+
 /// One of the words that the engine takes, or the namespace of a container.
 fn mode(value: &Value, words: &[&str]) -> Read<String> {
     let sent = text(value)?;
-    let of_container = sent
-        .strip_prefix("container:")
-        .is_some_and(|id| !id.is_empty());
-    if of_container || words.contains(&sent.as_str()) {
+    if is_namespace(&sent, words) {
         Ok(sent)
     } else {
         Err(Fault::new(format!(
@@ -105,58 +115,11 @@ pub(super) fn size(value: &Value, key: &str, warnings: &mut Vec<String>) -> Read
     Ok(size)
 }
 
-/// Of the kernel, and the engine's word for all of them.
-const CAPABILITIES: [&str; 42] = [
-    "ALL",
-    "AUDIT_CONTROL",
-    "AUDIT_READ",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "KILL",
-    "LEASE",
-    "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_RAW",
-    "PERFMON",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
-    "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "SYSLOG",
-    "WAKE_ALARM",
-];
-
 fn capabilities(value: &Value) -> Read<BTreeSet<String>> {
     let names = each(value, |entry| {
         let sent = text(entry)?;
-        let name = ServiceConfig::capability(&sent);
-        if CAPABILITIES.contains(&name.as_str()) {
-            Ok(name)
+        if is_capability(&sent) {
+            Ok(capability(&sent))
         } else {
             Err(Fault::new(format!("{} is no capability", quoted(&sent))))
         }
@@ -170,25 +133,6 @@ fn security_opt(value: &Value) -> Read<BTreeSet<String>> {
     options.retain(|option| !option.starts_with("label=") && !option.starts_with("label:"));
     Ok(options)
 }
-
-/// What the kernel limits.
-const LIMITS: [&str; 15] = [
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
 
 /// A number for both limits, or `{soft, hard}`.
 fn ulimits(value: &Value) -> Read<BTreeMap<String, (i64, i64)>> {
@@ -207,8 +151,7 @@ fn ulimits(value: &Value) -> Read<BTreeMap<String, (i64, i64)>> {
             Value::Object(map) => (part(field(map, "soft"))?, part(field(map, "hard"))?),
             both => (part(Some(both))?, part(Some(both))?),
         };
-        // -1 is no limit.
-        if hard >= 0 && !(0..=hard).contains(&soft) {
+        if !is_limit(soft, hard) {
             return Err(under(Fault::new("`soft` is above `hard`"), name));
         }
         out.insert(name.clone(), (soft, hard));
@@ -217,7 +160,11 @@ fn ulimits(value: &Value) -> Read<BTreeMap<String, (i64, i64)>> {
 }
 
 fn cpus(value: &Value, warnings: &mut Vec<String>) -> Read<Option<i64>> {
-    let sent = text(value)?;
+    // A number may have come in the notation with an exponent, which is not written here.
+    let sent = match value.as_f64() {
+        Some(number) => number.to_string(),
+        None => text(value)?,
+    };
     let cpus = billionths(sent.trim());
     if cpus.is_none() && sent.trim().starts_with('-') {
         return Err(Fault::new(format!("{} is out of range", quoted(&sent))));

@@ -44,10 +44,19 @@ pub(super) fn integer(value: &Value) -> Read<i64> {
 
 /// A list; every faulty entry is told.
 pub(super) fn each<T>(value: &Value, read: impl Fn(&Value) -> Read<T>) -> Read<Vec<T>> {
+    each_of(value, MAX_ITEMS, read)
+}
+
+/// A list of so many entries at most.
+pub(super) fn each_of<T>(
+    value: &Value,
+    most: usize,
+    read: impl Fn(&Value) -> Read<T>,
+) -> Read<Vec<T>> {
     let list = match value {
-        Value::Array(list) if list.len() <= MAX_ITEMS => list,
+        Value::Array(list) if list.len() <= most => list,
         Value::Array(_) => {
-            return Err(Fault::new(format!("has more than {MAX_ITEMS} entries")));
+            return Err(Fault::new(format!("has more than {most} entries")));
         }
         _ => return Err(Fault::new("must be a list")),
     };

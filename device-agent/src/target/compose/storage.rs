@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use agent_api::compose::mounts::{is_mount_point, of_tmpfs};
 use serde_json::Value;
 
-use super::paths::is_mount_point;
 use super::scalar::{each, flag, pairs, text, text_or_list};
 use super::{Composition, Fault, Read, put, put_some, quoted, volumes};
 
@@ -28,8 +28,7 @@ pub(super) fn key(key: &str, value: &Value, out: &mut Composition) -> Option<Rea
 
 fn tmpfs(value: &Value) -> Read<BTreeSet<String>> {
     let list = text_or_list(value)?;
-    let path = |mount: &str| mount.split(':').next().unwrap_or_default().to_owned();
-    match list.iter().find(|mount| !is_mount_point(&path(mount))) {
+    match list.iter().find(|mount| !is_mount_point(of_tmpfs(mount))) {
         Some(mount) => Err(Fault::new(format!(
             "{} is no path to mount at",
             quoted(mount)

@@ -303,6 +303,17 @@ fn what_is_no_value_at_all_is_refused() {
 }
 
 #[test]
+fn what_workstations_send_has_its_effect() {
+    // serde_json writes it with an exponent.
+    assert_eq!(one("cpus", json!(0.000_001)).nano_cpus, Some(1_000));
+    let ports: Vec<String> = (1..=4096).map(|port| format!("{port}:{port}")).collect();
+    assert_eq!(one("ports", json!(ports)).ports.len(), 4096);
+    // Whether the device can do it is asked by the service's contract.
+    let shared = one("pid", json!("service:web"));
+    assert_eq!((shared.pid, shared.warnings.len()), (None, 1));
+}
+
+#[test]
 fn what_the_reference_passes_over_is_passed_over() {
     for (key, odd) in [
         ("cpus", json!("many")),

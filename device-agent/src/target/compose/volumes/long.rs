@@ -1,12 +1,12 @@
 //! The long form of a volume: `{type, source, target, read_only, …}`.
 
+use agent_api::compose::mounts::{PROPAGATION, is_mount_point};
 use agent_api::folders::is_shared;
 use serde_json::{Map, Value};
 
-use super::super::paths::is_mount_point;
 use super::super::scalar::{bytes, flag, object, text};
 use super::super::{Fault, Read, quoted, unused};
-use super::{PROPAGATION, VolumeUse, bind_dropped, is_path};
+use super::{VolumeUse, bind_dropped, is_path};
 use crate::target::value::{field, is_name};
 
 /// Kinds that exist elsewhere and that this device passes over.

@@ -7,10 +7,10 @@ mod long;
 
 use std::collections::BTreeMap;
 
+use agent_api::compose::mounts::{OWN_DIRECTORIES, clean, is_mode, is_mount_point};
 use agent_api::folders::{SHARED, is_shared};
 use serde_json::Value;
 
-use super::paths::{OWN_DIRECTORIES, clean, is_mount_point};
 use super::scalar::{text, under};
 use super::{Fault, Read, quoted};
 use crate::target::MAX_ITEMS;
@@ -201,28 +201,6 @@ fn short(entry: &str, warnings: &mut Vec<String>) -> Read<Option<VolumeUse>> {
 /// Whether a source is a path of some machine, and no volume's name.
 fn is_path(source: &str) -> bool {
     source.starts_with(['/', '.', '~'])
-}
-
-const PROPAGATION: [&str; 6] = [
-    "private", "rprivate", "shared", "rshared", "slave", "rslave",
-];
-
-/// Words of a mode exclude each other in groups.
-fn is_mode(mode: &str, is_bind: bool) -> bool {
-    let mut groups = [false; 5];
-    mode.split(',').all(|word| {
-        let group = match word {
-            "ro" | "rw" => 0,
-            "z" | "Z" => 1,
-            "consistent" | "cached" | "delegated" => 2,
-            "nocopy" => 3,
-            word if is_bind && PROPAGATION.contains(&word) => 4,
-            _ => return false,
-        };
-        groups
-            .get_mut(group)
-            .is_some_and(|taken| !std::mem::replace(taken, true))
-    })
 }
 
 fn bind_dropped(entry: &str) -> String {
