@@ -111,7 +111,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 /// Where the image is, and what its file is called there.
 async fn source(context: &Context, args: &Args) -> Result<(Source, String), Failure> {
     let what = args.what.as_str();
-    if what.starts_with("file:") {
+    if is_local(what) {
         let path = reqwest::Url::parse(what).ok();
         let path = path.and_then(|url| url.to_file_path().ok());
         let path = path.ok_or_else(|| {
@@ -121,6 +121,11 @@ async fn source(context: &Context, args: &Args) -> Result<(Source, String), Fail
         return file(context, &path);
     }
     if what.contains("://") {
+        if args.token_file.is_some() {
+            let words = "--token-file is a cloud's token, and goes to no other server";
+            return Err(Failure::new(Kind::Usage, words)
+                .hint("an address may bring its own: https://USER:PASSWORD@HOST/os.img.xz"));
+        }
         let link = Link::parse(what)?;
         let name = link.file_name().unwrap_or_else(|| "image.img".to_owned());
         return Ok((Source::Web(link), name));
@@ -158,6 +163,12 @@ async fn source(context: &Context, args: &Args) -> Result<(Source, String), Fail
     Ok((Source::Version { link, identity }, name))
 }
 
+/// Whether it is the address of a file of this machine; the letters of a scheme may be large ones.
+fn is_local(what: &str) -> bool {
+    what.get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+}
+
 fn file(context: &Context, path: &Path) -> Result<(Source, String), Failure> {
     let path = given::absolute(context, path);
     let name = path
@@ -180,6 +191,11 @@ fn place(
     name: &str,
 ) -> Result<Option<PathBuf>, Failure> {
     if args.output.as_deref() == Some(Path::new("-")) {
+        if context.environment.terminal.stdout {
+            let words = "an image is nothing for a terminal";
+            return Err(Failure::new(Kind::Usage, words)
+                .hint("`-o -` is for a pipe or a file; -o FILE writes it to one"));
+        }
         return Ok(None);
     }
     let own = if args.compressed {
@@ -204,6 +220,11 @@ fn place(
             "`os flash` writes drives; `-o -` writes to a pipe",
         ),
         Ok(_) if !args.force => refused("is there already", "--force replaces it"),
+        // What is meant is the file that the link leads to, on its own disk.
+        Ok(found) if found.is_symlink() => match fs_err::canonicalize(&to) {
+            Ok(meant) if meant.is_file() => Ok(Some(meant)),
+            _ => refused("is a link that leads to no file", "-o names another file"),
+        },
         _ => Ok(Some(to)),
     }
 }

@@ -42,10 +42,7 @@ impl Link {
     /// # Errors
     /// [`LinkError::Invalid`], without what may be a password.
     pub fn parse(text: &str) -> Result<Self, LinkError> {
-        let shown = || {
-            let text = text.split(['?', '#']).next().unwrap_or_default();
-            LinkError::Invalid(text.rsplit('@').next().unwrap_or_default().to_owned())
-        };
+        let shown = || LinkError::Invalid(shown(text));
         let mut url = Url::parse(text).map_err(|_| shown())?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(shown());
@@ -135,6 +132,12 @@ impl Link {
     }
 }
 
+/// What is no address, without what may be a password or a key: those may have any character in them.
+fn shown(text: &str) -> String {
+    let rest = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
+    rest.split(['?', '#']).next().unwrap_or_default().to_owned()
+}
+
 fn basic(url: &Url) -> Option<HeaderValue> {
     use base64::Engine as _;
     if url.username().is_empty() && url.password().is_none() {
@@ -195,8 +198,14 @@ mod tests {
             own.headers().get("authorization").unwrap(),
             "Basic YW5uOnBAc3M="
         );
-        let wrong = Link::parse("ftp://ann:secret@a.test/?k=secret").unwrap_err();
-        assert!(!wrong.to_string().contains("secret"), "{wrong}");
+        for text in [
+            "ftp://ann:secret@a.test/?k=secret",
+            "http://ann:secret?word@a.test:x/",
+            "ftp://secret%zz#et@a.test/",
+        ] {
+            let wrong = Link::parse(text).unwrap_err();
+            assert!(!wrong.to_string().contains("secret"), "{wrong}");
+        }
     }
 
     #[test]

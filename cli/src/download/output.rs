@@ -26,6 +26,9 @@ const HOLE: usize = 64 << 10;
 /// First bytes of a file, by which is told how it is packed.
 const MAGIC: u64 = 6;
 
+/// What stands in the place of a path where there is none.
+pub const STDOUT: &str = "standard output";
+
 /// What is to become of an image.
 #[derive(Debug, Clone)]
 pub struct Wanted {
@@ -301,6 +304,11 @@ fn write_all(mut source: Source, to: &Path, replaces: bool) -> Result<Pending, O
     };
     let folder = to.parent().unwrap_or(Path::new("/"));
     let file = Beside::with(folder, 0o666).map_err(failed)?;
+    // Who may read what is replaced is who may read this.
+    if replaces && let Ok(before) = fs_err::metadata(to) {
+        let kept = file.file().set_permissions(before.permissions());
+        kept.map_err(failed)?;
+    }
     let mut block = vec![0; BLOCK];
     let mut at = 0;
     loop {
@@ -352,7 +360,7 @@ pub fn pipe(
             to.write_all(bytes)
         };
         written.map_err(|source| OutputError::Write {
-            path: PathBuf::from("standard output"),
+            path: PathBuf::from(STDOUT),
             source,
         })?;
         if bytes.is_empty() {

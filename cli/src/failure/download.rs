@@ -1,10 +1,14 @@
 //! Images that are not had.
 
-use std::io;
+use std::{io, path::Path};
 
 use super::{Failure, Kind};
 use crate::download::{
-    DownloadError, fetch::FetchError, link::LinkError, offered::OfferedError, output::OutputError,
+    DownloadError,
+    fetch::FetchError,
+    link::LinkError,
+    offered::OfferedError,
+    output::{OutputError, STDOUT},
     web::WebError,
 };
 
@@ -83,7 +87,9 @@ fn unfetched(failure: Failure, error: &FetchError) -> Failure {
         FetchError::GaveUp(_) => failure.hint(GOES_ON),
         FetchError::Refused {
             status: 401 | 403, ..
-        } => failure.hint("it may want a token: OSCLI_TOKEN, or --token-file FILE"),
+        } => failure.hint(
+            "for a device type of a cloud a token may do: OSCLI_TOKEN, or --token-file FILE; for an address its own: https://USER:PASSWORD@HOST/…",
+        ),
         FetchError::Refused { status: 404, .. } => failure
             .hint("is it called so? Not every cloud has images: the address of one does, too"),
         FetchError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),
@@ -108,6 +114,7 @@ fn unwritten(failure: Failure, error: &OutputError) -> Failure {
         OutputError::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
             Failure::new(Kind::BrokenPipe, failure.message())
         }
+        OutputError::Write { path, .. } if path == Path::new(STDOUT) => failure,
         OutputError::Write { source, .. } => full(failure, source),
         OutputError::Interrupted => Failure::interrupted(),
     }

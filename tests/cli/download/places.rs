@@ -139,3 +139,47 @@ async fn what_has_a_name_of_its_own_goes_when_nobody_works_on_it_any_more() {
     workstation.os(&other).await.success();
     assert_eq!(left(), 0);
 }
+
+#[tokio::test]
+async fn what_a_link_leads_to_is_replaced_and_is_read_by_whom_it_was() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(100_000, 5);
+    server.put("os.img", Served::new(bytes.clone()));
+    let url = server.url("os.img");
+    let meant = workstation.write("elsewhere", "before");
+    let secret = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs_err::set_permissions(&meant, secret).expect("its rights");
+    let link = workstation.home().join("link");
+    std::os::unix::fs::symlink("elsewhere", &link).expect("a link");
+    let to_it = ["download", &url, "-o", "link", "--force"];
+    workstation.os(&to_it).await.success();
+    assert!(fs_err::read(&meant).expect("a file") == bytes);
+    assert!(link.is_symlink());
+    let rights = fs_err::metadata(&meant).expect("a file").permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777,
+        0o600
+    );
+    fs_err::remove_file(&meant).expect("a file");
+    let nowhere = workstation.os(&to_it).await;
+    assert_eq!(nowhere.code, 2, "{nowhere}");
+    assert!(nowhere.stderr.contains("leads to no file"), "{nowhere}");
+}
+
+#[tokio::test]
+async fn a_terminal_gets_no_image_and_a_server_of_an_address_no_token() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    server.put("os.img", Served::new(noise(100_000, 6)));
+    let url = server.url("os.img");
+    let to_it = workstation.start_in_terminal(&["download", &url, "-o", "-"]);
+    let output = to_it.output().await;
+    assert_eq!(output.code, 2, "{output}");
+    workstation.write("token", "geheim\n");
+    let with = ["download", &url, "--token-file", "token"];
+    let output = workstation.os(&with).await;
+    assert_eq!(output.code, 2, "{output}");
+    assert!(output.stderr.contains("USER:PASSWORD@"), "{output}");
+    assert!(server.asked("os.img").is_empty());
+}

@@ -67,16 +67,13 @@ pub(super) fn range(text: &str) -> Result<Range, NoVersion> {
         text: text.to_owned(),
     };
     let one = |alternative: &str| {
-        let words: Vec<&str> = alternative.split_whitespace().collect();
-        if words.is_empty() {
-            return None;
-        }
+        let words = comparators(alternative)?;
         // A number without a sign is that version, and not those that go with it.
         let signed = |word: &str| {
             let is_bare = word.starts_with(|first: char| first.is_ascii_digit());
             format!("{}{word}", if is_bare { "=" } else { "" })
         };
-        let joined: Vec<String> = words.into_iter().map(signed).collect();
+        let joined: Vec<String> = words.iter().map(|word| signed(word)).collect();
         VersionReq::parse(&joined.join(", ")).ok()
     };
     let any_of: Option<Vec<_>> = text.split("||").map(one).collect();
@@ -86,6 +83,24 @@ pub(super) fn range(text: &str) -> Result<Range, NoVersion> {
     })
 }
 
+/// The comparators of an alternative, of which there is one at least: `>= 6.0` is one, and `1.2 - 2` is two.
+fn comparators(alternative: &str) -> Option<Vec<String>> {
+    let words: Vec<&str> = alternative.split_whitespace().collect();
+    if let [from, "-", to] = words[..] {
+        let is_bare = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
+        return (is_bare(from) && is_bare(to))
+            .then(|| vec![format!(">={from}"), format!("<={to}")]);
+    }
+    let (mut all, mut sign) = (Vec::new(), String::new());
+    for word in words {
+        sign.push_str(word);
+        if !matches!(word, ">" | "<" | ">=" | "<=" | "=" | "^" | "~") {
+            all.push(std::mem::take(&mut sign));
+        }
+    }
+    (sign.is_empty() && !all.is_empty()).then_some(all)
+}
+
 /// The version that is meant, of a list with the newest first; `None` when there is no such version.
 #[must_use]
 pub fn choose<'a>(versions: &'a [OsVersion], wanted: &Wanted) -> Option<&'a OsVersion> {
@@ -93,7 +108,13 @@ pub fn choose<'a>(versions: &'a [OsVersion], wanted: &Wanted) -> Option<&'a OsVe
         .iter()
         .filter(|version| !version.is_draft && !version.is_esr);
     match wanted {
-        Wanted::Latest => usual.find(|version| version.semver.pre.is_empty()),
+        // A cloud that numbers its releases so has no others.
+        Wanted::Latest => {
+            let first = usual.clone().next();
+            usual
+                .find(|version| version.semver.pre.is_empty())
+                .or(first)
+        }
         Wanted::Esr => {
             let esr = || {
                 versions

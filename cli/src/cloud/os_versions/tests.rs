@@ -63,13 +63,24 @@ fn what_is_typed_means_one_version_at_most() {
         (">=2.60 <2.100", Some("2.60.1+rev1.prod")),
         ("^3 || ^2.61", Some("2.101.7")),
         ("^9", None),
+        (">= 6.0 < 6.5", Some("6.4.2")),
+        ("2.60 - 2.61", Some("2.60.1+rev1.prod")),
         // What is not released yet has to be named.
         ("7.0.0-3", Some("7.0.0-3")),
         ("^7", None),
     ] {
         assert_eq!(chosen(&versions, typed).as_deref(), meant, "{typed}");
     }
-    for typed in ["", "newest", "6.5.0 or so", "^", "|| 2"] {
+    for typed in [
+        "",
+        "newest",
+        "6.5.0 or so",
+        "^",
+        "|| 2",
+        "2 >=",
+        "- 2",
+        ">1 - 2",
+    ] {
         let wrong = typed.parse::<Wanted>().unwrap_err();
         assert!(wrong.to_string().contains("latest"), "{typed}");
     }
@@ -123,6 +134,12 @@ fn a_slug_cannot_say_more_than_it_is() {
         "{path}"
     );
     assert!(!path.contains(' '), "{path}");
+}
+
+#[test]
+fn where_all_are_numbered_as_what_comes_before_the_newest_is_the_latest() {
+    let versions = list(&["1.2.4-200", "1.2.4-199"]);
+    assert_eq!(chosen(&versions, "latest").as_deref(), Some("1.2.4-200"));
 }
 
 #[test]

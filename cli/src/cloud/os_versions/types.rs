@@ -52,8 +52,9 @@ pub fn near(types: &[DeviceType], word: &str) -> Vec<String> {
         let holds = word.len() > 2 && name.contains(&word);
         (holds || far <= 2 + letters.len() / 8).then_some((!holds, far))
     };
-    let mut near: Vec<_> = types
-        .iter()
+    // Whoever typed it knows of that one.
+    let others = types.iter().filter(|one| one.slug != word);
+    let mut near: Vec<_> = others
         .filter_map(|one| {
             let names = one.aliases.iter().chain([&one.slug]);
             let best = names.filter_map(|name| close(name)).min()?;

@@ -206,7 +206,11 @@ pub fn listed(console: &Console, entries: &[Entry]) -> io::Result<()> {
                 neutralise(&entry.name).into_owned(),
                 bytes(entry.bytes),
                 state.to_owned(),
-                format!("used {} ago", ago(entry.idle())),
+                if entry.is_used {
+                    String::new()
+                } else {
+                    format!("used {} ago", ago(entry.idle()))
+                },
             ]
         })
         .collect();
@@ -230,7 +234,7 @@ fn value(entry: &Entry) -> serde_json::Value {
         "whole": entry.about.is_some(),
         "in_use": entry.is_used,
         "sha256": entry.about.as_ref().map(|about| &about.sha256),
-        "idle_seconds": entry.idle().as_secs(),
+        "idle_seconds": if entry.is_used { 0 } else { entry.idle().as_secs() },
     })
 }
 
