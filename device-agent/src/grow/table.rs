@@ -2,6 +2,8 @@
 //!
 //! In: its output. Out: a [`Table`] in sectors. Pure.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -113,11 +115,21 @@ pub(super) fn read(bytes: &[u8]) -> Result<Table, TableError> {
     };
     let partitions = written.partitions.iter().map(partition);
     let partitions: Option<Vec<_>> = partitions.collect();
+    let partitions =
+        partitions.ok_or_else(|| format("the name of a partition has no number".to_owned()))?;
+    let mut numbers = BTreeSet::new();
+    let is_twice = |part: &&Partition| !numbers.insert(part.number);
+    if let Some(part) = partitions.iter().find(is_twice) {
+        // Which of the two would grow is anybody's guess.
+        return Err(format(format!(
+            "partition {} stands there twice",
+            part.number
+        )));
+    }
     Ok(Table {
         kind,
         sector: written.sectorsize,
-        partitions: partitions
-            .ok_or_else(|| format("the name of a partition has no number".to_owned()))?,
+        partitions,
     })
 }
 
@@ -140,6 +152,9 @@ mod tests {
             );
             assert!(words(&text).contains("has no number"), "{node}");
         }
+        let twice = r#"{"partitiontable":{"label":"dos","device":"/dev/vda","partitions":[
+            {"node":"/dev/vda2","start":2,"size":2},{"node":"/dev/vda2","start":1,"size":9,"type":"f"}]}}"#;
+        assert!(words(twice).contains("partition 2 stands there twice"));
         let text = r#"{"partitiontable":{"label":"gpt","device":"/dev/vda","sectorsize":0}}"#;
         assert!(words(text).contains("sectors of 0 bytes"));
     }

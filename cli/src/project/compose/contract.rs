@@ -66,7 +66,7 @@ pub(super) fn requirements(
 /// The contract of a service, from its context's file and its own requirements.
 pub(super) fn contract(
     report: &mut Report,
-    service: &str,
+    service: &Entry,
     context: Option<&Path>,
     requires: Vec<Json>,
 ) -> Option<Json> {
@@ -75,10 +75,17 @@ pub(super) fn contract(
         return from_file;
     }
     let mut contract = from_file.unwrap_or_else(
-        || json!({ "type": "sw.container", "slug": format!("contract-for-{service}") }),
+        || json!({ "type": "sw.container", "slug": format!("contract-for-{}", service.key) }),
     );
     if let Some(object) = contract.as_object_mut() {
         match object.entry("requires").or_insert_with(|| json!([])) {
+            Json::Array(list) if list.len() + requires.len() > MAX_REQUIREMENTS => {
+                let message = format!(
+                    "services.{} has more than {MAX_REQUIREMENTS} requirements, with those of its labels",
+                    service.key
+                );
+                report.error(service.at, message);
+            }
             Json::Array(list) => list.extend(requires),
             other => *other = Json::from(requires),
         }

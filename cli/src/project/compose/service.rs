@@ -100,7 +100,7 @@ pub(super) fn read(report: &mut Report, scope: &Scope<'_>, entry: &Entry) -> Opt
         Source::Build(build) => Some(build.context.clone()),
         Source::Image(_) => None,
     };
-    service.spec.contract = contract::contract(report, &entry.key, context.as_deref(), requires);
+    service.spec.contract = contract::contract(report, entry, context.as_deref(), requires);
     Some(service)
 }
 
