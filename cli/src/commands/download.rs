@@ -55,6 +55,9 @@ pub struct Args {
     /// File of keys (`gpg --export`), of which one has to have signed the list of checksums.
     #[arg(long, value_name = "FILE")]
     keyring: Option<PathBuf>,
+    /// Do not look for lists of checksums beside it.
+    #[arg(long, conflicts_with = "keyring")]
+    no_checksums: bool,
     /// Bytes that the image may have.
     #[arg(long, value_name = "SIZE", default_value = "64GB", value_parser = size)]
     max_size: u64,
@@ -93,6 +96,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         is_as_it_came: args.compressed,
         most: args.max_size,
         keyring: keyring.as_deref(),
+        looks: !args.no_checksums,
         cache: &cache,
         events,
         interrupt: &context.interrupt,
@@ -104,7 +108,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         had
     };
     let (had, ()) = tokio::join!(work, render::download::follow(&context.console, told));
-    render::download::had(&context.console, to.as_deref(), &had?)?;
+    render::download::had(&context.console, to.as_deref(), &had?, !args.no_checksums)?;
     Ok(())
 }
 

@@ -40,8 +40,12 @@ pub struct Asked {
     pub part: Option<Range<u64>>,
     /// Of which state of the file parts are here already.
     pub validator: Option<Validator>,
+    /// Its weak entity tag: it does not tell that bytes are the same, and does tell that they are others.
+    pub weak: Option<String>,
     /// How long that is, where it is known.
     pub length: Option<u64>,
+    /// Whether an answer without a word of the length ended where this part begins.
+    pub is_after_part: bool,
 }
 
 /// The head of an answer.
@@ -55,6 +59,8 @@ pub struct Head {
     pub content_length: Option<u64>,
     /// What tells the state of its file.
     pub validator: Option<Validator>,
+    /// Its weak entity tag.
+    pub weak: Option<String>,
     /// `Retry-After` in seconds.
     pub retry_after: Option<u64>,
 }
@@ -66,6 +72,8 @@ pub enum Meaning {
     Whole(Option<u64>),
     /// These bytes of it, and how long it is.
     Part(Range<u64>, Option<u64>),
+    /// The file ends where the part would begin.
+    End,
     /// The file is another one than that of which there are parts.
     Changed,
     /// Try again, after this time.
@@ -79,16 +87,14 @@ pub enum Meaning {
 /// What the answer to a question means.
 #[must_use]
 pub fn meaning(asked: &Asked, head: &Head) -> Meaning {
-    let is_other = |one: &Option<Validator>, other: &Option<Validator>| match (one, other) {
-        (Some(one), Some(other)) => one != other,
-        _ => false,
-    };
+    let is_other = is_other(asked.validator.as_ref(), head.validator.as_ref())
+        || is_other(asked.weak.as_ref(), head.weak.as_ref());
     match head.status {
         200 => {
             let has_other_length = asked.length.is_some()
                 && head.content_length.is_some()
                 && asked.length != head.content_length;
-            if is_other(&asked.validator, &head.validator) || has_other_length {
+            if is_other || has_other_length {
                 return Meaning::Changed;
             }
             Meaning::Whole(head.content_length)
@@ -103,7 +109,7 @@ pub fn meaning(asked: &Asked, head: &Head) -> Meaning {
             };
             let has_other_length =
                 matches!((asked.length, length), (Some(one), Some(other)) if one != other);
-            if is_other(&asked.validator, &head.validator) || has_other_length {
+            if is_other || has_other_length {
                 return Meaning::Changed;
             }
             if range.start != part.start || range.end > part.end {
@@ -117,6 +123,7 @@ pub fn meaning(asked: &Asked, head: &Head) -> Meaning {
             }
             Meaning::Part(range, length)
         }
+        416 if asked.is_after_part && is_end(asked, head) => Meaning::End,
         // There is nothing where parts were: it is shorter now.
         416 if asked.part.is_some() => Meaning::Changed,
         408 | 425 | 429 | 500 | 502 | 503 | 504 => Meaning::Later(
@@ -125,6 +132,25 @@ pub fn meaning(asked: &Asked, head: &Head) -> Meaning {
         ),
         status => Meaning::Refused(status),
     }
+}
+
+fn is_other<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one != other)
+}
+
+/// Whether an answer that there is no such part (`bytes */1234`) means that the file ends where that would begin.
+fn is_end(asked: &Asked, head: &Head) -> bool {
+    let length = head.content_range.as_deref();
+    let length = length.and_then(|text| text.strip_prefix("bytes */")?.trim().parse::<u64>().ok());
+    let from = asked.part.as_ref().map(|part| part.start);
+    asked.length.is_none() && (length.is_none() || length == from)
+}
+
+/// The entity tag of an answer, where it is a weak one.
+#[must_use]
+pub fn weak(etag: Option<&str>) -> Option<String> {
+    let etag = etag.filter(|etag| etag.starts_with("W/"));
+    etag.map(str::to_owned)
 }
 
 /// `bytes 0-99/1234`, where the length may be `*`.
@@ -154,6 +180,7 @@ mod tests {
             part,
             validator: validator("\"a\""),
             length: Some(1000),
+            ..Asked::default()
         }
     }
 
@@ -258,6 +285,52 @@ mod tests {
         for status in [204, 301, 401, 403, 404, 416, 599] {
             assert_eq!(mean(status, None), Meaning::Refused(status));
         }
+    }
+
+    #[test]
+    fn a_weak_tag_that_is_another_one_tells_of_another_file() {
+        let asked = Asked {
+            part: Some(500..1000),
+            weak: weak(Some("W/\"0\"")),
+            ..Asked::default()
+        };
+        let head = |tag| Head {
+            weak: weak(Some(tag)),
+            ..part("500-999/1000", "")
+        };
+        let head = |tag| Head {
+            validator: None,
+            ..head(tag)
+        };
+        let whole = Meaning::Part(500..1000, Some(1000));
+        assert_eq!(meaning(&asked, &head("W/\"0\"")), whole);
+        assert_eq!(meaning(&asked, &head("W/\"1\"")), Meaning::Changed);
+        assert_eq!(meaning(&asked, &head("\"0\"")), whole);
+    }
+
+    #[test]
+    fn a_file_ends_where_nothing_is_had_after_a_part() {
+        let mut asked = Asked {
+            part: Some(500..u64::MAX),
+            is_after_part: true,
+            ..Asked::default()
+        };
+        let head = |range: Option<&str>| Head {
+            status: 416,
+            content_range: range.map(str::to_owned),
+            ..Head::default()
+        };
+        assert_eq!(meaning(&asked, &head(Some("bytes */500"))), Meaning::End);
+        assert_eq!(meaning(&asked, &head(None)), Meaning::End);
+        assert_eq!(
+            meaning(&asked, &head(Some("bytes */400"))),
+            Meaning::Changed
+        );
+        asked.is_after_part = false;
+        assert_eq!(
+            meaning(&asked, &head(Some("bytes */500"))),
+            Meaning::Changed
+        );
     }
 
     #[test]

@@ -79,37 +79,70 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// What a list is of, and who believes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    /// Of the files of a folder.
+    OfFolder,
+    /// Of the one file by which it is called.
+    OfFile,
+    /// It has to be signed: a checksum counts for the file that it names, whatever the list is called.
+    Signed,
+}
+
 /// The checksums of a file in a list as `sha256sum` and its like print them: `HEX  NAME`, `HEX *NAME`, `SHA256 (NAME) = HEX`, or one `HEX`
 /// alone, where the list is of one file. Names may have folders before them: a file of that name in a folder is another one, where the list has the
 /// name without a folder, too. Lines that are none are passed over.
 #[must_use]
-pub fn of_list(text: &str, file: &str, place: &str) -> Vec<Checksum> {
-    let (mut found, mut elsewhere) = (Vec::new(), Vec::new());
-    for line in text.lines() {
-        let line = line.trim();
-        let (value, name) = match line.split_once(" = ") {
-            Some((of, value)) => {
-                let name = of
-                    .split_once(" (")
-                    .and_then(|(_, name)| name.strip_suffix(')'));
-                (value, name)
-            }
-            None => match line.split_once([' ', '\t']) {
-                Some((value, name)) => (value, Some(name.trim_start().trim_start_matches('*'))),
-                None => (line, Some(file)),
-            },
-        };
-        let Some(name) = name.map(|name| name.strip_prefix("./").unwrap_or(name)) else {
+pub fn of_list(text: &str, file: &str, list: List, place: &str) -> Vec<Checksum> {
+    let (mut found, mut elsewhere, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for (value, name) in lines(text) {
+        let Some(name) = name.or((list != List::Signed).then_some(file)) else {
             continue;
         };
         let all = match name.rsplit_once('/') {
             None if name == file => &mut found,
             Some((_, name)) if name == file => &mut elsewhere,
-            _ => continue,
+            _ => &mut others,
         };
-        all.extend(of_hex(value.trim(), place));
+        all.extend(of_hex(value, place));
     }
-    if found.is_empty() { elsewhere } else { found }
+    if !found.is_empty() {
+        return found;
+    }
+    // What was renamed with its list, but for the name in that.
+    if elsewhere.is_empty() && others.len() == 1 && list == List::OfFile {
+        return others;
+    }
+    elsewhere
+}
+
+/// The names of the files that a list has checksums of.
+#[must_use]
+pub fn names_of(text: &str) -> Vec<String> {
+    let named = lines(text).filter(|(value, _)| of_hex(value, "").is_some());
+    named
+        .filter_map(|(_, name)| name.map(str::to_owned))
+        .collect()
+}
+
+/// Each line's value, and its name, if it has one.
+fn lines(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    text.lines().filter_map(|line| {
+        let line = line.trim();
+        let (value, name) = match line.split_once(" = ") {
+            Some((of, value)) => {
+                let (_, name) = of.split_once(" (")?;
+                (value, Some(name.strip_suffix(')')?))
+            }
+            None => match line.split_once([' ', '\t']) {
+                Some((value, name)) => (value, Some(name.trim_start().trim_start_matches('*'))),
+                None => (line, None),
+            },
+        };
+        let name = name.map(|name| name.strip_prefix("./").unwrap_or(name));
+        Some((value.trim(), name))
+    })
 }
 
 fn of_hex(text: &str, place: &str) -> Option<Checksum> {
@@ -226,7 +259,7 @@ mod tests {
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     fn list(text: &str) -> Vec<String> {
-        let found = of_list(text, "os.img.xz", "SHA256SUMS");
+        let found = of_list(text, "os.img.xz", List::OfFolder, "SHA256SUMS");
         found.iter().map(ToString::to_string).collect()
     }
 
@@ -273,6 +306,21 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_list_names_its_file_where_nobody_has_to_have_signed_it() {
+        let count = |text: &str, list| of_list(text, "os.img.xz", list, "os.img.xz.sha256").len();
+        let other = format!("{EMPTY}  os-1.0.img.xz\n");
+        let two = format!("{other}{EMPTY}  os-2.0.img.xz\n");
+        assert_eq!(count(&other, List::OfFile), 1);
+        assert_eq!(count(&two, List::OfFile), 0);
+        assert_eq!(names_of(&two), ["os-1.0.img.xz", "os-2.0.img.xz"]);
+        assert_eq!(count(&other, List::OfFolder), 0);
+        for text in [EMPTY, &other] {
+            assert_eq!(count(text, List::Signed), 0, "{text}");
+        }
+        assert_eq!(count(&format!("{EMPTY}  os.img.xz"), List::Signed), 1);
+    }
+
+    #[test]
     fn fields_of_answers_are_read() {
         let value = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
         for text in [
@@ -288,8 +336,8 @@ mod tests {
 
     #[test]
     fn every_checksum_has_to_be_that_of_the_bytes() {
-        let right = of_list(EMPTY, "x", "x.sha256");
-        let wrong = of_list(&"ab".repeat(64), "x", "x.sha512");
+        let right = of_list(EMPTY, "x", List::OfFile, "x.sha256");
+        let wrong = of_list(&"ab".repeat(64), "x", List::OfFile, "x.sha512");
         let both = [right.clone(), wrong.clone()].concat();
         let mut sums = Sums::new(&both);
         sums.take(b"");

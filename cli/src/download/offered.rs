@@ -1,18 +1,26 @@
 //! The checksums that lie beside a file, and their signatures.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use futures_util::future::try_join_all;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    checksums::{Checksum, of_list},
+    Event,
+    checksums::{Checksum, List, names_of, of_list},
     link::Link,
     signature::{self, SignatureError},
-    web::{Web, WebError},
+    web::{Web, WebError, cut},
 };
 
 /// Bytes of a list, at most.
 const LONGEST: usize = 4 << 20;
+/// How long all lists are waited for that nobody demands.
+const WAITING: Duration = Duration::from_secs(20);
+/// After which time it is told that they are.
+const TOLD: Duration = Duration::from_secs(2);
 /// Lists of a folder.
 const LISTS: [&str; 2] = ["SHA256SUMS", "SHA512SUMS"];
 /// What lists of one file add to its name.
@@ -68,6 +76,10 @@ impl Beside<'_> {
 fn read(path: &Path) -> Result<Option<Vec<u8>>, OfferedError> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
+    // Who opens a pipe waits for somebody.
+    if fs_err::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Ok(None);
+    }
     match fs_err::File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         file => file?
@@ -88,19 +100,50 @@ pub async fn offered(
     beside: &Beside<'_>,
     file: &str,
     keyring: Option<&Path>,
+    events: &UnboundedSender<Event>,
 ) -> Result<Vec<Checksum>, OfferedError> {
-    let own = OWN.iter().map(|end| format!("{file}{end}"));
-    let names: Vec<String> = own.chain(LISTS.map(str::to_owned)).collect();
-    let lists = try_join_all(names.iter().map(|name| beside.read(name))).await?;
+    let asking = all(beside, file, keyring, events);
+    tokio::pin!(asking);
+    tokio::select! {
+        all = &mut asking => return all,
+        // Nobody may listen.
+        () = tokio::time::sleep(TOLD) => drop(events.send(Event::Lists)),
+    }
+    match beside {
+        Beside::Web(_, link) if keyring.is_none() => {
+            let late = |_| cut(link, "takes too long to say which checksums it has");
+            tokio::time::timeout(WAITING, asking).await.map_err(late)?
+        }
+        _ => asking.await,
+    }
+}
+
+/// One after the other: some servers answer one question at a time.
+async fn all(
+    beside: &Beside<'_>,
+    file: &str,
+    keyring: Option<&Path>,
+    events: &UnboundedSender<Event>,
+) -> Result<Vec<Checksum>, OfferedError> {
+    let own = OWN.map(|end| (format!("{file}{end}"), List::OfFile));
+    let others = LISTS.map(|name| (name.to_owned(), List::OfFolder));
     let mut all = Vec::new();
-    for (name, list) in names.iter().zip(lists) {
-        let Some(list) = list else { continue };
-        let found = of_list(&String::from_utf8_lossy(&list), file, name);
+    for (name, of) in own.into_iter().chain(others) {
+        let Some(list) = beside.read(&name).await? else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(&list);
+        let counts = if keyring.is_some() { List::Signed } else { of };
+        let found = of_list(&text, file, counts, &name);
         if found.is_empty() {
+            if of == List::OfFile {
+                let names = names_of(&text);
+                drop(events.send(Event::PassedOver { list: name, names }));
+            }
             continue;
         }
         if let Some(keyring) = keyring {
-            let Some((place, signature)) = signature_of(beside, name).await? else {
+            let Some((place, signature)) = signature_of(beside, &name).await? else {
                 continue;
             };
             signature::verify(&list, &signature, &place, keyring).await?;

@@ -2,14 +2,14 @@
 
 use std::{
     error::Error,
-    io,
+    io::{self, Read as _},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use reqwest::{
     Client, NoProxy, Proxy, Response, StatusCode,
-    header::{HeaderMap, LOCATION},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION},
     redirect::Policy,
 };
 use tokio_rustls::rustls;
@@ -19,7 +19,10 @@ use super::{
     pace::Pace,
     patience::Patience,
 };
-use crate::transport::{self, Authorities, Proxies};
+use crate::{
+    image::container::{Format, unpacker},
+    transport::{self, Authorities, Proxies},
+};
 
 /// Directions of servers that are followed, one after the other.
 const MOST_REDIRECTS: usize = 10;
@@ -67,6 +70,9 @@ pub enum WebError {
         /// What is wrong with its certificate.
         problem: String,
     },
+    /// A file beside another one is packed as nobody asked for.
+    #[error("{0} comes packed for the way, and cannot be unpacked")]
+    Coded(String),
     /// A file beside another one that has no end.
     #[error("{0} is too long for what it should be")]
     TooLong(String),
@@ -196,7 +202,8 @@ impl Web {
     }
 
     async fn small_once(&self, link: &Link, most: usize) -> Result<Option<Vec<u8>>, WebError> {
-        let mut answered = self.get(link, &HeaderMap::new()).await?;
+        let plain = (ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut answered = self.get(link, &HeaderMap::from_iter([plain])).await?;
         let status = answered.response.status();
         if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
             return Ok(None);
@@ -211,8 +218,25 @@ impl Web {
                 return Err(WebError::TooLong(answered.by.to_string()));
             }
         }
-        Ok(Some(bytes))
+        let coding = answered.response.headers().get(CONTENT_ENCODING);
+        match coding.map(HeaderValue::as_bytes) {
+            None | Some(b"" | b"identity") => Ok(Some(bytes)),
+            Some(b"gzip" | b"x-gzip") => without_gzip(bytes, most, &answered.by).map(Some),
+            Some(_) => Err(WebError::Coded(answered.by.to_string())),
+        }
     }
+}
+
+fn without_gzip(bytes: Vec<u8>, most: usize, by: &Link) -> Result<Vec<u8>, WebError> {
+    let coded = |_| WebError::Coded(by.to_string());
+    let reader = unpacker(Format::Gzip, io::Cursor::new(bytes)).map_err(coded)?;
+    let longest = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    let mut all = Vec::new();
+    reader.take(longest).read_to_end(&mut all).map_err(coded)?;
+    if all.len() > most {
+        return Err(WebError::TooLong(by.to_string()));
+    }
+    Ok(all)
 }
 
 fn is_of_proof(error: &rustls::Error) -> bool {

@@ -44,9 +44,11 @@ fn hinted(failure: Failure, error: &WebError) -> Failure {
             ..
         } => failure.hint("does this machine reach it? https_proxy names a proxy"),
         WebError::Cut { .. } => failure.hint(GOES_ON),
-        WebError::Own(_) | WebError::Link(_) | WebError::Circle(_) | WebError::TooLong(_) => {
-            failure
-        }
+        WebError::Own(_)
+        | WebError::Link(_)
+        | WebError::Circle(_)
+        | WebError::Coded(_)
+        | WebError::TooLong(_) => failure,
     }
 }
 
@@ -55,9 +57,8 @@ impl From<DownloadError> for Failure {
         let failure = Self::from_error(Kind::Other, &error);
         match &error {
             DownloadError::Interrupted => Self::interrupted().hint(GOES_ON),
-            DownloadError::Web(error) | DownloadError::Offered(OfferedError::Web(error)) => {
-                hinted(failure, error)
-            }
+            DownloadError::Web(error) => hinted(failure, error),
+            DownloadError::Offered(OfferedError::Web(error)) => unlisted(failure, error),
             DownloadError::Fetch { source, .. } => unfetched(failure, source),
             DownloadError::Offered(OfferedError::Signature(
                 crate::download::SignatureError::NoProgram,
@@ -78,6 +79,19 @@ impl From<DownloadError> for Failure {
             DownloadError::Output(error) => unwritten(failure, error),
             DownloadError::File(error) => full(failure, error),
         }
+    }
+}
+
+/// Lists of checksums beside it cannot be asked for.
+fn unlisted(failure: Failure, error: &WebError) -> Failure {
+    match error {
+        WebError::Own(_)
+        | WebError::Untrusted { .. }
+        | WebError::Cut {
+            is_connected: false,
+            ..
+        } => hinted(failure, error),
+        _ => failure.hint("it is a list of checksums: --no-checksums does not look for any"),
     }
 }
 

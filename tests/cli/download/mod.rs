@@ -4,6 +4,7 @@ mod cache;
 mod checks;
 mod cloud;
 mod cuts;
+mod doubts;
 mod faults;
 mod places;
 mod strangers;

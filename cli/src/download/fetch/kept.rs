@@ -34,6 +34,9 @@ pub struct Kept {
     pub source: String,
     /// Which state of that file.
     pub validator: Option<Validator>,
+    /// The weak tag of that state.
+    #[serde(default)]
+    pub weak: Option<String>,
     /// How long that is.
     pub length: Option<u64>,
     /// How it is packed for the way.
@@ -50,6 +53,7 @@ impl Kept {
             version: VERSION,
             source: source.to_owned(),
             validator: None,
+            weak: None,
             length: None,
             coding: None,
             parts: Parts::default(),

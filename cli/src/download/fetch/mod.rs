@@ -4,7 +4,9 @@
 //! bytes to one who writes (`writer.rs`); one who makes the checksums follows what is there from the beginning on (`shared.rs`). What is there
 //! is written down (`kept.rs`) once it lasts, so that whatever ends us costs no more than what came since.
 
+mod heads;
 mod kept;
+mod proof;
 mod shared;
 mod worker;
 mod writer;
@@ -14,7 +16,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -88,6 +90,10 @@ pub struct Fetched {
     pub coding: Option<Coding>,
     /// Nothing but the end of a connection says that it is whole.
     pub has_no_end: bool,
+    /// Who gave it, after all directions.
+    pub by: Link,
+    /// More than one answer brought it.
+    pub is_joined: bool,
 }
 
 /// Who reads a file while it comes. If it turns out to be another one, its reading ends in an error, and the next one is read.
@@ -103,6 +109,8 @@ pub struct Request<'a> {
     pub source: &'a str,
     /// What it has to have, as far as that is known already.
     pub checksums: &'a [Checksum],
+    /// Whether it is had over one connection, whatever its server gives.
+    pub is_plain: bool,
     /// Bytes that it may have at most.
     pub most: u64,
     /// File of the parts.
@@ -181,8 +189,10 @@ pub enum FetchError {
 /// # Errors
 /// [`FetchError`]; what has come is kept for the next time.
 pub async fn fetch(request: Request<'_>) -> Result<Fetched, FetchError> {
-    for _ in 0..MOST_ANEW {
-        match attempt(&request).await {
+    for round in 0..MOST_ANEW {
+        // Servers that share an address may each have another tag for it: of one answer all bytes are one file's.
+        let is_plain = request.is_plain || round > 0;
+        match attempt(&request, is_plain).await {
             Err(FetchError::Changed) => {
                 forget(&request)?;
                 drop(request.events.send(Event::Anew));
@@ -212,7 +222,7 @@ impl Drop for StopAtEnd {
     }
 }
 
-async fn attempt(request: &Request<'_>) -> Result<Fetched, FetchError> {
+async fn attempt(request: &Request<'_>, is_plain: bool) -> Result<Fetched, FetchError> {
     let mut options = fs_err::File::options();
     let file = options.read(true).write(true).create(true).truncate(false);
     let file = file.open(request.part)?;
@@ -237,6 +247,11 @@ async fn attempt(request: &Request<'_>) -> Result<Fetched, FetchError> {
         most: request.most,
         has_answered: AtomicBool::new(false),
         has_no_end: AtomicBool::new(false),
+        is_judged: is_plain && !request.checksums.is_empty(),
+        is_joined: AtomicBool::new(false),
+        ended_at: AtomicU64::new(u64::MAX),
+        idle: CancellationToken::new(),
+        has_stalled: AtomicBool::new(is_plain),
     };
     let mut checksums = Vec::new();
     let mut first = None;
@@ -247,8 +262,10 @@ async fn attempt(request: &Request<'_>) -> Result<Fetched, FetchError> {
             open = job.lead(claim) => open?,
             () = request.interrupt.cancelled() => return Err(FetchError::Interrupted),
         };
-        checksums.clone_from(&open.checksums);
-        first = Some(open);
+        if let Some(open) = &open {
+            checksums.clone_from(&open.checksums);
+        }
+        first = open;
     }
     let sums = Sums::new(&[request.checksums, &checksums].concat());
     let follow = Follow::new(Arc::clone(&shared));
@@ -275,6 +292,8 @@ async fn attempt(request: &Request<'_>) -> Result<Fetched, FetchError> {
         validator: kept.validator,
         coding: kept.coding,
         has_no_end: job.has_no_end.load(Ordering::Relaxed),
+        by: job.current().clone(),
+        is_joined: job.is_joined.load(Ordering::Relaxed),
     })
 }
 
@@ -303,7 +322,10 @@ async fn transfer(request: &Request<'_>, job: &Job, first: Option<Open>) -> Resu
         while let Some(open) = first.take() {
             let kept = job.shared.kept();
             let is_long = kept.length.is_some_and(|length| length >= LONG);
-            let may_be_many = open.gives_parts && kept.validator.is_some() && is_long;
+            let may_be_many = open.gives_parts
+                && is_long
+                && job.is_sure(&kept)
+                && !job.has_stalled.load(Ordering::Relaxed);
             let (count, most) = if may_be_many {
                 (CONNECTIONS, PIECE)
             } else {
@@ -319,7 +341,7 @@ async fn transfer(request: &Request<'_>, job: &Job, first: Option<Open>) -> Resu
             try_join_all(std::iter::once(lead).chain(others)).await?;
             // What somebody has left when the others had ended.
             if let Some(claim) = job.shared.take(u64::MAX) {
-                first = Some(job.lead(claim).await?);
+                first = job.lead(claim).await?;
             }
         }
         Ok(())

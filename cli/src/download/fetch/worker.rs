@@ -4,32 +4,35 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use reqwest::{
-    StatusCode, Version,
-    header::{
-        ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-        CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
-        RETRY_AFTER, TRANSFER_ENCODING,
-    },
+    Version,
+    header::{ACCEPT_RANGES, TRANSFER_ENCODING},
 };
 use tokio::sync::mpsc::{Sender, UnboundedSender};
+use tokio_util::sync::CancellationToken;
 
-use super::{Event, FetchError, kept::Coding, shared::Shared, writer::Chunk};
+use super::{
+    Event, FetchError,
+    heads::{begun, coding, head, is_image, is_page, of_fields, question},
+    shared::Shared,
+    writer::Chunk,
+};
 use crate::download::{
-    answer::{Asked, Head, Meaning, Validator, meaning},
-    checksums::{Checksum, of_field},
+    answer::{Meaning, meaning},
+    checksums::Checksum,
     link::Link,
     patience::Patience,
     web::{Answered, Web, WebError, cut},
 };
 
-/// Bytes before what is missing that are asked for once more, where nothing else tells whether it is the same file.
-const OVERLAP: u64 = 64 << 10;
+/// How long one who has received nothing keeps his piece when others have none left.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// What all who fetch one file have in common.
 pub(super) struct Job {
@@ -45,13 +48,27 @@ pub(super) struct Job {
     pub(super) has_answered: AtomicBool,
     /// Nothing but the end of a connection says where the file ends.
     pub(super) has_no_end: AtomicBool,
+    /// Checksums will tell whether it is right: what servers say of its state does not matter.
+    pub(super) is_judged: bool,
+    /// It was not had by one answer.
+    pub(super) is_joined: AtomicBool,
+    /// Where an answer with a part ended that did not tell the length of the file.
+    pub(super) ended_at: AtomicU64,
+    /// Somebody has no piece any more.
+    pub(super) idle: CancellationToken,
+    /// A connection beside the first one got nothing.
+    pub(super) has_stalled: AtomicBool,
 }
 
 /// An answer that is read.
 pub(super) struct Open {
     answered: Answered,
+    /// What was read of it already.
+    first: Option<Bytes>,
     at: u64,
     claim: Range<u64>,
+    /// Where the part ends that it is, if it is one.
+    part_end: Option<u64>,
     /// Whether its server gives parts.
     pub(super) gives_parts: bool,
     /// What it says of all bytes of the file.
@@ -59,67 +76,69 @@ pub(super) struct Open {
 }
 
 /// Why there is none.
-enum NotOpen {
+pub(super) enum NotOpen {
     Web(WebError),
     Later(Option<Duration>, WebError),
     Refused(u16, String),
     Final(FetchError),
+    /// There is nothing more: the file ends where it was asked for.
+    End,
 }
 
 impl Job {
     /// Asks for a piece.
     async fn open(&self, mut claim: Range<u64>, is_lead: bool) -> Result<Open, NotOpen> {
         let kept = self.shared.kept();
-        let is_sure = kept.validator.as_ref().is_some_and(Validator::is_strong);
-        let from = if is_sure {
+        let is_after_part = self.ended_at.load(Ordering::Relaxed) == claim.start;
+        let from = if self.is_sure(&kept) || is_after_part {
             claim.start
         } else {
-            claim.start.saturating_sub(OVERLAP)
+            self.prove(&kept, claim.start).await?
         };
         let is_to_end = kept.length.is_none_or(|length| claim.end >= length);
         let part = (from > 0 || !is_to_end).then_some(from..claim.end);
-        let asked = Asked {
-            part: part.clone(),
-            validator: kept.validator.clone(),
-            length: kept.length,
-        };
-        let headers = question(part.as_ref(), is_to_end, kept.validator.as_ref());
+        let asked = self.asked(&kept, part.clone(), is_after_part);
+        let headers = question(part.as_ref(), is_to_end, asked.validator.as_ref());
+        if claim.start > 0 {
+            self.is_joined.store(true, Ordering::Relaxed);
+        }
         let link = self.current().clone();
         let answered = self.web.get(&link, &headers).await;
-        let answered = answered.map_err(NotOpen::Web)?;
+        let mut answered = answered.map_err(NotOpen::Web)?;
         let head = head(&answered);
         let peer = answered.by.to_string();
         let unusable = |why| {
             let peer = peer.clone();
             NotOpen::Final(FetchError::Unusable { peer, why })
         };
-        let (at, length) = match meaning(&asked, &head) {
+        let (at, length, part_end) = match meaning(&asked, &head) {
             Meaning::Whole(_) if from > 0 && !is_lead => {
                 return Err(NotOpen::Refused(200, peer));
             }
-            Meaning::Whole(length) => (0, length),
-            Meaning::Part(range, length) => (range.start, length),
-            Meaning::Changed => return Err(NotOpen::Final(FetchError::Changed)),
-            Meaning::Later(pause) => {
-                let trouble = cut(&answered.by, "asks for patience");
-                return Err(NotOpen::Later(pause, trouble));
-            }
-            Meaning::Refused(status) => return Err(NotOpen::Refused(status, peer)),
-            Meaning::Unusable(why) => return Err(unusable(why)),
+            Meaning::Whole(length) => (0, length, None),
+            Meaning::Part(range, length) => (range.start, length, Some(range.end)),
+            other => return Err(Self::not_meant(&other, &answered)),
         };
-        if is_page(&answered) {
-            return Err(unusable("a web page, and no image"));
-        }
         if length.is_some_and(|length| length > self.most) {
             return Err(NotOpen::Final(self.too_large()));
         }
         let coding = coding(&answered).map_err(unusable)?;
+        let mut first = None;
+        if is_page(&answered) {
+            let begun = begun(&mut answered).await.map_err(NotOpen::Web)?;
+            // What is packed for the way could be any page.
+            if coding.is_some() || !is_image(&begun) {
+                return Err(unusable("a web page, and no image"));
+            }
+            first = Some(begun);
+        }
         let has_some = kept.length.is_some() || kept.parts.bytes() > 0;
         if has_some && kept.coding != coding {
             return Err(NotOpen::Final(FetchError::Changed));
         }
         self.shared.learn(|kept| {
             kept.validator = head.validator.clone().or(kept.validator.take());
+            kept.weak = head.weak.clone().or(kept.weak.take());
             kept.length = kept.length.or(length);
             kept.coding = coding;
         });
@@ -127,7 +146,7 @@ impl Job {
             claim.end = claim.end.min(length);
         }
         let fields = answered.response.headers();
-        if length.is_none() && kept.length.is_none() {
+        if length.is_none() && kept.length.is_none() && part_end.is_none() {
             let is_chunked = fields.contains_key(TRANSFER_ENCODING)
                 && answered.response.version() >= Version::HTTP_11;
             self.has_no_end.store(!is_chunked, Ordering::Relaxed);
@@ -141,8 +160,10 @@ impl Job {
         self.current().clone_from(&answered.by);
         Ok(Open {
             answered,
+            first,
             at,
             claim,
+            part_end,
             gives_parts,
             checksums,
         })
@@ -152,18 +173,34 @@ impl Job {
         FetchError::TooLarge { most: self.most }
     }
 
-    fn current(&self) -> std::sync::MutexGuard<'_, Link> {
+    pub(super) fn current(&self) -> std::sync::MutexGuard<'_, Link> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the first piece, however often that takes.
-    pub(super) async fn lead(&self, claim: Range<u64>) -> Result<Open, FetchError> {
+    /// Opens the first piece, however often that takes; `None`: there is nothing more.
+    pub(super) async fn lead(&self, claim: Range<u64>) -> Result<Option<Open>, FetchError> {
         loop {
             match self.open(claim.clone(), true).await {
-                Ok(open) => return Ok(open),
+                Ok(open) => return Ok(Some(open)),
+                Err(NotOpen::End) => {
+                    self.ends(claim.start);
+                    return Ok(None);
+                }
                 Err(not) => self.again(not).await?,
             }
         }
+    }
+
+    /// The file is so long.
+    fn ends(&self, at: u64) {
+        self.shared.learn(|kept| kept.length = Some(at));
+    }
+
+    /// When others have nothing to do any more, and enough was waited for.
+    async fn is_needed(&self) {
+        let since = tokio::time::Instant::now();
+        self.idle.cancelled().await;
+        tokio::time::sleep_until(since + STALLED).await;
     }
 
     /// Fetches pieces of `most` bytes until there are none left.
@@ -178,10 +215,20 @@ impl Job {
         loop {
             let Some(open) = next.take() else {
                 let Some(claim) = self.shared.take(most) else {
+                    self.idle.cancel();
                     return Ok(());
                 };
-                match self.open(claim.clone(), is_lead).await {
+                let opened = tokio::select! {
+                    opened = self.open(claim.clone(), is_lead) => opened,
+                    () = self.is_needed(), if !is_lead => {
+                        self.has_stalled.store(true, Ordering::Relaxed);
+                        self.shared.give_back(&claim);
+                        return Ok(());
+                    }
+                };
+                match opened {
                     Ok(open) => next = Some(open),
+                    Err(NotOpen::End) => self.ends(claim.start),
                     Err(not) => {
                         self.shared.give_back(&claim);
                         if !is_lead && matches!(not, NotOpen::Refused(..) | NotOpen::Later(..)) {
@@ -193,8 +240,11 @@ impl Job {
                 }
                 continue;
             };
-            if let Err(error) = self.read(open, most, &chunks).await? {
+            if let Err(error) = self.read(open, (most, is_lead), &chunks).await? {
                 self.again(NotOpen::Web(error)).await?;
+            }
+            if !is_lead && self.has_stalled.load(Ordering::Relaxed) {
+                return Ok(());
             }
         }
     }
@@ -203,16 +253,32 @@ impl Job {
     async fn read(
         &self,
         open: Open,
-        most: u64,
+        (most, is_lead): (u64, bool),
         chunks: &Sender<Chunk>,
     ) -> Result<Result<(), WebError>, FetchError> {
         let (mut answered, mut at, mut claim) = (open.answered, open.at, open.claim);
+        let (mut first, part_end) = (open.first, open.part_end);
+        // Who has received nothing can give his piece to others.
+        let mut is_silent = !is_lead;
         let unusable = |by: &Link, why| FetchError::Unusable {
             peer: by.to_string(),
             why,
         };
         loop {
-            let more = match answered.more().await {
+            let more = if let Some(first) = first.take() {
+                Ok(Some(first))
+            } else {
+                tokio::select! {
+                    more = answered.more() => more,
+                    () = self.is_needed(), if is_silent => {
+                        self.has_stalled.store(true, Ordering::Relaxed);
+                        self.shared.give_back(&claim);
+                        return Ok(Ok(()));
+                    }
+                }
+            };
+            is_silent = false;
+            let more = match more {
                 Ok(Some(more)) => more,
                 Ok(None) => break,
                 Err(error) => {
@@ -248,8 +314,15 @@ impl Job {
                 return Ok(Ok(()));
             }
         }
-        if self.shared.kept().length.is_none() {
-            self.shared.learn(|kept| kept.length = Some(at));
+        let is_known = self.shared.kept().length.is_some();
+        if !is_known && part_end.is_none() {
+            self.ends(at);
+            return Ok(Ok(()));
+        }
+        // The end of a part is not that of the file.
+        if !is_known && part_end == Some(at) && at >= claim.start {
+            self.shared.give_back(&(at..claim.end));
+            self.ended_at.store(at, Ordering::Relaxed);
             return Ok(Ok(()));
         }
         if at < claim.end {
@@ -264,6 +337,7 @@ impl Job {
         let is_original = *self.current() == self.link;
         self.current().clone_from(&self.link);
         let (pause, error) = match not {
+            NotOpen::End => return Ok(()),
             NotOpen::Final(error) => return Err(error),
             // What it was sent to may be of use for some time only.
             NotOpen::Refused(status, peer) if is_original => {
@@ -296,84 +370,6 @@ impl Job {
         tokio::time::sleep(pause).await;
         Ok(())
     }
-}
-
-fn question(
-    part: Option<&Range<u64>>,
-    is_to_end: bool,
-    validator: Option<&Validator>,
-) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Some(part) = part {
-        let last = if is_to_end {
-            String::new()
-        } else {
-            (part.end - 1).to_string()
-        };
-        let text = format!("bytes={}-{last}", part.start);
-        headers.extend(HeaderValue::from_str(&text).map(|value| (RANGE, value)));
-        let validator = validator.map(|known| HeaderValue::from_str(known.text()));
-        headers.extend(
-            validator
-                .and_then(Result::ok)
-                .map(|value| (IF_RANGE, value)),
-        );
-    }
-    headers
-}
-
-fn head(answered: &Answered) -> Head {
-    let fields = answered.response.headers();
-    let text = |name: HeaderName| fields.get(name)?.to_str().ok();
-    let number = |name| text(name)?.parse().ok();
-    Head {
-        status: answered.response.status().as_u16(),
-        content_range: text(CONTENT_RANGE).map(str::to_owned),
-        content_length: number(CONTENT_LENGTH),
-        validator: Validator::of(text(ETAG), text(LAST_MODIFIED)),
-        retry_after: number(RETRY_AFTER),
-    }
-}
-
-/// Whether it is the page of somebody who answers in place of the server, or says with words what a status should. Those do not know
-/// of parts; some servers call every part of a file a page.
-fn is_page(answered: &Answered) -> bool {
-    if answered.response.status() == StatusCode::PARTIAL_CONTENT {
-        return false;
-    }
-    let field = answered.response.headers().get(CONTENT_TYPE);
-    let text = field.and_then(|value| value.to_str().ok());
-    text.is_some_and(|text| {
-        text.trim_start()
-            .to_ascii_lowercase()
-            .starts_with("text/html")
-    })
-}
-
-/// How it is packed for the way.
-fn coding(answered: &Answered) -> Result<Option<Coding>, &'static str> {
-    let field = answered.response.headers().get(CONTENT_ENCODING);
-    match field.map(|value| value.to_str().unwrap_or("?")) {
-        None | Some("" | "identity") => Ok(None),
-        Some("gzip" | "x-gzip") => Ok(Some(Coding::Gzip)),
-        Some(_) => Err("bytes that are packed for the way, and not by gzip"),
-    }
-}
-
-/// What an answer says of the file; `Content-Digest` is of what the answer has of it.
-fn of_fields(fields: &HeaderMap, is_whole: bool) -> Vec<Checksum> {
-    let mut names = vec!["repr-digest", "digest"];
-    if is_whole {
-        names.push("content-digest");
-    }
-    let mut all = Vec::new();
-    for name in names {
-        for value in fields.get_all(name) {
-            all.extend(of_field(value.to_str().unwrap_or_default(), name));
-        }
-    }
-    all
 }
 
 impl Job {

@@ -15,6 +15,8 @@ use super::{Event, kept::Kept, shared::Shared};
 
 /// Bytes after which what is there is made to last.
 const LASTING: u64 = 64 << 20;
+/// Time after which it is, too.
+const MARKING: Duration = Duration::from_secs(3);
 /// Between two reports.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -76,7 +78,7 @@ impl Writer {
     }
 
     fn write(&self, chunks: &mut Receiver<Chunk>, keep: &SyncSender<Kept>) -> Result<(), Stopped> {
-        let (mut since, mut told) = (0, Instant::now());
+        let (mut since, mut told, mut marked) = (0, Instant::now(), Instant::now());
         while let Some(Chunk { at, bytes }) = chunks.blocking_recv() {
             let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             for (part, is_there) in self.shared.split(&(at..at + count)) {
@@ -93,8 +95,9 @@ impl Writer {
                 self.shared.came(part);
             }
             // One who is still at it is not waited for.
-            if since >= LASTING && keep.try_send(self.shared.kept()).is_ok() {
-                since = 0;
+            let is_due = since >= LASTING || (since > 0 && marked.elapsed() >= MARKING);
+            if is_due && keep.try_send(self.shared.kept()).is_ok() {
+                (since, marked) = (0, Instant::now());
             }
             // What comes next may be long in coming.
             if chunks.is_empty() || told.elapsed() >= TICK {

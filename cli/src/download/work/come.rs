@@ -3,7 +3,10 @@
 use std::{
     io,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::{
@@ -12,9 +15,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{DownloadError, Event, Task, Want, interruptible, places, wanted};
+use super::{DownloadError, Event, Task, Want, interruptible, lists::lists, places, wanted};
 use crate::download::{
-    cache::About,
+    cache::{About, sums_of},
     checksums::{Checksum, Finished, Sums},
     fetch::{self, Coding, FetchError, Fetched, Follow, fetch},
     output::{self, OutputError, Pending, Wanted},
@@ -32,25 +35,60 @@ impl Task<'_> {
         &self,
         offers: &[Checksum],
     ) -> Result<(About, Unpacked<DownloadError>), DownloadError> {
+        let (come, is_joined) = self.come_once(offers, false).await;
+        let is_wrong = match &come {
+            Err(DownloadError::Wrong { .. }) => true,
+            Err(DownloadError::Output(error)) | Ok((_, Err(DownloadError::Output(error)))) => {
+                error.is_damage()
+            }
+            _ => false,
+        };
+        if !is_wrong {
+            return come;
+        }
+        self.room.clear()?;
+        if !is_joined {
+            return come;
+        }
+        // Parts of two files may have become one.
+        drop(self.want.events.send(Event::Joined));
+        self.room.make()?;
+        self.come_once(offers, true).await.0
+    }
+
+    /// Also whether more than one answer brought it.
+    async fn come_once(
+        &self,
+        offers: &[Checksum],
+        is_plain: bool,
+    ) -> (
+        Result<(About, Unpacked<DownloadError>), DownloadError>,
+        bool,
+    ) {
         let unpacking = Unpacking::new(self.want.interrupt);
-        let about = self.checked(offers, &unpacking).await;
+        let about = self.checked(offers, &unpacking, is_plain).await;
         let has_failed = unpacking.stop.is_cancelled() && !self.want.interrupt.is_cancelled();
         // It ends with what it reads. What it leaves behind it removes itself, before we end.
-        match (about, unpacking.end().await) {
+        let come = match (about, unpacking.end().await) {
             (Err(DownloadError::Interrupted), Err(error)) if has_failed => Err(error),
-            (about, unpacked) => Ok((about?, unpacked)),
-        }
+            (Err(error), _) => Err(error),
+            (Ok(about), unpacked) => Ok((about, unpacked)),
+        };
+        (come, unpacking.is_joined.load(Ordering::Relaxed))
     }
 
     async fn checked(
         &self,
         offers: &[Checksum],
         unpacking: &Unpacking,
+        is_plain: bool,
     ) -> Result<About, DownloadError> {
         let (room, want) = (self.room, self.want);
-        let fetched = self.fetched(offers, unpacking).await?;
+        let mut fetched = self.fetched(offers, unpacking, is_plain).await?;
+        let own = fetched.checksums.clone();
         let mut sums = fetched.sums.clone();
-        let mut wrong = sums.wrong(&fetched.checksums);
+        let mut wrong = sums.wrong(&own);
+        let offers = &self.offers_there(&mut fetched, offers).await?;
         if wrong.is_none() {
             let listed = self.listed(&fetched, offers).await;
             if matches!(&listed, Err(DownloadError::Output(error)) if error.is_damage()) {
@@ -68,7 +106,7 @@ impl Task<'_> {
                 is_removed: true,
             });
         }
-        let all = [offers, &fetched.checksums].concat();
+        let all = [offers.as_slice(), &fetched.checksums].concat();
         if fetched.has_no_end && all.is_empty() {
             room.clear()?;
             return Err(DownloadError::NoEnd {
@@ -88,6 +126,7 @@ impl Task<'_> {
         &self,
         offers: &[Checksum],
         unpacking: &Unpacking,
+        is_plain: bool,
     ) -> Result<Fetched, DownloadError> {
         let (room, want) = (self.room, self.want);
         let (events, mut told) = unbounded_channel();
@@ -100,6 +139,7 @@ impl Task<'_> {
             link: self.link,
             source: self.identity,
             checksums: offers,
+            is_plain,
             most: want.most,
             part: &part,
             state: &state,
@@ -115,13 +155,38 @@ impl Task<'_> {
                 Some(event) = told.recv() => drop(want.events.send(Event::Fetch(event))),
             }
         };
-        fetched.map_err(|source| match source {
+        let fetched = fetched.map_err(|source| match source {
             FetchError::Interrupted => DownloadError::Interrupted,
             source => DownloadError::Fetch {
                 name: want.name.clone(),
                 source,
             },
-        })
+        })?;
+        unpacking
+            .is_joined
+            .store(fetched.is_joined, Ordering::Relaxed);
+        Ok(fetched)
+    }
+
+    /// The lists beside where the address led, if none was beside the address itself.
+    async fn offers_there(
+        &self,
+        fetched: &mut Fetched,
+        offers: &[Checksum],
+    ) -> Result<Vec<Checksum>, DownloadError> {
+        let is_elsewhere = fetched.by.identity() != self.link.identity();
+        if !offers.is_empty() || !self.has_lists || !is_elsewhere {
+            return Ok(offers.to_vec());
+        }
+        let asking = lists(self.web, &fetched.by, self.want);
+        let offers = interruptible(self.want, asking).await??;
+        if !offers.is_empty() {
+            let (part, sums) = (self.room.part(), Sums::new(&offers));
+            let summing = spawn_blocking(move || sums_of(fs_err::File::open(part)?, sums));
+            let sums = interruptible(self.want, summing).await?;
+            fetched.sums = sums.map_err(io::Error::other)??;
+        }
+        Ok(offers)
     }
 
     /// Checksums of what lists mean.
@@ -147,6 +212,8 @@ struct Unpacking {
     interrupt: CancellationToken,
     /// Nothing of what is still to come is of use.
     stop: CancellationToken,
+    /// More than one answer brought what it reads.
+    is_joined: AtomicBool,
 }
 
 impl Unpacking {
@@ -155,6 +222,7 @@ impl Unpacking {
             current: Mutex::new(None),
             interrupt: interrupt.clone(),
             stop: interrupt.child_token(),
+            is_joined: AtomicBool::new(false),
         }
     }
 

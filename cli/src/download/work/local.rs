@@ -15,7 +15,12 @@ use crate::download::{
 pub(super) async fn local(path: &Path, want: &Want<'_>) -> Result<Had, DownloadError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let beside = Beside::Folder(folder);
-    let offers = offered(&beside, &want.name, want.keyring).await?;
+    let offers = if want.looks {
+        let asking = offered(&beside, &want.name, want.keyring, &want.events);
+        interruptible(want, asking).await??
+    } else {
+        Vec::new()
+    };
     let (image, sums) = (path.to_owned(), Sums::new(&offers));
     let summing = spawn_blocking(move || -> io::Result<(Finished, u64)> {
         let file = fs_err::File::open(&image)?;

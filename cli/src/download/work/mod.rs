@@ -2,6 +2,7 @@
 
 mod come;
 mod kept;
+mod lists;
 mod local;
 
 use std::{
@@ -12,13 +13,13 @@ use std::{
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use self::local::local;
+use self::{lists::lists, local::local};
 use super::{
     cache::{Cache, Room},
     checksums::Checksum,
     fetch::{self, Coding, FetchError},
     link::Link,
-    offered::{Beside, OfferedError, offered},
+    offered::OfferedError,
     output::{self, OutputError, Pending, Wanted},
     web::{Web, WebError},
 };
@@ -54,6 +55,8 @@ pub struct Want<'a> {
     pub most: u64,
     /// Keys, of which one has to have signed its checksums.
     pub keyring: Option<&'a Path>,
+    /// Whether checksums are looked for beside it.
+    pub looks: bool,
     /// What was fetched before.
     pub cache: &'a Cache,
     /// Who is told.
@@ -67,6 +70,17 @@ pub struct Want<'a> {
 pub enum Event {
     /// Somebody else fetches it at this moment.
     Waits,
+    /// Lists of checksums are looked for, and it takes time.
+    Lists,
+    /// A list is of other files.
+    PassedOver {
+        /// What it is called.
+        list: String,
+        /// Which files it names.
+        names: Vec<String>,
+    },
+    /// It is not right, and several answers brought it: it is fetched once more by one.
+    Joined,
     /// Of fetching.
     Fetch(fetch::Event),
     /// It was fetched before.
@@ -187,18 +201,18 @@ async fn fetched(
     room.make()?;
     // What others have left. Ours stays: it may be a part that is to become whole.
     shrink(want).await?;
-    let offers = if is_fixed {
-        Ok(Vec::new())
+    let has_lists = want.looks && !is_fixed;
+    let offers = if has_lists {
+        interruptible(want, lists(web, link, want)).await?
     } else {
-        let beside = Beside::Web(web, link);
-        let name = link.file_name().unwrap_or_else(|| want.name.clone());
-        interruptible(want, offered(&beside, &name, want.keyring)).await?
+        Ok(Vec::new())
     };
     let task = Task {
         web,
         link,
         identity,
         room: &room,
+        has_lists,
         want,
     };
     let kept = task.kept(&offers, is_fixed).await?;
@@ -233,6 +247,8 @@ struct Task<'a> {
     /// What tells it from others.
     identity: &'a str,
     room: &'a Room,
+    /// Whether lists of checksums may lie beside it.
+    has_lists: bool,
     want: &'a Want<'a>,
 }
 
@@ -298,7 +314,13 @@ async fn put(wanted: Wanted, want: &Want<'_>) -> Result<u64, DownloadError> {
         }
         None => spawn_blocking(move || output::pipe(&wanted, io::stdout(), events, interrupt)),
     };
-    match putting.await.map_err(io::Error::other)? {
+    // Who reads it may not, for as long as he wants.
+    let is_piped = want.to.is_none();
+    let put = tokio::select! {
+        put = putting => put,
+        () = want.interrupt.cancelled(), if is_piped => return Err(DownloadError::Interrupted),
+    };
+    match put.map_err(io::Error::other)? {
         Err(OutputError::Interrupted) => Err(DownloadError::Interrupted),
         other => Ok(other?),
     }

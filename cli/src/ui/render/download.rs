@@ -117,6 +117,21 @@ pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) {
     while let Some(event) = events.recv().await {
         match event {
             Event::Waits => console.say("another command has it at this moment: waiting"),
+            Event::Lists => console.say("looking for lists of checksums beside it"),
+            Event::PassedOver { list, names } => {
+                let names = neutralise(&names.join(", ")).into_owned();
+                console.warn(&format!(
+                    "{} says nothing of this file: it has {}",
+                    neutralise(&list),
+                    if names.is_empty() { "no name" } else { &names }
+                ));
+            }
+            Event::Joined => {
+                (going, before) = (None, 0);
+                console.warn(
+                    "it is not right, and did not come in one piece: fetching it once more from its beginning",
+                );
+            }
             Event::Cached => console.say("it was fetched before, and is as it was then"),
             Event::Damaged => {
                 console.warn("what was fetched before is damaged: it is fetched again");
@@ -158,12 +173,14 @@ pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) {
 }
 
 /// What was had, and where it is.
-pub fn had(console: &Console, to: Option<&Path>, had: &Had) -> io::Result<()> {
+pub fn had(console: &Console, to: Option<&Path>, had: &Had, has_looked: bool) -> io::Result<()> {
     if had.checked.is_empty() {
-        console.say(&format!(
-            "nothing beside it tells what it should be; it has SHA-256 {}",
-            had.sha256
-        ));
+        let why = if has_looked {
+            "nothing beside it tells what it should be"
+        } else {
+            "nobody looked for what it should be (--no-checksums)"
+        };
+        console.say(&format!("{why}; it has SHA-256 {}", had.sha256));
     } else {
         let checked = neutralise(&had.checked.join(", ")).into_owned();
         console.say(&format!("checked by {checked}"));

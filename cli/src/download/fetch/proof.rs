@@ -1,0 +1,119 @@
+//! Whether a file is still the one of which there are parts, where no server says so: more of it is asked for once more, and compared.
+
+use std::{io, ops::Range, sync::Arc};
+
+use fs_err::os::unix::fs::FileExt as _;
+use tokio::task::spawn_blocking;
+
+use super::{
+    FetchError,
+    heads::{head, question},
+    kept::Kept,
+    shared::Shared,
+    worker::{Job, NotOpen},
+};
+use crate::download::{
+    answer::{Asked, Meaning, Validator, meaning},
+    web::{Answered, cut},
+};
+
+/// Bytes before what is missing that are asked for once more; they are more where all of these are the same.
+const OVERLAP: u64 = 64 << 10;
+/// Bytes at the beginning that are: there the versions of a file differ first.
+const BEGINNING: u64 = 256 << 10;
+
+impl Job {
+    /// Whether the server tells by itself that it is the same file.
+    pub(super) fn is_sure(&self, kept: &Kept) -> bool {
+        !self.is_judged && kept.validator.as_ref().is_some_and(Validator::is_strong)
+    }
+
+    /// What is asked for, and what the answer is measured by.
+    pub(super) fn asked(
+        &self,
+        kept: &Kept,
+        part: Option<Range<u64>>,
+        is_after_part: bool,
+    ) -> Asked {
+        let mut asked = Asked {
+            part,
+            validator: kept.validator.clone(),
+            weak: kept.weak.clone(),
+            length: kept.length,
+            is_after_part,
+        };
+        if self.is_judged {
+            (asked.validator, asked.weak) = (None, None);
+        }
+        asked
+    }
+
+    /// Compares the beginning of the file with what is here. Returns from where on it is to be had, so that something is compared that tells files
+    /// from each other.
+    pub(super) async fn prove(&self, kept: &Kept, start: u64) -> Result<u64, NotOpen> {
+        let shared = Arc::clone(&self.shared);
+        let from = spawn_blocking(move || telling(&shared, start)).await;
+        let from = from.map_err(io::Error::other).and_then(|from| from);
+        let from = from.map_err(|error| NotOpen::Final(error.into()))?;
+        let to = kept.parts.prefix().min(BEGINNING);
+        if from == 0 || to == 0 {
+            return Ok(from);
+        }
+        let part = 0..to;
+        let asked = self.asked(kept, Some(part.clone()), false);
+        let headers = question(Some(&part), false, asked.validator.as_ref());
+        let link = self.current().clone();
+        let answered = self.web.get(&link, &headers).await;
+        let mut answered = answered.map_err(NotOpen::Web)?;
+        match meaning(&asked, &head(&answered)) {
+            Meaning::Part(..) => {}
+            // It will be compared as a whole.
+            Meaning::Whole(_) => return Ok(from),
+            other => return Err(Self::not_meant(&other, &answered)),
+        }
+        let count = usize::try_from(to).unwrap_or_default();
+        let mut came = Vec::new();
+        while came.len() < count
+            && let Some(more) = answered.more().await.map_err(NotOpen::Web)?
+        {
+            came.extend_from_slice(&more);
+        }
+        came.truncate(count);
+        let mut here = vec![0; came.len()];
+        let read = self.shared.file().read_exact_at(&mut here, 0);
+        read.map_err(|error| NotOpen::Final(error.into()))?;
+        if here != came || came.is_empty() {
+            return Err(NotOpen::Final(FetchError::Changed));
+        }
+        Ok(from)
+    }
+
+    /// What an answer with nothing of the file means.
+    pub(super) fn not_meant(meant: &Meaning, answered: &Answered) -> NotOpen {
+        let peer = answered.by.to_string();
+        match meant {
+            Meaning::Later(pause) => NotOpen::Later(*pause, cut(&answered.by, "asks for patience")),
+            Meaning::Refused(status) => NotOpen::Refused(*status, peer),
+            Meaning::Unusable(why) => NotOpen::Final(FetchError::Unusable { peer, why }),
+            Meaning::End => NotOpen::End,
+            Meaning::Whole(_) | Meaning::Part(..) | Meaning::Changed => {
+                NotOpen::Final(FetchError::Changed)
+            }
+        }
+    }
+}
+
+/// From where on, before a place, there is something else than one byte again and again; the beginning, where there is nothing else.
+fn telling(shared: &Shared, start: u64) -> io::Result<u64> {
+    let mut from = start;
+    while from > 0 {
+        let next = from.saturating_sub(OVERLAP);
+        let mut block = vec![0; usize::try_from(from - next).unwrap_or_default()];
+        shared.file().read_exact_at(&mut block, next)?;
+        from = next;
+        if block.windows(2).any(|pair| pair.first() != pair.last()) {
+            break;
+        }
+    }
+    Ok(from)
+}
