@@ -77,7 +77,7 @@ impl Place {
     pub(super) fn change(&self, disk: &Disk, changes: &[Change<'_>]) -> Result<(), Failure> {
         let mut packing = render::image::Packing::new(&self.console, disk);
         let now = Stamp::new(Zoned::now().datetime());
-        let done = disk.change(changes, now, &mut |taken| {
+        let outcome = disk.change(changes, now, &mut |taken| {
             if self.interrupt.is_cancelled() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -86,7 +86,11 @@ impl Place {
         });
         drop(packing);
         let paths = changes.iter().map(Change::path);
-        let done: Vec<(&str, Done)> = paths.zip(done?).collect();
+        let outcome = outcome?;
+        if outcome.is_mended {
+            render::image::mended(&self.console, disk.path());
+        }
+        let done: Vec<(&str, Done)> = paths.zip(outcome.done).collect();
         render::image::changed(&self.console, disk.path(), &done)?;
         Ok(())
     }

@@ -105,7 +105,7 @@ enum Closed {
     Tls,
 }
 
-fn address(typed: &str) -> Result<(IpAddr, u8), String> {
+pub(super) fn address(typed: &str) -> Result<(IpAddr, u8), String> {
     let parts = typed.split_once('/');
     parts
         .filter(|(_, bits)| bits.bytes().all(|byte| byte.is_ascii_digit()))

@@ -7,6 +7,7 @@ mod address;
 mod cellular;
 mod ethernet;
 mod keyfile;
+mod loads;
 mod own;
 #[cfg(test)]
 mod tests;

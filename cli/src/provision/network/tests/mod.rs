@@ -1,3 +1,4 @@
+mod own;
 mod wifi;
 mod wired;
 
