@@ -37,6 +37,14 @@ pub fn mended(console: &Console, image: &Path) {
     ));
 }
 
+/// A packed image was made anew, and has other names.
+pub fn linked(console: &Console, image: &Path) {
+    console.warn(&format!(
+        "{} had other names (hard links), which keep the image as it was: a packed one is packed again beside itself",
+        image.display()
+    ));
+}
+
 /// A packed image on its way.
 #[derive(Debug)]
 pub struct Packing {
