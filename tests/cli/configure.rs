@@ -221,6 +221,8 @@ async fn a_person_who_says_nothing_is_asked() {
     asked.press("n");
     asked.shows("Password of Home").await;
     asked.press("geheim123\r");
+    asked.shows("More settings?").await;
+    asked.press("n");
     let output = asked.output().await;
     output.success();
     assert!(!output.stdout.contains("geheim"), "{output}");
@@ -282,6 +284,8 @@ async fn a_network_that_asks_for_a_name_is_the_same_by_questions_as_by_options()
     };
     let mut asked = begin(&asked_of).await;
     asked.press("radius.example\r");
+    asked.shows("More settings?").await;
+    asked.press("n");
     let output = asked.output().await;
     output.success();
     assert!(!output.stdout.contains("geheim"), "{output}");
@@ -374,29 +378,4 @@ async fn an_image_that_is_being_changed_is_left_alone() {
         .os(&["configure", &disk.name(), "--dev"])
         .await
         .success();
-}
-
-#[tokio::test]
-async fn a_value_that_the_image_had_before_is_no_hindrance() {
-    let workstation = Workstation::new(None);
-    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
-    let old = workstation.write("old.json", r#"{"country":"Germany","vpnPort":true}"#);
-    let put = [
-        "image",
-        "insert",
-        &disk.name(),
-        old.to_str().unwrap(),
-        "config.json",
-    ];
-    workstation.os(&put).await.success();
-    let configured = workstation
-        .os(&["configure", &disk.name(), "--hostname", "kitchen"])
-        .await;
-    configured.success();
-    let expected = serde_json::json!({"country": "Germany", "vpnPort": true, "deviceType": "board", "hostname": "kitchen"});
-    assert_eq!(config(&disk), expected);
-    let given = workstation
-        .os(&["configure", &disk.name(), "--config", "old.json"])
-        .await;
-    assert_eq!(given.code, USAGE, "{given}");
 }

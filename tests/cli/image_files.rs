@@ -103,6 +103,16 @@ async fn a_packed_image_stays_whose_it_was() {
         .os(&["config", "write", "hostname", "kitchen", "-d", name])
         .await
         .success();
+    // Another name keeps the old one, and whoever has it is told so.
+    let twin = packed.with_extension("twin");
+    fs::hard_link(&packed, &twin).unwrap();
+    let words = ["config", "write", "hostname", "bath", "-d", name];
+    let told = workstation.os(&words).await;
+    told.success();
+    assert!(told.stderr.contains("hard links"), "{told}");
+    let same = workstation.os(&words).await;
+    assert!(!same.stderr.contains("hard links"), "{same}");
+    assert!(fs::read(&twin).unwrap() != fs::read(&packed).unwrap());
     let after = fs::metadata(&packed).unwrap();
     assert_eq!((after.uid(), after.gid()), (1234, 2345));
     assert_eq!(bits(&packed), 0o640);

@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod config_values;
 mod configure;
+mod configure_values;
 mod disks;
 mod download;
 mod flash;

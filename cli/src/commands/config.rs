@@ -125,6 +125,9 @@ pub(super) fn looked_at(console: &Console, document: &Document) {
     if document.has_empty_keys() {
         render::config::empty_keys(console);
     }
+    if let Some(twice) = document.twice() {
+        render::image::wrong(console, &[twice]);
+    }
 }
 
 /// The configuration of an image.
@@ -147,12 +150,12 @@ async fn read(
     };
     let document = found.ok_or_else(|| none(CONFIG).hint("`os configure` writes one"))?;
     let hides = context.console.stdout_terminal() && !show_secrets;
-    let all = if hides {
-        document.without_secrets()
-    } else {
-        Value::Object(document.keys().clone())
-    };
     let Some(key) = key else {
+        let all = if hides {
+            document.without_secrets()
+        } else {
+            Value::Object(document.keys().clone())
+        };
         render::config::all(&context.console, &all, hides)?;
         render::image::wrong(&context.console, &document.wrong());
         return Ok(());
@@ -160,11 +163,15 @@ async fn read(
     let value = document
         .get(&key)
         .ok_or_else(|| none(&format!("key `{key}` in its {CONFIG}")))?;
-    if hides && config::is_secret(&key) {
+    if !hides {
+        return Ok(render::config::one(&context.console, value)?);
+    }
+    let shown = config::shown(&key, value);
+    if config::is_secret(&key) || shown == config::HIDDEN {
         let words = format!("`{key}` is a secret");
         return Err(Failure::new(Kind::Usage, words).hint("--show-secrets shows it"));
     }
-    Ok(render::config::one(&context.console, value)?)
+    Ok(render::config::one(&context.console, &shown)?)
 }
 
 async fn write(context: &Context, args: Write) -> Result<(), Failure> {

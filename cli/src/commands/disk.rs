@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -75,9 +76,11 @@ impl Place {
 
     /// Changes files, and tells what became of them.
     pub(super) fn change(&self, disk: &Disk, changes: &[Change<'_>]) -> Result<(), Failure> {
+        let is_packed = disk.unpacked().is_some();
+        let names = fs_err::metadata(disk.path()).map_or(1, |found| found.nlink());
         let mut packing = render::image::Packing::new(&self.console, disk);
         let now = Stamp::new(Zoned::now().datetime());
-        let done = disk.change(changes, now, &mut |taken| {
+        let outcome = disk.change(changes, now, &mut |taken| {
             if self.interrupt.is_cancelled() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -85,8 +88,16 @@ impl Place {
             Ok(())
         });
         drop(packing);
+        let outcome = outcome?;
+        let is_other = outcome.done.iter().any(|done| *done != Done::Same) || outcome.is_mended;
+        if is_packed && names > 1 && is_other {
+            render::image::linked(&self.console, disk.path());
+        }
         let paths = changes.iter().map(Change::path);
-        let done: Vec<(&str, Done)> = paths.zip(done?).collect();
+        if outcome.is_mended {
+            render::image::mended(&self.console, disk.path());
+        }
+        let done: Vec<(&str, Done)> = paths.zip(outcome.done).collect();
         render::image::changed(&self.console, disk.path(), &done)?;
         Ok(())
     }

@@ -102,8 +102,11 @@ impl From<WishError> for Failure {
             error => {
                 let failure = Self::from_error(Kind::Usage, &error);
                 match error {
-                    WishError::PrivateKey(name) => {
-                        failure.hint(format!("the public one is beside it: {name}.pub"))
+                    WishError::PrivateKey(name) => failure.hint(format!(
+                        "its public one is meant, which `ssh-keygen -y -f {name}` shows"
+                    )),
+                    WishError::KeyBeside(_) => {
+                        failure.hint("a file with the certificates alone is meant")
                     }
                     WishError::PublicKey(_) => failure.hint(
                         "`ssh-keygen -t ed25519` makes a pair; the one that ends in .pub is public",

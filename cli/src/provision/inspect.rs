@@ -70,6 +70,8 @@ pub struct Booted {
     pub file_system: fat::Kind,
     /// Bytes for files there, and how many of them are free.
     pub room: (u64, u64),
+    /// Whether no change of it was cut; what is wrong with it otherwise.
+    pub is_closed: Result<bool, String>,
 }
 
 /// A partition, and what it is called.
@@ -129,6 +131,7 @@ pub fn inspect(disk: &Disk) -> Result<Inspection, DiskError> {
             by: boot.by.clone(),
             file_system: volume.kind(),
             room: volume.room().map_err(|error| disk.fat(error))?,
+            is_closed: volume.is_closed().map_err(|error| chain(&error)),
         });
         let config = disk.read(CONFIG, config::MOST_BYTES)?;
         let config = config.map(|bytes| Document::read(&bytes));

@@ -15,7 +15,7 @@ mod ssh_key;
 mod wishes;
 
 pub use crate::project::registry::Secret;
-pub use wishes::{CONFIG, File, WishError, Wishes, public_key};
+pub use wishes::{CONFIG, File, WishError, Wishes, certificates, country, public_key};
 
 /// Whether bytes are a text with such a part, as certificates and keys are: `-----BEGIN … what-----`.
 fn is_pem(bytes: &[u8], what: &str) -> bool {
@@ -24,4 +24,13 @@ fn is_pem(bytes: &[u8], what: &str) -> bool {
     let ends = format!("{what}-----");
     let is_edge = |line: &str, edge: &str| line.starts_with(edge) && line.ends_with(&ends);
     lines.any(|line| is_edge(line, "-----BEGIN ")) && lines.any(|line| is_edge(line, "-----END "))
+}
+
+/// Whether bytes hold a private key, in whichever part of a file and of whatever kind: `-----BEGIN … PRIVATE KEY…-----`.
+fn has_private_key(bytes: &[u8]) -> bool {
+    let begins = b"-----BEGIN ";
+    let has = |line: &[u8], what: &[u8]| line.windows(what.len()).any(|part| part == what);
+    bytes
+        .split(|byte| [b'\n', b'\r'].contains(byte))
+        .any(|line| has(line, begins) && has(line, b"PRIVATE KEY"))
 }

@@ -3,11 +3,12 @@
 //! In: [`Wishes`], the config.json and the device type that the image has. Out: files of its boot partition as they are to be. Pure. What
 //! nothing is said of stays as it is; the same wishes once more are the same files.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::{
     config::{ConfigError, Document},
-    is_pem,
+    has_private_key, is_pem,
     network::{Connection, NetworkError},
     ssh_key,
 };
@@ -76,6 +77,12 @@ pub enum WishError {
     /// What holds a private key.
     #[error("{0} holds a private key, which no device may have")]
     PrivateKey(String),
+    /// What holds no certificate.
+    #[error("{0} holds no certificate (PEM)")]
+    Certificate(String),
+    /// What holds a private key beside certificates.
+    #[error("{0} holds a private key, which no device may have")]
+    KeyBeside(String),
 }
 
 impl Wishes {
@@ -177,8 +184,7 @@ impl Wishes {
 /// # Errors
 /// [`WishError::PublicKey`], [`WishError::PrivateKey`].
 pub fn public_key(name: &str, text: &str) -> Result<Vec<String>, WishError> {
-    let private = text.lines().any(|line| line.contains("PRIVATE KEY-----"));
-    if private || is_pem(text.as_bytes(), "PRIVATE KEY") {
+    if has_private_key(text.as_bytes()) {
         return Err(WishError::PrivateKey(name.to_owned()));
     }
     let lines = text.lines().map(str::trim);
@@ -188,6 +194,34 @@ pub fn public_key(name: &str, text: &str) -> Result<Vec<String>, WishError> {
         return Err(WishError::PublicKey(name.to_owned()));
     }
     Ok(keys)
+}
+
+/// Certificates of a file, which is called `name`, as they are; in config.json they stand in base64.
+///
+/// # Errors
+/// [`WishError::Certificate`], [`WishError::KeyBeside`].
+pub fn certificates(name: &str, bytes: &[u8]) -> Result<String, WishError> {
+    if has_private_key(bytes) {
+        return Err(WishError::KeyBeside(name.to_owned()));
+    }
+    if !is_pem(bytes, "CERTIFICATE") {
+        return Err(WishError::Certificate(name.to_owned()));
+    }
+    Ok(STANDARD.encode(bytes))
+}
+
+/// A country as a person types it: two letters, or `00` for the rules that all have.
+///
+/// # Errors
+/// [`WishError::Config`].
+pub fn country(typed: &str) -> Result<String, WishError> {
+    let is_one = typed.len() == 2 && typed.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_one || typed.is_empty() || typed == "00" {
+        return Ok(typed.to_ascii_uppercase());
+    }
+    let wanted = "two letters".to_owned();
+    let key = "country".to_owned();
+    Err(ConfigError::Value { key, wanted }.into())
 }
 
 #[cfg(test)]
@@ -270,6 +304,61 @@ mod tests {
         let files = wishes.files(None, None).unwrap();
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["system-connections/a", SPLASH, CONFIG]);
+    }
+
+    #[test]
+    fn a_private_key_beside_certificates_is_refused() {
+        let pem = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
+        let good = pem("CERTIFICATE");
+        assert_eq!(
+            certificates("ca", good.as_bytes()),
+            Ok(STANDARD.encode(&good))
+        );
+        for kind in [
+            "PRIVATE KEY",
+            "RSA PRIVATE KEY",
+            "ENCRYPTED PRIVATE KEY",
+            "PGP PRIVATE KEY BLOCK",
+        ] {
+            for both in [
+                pem(kind) + &good,
+                good.clone() + &pem(kind).replace('\n', "\r\n"),
+            ] {
+                let refused = Err(WishError::KeyBeside("ca".to_owned()));
+                assert_eq!(certificates("ca", both.as_bytes()), refused, "{kind}");
+                let encoded = STANDARD.encode(&both);
+                let folded = format!("{}\n{}", &encoded[..60], &encoded[60..]);
+                for typed in [encoded, folded] {
+                    let mut empty = Document::default();
+                    let refused = empty.write("balenaRootCA", &typed, false).unwrap_err();
+                    assert_eq!(
+                        refused.to_string(),
+                        "`balenaRootCA` holds a private key, which no device may have"
+                    );
+                    let given = serde_json::json!({ "balenaRootCA": typed }).to_string();
+                    let given = document(&given);
+                    assert_eq!(given.wrong(), [refused]);
+                    // One that is there already is not shown.
+                    let shown = given.without_secrets();
+                    assert_eq!(shown, json!({"balenaRootCA": "(hidden)"}));
+                }
+            }
+        }
+        let none = Err(WishError::Certificate("ca".to_owned()));
+        assert_eq!(certificates("ca", b"no"), none);
+    }
+
+    #[test]
+    fn a_country_has_two_letters() {
+        for (typed, is) in [
+            ("de", Some("DE")),
+            ("00", Some("00")),
+            ("", Some("")),
+            ("d1", None),
+            ("Germany", None),
+        ] {
+            assert_eq!(country(typed).ok().as_deref(), is, "{typed}");
+        }
     }
 
     #[test]

@@ -7,20 +7,40 @@ use std::{
 
 use tokio::task::spawn_blocking;
 
-use super::networks::unknown_network;
+use super::networks::{address, unknown_network};
 use crate::{
     commands::{Context, given},
-    failure::Failure,
+    failure::{Failure, Kind},
     provision::{
         Secret, Wishes,
-        network::{Authority, Enterprise, Proof, Security, Wifi},
+        config::Document,
+        country,
+        network::{Authority, Cellular, Connection, Enterprise, Ethernet, Proof, Security, Wifi},
         public_key,
     },
-    ui::render::configure::{self as say, Network, Proved},
+    ui::{
+        render::configure::{self as say, Network, Proved},
+        style::neutralise,
+    },
 };
 
 /// Files of public keys that are offered.
 const MOST_KEYS: usize = 16;
+/// Keys of config.json that fewer devices need.
+const MORE: [(&str, &str); 3] = [
+    (
+        "ntpServers",
+        "Servers of the time, with blanks between them (empty: the usual ones)",
+    ),
+    (
+        "dnsServers",
+        "Addresses of servers of names, with blanks between them (empty: those of the network)",
+    ),
+    (
+        "country",
+        "Country whose rules for radio it keeps to, two letters (empty: none)",
+    ),
+];
 
 /// Asks one question in a thread of its own.
 pub(in crate::commands) async fn question<T: Send + 'static>(
@@ -36,7 +56,7 @@ pub(in crate::commands) async fn question<T: Send + 'static>(
 /// Asks for all that most devices need.
 pub(super) async fn ask(context: &Context) -> Result<Wishes, Failure> {
     let mut wishes = Wishes::default();
-    let hostname = question(say::hostname).await?;
+    let hostname = question(|| say::hostname(|typed| fits("hostname", typed))).await?;
     if !hostname.is_empty() {
         wishes.keys.push(("hostname", hostname));
     }
@@ -59,17 +79,121 @@ pub(super) async fn ask(context: &Context) -> Result<Wishes, Failure> {
             .connections
             .push(wifi(context, network).await?.connection()?);
     }
+    if question(say::more).await? {
+        more(&mut wishes).await?;
+    }
     Ok(wishes)
 }
 
+/// Asks for what fewer devices need.
+async fn more(wishes: &mut Wishes) -> Result<(), Failure> {
+    if question(say::persistent_logging).await? {
+        wishes.keys.push(("persistentLogging", true.to_string()));
+    }
+    for (key, prompt) in MORE {
+        let typed = question(move || say::text(prompt, |typed| fits(key, typed))).await?;
+        let typed = match key {
+            "country" => country(&typed)?,
+            _ => typed,
+        };
+        if !typed.is_empty() {
+            wishes.keys.push((key, typed));
+        }
+    }
+    let prompt = "Fixed address for Ethernet, like 192.168.1.5/24 (empty: the network gives one)";
+    let fixed = question(move || {
+        say::text(prompt, |typed| match typed {
+            "" => Ok(()),
+            typed => wired(typed, "").map(drop),
+        })
+    });
+    let fixed = fixed.await?;
+    if !fixed.is_empty() {
+        let own = fixed.clone();
+        let prompt = "Gateway to other networks (empty: none)";
+        let gateway = question(move || say::text(prompt, |typed| wired(&own, typed).map(drop)));
+        let made = wired(&fixed, &gateway.await?);
+        let made = made.map_err(|words| Failure::new(Kind::Usage, words))?;
+        wishes.connections.push(made);
+    }
+    let prompt = "Access point (APN) of a mobile network (empty: none)";
+    let apn = question(move || {
+        say::text(prompt, |typed| match typed {
+            "" => Ok(()),
+            typed => mobile(typed).map(drop),
+        })
+    });
+    let apn = apn.await?;
+    if !apn.is_empty() {
+        let made = mobile(&apn).map_err(|words| Failure::new(Kind::Usage, words))?;
+        wishes.connections.push(made);
+    }
+    Ok(())
+}
+
+/// Whether a key can have this, as it is typed.
+fn fits(key: &str, typed: &str) -> Result<(), String> {
+    let fits = match key {
+        "country" => country(typed).map(drop).map_err(|error| error.to_string()),
+        _ => Document::default()
+            .write(key, typed, false)
+            .map_err(|error| error.to_string()),
+    };
+    fits.map_err(|words| neutralise(&words).into_owned())
+}
+
+/// A network with a wire, of an address with its bits and a gateway, if there is one.
+fn wired(typed: &str, gateway: &str) -> Result<Connection, String> {
+    let gateway = Some(gateway.trim()).filter(|gateway| !gateway.is_empty());
+    let gateway = gateway.map(|gateway| {
+        gateway
+            .parse()
+            .map_err(|_| "an address is expected, like 192.168.1.1".to_owned())
+    });
+    let ethernet = Ethernet {
+        addresses: vec![address(typed.trim())?],
+        gateways: gateway.transpose()?.into_iter().collect(),
+        ..Ethernet::default()
+    };
+    ethernet.connection().map_err(|error| error.to_string())
+}
+
+fn mobile(apn: &str) -> Result<Connection, String> {
+    let cellular = Cellular {
+        apn: apn.to_owned(),
+        user: None,
+        password: None,
+        pin: None,
+    };
+    cellular.connection().map_err(|error| error.to_string())
+}
+
+/// Whether there can be a network of this name, closed so.
+fn is_network(ssid: &str, security: Security) -> Result<(), String> {
+    let wifi = Wifi {
+        ssid: ssid.as_bytes().to_vec(),
+        is_hidden: false,
+        security,
+    };
+    wifi.connection()
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
 async fn wifi(context: &Context, network: Network) -> Result<Wifi, Failure> {
-    let ssid = question(say::wifi_name).await?;
+    let ssid = question(|| say::wifi_name(|typed| is_network(typed, Security::Open))).await?;
     let is_hidden = question(say::wifi_hidden).await?;
     let security = if network == Network::Enterprise {
         Security::Enterprise(enterprise(context, &ssid).await?)
     } else {
         let named = ssid.clone();
-        let key = question(move || say::wifi_key(&named)).await?;
+        let key = question(move || {
+            say::wifi_key(&named, |typed| match typed {
+                "" => Ok(()),
+                typed => is_network(&named, Security::Wpa2(Secret::new(typed))),
+            })
+        });
+        let key = key.await?;
         if key.is_empty() {
             Security::Open
         } else {

@@ -56,6 +56,15 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             return Err(Failure::new(Kind::Usage, words)
                 .hint("--hostname, --dev, --ssh-key, --wifi-ssid and others say it: see `os configure --help`"));
         }
+        // Whoever answers all questions has an image that can be configured.
+        let look = |place: &Place| {
+            let disk = place.open(Purpose::Look)?;
+            disk.volume()?;
+            Ok(())
+        };
+        Place::new(context, &args.image)
+            .with(Purpose::Look, look)
+            .await?;
         wishes = ask::ask(context).await?;
     }
     if wishes.is_empty() {

@@ -9,7 +9,7 @@ use crate::{
     env,
     failure::{Failure, Kind},
     provision::{
-        Secret,
+        Secret, certificates,
         network::{Authority, Cellular, Connection, Enterprise, Ethernet, Proof, Security, Wifi},
     },
     ui::render,
@@ -105,9 +105,10 @@ enum Closed {
     Tls,
 }
 
-fn address(typed: &str) -> Result<(IpAddr, u8), String> {
+pub(super) fn address(typed: &str) -> Result<(IpAddr, u8), String> {
     let parts = typed.split_once('/');
     parts
+        .filter(|(_, bits)| bits.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|(ip, bits)| Some((ip.parse().ok()?, bits.parse().ok()?)))
         .ok_or_else(|| {
             "an address with the bits of its network is expected, like 192.168.1.5/24".to_owned()
@@ -117,6 +118,7 @@ fn address(typed: &str) -> Result<(IpAddr, u8), String> {
 impl Networks {
     /// The Wi-Fi network's password, where it has one: of a file, of a variable, or asked for.
     pub(super) async fn password(&self, context: &Context) -> Result<Option<Secret>, Failure> {
+        self.agree()?;
         let Some(ssid) = self
             .wifi_ssid
             .as_ref()
@@ -137,6 +139,30 @@ impl Networks {
         let ssid = ssid.to_string_lossy().into_owned();
         let typed = question(move || render::configure::wifi_password(&ssid)).await?;
         Ok(Some(Secret::new(typed)))
+    }
+
+    /// Whether what is said of the Wi-Fi network fits together.
+    fn agree(&self) -> Result<(), Failure> {
+        let (closed, words) = match self.wifi_security {
+            Closed::Open => ("open", "no password"),
+            Closed::Wpa2 => ("wpa2", "no certificate of the device"),
+            Closed::Wpa3 => ("wpa3", "no certificate of the device"),
+            Closed::Peap => ("peap", "no certificate of the device"),
+            Closed::Ttls => ("ttls", "no certificate of the device"),
+            Closed::Tls => return Ok(()),
+        };
+        let has_key = self.wifi_key_file.is_some() && self.wifi_security == Closed::Open;
+        // The key comes with the certificate alone.
+        if has_key || self.wifi_certificate.is_some() {
+            let words = format!("a Wi-Fi network that is closed by {closed} has {words}");
+            let option = if has_key {
+                "leave --wifi-key-file out, or say by --wifi-security how it is closed"
+            } else {
+                "--wifi-security tls takes --wifi-certificate and --wifi-private-key"
+            };
+            return Err(Failure::new(Kind::Usage, words).hint(option));
+        }
+        Ok(())
     }
 
     /// The files that they become.
@@ -216,7 +242,11 @@ impl Networks {
         let certificates = self
             .wifi_ca
             .as_deref()
-            .map(|path| given::bytes(context, path))
+            .map(|path| {
+                let bytes = given::bytes(context, path)?;
+                certificates(&format!("--wifi-ca {}", path.display()), &bytes)?;
+                Ok::<_, Failure>(bytes)
+            })
             .transpose()?;
         let authority = match (certificates, self.wifi_domain.clone()) {
             (Some(certificates), domain) => Authority::These(certificates, domain),

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{ArgAction, ValueHint};
 
 use crate::{
     commands::{Context, given},
     failure::Failure,
-    provision::{Wishes, config::Document, public_key},
+    provision::{Wishes, certificates, config::Document, country, public_key},
 };
 
 /// What a device is to be.
@@ -75,14 +74,10 @@ impl Settings {
             }),
         );
         set("ntpServers", words(&self.ntp));
-        set(
-            "country",
-            self.country
-                .as_ref()
-                .map(|country| country.to_ascii_uppercase()),
-        );
+        set("country", self.country.as_deref().map(country).transpose()?);
         if let Some(path) = &self.root_ca {
-            let encoded = STANDARD.encode(given::bytes(context, path)?);
+            let name = format!("--root-ca {}", path.display());
+            let encoded = certificates(&name, &given::bytes(context, path)?)?;
             set("balenaRootCA", Some(encoded));
         }
         for path in &self.ssh_key {

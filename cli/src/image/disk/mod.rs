@@ -26,7 +26,7 @@ use super::{
     beside::{self, Beside},
     boot::{Boot, PartitionError},
     container::{self, ContainerError, Format, GoOn, Length, Packed, Spool, Unpacked},
-    fat::{self, Change, Done, FatError, Plan, Stamp, Volume},
+    fat::{self, Change, Changed, FatError, Plan, Stamp, Volume},
     table::{self, Depth, Table},
 };
 
@@ -245,12 +245,17 @@ impl Disk {
         changes: &[Change<'_>],
         now: Stamp,
         progress: &mut container::Progress<'_>,
-    ) -> Result<Vec<Done>, DiskError> {
+    ) -> Result<Changed, DiskError> {
         let volume = self.volume()?;
         let plan = volume
             .plan(changes, now)
             .map_err(|source| self.fat(source))?;
-        let Plan { done, steps } = plan;
+        let Plan {
+            done,
+            is_mended,
+            steps,
+        } = plan;
+        let done = Changed { done, is_mended };
         let start = self.boot.as_ref().map(|boot| boot.partition.start);
         let Some(start) = start.filter(|_| !steps.is_empty()) else {
             return Ok(done);

@@ -9,8 +9,24 @@ use super::{
     table,
 };
 
+/// What was found by following all folders and files.
+pub(super) struct Reached {
+    owned: Owned,
+    /// Where pieces of names are that belong to no entry.
+    pub(super) pieces: Vec<u64>,
+}
+
+impl Reached {
+    /// Whether a cluster is somebody's.
+    pub(super) fn has(&self, cluster: u32) -> bool {
+        let place = usize::try_from(cluster).ok();
+        place.and_then(|place| self.owned.0.get(place)) == Some(&true)
+    }
+}
+
 /// Follows all folders and files. Clusters that belong to nothing do no harm.
-pub(super) fn check(pages: &mut Pages<'_>, geometry: &Geometry) -> Result<(), FatError> {
+pub(super) fn check(pages: &mut Pages<'_>, geometry: &Geometry) -> Result<Reached, FatError> {
+    let mut pieces = Vec::new();
     let mut owned = Owned(vec![false; usize::try_from(geometry.end).unwrap_or(0)]);
     let root = Folder::root(pages, geometry)?;
     if let Root::Cluster(_) = geometry.root {
@@ -18,6 +34,8 @@ pub(super) fn check(pages: &mut Pages<'_>, geometry: &Geometry) -> Result<(), Fa
     }
     let mut folders = vec![(root, String::new())];
     while let Some((folder, above)) = folders.pop() {
+        let place = |slot: usize| folder.places.get(slot).copied();
+        pieces.extend(folder.pieces.into_iter().filter_map(place));
         for entry in folder.entries {
             let is_above = [".", ".."].contains(&entry.name.as_str());
             if is_above || (entry.first == 0 && !entry.is_folder) {
@@ -31,7 +49,7 @@ pub(super) fn check(pages: &mut Pages<'_>, geometry: &Geometry) -> Result<(), Fa
             }
         }
     }
-    Ok(())
+    Ok(Reached { owned, pieces })
 }
 
 /// For each cluster, whether it is somebody's.

@@ -47,6 +47,8 @@ pub(super) struct Folder {
     pub(super) end: Option<usize>,
     /// Its clusters; empty for one that cannot grow.
     pub(super) chain: Vec<u32>,
+    /// Slots of pieces of names that belong to no entry.
+    pub(super) pieces: Vec<usize>,
     /// What `..` of a folder below leads to.
     pub(super) first: u32,
     /// The file system's name, which stands in its first folder.
@@ -103,11 +105,13 @@ impl Folder {
             free: BTreeSet::new(),
             end: None,
             chain,
+            pieces: Vec::new(),
             first,
             label: None,
         };
         let mut long = LongName::default();
         let mut start = 0;
+        let mut alone = Vec::new();
         for &(offset, bytes) in runs {
             let mut run = vec![0; bytes];
             pages.read(offset, &mut run)?;
@@ -122,6 +126,7 @@ impl Folder {
                 if folder.end.is_some() || mark == FREE {
                     folder.free.insert(slot);
                     long = LongName::default();
+                    folder.pieces.append(&mut alone);
                     start = slot + 1;
                     continue;
                 }
@@ -131,18 +136,24 @@ impl Folder {
                         start = slot;
                     }
                     long.take(entry);
+                    alone.push(slot);
                     continue;
                 }
                 let name = std::mem::take(&mut long);
                 let slots = start..=slot;
                 start = slot + 1;
                 if attributes & LABEL == 0 {
-                    folder.entries.push(entry_of(entry, name, slots, geometry));
+                    let entry = entry_of(entry, name, slots, geometry);
+                    alone.retain(|piece| !entry.slots.contains(piece));
+                    folder.pieces.append(&mut alone);
+                    folder.entries.push(entry);
                 } else {
+                    folder.pieces.append(&mut alone);
                     folder.label.get_or_insert_with(|| label_of(entry));
                 }
             }
         }
+        folder.pieces.append(&mut alone);
         Ok(folder)
     }
 

@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Entry, FatError, Part, Step, chain, content,
+    Entry, FatError, Part, chain,
+    change::{Change, Done, Plan, Stamp},
+    check::check,
+    content,
     directory::{FOLDER, FREE, Folder},
     field::put,
     geometry::{ENTRY, Geometry, Kind},
     kind,
+    mend::mend,
     names::{SHORT, new_name},
     pages::Pages,
     split, table,
@@ -18,74 +22,15 @@ const ARCHIVE: u8 = 0x20;
 /// Slots that a folder has at most.
 const MOST_SLOTS: usize = 65_536;
 
-/// What is to become of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change<'c> {
-    /// It is to hold this. Folders on its way are made.
-    Put(&'c str, &'c [u8]),
-    /// It is to be gone. One that is not there is gone already.
-    Remove(&'c str),
-}
-
-impl Change<'_> {
-    /// The file's.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        match self {
-            Self::Put(path, _) | Self::Remove(path) => path.trim_start_matches('/'),
-        }
-    }
-}
-
-/// What becomes of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
-    /// It was not there before.
-    Added,
-    /// It was there, and was another one.
-    Changed,
-    /// It is gone.
-    Removed,
-    /// It was as it is to be.
-    Same,
-}
-
-/// What has to be written for changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// What becomes of each file.
-    pub done: Vec<Done>,
-    /// In their order; none where nothing changes.
-    pub steps: Vec<Step>,
-}
-
-/// A moment as FAT keeps it: in steps of two seconds, without a time zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    date: u16,
-    time: u16,
-}
-
-impl Stamp {
-    /// A moment of the years 1980 to 2107; the nearest of them for others.
-    #[must_use]
-    pub fn new(now: jiff::civil::DateTime) -> Self {
-        let number = |number: i8| u16::try_from(number).unwrap_or_default();
-        let year = u16::try_from(now.year().clamp(1980, 2107) - 1980).unwrap_or_default();
-        Self {
-            date: year << 9 | number(now.month()) << 5 | number(now.day()),
-            time: number(now.hour()) << 11 | number(now.minute()) << 5 | (number(now.second()) / 2),
-        }
-    }
-}
-
 pub(super) fn plan(
     part: &Part<'_>,
     geometry: &Geometry,
     changes: &[Change<'_>],
     now: Stamp,
 ) -> Result<Plan, FatError> {
-    let pages = Pages::new(part, geometry.sector);
+    let reached = check(&mut Pages::new(part, geometry.sector), geometry)?;
+    let mut pages = Pages::new(part, geometry.sector);
+    let is_mended = mend(&mut pages, part, geometry, &reached)?;
     let mut edit = Edit {
         pages,
         part,
@@ -101,7 +46,11 @@ pub(super) fn plan(
         });
     }
     let steps = edit.pages.into_steps();
-    Ok(Plan { done, steps })
+    Ok(Plan {
+        done,
+        is_mended,
+        steps,
+    })
 }
 
 struct Edit<'e> {
@@ -127,13 +76,17 @@ impl Edit<'_> {
                 return Err(kind(path, "folder", "file"));
             }
             let is_as_long = usize::try_from(entry.size) == Ok(bytes.len());
-            if is_as_long
-                && content(&mut self.pages, self.geometry, self.part, entry, path)? == bytes
-            {
-                return Ok(Done::Same);
-            }
             if entry.first != 0 {
                 old = chain(&mut self.pages, self.geometry, entry, path)?;
+            }
+            if is_as_long {
+                let now = content(&mut self.pages, self.geometry, self.part, entry, path)?;
+                if now == bytes {
+                    return Ok(Done::Same);
+                }
+                if self.is_full(bytes.len())? && self.overwrite(&old, &now, bytes)? {
+                    return Ok(Done::Changed);
+                }
             }
         }
         let chain = self.room(bytes.len(), path)?;
@@ -251,6 +204,32 @@ impl Edit<'_> {
             needed: count(wanted),
             free: count(free.len()),
         })
+    }
+
+    /// Whether there is no room for this many bytes.
+    fn is_full(&mut self, bytes: usize) -> Result<bool, FatError> {
+        let wanted = bytes.div_ceil(self.geometry.cluster);
+        let free = table::free(&mut self.pages, self.geometry, wanted)?;
+        Ok(free.len() < wanted)
+    }
+
+    /// Writes content where the old one is, if one sector alone differs: it is old or new, whatever happens. Whether it does.
+    fn overwrite(&mut self, chain: &[u32], old: &[u8], new: &[u8]) -> Result<bool, FatError> {
+        let unit = self.geometry.sector;
+        let pairs = old.chunks(unit).zip(new.chunks(unit)).enumerate();
+        let mut differ = pairs.filter(|(_, (old, new))| old != new);
+        let (Some((index, (_, bytes))), None) = (differ.next(), differ.next()) else {
+            return Ok(false);
+        };
+        let start = index * unit;
+        let Some(cluster) = chain.get(start / self.geometry.cluster) else {
+            return Ok(false);
+        };
+        let within = u64::try_from(start % self.geometry.cluster).unwrap_or(u64::MAX);
+        self.pages
+            .write(self.geometry.offset(*cluster) + within, bytes)?;
+        self.pages.barrier();
+        Ok(true)
     }
 
     /// Content of clusters, those next to each other in one piece.

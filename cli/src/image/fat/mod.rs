@@ -7,13 +7,16 @@
 //!
 //! In: a partition, files to put and to remove. Out: entries, content, and [`Step`]s: bytes for offsets. A file that changes gets new
 //! clusters first; one sector of its folder then leads to them, and only after that the old ones are free. What is not of a changed
-//! file is not touched, nor is the time of the last reading. Damage is told, and not repaired.
+//! file is not touched, nor is the time of the last reading. What a change left that was cut is put right by the next one; all other
+//! damage is told, and not repaired.
 
+mod change;
 mod check;
 mod directory;
 mod edit;
 mod error;
 mod geometry;
+mod mend;
 mod names;
 mod pages;
 mod table;
@@ -22,8 +25,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+pub use change::{Change, Changed, Done, Plan, Stamp};
 pub use directory::Entry;
-pub use edit::{Change, Done, Plan, Stamp};
 pub use error::FatError;
 pub use geometry::Kind;
 pub use pages::{Patch, Step};
@@ -165,8 +168,17 @@ impl<'m> Volume<'m> {
                 return Err(FatError::Name { path, because });
             }
         }
-        check::check(&mut self.pages(), &self.geometry)?;
         edit::plan(&self.part, &self.geometry, changes, now)
+    }
+
+    /// Whether nothing is there that a change leaves which was cut.
+    ///
+    /// # Errors
+    /// [`FatError`], also where it is damaged otherwise.
+    pub fn is_closed(&self) -> Result<bool, FatError> {
+        let mut pages = self.pages();
+        let reached = check::check(&mut pages, &self.geometry)?;
+        mend::mend(&mut pages, &self.part, &self.geometry, &reached).map(|is_found| !is_found)
     }
 
     fn pages(&self) -> Pages<'_> {

@@ -18,7 +18,9 @@ enum Entry {
     Free,
     Next(u32),
     Last,
-    /// Bad, or out of bounds.
+    /// It cannot hold anything.
+    Bad,
+    /// Out of bounds.
     Other,
 }
 
@@ -58,6 +60,7 @@ fn entry(pages: &mut Pages<'_>, geometry: &Geometry, cluster: u32) -> Result<Ent
     Ok(match value {
         0 => Entry::Free,
         value if value >= least_last => Entry::Last,
+        value if value + 1 == least_last => Entry::Bad,
         value if geometry.has(value) => Entry::Next(value),
         _ => Entry::Other,
     })
@@ -117,7 +120,7 @@ pub(super) fn chain(
                     "{path} has cluster {next}, which is marked as free"
                 )));
             }
-            Entry::Other => {
+            Entry::Bad | Entry::Other => {
                 return Err(FatError::Damaged(format!(
                     "{path} goes on behind cluster {next} at one that cannot be"
                 )));
@@ -179,6 +182,46 @@ pub(super) fn release(
     count(pages, geometry, chain.len(), u32::checked_add)
 }
 
+/// Whether a cluster is nobody's.
+pub(super) fn is_free(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    cluster: u32,
+) -> Result<bool, FatError> {
+    Ok(entry(pages, geometry, cluster)? == Entry::Free)
+}
+
+/// Whether a cluster cannot hold anything.
+pub(super) fn is_bad(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    cluster: u32,
+) -> Result<bool, FatError> {
+    Ok(entry(pages, geometry, cluster)? == Entry::Bad)
+}
+
+/// Gives a cluster back that nobody has, whatever the summary says.
+pub(super) fn lose(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    cluster: u32,
+) -> Result<(), FatError> {
+    set(pages, geometry, cluster, Some(0))
+}
+
+/// Makes the summary of a FAT32 say how many clusters are free, if it says anything. Whether it said something else.
+pub(super) fn recount(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    free: u32,
+) -> Result<bool, FatError> {
+    let Some((place, before)) = summary(pages, geometry)? else {
+        return Ok(false);
+    };
+    pages.write(place, &free.to_le_bytes())?;
+    Ok(before != free)
+}
+
 /// Keeps the summary of a FAT32 true, if it was.
 fn count(
     pages: &mut Pages<'_>,
@@ -186,23 +229,29 @@ fn count(
     clusters: usize,
     changed: fn(u32, u32) -> Option<u32>,
 ) -> Result<(), FatError> {
-    let Some(summary) = geometry.summary else {
+    let Some((place, before)) = summary(pages, geometry)? else {
         return Ok(());
+    };
+    let clusters = u32::try_from(clusters).unwrap_or(u32::MAX);
+    let after = changed(before, clusters).filter(|after| *after <= geometry.count());
+    let after = after.unwrap_or(UNKNOWN);
+    pages.write(place, &after.to_le_bytes())
+}
+
+/// Where the summary of a FAT32 says how many clusters are free, and how many it says, if it says so.
+fn summary(pages: &mut Pages<'_>, geometry: &Geometry) -> Result<Option<(u64, u32)>, FatError> {
+    let Some(summary) = geometry.summary else {
+        return Ok(None);
     };
     let mut four = [0; 4];
     for (at, signature) in SIGNATURES {
         pages.read(summary + at, &mut four)?;
         if u32::from_le_bytes(four) != signature {
-            return Ok(());
+            return Ok(None);
         }
     }
-    pages.read(summary + FREE_COUNT, &mut four)?;
-    let before = u32::from_le_bytes(four);
-    if before == UNKNOWN {
-        return Ok(());
-    }
-    let clusters = u32::try_from(clusters).unwrap_or(u32::MAX);
-    let after = changed(before, clusters).filter(|after| *after <= geometry.count());
-    let after = after.unwrap_or(UNKNOWN);
-    pages.write(summary + FREE_COUNT, &after.to_le_bytes())
+    let place = summary + FREE_COUNT;
+    pages.read(place, &mut four)?;
+    let count = u32::from_le_bytes(four);
+    Ok((count != UNKNOWN).then_some((place, count)))
 }

@@ -3,19 +3,21 @@
 //! In: the file's bytes, keys with points between their parts. Out: values, bytes. Pure. Order and form stay; a file in which nothing
 //! changes is not written anew. Values of secret keys are in no error.
 
+mod hidden;
 mod keys;
 #[cfg(test)]
 mod tests;
 mod values;
+mod written;
 
 use serde_json::{Map, Value};
 
+pub use hidden::{HIDDEN, is_secret, shown};
 use keys::find;
+use written::Spelled;
 
 /// Bytes of a config.json.
 pub const MOST_BYTES: u64 = 1024 * 1024;
-/// What stands where a secret is.
-pub const HIDDEN: &str = "(hidden)";
 
 /// Why a configuration is not read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +41,12 @@ pub enum ConfigError {
         /// What it may be.
         wanted: String,
     },
+    /// A value that holds what no device may have.
+    #[error("`{0}` holds a private key, which no device may have")]
+    PrivateKey(String),
+    /// A key that an object has twice.
+    #[error("config.json has the key `{0}` twice, and only the last one counts")]
+    Twice(String),
     /// A key below one that holds a value.
     #[error("`{key}` cannot be there: `{above}` holds a value of its own")]
     Within {
@@ -55,6 +63,10 @@ pub struct Document {
     keys: Map<String, Value>,
     /// As it was read, until something changes.
     text: Option<Vec<u8>>,
+    /// How its numbers were written.
+    spelled: Option<Spelled>,
+    /// A key that it had twice.
+    twice: Option<String>,
     /// Whether it has a line for each key.
     is_wide: bool,
 }
@@ -74,7 +86,7 @@ impl Document {
     pub fn read(bytes: &[u8]) -> Result<Self, ConfigError> {
         let no_object = |words: String| ConfigError::NoObject(words);
         let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        let value: Value = serde_json::from_slice(text).map_err(|error| {
+        let value: Value = serde_json::from_slice(&written::bounded(text)).map_err(|error| {
             // Its words may hold a value; the place does not.
             no_object(format!("line {}, column {}", error.line(), error.column()))
         })?;
@@ -82,10 +94,13 @@ impl Document {
             return Err(no_object("it is another value".to_owned()));
         };
         let is_wide = text.trim_ascii().contains(&b'\n');
+        let (spelled, twice) = written::spelled(text);
         let text = Some(bytes.to_owned());
         Ok(Self {
             keys,
             text,
+            spelled,
+            twice,
             is_wide,
         })
     }
@@ -96,13 +111,11 @@ impl Document {
         if let Some(text) = &self.text {
             return text.clone();
         }
-        let written = if self.is_wide {
-            serde_json::to_vec_pretty(&self.keys)
-        } else {
-            serde_json::to_vec(&self.keys)
-        };
-        // Keys are texts, and numbers are those that were read.
-        written.unwrap_or_default()
+        let mut text = String::new();
+        let wide = self.is_wide.then_some(0);
+        let keys = Value::Object(self.keys.clone());
+        written::write(&keys, self.spelled.as_ref(), wide, &mut text);
+        text.into_bytes()
     }
 
     /// All keys.
@@ -114,17 +127,7 @@ impl Document {
     /// All keys, with [`HIDDEN`] in the place of secrets.
     #[must_use]
     pub fn without_secrets(&self) -> Value {
-        let mut value = Value::Object(self.keys.clone());
-        for key in keys::ALL.iter().filter(|key| key.is_secret) {
-            if let Some(found) = value.get_mut(key.name) {
-                hide(found);
-            }
-        }
-        // Old files for images that have Wi-Fi keys in them.
-        if let Some(files) = value.get_mut("files") {
-            hide(files);
-        }
-        value
+        hidden::shown_all(Value::Object(self.keys.clone()))
     }
 
     /// The value of a key.
@@ -150,10 +153,12 @@ impl Document {
                     let text = Value::String(typed.to_owned());
                     let one =
                         Value::Object([(name.to_owned(), text.clone())].into_iter().collect());
-                    values::check(key.kind, &one).map_err(|wanted| wants(key.name, wanted))?;
+                    values::check(key.kind, &one)
+                        .map_err(|wanted| wants(key.name, &one, wanted))?;
                     text
                 } else {
-                    values::understand(key.kind, typed).map_err(|wanted| wants(path, wanted))?
+                    values::understand(key.kind, typed)
+                        .map_err(|wanted| wants(path, &Value::String(typed.to_owned()), wanted))?
                 }
             }
             None if any => untyped(self.get(path), typed),
@@ -217,26 +222,24 @@ impl Document {
         let known = find(path).filter(|(_, name)| name.is_none());
         match known.zip(self.get(path)) {
             Some(((key, _), value)) => {
-                values::check(key.kind, value).map_err(|wanted| wants(path, wanted))
+                values::check(key.kind, value).map_err(|wanted| wants(path, value, wanted))
             }
             None => Ok(()),
         }
     }
 
-    /// Keys of it that are known, and hold what they cannot: each with what it wants.
+    /// A key that it had twice when it was read: nobody knows which one was meant.
+    #[must_use]
+    pub fn twice(&self) -> Option<ConfigError> {
+        self.twice.clone().map(ConfigError::Twice)
+    }
+
+    /// Keys of it that are known, and hold what they cannot: each with what it wants. Then one that it has twice.
     #[must_use]
     pub fn wrong(&self) -> Vec<ConfigError> {
         let wrong = |name| self.check(name).err();
-        names().filter_map(wrong).collect()
+        names().filter_map(wrong).chain(self.twice()).collect()
     }
-}
-
-/// Whether a key's value is shown only to those who ask for it.
-#[must_use]
-pub fn is_secret(path: &str) -> bool {
-    find(path).is_some_and(|(key, _)| key.is_secret)
-        || path == "files"
-        || path.starts_with("files.")
 }
 
 /// Names of all keys.
@@ -271,16 +274,11 @@ fn is_written_so(value: &Value, typed: &str) -> bool {
     serde_json::to_string(value).is_ok_and(|written| written == typed)
 }
 
-fn hide(value: &mut Value) {
-    match value {
-        Value::Object(map) => map.values_mut().for_each(hide),
-        Value::Null => {}
-        _ => *value = Value::String(HIDDEN.to_owned()),
-    }
-}
-
-fn wants(key: &str, wanted: String) -> ConfigError {
+fn wants(key: &str, value: &Value, wanted: String) -> ConfigError {
     let key = key.to_owned();
+    if value.as_str().is_some_and(values::is_private) {
+        return ConfigError::PrivateKey(key);
+    }
     ConfigError::Value { key, wanted }
 }
 

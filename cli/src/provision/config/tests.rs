@@ -23,7 +23,7 @@ fn what_does_not_change_stays_as_it_was_written() {
     document.write("hostname", "b", false).unwrap();
     assert_eq!(
         text(&document),
-        "{\n  \"z\": 1.5,\n  \"hostname\": \"b\"\n}"
+        "{\n  \"z\": 1.50,\n  \"hostname\": \"b\"\n}"
     );
     let mut document = read("{\"b\":1,\"a\":{\"c\":[]}}");
     document
@@ -43,10 +43,59 @@ fn what_does_not_change_stays_as_it_was_written() {
 fn a_number_of_others_stays_the_same_number() {
     let mut document = read("{\"own\":1.4444444444444443e25}");
     document.write("hostname", "a", false).unwrap();
-    let expected = "{\"own\":1.4444444444444443e+25,\"hostname\":\"a\"}";
+    let expected = "{\"own\":1.4444444444444443e25,\"hostname\":\"a\"}";
     assert_eq!(text(&document), expected);
     assert_eq!(text(&read(expected)), expected);
     assert_eq!(read(expected).keys(), document.keys());
+}
+
+#[test]
+fn a_number_that_nobody_changes_stays_as_it_was_spelled() {
+    let digits = "123456789012345678901234567890";
+    let before = "{\"a\":1.10,\"b\":[1e2,{\"c\":-0,\"d\":1E400},-1e999],\"e\":DIGITS,\"f\":1.0,\"g\\u0022\":2.50,\"h\":[],\"i\":{}}";
+    let before = before.replace("DIGITS", digits);
+    let mut document = read(&before);
+    assert_eq!(document.get("a"), Some(&json!(1.1)));
+    document.write("hostname", "a", false).unwrap();
+    let expected = before.replace("\"i\":{}", "\"i\":{},\"hostname\":\"a\"");
+    assert_eq!(text(&document), expected.replace("\\u0022", "\\\""));
+    // What is changed is spelled as it was typed.
+    document.write("a", "7", true).unwrap();
+    document.write("f", "1.5", true).unwrap();
+    let after = text(&document);
+    assert!(
+        after.starts_with("{\"a\":7,\"b\":[1e2,{\"c\":-0,\"d\":1E400},-1e999]"),
+        "{after}"
+    );
+    assert!(after.contains("\"f\":1.5,"), "{after}");
+    // Wide files are as those who write JSON have them.
+    let wide =
+        "{\n  \"a\": 1.10,\n  \"b\": [\n    {},\n    1e2\n  ],\n  \"c\": {\n    \"d\": []\n  }\n}";
+    let mut document = read(wide);
+    document.write("hostname", "a", false).unwrap();
+    assert!(document.remove("hostname"));
+    assert_eq!(text(&document), wide);
+    for broken in [
+        "{\"a\":1e400",
+        "{\"a\":1e400e}",
+        "{\"a\":--1e400}",
+        "{\"a\":01}",
+        "{\"a\":1e400.}",
+    ] {
+        assert!(Document::read(broken.as_bytes()).is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn a_key_that_stands_there_twice_is_told() {
+    for (text, key) in [
+        ("{\"a\":1,\"b\":2,\"a\":3}", "a"),
+        ("{\"x\":[{\"own\":1,\"\\u006fwn\":\"s\"}]}", "own"),
+    ] {
+        let wrong = read(text).wrong();
+        assert_eq!(wrong, [ConfigError::Twice(key.to_owned())], "{text}");
+    }
+    assert_eq!(read("{\"a\":{\"b\":1},\"b\":{\"b\":1}}").twice(), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Number, Value};
 
 use super::{
-    super::{is_pem, ssh_key},
+    super::{has_private_key, is_pem, ssh_key},
     keys::Kind,
 };
 
@@ -210,9 +210,22 @@ fn is_rule_name(name: &str) -> bool {
 }
 
 pub(super) fn is_certificates(text: &str) -> bool {
+    decoded(text).is_some_and(|bytes| {
+        // In base64, four letters are three bytes.
+        bytes.len() <= MOST_CERTIFICATES / 4 * 3
+            && is_pem(&bytes, "CERTIFICATE")
+            && !has_private_key(&bytes)
+    })
+}
+
+/// Whether a private key stands in a text, as it is or in base64.
+pub(super) fn is_private(text: &str) -> bool {
+    has_private_key(text.as_bytes()) || decoded(text).is_some_and(|bytes| has_private_key(&bytes))
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
     let text: String = text.split_ascii_whitespace().collect();
-    let decoded = STANDARD.decode(&text).ok();
-    text.len() <= MOST_CERTIFICATES && decoded.is_some_and(|bytes| is_pem(&bytes, "CERTIFICATE"))
+    STANDARD.decode(text).ok()
 }
 
 #[cfg(test)]

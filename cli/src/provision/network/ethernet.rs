@@ -2,7 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::{ADDRESS_MODE, Connection, NetworkError, connection, keyfile::Keyfile, name, value};
+use ring::digest::{SHA256, digest};
+
+use super::{
+    ADDRESS_MODE, Connection, NetworkError, address, connection,
+    keyfile::{self, Keyfile},
+    name, value,
+};
 
 /// A network with a wire.
 #[derive(Debug, Clone, Default)]
@@ -25,14 +31,15 @@ impl Ethernet {
     /// # Errors
     /// [`NetworkError::Value`].
     pub fn connection(&self) -> Result<Connection, NetworkError> {
-        if let Some(interface) = &self.interface {
-            let is_name = |byte: u8| byte.is_ascii_graphic() && !b"/:;%".contains(&byte);
-            if !(1..=15).contains(&interface.len()) || !interface.bytes().all(is_name) {
-                return Err(value(
-                    "the name of an interface",
-                    "has 1 to 15 letters and digits",
-                ));
-            }
+        if self
+            .interface
+            .as_deref()
+            .is_some_and(|name| !is_interface(name))
+        {
+            return Err(value(
+                "the name of an interface",
+                "has 1 to 15 letters and digits",
+            ));
         }
         let own = match (&self.interface, self.vlan) {
             (Some(parent), Some(id)) => format!("{parent}/{id}"),
@@ -52,14 +59,7 @@ impl Ethernet {
             }
             (Some(id @ 1..=4094), Some(parent)) => {
                 let mut file = Keyfile::new(&name, "vlan");
-                // Longer ones the kernel does not have.
-                let own = format!("{parent}.{id}");
-                let own = if own.len() > 15 {
-                    format!("vlan{id}")
-                } else {
-                    own
-                };
-                file.text("interface-name", &own);
+                file.text("interface-name", &virtual_name(parent, id));
                 file.section("vlan");
                 file.text("flags", "1");
                 file.text("id", &id.to_string());
@@ -100,13 +100,8 @@ impl Ethernet {
         if gateways.next().is_some() || (gateway.is_some() && addresses.is_empty()) {
             return Err(value("a gateway", "is one for each kind of address"));
         }
+        check(&addresses, gateway, bits)?;
         for ((ip, prefix), number) in addresses.iter().zip(1..) {
-            if !(1..=bits).contains(prefix) {
-                return Err(value(
-                    "an address",
-                    "has the bits of its network behind it: 192.168.1.5/24",
-                ));
-            }
             let gateway = gateway.filter(|_| number == 1);
             let gateway = gateway.map(|ip| format!(",{ip}")).unwrap_or_default();
             file.text(
@@ -114,12 +109,14 @@ impl Ethernet {
                 &format!("{ip}/{prefix}{gateway}"),
             );
         }
-        let servers: Vec<String> = self
-            .dns
-            .iter()
-            .filter(|ip| is_of(ip))
-            .map(IpAddr::to_string)
-            .collect();
+        let servers = self.dns.iter().filter(|ip| is_of(ip));
+        if servers
+            .clone()
+            .any(|ip| ip.is_unspecified() || ip.is_multicast())
+        {
+            return Err(value("a server of names", "has an address of its own"));
+        }
+        let servers: Vec<String> = servers.map(IpAddr::to_string).collect();
         if !servers.is_empty() {
             file.list("dns", &servers);
         }
@@ -133,4 +130,67 @@ impl Ethernet {
         );
         Ok(())
     }
+}
+
+/// Whether an interface can be called so.
+pub(super) fn is_interface(name: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_graphic() && !b"/:;%".contains(&byte);
+    (1..=15).contains(&name.len()) && ![".", ".."].contains(&name) && name.bytes().all(is_name)
+}
+
+/// What the interface of a virtual network is called.
+fn virtual_name(parent: &str, id: u16) -> String {
+    let own = format!("{parent}.{id}");
+    if own.len() <= 15 {
+        return own;
+    }
+    // Longer ones the kernel does not have, and another interface may have a network of this number, too.
+    let digest = digest(&SHA256, parent.as_bytes());
+    let start = digest.as_ref().get(..4).unwrap_or_default();
+    format!("v{}.{id}", keyfile::hex(start))
+}
+
+/// Whether addresses of one kind, of as many bits, can be those of one device.
+fn check(
+    addresses: &[&(IpAddr, u8)],
+    gateway: Option<&IpAddr>,
+    bits: u8,
+) -> Result<(), NetworkError> {
+    for (index, (ip, prefix)) in addresses.iter().enumerate() {
+        if !(1..=bits).contains(prefix) {
+            return Err(value(
+                "an address",
+                "has the bits of its network behind it: 192.168.1.5/24",
+            ));
+        }
+        if !address::is_of_one(ip) {
+            return Err(value("an address", "is one that a single device can have"));
+        }
+        if address::is_edge(ip, *prefix) {
+            return Err(value(
+                "an address",
+                "is neither that of its network nor the one for all who are in it",
+            ));
+        }
+        if addresses.iter().take(index).any(|(other, _)| other == ip) {
+            return Err(value("an address", "is named once"));
+        }
+    }
+    let Some(gateway) = gateway else {
+        return Ok(());
+    };
+    if !address::is_of_one(gateway) || addresses.iter().any(|(ip, _)| ip == gateway) {
+        return Err(value("a gateway", "has an address of its own"));
+    }
+    // Who is alone in a network has a gateway elsewhere.
+    let is_near = |(ip, prefix): &&(IpAddr, u8)| {
+        *prefix == bits || address::is_within(gateway, (ip, *prefix))
+    };
+    if !address::is_of_link(gateway) && !addresses.iter().any(is_near) {
+        return Err(value(
+            "a gateway",
+            "is in the network of one of the addresses",
+        ));
+    }
+    Ok(())
 }

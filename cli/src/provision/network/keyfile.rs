@@ -168,6 +168,13 @@ impl Read {
         sections.iter().any(|name| self.sections.contains(*name))
     }
 
+    /// All keys of a section, as written.
+    pub(super) fn all(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
+        let entries = self.entries.iter();
+        let own = entries.filter(move |(within, ..)| within == section);
+        own.map(|(_, key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// Whether a section has a key that begins so.
     pub(super) fn has_like(&self, section: &str, key: &str) -> bool {
         let mut entries = self.entries.iter();

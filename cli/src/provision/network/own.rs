@@ -1,16 +1,20 @@
 //! A person's own connection: is it one, and would `NetworkManager` take it?
 
-use super::{Connection, FOLDER, NetworkError, keyfile::Read};
+use super::{Connection, FOLDER, NetworkError, keyfile::Read, loads};
 
 /// Bytes of a connection that devices read.
 const MOST_BYTES: usize = 256 * 1024;
 /// Letters of a file's name.
 const MOST_NAME: usize = 128;
 /// Names that `NetworkManager` or devices pass over.
-const PASSED_OVER: [&str; 6] = [".ignore", "~", ".rpmnew", ".rpmsave", ".swp", ".bak"];
+const PASSED_OVER: [&str; 9] = [
+    ".ignore", "~", ".rpmnew", ".rpmsave", ".swp", ".swpx", ".bak", ".pem", ".der",
+];
+/// Letters and digits behind the last point of a file's name that is taken for one that is being written.
+const BEING_WRITTEN: usize = 6;
 const WIFI: [&str; 2] = ["wifi", "802-11-wireless"];
 /// Kinds of connections that `NetworkManager` has, with older names.
-const KINDS: [&str; 36] = [
+const KINDS: [&str; 37] = [
     "6lowpan",
     "802-11-olpc-mesh",
     "802-11-wireless",
@@ -47,6 +51,7 @@ const KINDS: [&str; 36] = [
     "wifi",
     "wifi-p2p",
     "wireguard",
+    "wpan",
 ];
 /// How a Wi-Fi network may be closed.
 const CLOSED: [&str; 7] = [
@@ -59,7 +64,7 @@ const CLOSED: [&str; 7] = [
     "wpa-psk",
 ];
 /// Those that want a section [802-1x].
-const BY_NAME: [&str; 2] = ["wpa-eap", "wpa-eap-suite-b-192"];
+const BY_NAME: [&str; 3] = ["ieee8021x", "wpa-eap", "wpa-eap-suite-b-192"];
 /// How addresses come, by the kind of them.
 const METHODS: [(&str, &[&str]); 2] = [
     (
@@ -112,8 +117,15 @@ fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.chars().count() > MOST_NAME || !name.chars().all(is_plain) {
         return Err("its name cannot be that of a connection".to_owned());
     }
-    if name.starts_with('.') || PASSED_OVER.iter().any(|end| name.ends_with(end)) {
-        return Err("devices pass over files of such a name: give it another one".to_owned());
+    let lower = name.to_ascii_lowercase();
+    let is_half = name.rsplit_once('.').is_some_and(|(_, end)| {
+        end.len() == BEING_WRITTEN && end.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    if name.starts_with('.') || is_half || PASSED_OVER.iter().any(|end| lower.ends_with(end)) {
+        let better = name.trim_start_matches('.');
+        return Err(format!(
+            "devices pass over files of such a name: call it {better}.nmconnection"
+        ));
     }
     Ok(())
 }
@@ -143,6 +155,9 @@ fn check(read: &Read) -> Result<(), String> {
                 "its method in [{section}] is none of these: {methods}"
             ));
         }
+        if method == "manual" {
+            loads::check_addresses(read, section)?;
+        }
         if method == "manual" && !read.has_like(section, "address") {
             return Err(format!(
                 "its method in [{section}] is manual, and it has no address there"
@@ -152,7 +167,7 @@ fn check(read: &Read) -> Result<(), String> {
     if WIFI.contains(&kind) {
         check_wifi(read)?;
     }
-    Ok(())
+    loads::check(read, kind)
 }
 
 fn check_wifi(read: &Read) -> Result<(), String> {
@@ -160,6 +175,7 @@ fn check_wifi(read: &Read) -> Result<(), String> {
     if ssid.is_empty() {
         return Err("it is of type wifi and names no ssid in [wifi]".to_owned());
     }
+    loads::check_wifi(ssid, read.get(&WIFI, "mode"))?;
     if !read.has(&SECURITY) {
         return Ok(());
     }
@@ -171,7 +187,9 @@ fn check_wifi(read: &Read) -> Result<(), String> {
             "its key-mgmt in [wifi-security] is none of these: {closed}"
         ));
     }
-    if BY_NAME.contains(&closed.as_str()) && !read.has(&["802-1x"]) {
+    // The older LEAP has its name beside it.
+    let is_older = read.get(&SECURITY, "auth-alg") == Some("leap");
+    if BY_NAME.contains(&closed.as_str()) && !is_older && !read.has(&["802-1x"]) {
         return Err("its key-mgmt wants a section [802-1x]".to_owned());
     }
     let Some(psk) = read.get(&SECURITY, "psk") else {

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use ring::pbkdf2;
 
 use super::{
-    super::{Secret, is_pem},
+    super::{Secret, has_private_key, is_pem},
     Connection, NetworkError, automatic, connection,
     keyfile::{self, Keyfile},
     name, value,
@@ -158,6 +158,12 @@ impl Enterprise {
         }
         let domain = match &self.authority {
             Authority::These(certificates, domain) => {
+                if has_private_key(certificates) {
+                    return Err(value(
+                        "the file with the certificates of a Wi-Fi network",
+                        "holds a private key, which no device may have",
+                    ));
+                }
                 if !is_pem(certificates, "CERTIFICATE") {
                     return Err(value("the certificate of a Wi-Fi network", "is a PEM file"));
                 }

@@ -32,13 +32,37 @@ pub fn nothing(console: &Console) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for a host name. Blocks, as all that follow do.
-pub fn hostname() -> io::Result<String> {
+/// Asks for a text, which may be empty, until it can be taken. Blocks, as all that follow do.
+pub fn text(prompt: &str, check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
     let theme = ColorfulTheme::default();
     let question = Input::with_theme(&theme)
-        .with_prompt("Host name (empty: the beginning of its uuid)")
+        .with_prompt(prompt)
+        .validate_with(|typed: &String| check(typed))
         .allow_empty(true);
     terminal::asking(|| question.interact_text())
+}
+
+/// Asks for a host name.
+pub fn hostname(check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+    text("Host name (empty: the beginning of its uuid)", check)
+}
+
+/// Asks whether to go on asking.
+pub fn more() -> io::Result<bool> {
+    confirmed("More settings? Logs, time, names, country, a fixed address, a mobile network")
+}
+
+/// Asks whether logs are kept.
+pub fn persistent_logging() -> io::Result<bool> {
+    confirmed("Keep logs over restarts?")
+}
+
+fn confirmed(prompt: &str) -> io::Result<bool> {
+    let theme = ColorfulTheme::default();
+    let question = Confirm::with_theme(&theme)
+        .with_prompt(prompt)
+        .default(false);
+    terminal::asking(|| question.interact())
 }
 
 /// Asks for development mode.
@@ -85,9 +109,11 @@ pub fn network() -> io::Result<Network> {
 }
 
 /// Asks for the name of a Wi-Fi network.
-pub fn wifi_name() -> io::Result<String> {
+pub fn wifi_name(check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
     let theme = ColorfulTheme::default();
-    let question = Input::with_theme(&theme).with_prompt("Name of the Wi-Fi network");
+    let question = Input::with_theme(&theme)
+        .with_prompt("Name of the Wi-Fi network")
+        .validate_with(|typed: &String| check(typed));
     terminal::asking(|| question.interact_text())
 }
 
@@ -101,13 +127,14 @@ pub fn wifi_hidden() -> io::Result<bool> {
 }
 
 /// Asks for its password; nothing for an open one.
-pub fn wifi_key(ssid: &str) -> io::Result<String> {
+pub fn wifi_key(ssid: &str, check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
     let theme = ColorfulTheme::default();
     let question = Password::with_theme(&theme)
         .with_prompt(format!(
             "Password of {} (empty: it has none)",
             neutralise(ssid)
         ))
+        .validate_with(|typed: &String| check(typed))
         .allow_empty_password(true);
     terminal::asking(|| question.interact())
 }

@@ -29,6 +29,22 @@ pub fn guessed(console: &Console, image: &Path, number: u32) {
     ));
 }
 
+/// What an earlier change left in the boot partition was put right.
+pub fn mended(console: &Console, image: &Path) {
+    console.say(&format!(
+        "the boot partition of {} was not closed properly, as after a change that was cut: that is put right",
+        image.display()
+    ));
+}
+
+/// A packed image was made anew, and has other names.
+pub fn linked(console: &Console, image: &Path) {
+    console.warn(&format!(
+        "{} had other names (hard links), which keep the image as it was: a packed one is packed again beside itself",
+        image.display()
+    ));
+}
+
 /// A packed image on its way.
 #[derive(Debug)]
 pub struct Packing {
@@ -210,6 +226,9 @@ pub fn inspected(console: &Console, disk: &Disk, found: &Inspection) -> io::Resu
             };
             let kind = file_system(boot.file_system);
             rows.push(("boot", format!("{whole}{kind}: {}", found_by(&boot.by))));
+            if let Some(words) = open(boot.is_closed.as_ref()) {
+                rows.push(("boot", words));
+            }
             let (total, free) = boot.room;
             rows.push(("free there", format!("{} of {}", bytes(free), bytes(total))));
         }
@@ -245,6 +264,17 @@ pub fn inspected(console: &Console, disk: &Disk, found: &Inspection) -> io::Resu
 pub fn wrong(console: &Console, wrong: &[ConfigError]) {
     for error in wrong {
         console.warn(&format!("config.json: {}", neutralise(&error.to_string())));
+    }
+}
+
+fn open(is_closed: Result<&bool, &String>) -> Option<String> {
+    match is_closed {
+        Ok(true) => None,
+        Ok(false) => Some(
+            "not closed properly, as after a change that was cut: the next change puts that right"
+                .to_owned(),
+        ),
+        Err(error) => Some(error.clone()),
     }
 }
 
@@ -292,6 +322,7 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
         let (total, free) = boot.room;
         json!({
             "partition": boot.partition, "found_by": by, "file_system": file_system(boot.file_system), "total": total, "free": free,
+            "closed": boot.is_closed.as_ref().ok(), "error": boot.is_closed.as_ref().err(),
         })
     });
     let system = found.system.as_ref().map(|system| {

@@ -1,4 +1,6 @@
+mod own;
 mod wifi;
+mod wired;
 
 use std::{
     collections::BTreeMap,
@@ -343,6 +345,12 @@ fn a_network_that_asks_for_a_name_is_known_by_something() {
         Authority::Usual(String::new()),
         Authority::Usual("a b".to_owned()),
         Authority::These(b"no certificate".to_vec(), None),
+        Authority::These(
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\
+              -----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"
+                .to_vec(),
+            None,
+        ),
     ] {
         assert!(enterprise(wrong).is_err());
     }

@@ -1,0 +1,152 @@
+//! A person's own files: both sides are given the same.
+
+use super::*;
+
+/// Whether `NetworkManager` loads a connection.
+fn is_loaded(text: &str) -> bool {
+    let mut nmcli = Command::new("nmcli")
+        .args(["--offline", "connection", "modify", "connection.id", "a"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("network-manager is installed");
+    nmcli
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    nmcli.wait().unwrap().success()
+}
+
+fn of(kind: &str, rest: &str) -> String {
+    let uuid = "12345678-1234-1234-1234-123456789012";
+    format!("[connection]\nid=a\nuuid={uuid}\ntype={kind}\n{rest}")
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn what_network_manager_does_not_load_is_refused() {
+    let wifi = |rest: &str| of("wifi", &format!("[wifi]\nssid=a\n{rest}"));
+    let manual = |address: &str| {
+        of(
+            "ethernet",
+            &format!("[ipv4]\nmethod=manual\naddress1={address}\n"),
+        )
+    };
+    for (text, words) in [
+        (manual("999.1.1.1/24"), "address1 in [ipv4]"),
+        (manual("10.0.0.1/24,bogus"), "address1 in [ipv4]"),
+        (manual("10.0.0.1 24"), "address1 in [ipv4]"),
+        (manual("fd00::1/64"), "address1 in [ipv4]"),
+        (
+            of("ethernet", "[ipv6]\nmethod=manual\naddress1=10.0.0.2/24\n"),
+            "[ipv6]",
+        ),
+        (
+            of("ethernet", "interface-name=sixteen-letters-\n"),
+            "interface-name",
+        ),
+        (of("ethernet", "interface-name=a/b\n"), "interface-name"),
+        (of("ethernet", "interface-name=a b\n"), "interface-name"),
+        (of("ethernet", "interface-name=\n"), "interface-name"),
+        (of("ethernet", "interface-name=all\n"), "interface-name"),
+        (
+            of("wifi", &format!("[wifi]\nssid={}\n", "a".repeat(33))),
+            "32 bytes",
+        ),
+        (
+            of("wifi", &format!("[wifi]\nssid={}\n", "97;".repeat(33))),
+            "32 bytes",
+        ),
+        (wifi("mode=bogus\n"), "mode in [wifi]"),
+        (wifi("mode=\n"), "mode in [wifi]"),
+        (of("vlan", "[vlan]\nid=5\n"), "no parent"),
+        (
+            of("macvlan", "interface-name=x\n[macvlan]\nmode=1\n"),
+            "no parent",
+        ),
+        (
+            wifi("[wifi-security]\nkey-mgmt=wpa-eap\n[802-1x]\nidentity=a\n"),
+            "eap in",
+        ),
+        (
+            wifi("[wifi-security]\nkey-mgmt=wpa-eap\n[802-1x]\neap=bogus;\nidentity=a\n"),
+            "eap in",
+        ),
+        (of("ethernet", "[802-1x]\nidentity=a\n"), "eap in"),
+        (wifi("[wifi-security]\nkey-mgmt=ieee8021x\n"), "[802-1x]"),
+        (of("wireguard", "[wireguard]\n"), "interface-name"),
+        (of("bridge", ""), "interface-name"),
+        (of("vpn", "[vpn]\nremote=x\n"), "service-type"),
+        (of("ethernet", "master=br0\n"), "slave-type"),
+        (of("ethernet", "slave-type=bridge\n"), "slave-type"),
+    ] {
+        assert!(!is_loaded(&text), "{text}");
+        let refused = Connection::own("a", text.as_bytes())
+            .expect_err(&text)
+            .to_string();
+        assert!(refused.contains(words), "{refused}: {text}");
+    }
+    for text in [
+        manual("10.0.0.1/24,10.0.0.254"),
+        manual("10.0.0.1/24;10.0.0.254;"),
+        manual("10.0.0.1"),
+        manual("10.0.0.1;24;10.0.0.254;"),
+        of(
+            "ethernet",
+            "[ipv6]\nmethod=manual\naddress1=fd00::2/64,fd00::1\n",
+        ),
+        of("ovs-bridge", "interface-name=longer-than-the-kernel-has\n"),
+        of("wifi", &format!("[wifi]\nssid={}\n", "a".repeat(32))),
+        of("wifi", &format!("[wifi]\nssid={}\n", "97;".repeat(32))),
+        wifi("mode=ap\n"),
+        wifi("[wifi-security]\nkey-mgmt=ieee8021x\nauth-alg=leap\nleap-username=a\n"),
+        of("vlan", "[vlan]\nparent=eth0\nid=5\n"),
+        of(
+            "vlan",
+            "interface-name=v\n[vlan]\nid=5\n[ethernet]\nmac-address=00:11:22:33:44:55\n",
+        ),
+        of("bridge", "[bridge]\ninterface-name=br0\n"),
+        of("wireguard", "interface-name=wg0\n[wireguard]\n"),
+        of(
+            "vpn",
+            "[vpn]\nservice-type=org.freedesktop.NetworkManager.openvpn\n",
+        ),
+        of("ethernet", "master=br0\nslave-type=bridge\n"),
+        of("ethernet", "controller=br0\nport-type=bridge\n"),
+        of("wpan", "interface-name=w\n[wpan]\n"),
+    ] {
+        assert!(is_loaded(&text), "{text}");
+        let taken = Connection::own("a", text.as_bytes());
+        taken.unwrap_or_else(|error| panic!("{error}: {text}"));
+    }
+}
+
+#[test]
+fn a_name_that_is_passed_over_is_refused_with_a_better_one() {
+    for (name, better) in [
+        ("home.config", "home.config.nmconnection"),
+        ("a.b.XXX123", "a.b.XXX123.nmconnection"),
+        ("ca.pem", "ca.pem.nmconnection"),
+        ("CA.DER", "CA.DER.nmconnection"),
+        ("a~", "a~.nmconnection"),
+        (".hidden", "call it hidden.nmconnection"),
+    ] {
+        let refused = Connection::own(name, of("ethernet", "").as_bytes());
+        let refused = refused.expect_err(name).to_string();
+        assert!(refused.contains(better), "{refused}");
+    }
+    for name in [
+        "home",
+        "home.conf",
+        "home.nmconnection",
+        "a.seven77",
+        "a.six-66",
+        "home.a.b",
+    ] {
+        let taken = Connection::own(name, of("ethernet", "").as_bytes());
+        assert!(taken.is_ok(), "{name}: {taken:?}");
+    }
+}
