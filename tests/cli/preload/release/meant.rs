@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::{Image, USAGE};
+use super::super::Image;
 use super::{DEVICE, DRAFT, FLEET, FLEET_UUID, LATEST, PINNED, Place, TOKEN};
+use crate::USAGE;
 
 #[tokio::test]
 async fn the_release_is_the_one_that_is_meant() {

@@ -7,8 +7,9 @@ use testkit::issuer::Issuer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::{BUILD, Image, USAGE};
+use super::super::{BUILD, Image};
 use super::{DEVICE, FLEET, Place, TOKEN, configure, joined};
+use crate::USAGE;
 
 #[tokio::test]
 async fn a_registry_that_does_not_let_us_in_is_told_and_nothing_is_changed() {
