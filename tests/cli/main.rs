@@ -1,5 +1,6 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
+mod block_maps;
 mod boot;
 mod completions;
 mod config;

@@ -86,8 +86,9 @@ impl Place {
         });
         drop(packing);
         let paths = changes.iter().map(Change::path);
-        let done: Vec<(&str, Done)> = paths.zip(done?).collect();
-        render::image::changed(&self.console, disk.path(), &done)?;
+        let (done, maps) = done.map(|result| (result.done, result.maps))?;
+        let done: Vec<(&str, Done)> = paths.zip(done).collect();
+        render::image::changed(&self.console, disk.path(), (&done, &maps))?;
         Ok(())
     }
 

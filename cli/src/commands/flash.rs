@@ -320,6 +320,10 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
         .collect();
     let (access, image) = (order.access, order.image.clone());
     let goes_on = matches!(image, Image::File(_)) && order.records.is_some();
+    let left = |failure: Failure, has_begun: bool| match access {
+        Access::Write if has_begun => begun(failure, goes_on),
+        Access::Write | Access::Read => failure,
+    };
     let (events, mut told) = mpsc::unbounded_channel();
     let mut flashing = Flashing::new(&context.console, &paths, access);
     let stop = context.interrupt.clone();
@@ -337,24 +341,28 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
             result = &mut thread => break result,
             // Whatever standard input is, it may never say another word.
             () = interrupt.cancelled(), if matches!(image, Image::Stream) => {
-                return Err(left(Failure::interrupted(), access, goes_on));
+                while let Ok(event) = told.try_recv() {
+                    flashing.event(&event);
+                }
+                return Err(left(Failure::interrupted(), flashing.has_begun()));
             }
         }
     };
     while let Ok(event) = told.try_recv() {
         flashing.event(&event);
     }
+    let has_begun = flashing.has_begun();
     let outcomes = match result {
         Ok(Ok(outcomes)) => outcomes,
         Ok(Err(error)) => {
             flashing.end();
-            return Err(left(error.into(), access, goes_on));
+            return Err(left(error.into(), has_begun));
         }
         Err(error) => return Err(std::io::Error::other(error).into()),
     };
     if context.interrupt.is_cancelled() && outcomes.iter().any(|outcome| outcome.error.is_some()) {
         flashing.end();
-        return Err(left(Failure::interrupted(), access, goes_on));
+        return Err(left(Failure::interrupted(), has_begun));
     }
     let failed = outcomes.iter().filter(|outcome| outcome.error.is_some());
     let failed = failed.count();
@@ -366,13 +374,11 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
 }
 
 /// What holds of the drives that were begun.
-fn left(failure: Failure, access: Access, goes_on: bool) -> Failure {
+fn begun(failure: Failure, goes_on: bool) -> Failure {
     let is_interrupted = failure.kind() == Kind::Interrupted;
-    match access {
-        Access::Read => failure,
-        Access::Write if is_interrupted && goes_on => failure.hint(
-            "a drive that was begun does not boot; the same command goes on with it (with --yes where a file was made and nobody can be asked)",
-        ),
-        Access::Write => failure.hint("a drive that was begun does not boot"),
-    }
+    failure.hint(if is_interrupted && goes_on {
+        "a drive that was begun does not boot; the same command goes on with it (with --yes where a file was made and nobody can be asked)"
+    } else {
+        "a drive that was begun does not boot"
+    })
 }

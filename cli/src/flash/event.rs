@@ -48,6 +48,11 @@ pub enum Event {
         /// Which drive.
         drive: usize,
     },
+    /// A drive is not what it was from now on.
+    Begun {
+        /// Which drive.
+        drive: usize,
+    },
     /// How far it is.
     At {
         /// Which drive.

@@ -289,6 +289,11 @@ struct Told<'a> {
 }
 
 impl Listener for Told<'_> {
+    fn begins(&mut self) {
+        let drive = self.drive;
+        tell(self.events, Event::Begun { drive });
+    }
+
     fn at(&mut self, phase: Phase, done: u64, total: Option<u64>) {
         let is_soon = self
             .last

@@ -5,6 +5,7 @@
 //! its bounds. Nothing of the rest of this program is used here.
 
 pub mod beside;
+pub mod block_map;
 pub mod boot;
 pub mod container;
 mod disk;
@@ -14,6 +15,6 @@ mod field;
 mod medium;
 pub mod table;
 
-pub use disk::{Disk, DiskError, Holder, Purpose};
+pub use disk::{Changed, Disk, DiskError, Holder, Purpose};
 pub use fat::Done;
 pub use medium::{Opened, Part, ReadAt, WriteAt};

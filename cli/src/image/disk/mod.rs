@@ -24,6 +24,7 @@ use rustix::{
 use super::{
     Opened, ReadAt,
     beside::{self, Beside},
+    block_map::{self, Aside},
     boot::{Boot, PartitionError},
     container::{self, ContainerError, Format, GoOn, Length, Packed, Spool, Unpacked},
     fat::{self, Change, Done, FatError, Plan, Stamp, Volume},
@@ -50,9 +51,20 @@ pub enum Holder {
     Drive,
 }
 
+/// What became of an image that was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<T> {
+    /// What was done.
+    pub done: T,
+    /// Block maps that lay beside it, and are not of it any more.
+    pub maps: Vec<Aside>,
+}
+
 /// An image that is open.
 pub struct Disk {
     path: PathBuf,
+    /// As it was named.
+    named: PathBuf,
     holder: Holder,
     medium: Rc<dyn ReadAt>,
     /// Of a file that is changed in place.
@@ -76,6 +88,7 @@ impl Disk {
         go_on: Box<GoOn>,
     ) -> Result<Self, DiskError> {
         let failed = |source: io::Error| DiskError::unopened(path, source);
+        let named = path.to_owned();
         // Where a link leads to is what is changed, and the link stays.
         let path = &fs_err::canonicalize(path).map_err(failed)?;
         let kind = fs_err::metadata(path).map_err(failed)?.file_type();
@@ -121,6 +134,7 @@ impl Disk {
         };
         Ok(Self {
             path: path.clone(),
+            named,
             holder,
             medium,
             opened,
@@ -245,7 +259,7 @@ impl Disk {
         changes: &[Change<'_>],
         now: Stamp,
         progress: &mut container::Progress<'_>,
-    ) -> Result<Vec<Done>, DiskError> {
+    ) -> Result<Changed<Vec<Done>>, DiskError> {
         let volume = self.volume()?;
         let plan = volume
             .plan(changes, now)
@@ -253,18 +267,26 @@ impl Disk {
         let Plan { done, steps } = plan;
         let start = self.boot.as_ref().map(|boot| boot.partition.start);
         let Some(start) = start.filter(|_| !steps.is_empty()) else {
-            return Ok(done);
+            let maps = Vec::new();
+            return Ok(Changed { done, maps });
         };
         if let Some(opened) = &self.opened {
             fat::apply(opened.as_ref(), start, &steps).map_err(|source| self.write(source))?;
-            return Ok(done);
+            let maps = self.without_maps();
+            return Ok(Changed { done, maps });
         }
         let patches = steps.into_iter().flatten();
         let changes: Vec<container::Change> = patches
             .map(|patch| (start + patch.offset, patch.bytes))
             .collect();
         self.pack(&changes, progress)?;
-        Ok(done)
+        let maps = self.without_maps();
+        Ok(Changed { done, maps })
+    }
+
+    /// Whoever writes it to a drive would hold it against a block map that is of what it was.
+    fn without_maps(&self) -> Vec<Aside> {
+        block_map::set_aside(&[&self.named, &self.path])
     }
 
     /// Packs the image again, beside it, and takes it in its place.
@@ -296,7 +318,7 @@ impl Disk {
         &self,
         output: Option<&Path>,
         fill: impl FnOnce(&std::fs::File, &std::fs::File) -> Result<T, E>,
-    ) -> Result<T, E> {
+    ) -> Result<Changed<T>, E> {
         let path = output.unwrap_or(&self.path);
         let failed = |source| {
             let path = path.to_owned();
@@ -320,7 +342,12 @@ impl Disk {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let folder = File::open(folder).and_then(|folder| folder.sync_all());
         folder.map_err(failed)?;
-        Ok(filled)
+        let maps = match output {
+            None => self.without_maps(),
+            // One may be left there of another image of that name.
+            Some(name) => block_map::set_aside(&[name]),
+        };
+        Ok(Changed { done: filled, maps })
     }
 
     /// What is wrong with a file of the boot partition, with the image's name.

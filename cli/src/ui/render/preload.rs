@@ -5,7 +5,10 @@ use std::{io, path::Path, time::Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::progress::{bytes, duration, transfer};
+use super::{
+    image::{map_values, set_aside},
+    progress::{bytes, duration, transfer},
+};
 use crate::{
     preload::{Doing, Preloaded},
     ui::{Console, style::neutralise},
@@ -126,10 +129,19 @@ pub fn done(
     done: &Preloaded,
 ) -> io::Result<()> {
     let (before, now) = done.sizes;
+    for words in &done.mended {
+        console.warn(&format!(
+            "the file system of partition {} was mended: {}",
+            done.number,
+            neutralise(words)
+        ));
+    }
+    set_aside(console, &done.maps);
     if console.is_json() {
         let mut told = json!({
             "image": image.display().to_string(), "services": services, "archive": done.archive,
             "partition": done.number, "size_before": before, "size": now, "medium_at_least": done.medium,
+            "mended": done.mended, "block_maps": map_values(&done.maps),
         });
         if let (Some(release), Some(told)) = (release, told.as_object_mut()) {
             told.insert("release".to_owned(), release.clone());

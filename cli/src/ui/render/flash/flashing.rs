@@ -34,6 +34,7 @@ pub struct Flashing<'a> {
     line: Instant,
     packed: u64,
     taken: u64,
+    has_begun: bool,
 }
 
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl<'a> Flashing<'a> {
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
                 bar.set_style(style.tick_strings(&["-", "\\", "|", "/", " "]));
             }
-            bar.set_message(format!("{}  clearing its start and end", shown(path)));
+            bar.set_message(format!("{}  waiting for the image", shown(path)));
             bar.enable_steady_tick(TICK);
             Row {
                 path: path.clone(),
@@ -75,6 +76,7 @@ impl<'a> Flashing<'a> {
             line: now,
             packed: 0,
             taken: 0,
+            has_begun: false,
         }
     }
 
@@ -85,7 +87,9 @@ impl<'a> Flashing<'a> {
             Event::Short(words) => is_short(self.console, &words),
             Event::NoTable => has_no_table(self.console, Path::new("standard input")),
             Event::Unpacked(taken) => self.taken = *taken,
+            Event::Begun { .. } => self.has_begun = true,
             Event::Resumed { drive, from } => {
+                self.has_begun = true;
                 let text = format!("goes on after {}, where it was cut off", bytes(*from));
                 self.say(*drive, &text);
                 if let Some(row) = self.rows.get_mut(*drive) {
@@ -180,6 +184,12 @@ impl<'a> Flashing<'a> {
     /// How much of the image's file was unpacked.
     fn percent(&self) -> Option<u64> {
         (self.taken.min(self.packed) * 100).checked_div(self.packed)
+    }
+
+    /// Whether a drive is not what it was any more.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Takes the bars away.
