@@ -321,7 +321,9 @@ async fn where_no_drive_can_be_offered_it_is_as_if_a_wrong_one_were_named() {
     workstation.write("disk.img", noise(MIB, 1));
     let nothing = ["-t", "tmpfs", "tmpfs", "/sys/block"];
     workstation.machine.run("mount", &nothing);
-    let refused = workstation.os(&["flash", "disk.img", "-y"]).await;
+    let refused = workstation
+        .os(&["flash", "disk.img", "-y", "--allow-unknown"])
+        .await;
     assert_eq!(refused.code, USAGE, "{refused}");
     assert!(refused.stderr.contains("no removable drive"), "{refused}");
     assert!(refused.stderr.contains("os flash --list"), "{refused}");

@@ -10,6 +10,7 @@ mod disks;
 mod download;
 mod flash;
 mod flash_drives;
+mod flash_foreign;
 mod image_files;
 mod images;
 mod preload;

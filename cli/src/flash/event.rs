@@ -30,7 +30,7 @@ pub enum Event {
         /// Bytes of its file; 0 for standard input.
         packed: u64,
     },
-    /// What came from standard input begins with no table, as [`super::Looks::has_table`] says it of files beforehand.
+    /// What came from standard input begins with no table, as [`super::Looks::content`] says it of files beforehand.
     NoTable,
     /// It ends before one of its partitions does, as these words say.
     Short(String),
@@ -81,6 +81,8 @@ pub enum Event {
 pub struct Outcome {
     /// It is a drive, and no file.
     pub is_drive: bool,
+    /// It is a file that was made for this.
+    pub is_new: bool,
     /// Bytes that were written.
     pub written: u64,
     /// Bytes that were zeroed by other means than writing them.

@@ -73,10 +73,8 @@ impl Content {
             first,
             size: size.unwrap_or(ENDLESS),
         };
-        if !matches!(
-            table::read(&start, Depth::First),
-            Err(TableError::Unknown)
-        ) || is_file_system(first)
+        if !matches!(table::read(&start, Depth::First), Err(TableError::Unknown))
+            || is_file_system(first)
         {
             return Self::Disk;
         }
@@ -117,11 +115,7 @@ fn foreign(first: &[u8]) -> Option<Foreign> {
             b"\x1F\x9D",
             Foreign::OtherPacking("compress", "gzip -dc"),
         ),
-        (
-            0,
-            b"7z\xBC\xAF\x27\x1C",
-            Foreign::Archive("7z", "7z x"),
-        ),
+        (0, b"7z\xBC\xAF\x27\x1C", Foreign::Archive("7z", "7z x")),
         (0, b"Rar!\x1A\x07", Foreign::Archive("RAR", "unrar x")),
         (257, b"ustar", Foreign::Archive("tar", "tar -xf")),
         (0, b"QFI\xFB", Foreign::Virtual("qcow2")),
@@ -179,7 +173,11 @@ fn text(first: &[u8]) -> Option<Foreign> {
     let is_page = ["<!doctype html", "<html", "<head", "<?xml"]
         .iter()
         .any(|tag| begin.starts_with(tag));
-    Some(if is_page { Foreign::Page } else { Foreign::Text })
+    Some(if is_page {
+        Foreign::Page
+    } else {
+        Foreign::Text
+    })
 }
 
 /// The first bytes of something longer.
@@ -215,11 +213,22 @@ mod tests {
             (b"404: Not Found\n".to_vec(), "a text"),
             ("ein Wort f\u{fc}r".as_bytes().to_vec(), "a text"),
             ("\u{fc}".repeat(5000).into_bytes(), "a text"),
-            (b"\n<!DOCTYPE HTML><html>".to_vec(), "a page of the web (HTML)"),
-            (at(0, b"\x04\x22\x4D\x18"), "something that is packed by lz4"),
+            (
+                b"\n<!DOCTYPE HTML><html>".to_vec(),
+                "a page of the web (HTML)",
+            ),
+            (
+                at(0, b"\x04\x22\x4D\x18"),
+                "something that is packed by lz4",
+            ),
             (at(0, b"LZIP\x01"), "something that is packed by lzip"),
             (
-                at(0, &[0x5D, 0, 0, 0x80, 0, 255, 255, 255, 255, 255, 255, 255, 255, 0]),
+                at(
+                    0,
+                    &[
+                        0x5D, 0, 0, 0x80, 0, 255, 255, 255, 255, 255, 255, 255, 255, 0,
+                    ],
+                ),
                 "something that is packed by lzma",
             ),
             (at(0, b"7z\xBC\xAF\x27\x1C"), "a 7z archive"),
@@ -228,7 +237,10 @@ mod tests {
             (at(0, b"QFI\xFB"), "a virtual machine's disk (qcow2)"),
             (at(0, b"KDMV"), "a virtual machine's disk (vmdk)"),
             (at(0, b"vhdxfile"), "a virtual machine's disk (vhdx)"),
-            (at(64, b"\x7F\x10\xDA\xBE"), "a virtual machine's disk (vdi)"),
+            (
+                at(64, b"\x7F\x10\xDA\xBE"),
+                "a virtual machine's disk (vdi)",
+            ),
             (at(0, b"\x1F\x8B\x08"), "something that is packed by gzip"),
             (at(0, b"\xFD7zXZ\0"), "something that is packed by xz"),
             (at(0, b"PK\x03\x04"), "a ZIP archive"),
@@ -255,7 +267,12 @@ mod tests {
         ] {
             assert_eq!(Content::of(&disk, Some(1 << 30)), Content::Disk);
         }
-        for unknown in [vec![], vec![0; 4096], at(0, b"\x7FELF"), b"\x01\x02".to_vec()] {
+        for unknown in [
+            vec![],
+            vec![0; 4096],
+            at(0, b"\x7FELF"),
+            b"\x01\x02".to_vec(),
+        ] {
             assert_eq!(Content::of(&unknown, None), Content::Unknown);
         }
     }

@@ -8,6 +8,7 @@ pub mod beside;
 pub mod block_map;
 pub mod boot;
 pub mod container;
+pub mod content;
 mod disk;
 pub mod ext4;
 pub mod fat;

@@ -7,6 +7,7 @@
 //! ```
 
 mod error;
+mod open;
 
 use std::{
     fmt, io,
@@ -15,15 +16,11 @@ use std::{
     rc::Rc,
 };
 
-use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
-use rustix::{
-    fs::{FlockOperation, OFlags, flock},
-    io::Errno,
-};
+use fs_err::File;
 
 use super::{
     Opened, ReadAt,
-    beside::{self, Beside},
+    beside::Beside,
     block_map::{self, Aside},
     boot::{Boot, PartitionError},
     container::{self, ContainerError, Format, GoOn, Length, Packed, Spool, Unpacked},
@@ -32,6 +29,7 @@ use super::{
 };
 
 pub use error::DiskError;
+use open::{lock, open};
 
 /// What an image is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -370,47 +368,5 @@ impl fmt::Debug for Disk {
             .field("holder", &self.holder)
             .field("boot", &self.boot)
             .finish_non_exhaustive()
-    }
-}
-
-fn open(path: &Path, purpose: Purpose, is_drive: bool) -> Result<File, DiskError> {
-    let failed = |source: io::Error| DiskError::Open {
-        path: path.to_owned(),
-        source,
-    };
-    let mut options = OpenOptions::new();
-    options.read(true).write(purpose == Purpose::Change);
-    if is_drive && purpose == Purpose::Change {
-        // The system refuses a drive of which something is mounted.
-        options.custom_flags(i32::try_from(OFlags::EXCL.bits()).unwrap_or_default());
-    }
-    match options.open(path) {
-        Err(error) if is_drive && error.kind() == io::ErrorKind::ResourceBusy => {
-            let path = path.to_owned();
-            Err(DiskError::Busy { path, is_drive })
-        }
-        opened => opened.map_err(failed),
-    }
-}
-
-/// Nobody else changes what is at this path until the file is closed.
-fn lock(file: &File, path: &Path, is_drive: bool) -> Result<(), DiskError> {
-    let busy = || DiskError::Busy {
-        path: path.to_owned(),
-        is_drive,
-    };
-    let failed = |source: io::Error| DiskError::Open {
-        path: path.to_owned(),
-        source,
-    };
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return Err(busy()),
-        locked => locked.map_err(|error| failed(error.into()))?,
-    }
-    // Whoever had the lock before may have put another one in its place.
-    match beside::is_at(file.file(), path) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(busy()),
-        Err(error) => Err(failed(error)),
     }
 }

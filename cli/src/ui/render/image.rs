@@ -307,6 +307,10 @@ fn length(found: &Inspection) -> String {
         Ok(Length::Exactly(size)) => bytes(*size),
         Ok(Length::AtLeast(0)) => "unknown: its file does not say it".to_owned(),
         Ok(Length::AtLeast(least)) => format!("{} or more", bytes(*least)),
+        Ok(Length::Said(said)) => format!(
+            "{} by the number at the end of its file, which is wrong where that was cut off",
+            bytes(*said)
+        ),
         Err(error) => format!("unknown: {error}"),
     }
 }
@@ -350,7 +354,11 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
         "image": disk.path().display().to_string(),
         "format": format(disk.holder()),
         "size": found.length.as_ref().ok().and_then(|length| length.exact()),
-        "size_at_least": found.length.as_ref().ok().map(|length| length.least()),
+        "size_at_least": found.length.as_ref().ok().map(|length| match length {
+            Length::Said(_) => 0,
+            length => length.least(),
+        }),
+        "size_said": found.length.as_ref().ok().map(|length| length.least()),
         "size_error": found.length.as_ref().err(),
         "table": table_word(found.table),
         "partitions": partitions,

@@ -209,7 +209,7 @@ impl<'a> Flashing<'a> {
                 Some(error) => {
                     let text = format!("{}: {}", path.display(), chain(error));
                     console.warn(&neutralise(&text));
-                    if let Some(advice) = advice(error, access) {
+                    if let Some(advice) = advice(error, access, outcome.is_drive) {
                         console.hint(advice);
                     }
                 }
@@ -220,6 +220,7 @@ impl<'a> Flashing<'a> {
             let drives = paths.iter().zip(outcomes).map(|(path, outcome)| {
                 json!({
                     "path": path.display().to_string(),
+                    "new_file": outcome.is_new,
                     "written": outcome.written,
                     "verified": outcome.verified,
                     "zeros": outcome.zeros,
@@ -251,8 +252,13 @@ fn whole(path: &Path, outcome: &Outcome, access: Access) -> String {
     } else {
         ""
     };
+    let what = if outcome.is_new {
+        "is a new file, and whole"
+    } else {
+        "is whole"
+    };
     format!(
-        "{path} is whole: {} written{zeros}, {} read back in {took}{end}",
+        "{path} {what}: {} written{zeros}, {} read back in {took}{end}",
         bytes(outcome.written),
         bytes(outcome.verified)
     )
