@@ -18,7 +18,6 @@ impl From<FlashError> for Failure {
             // A drive that is in use, or that this person may not write: nothing was written.
             | FlashError::Open { .. }
             | FlashError::Unmount { .. }
-            | FlashError::Changed { .. }
             | FlashError::Packed { .. }
             | FlashError::Twice { .. } => Kind::Usage,
             _ => Kind::Other,
