@@ -166,9 +166,8 @@ async fn a_block_map_beside_the_image_is_used_and_held_against_it() {
     workstation.write("disk.img.bmap", map("0-1 2304-2559"));
     let old = noise(14 * MIB, 7);
     let drive = workstation.write("drive", &old);
-    let written = workstation
-        .os(&["flash", "-y", "disk.img", "drive", "--json"])
-        .await;
+    let flash = ["flash", "-y", "disk.img", "drive", "--allow-unknown"];
+    let written = workstation.os(&[&flash[..], &["--json"]].concat()).await;
     written.success();
     assert!(
         written.stderr.contains("it may be no disk image"),
@@ -188,17 +187,17 @@ async fn a_block_map_beside_the_image_is_used_and_held_against_it() {
     assert_eq!(workstation.os(&all).await.code, 1);
 
     workstation.write("disk.img.bmap", map("0-1 2304-2558"));
-    let lied = workstation.os(&["flash", "-y", "disk.img", "drive"]).await;
+    let lied = workstation.os(&flash).await;
     assert_eq!(lied.code, 1, "{lied}");
     assert!(lied.stderr.contains("which is not empty"), "{lied}");
     let content = fs_err::read(&drive).unwrap();
     assert!(content[..4 * MIB].iter().all(|byte| *byte == 0));
     workstation.write("disk.img.bmap", "<bmap");
-    let broken = workstation.os(&["flash", "-y", "disk.img", "drive"]).await;
+    let broken = workstation.os(&flash).await;
     assert_eq!(broken.code, 1, "{broken}");
     assert!(broken.stderr.contains("--no-bmap"), "{broken}");
     workstation
-        .os(&["flash", "-y", "--no-bmap", "disk.img", "drive"])
+        .os(&[&flash[..], &["--no-bmap"]].concat())
         .await
         .success();
     assert!(fs_err::read(&drive).unwrap()[..image.len()] == image);
@@ -220,7 +219,7 @@ async fn a_flash_that_was_interrupted_or_killed_does_not_boot_and_goes_on() {
     };
     let program = testkit::programs::built("os");
     let line = format!(
-        "echo $$ > pid; exec {} flash disk.img.bz2 drive",
+        "echo $$ > pid; exec {} flash --allow-unknown disk.img.bz2 drive",
         program.display()
     );
     for signal in ["-INT", "-KILL"] {
@@ -238,7 +237,7 @@ async fn a_flash_that_was_interrupted_or_killed_does_not_boot_and_goes_on() {
             assert!(ended.stderr.contains("the same command goes on"), "{ended}");
         }
         let again = workstation
-            .os(&["flash", "-y", "disk.img.bz2", "drive"])
+            .os(&["flash", "-y", "--allow-unknown", "disk.img.bz2", "drive"])
             .await;
         again.success();
         assert!(again.stderr.contains("goes on after"), "{again}");
@@ -272,7 +271,11 @@ async fn what_is_known_to_be_wrong_costs_no_drive_its_content() {
             "is a packed image",
         ),
         (&["flash", "empty", "drive", "-y"], 1, "is empty"),
-        (&["flash", "small.img", "drive", "-y"], 1, "block map"),
+        (
+            &["flash", "small.img", "drive", "-y", "--allow-unknown"],
+            1,
+            "block map",
+        ),
         (
             &["flash", "gone.img", "drive", "-y"],
             1,
@@ -396,14 +399,16 @@ async fn an_image_comes_from_a_pipe_and_a_person_is_asked_once() {
         .success();
     let drive = workstation.home().join("new");
     assert!(fs_err::read(&drive).unwrap() == disk.bytes());
-    let text_only = shell("echo words | os flash - words --yes").output().await;
-    text_only.success();
+    let noise = "head -c 3000000 /dev/urandom | os flash - unknown --yes --allow-unknown";
+    let unknown = shell(noise).output().await;
+    unknown.success();
     assert!(
-        text_only
+        unknown
             .stderr
             .contains("standard input begins with neither"),
-        "{text_only}"
+        "{unknown}"
     );
+    assert!(unknown.stderr.contains("is a new file"), "{unknown}");
 
     workstation.write("new", "something else");
     let mut running = workstation.start_in_terminal(&["flash", text(&image), "new"]);

@@ -1,5 +1,6 @@
 //! `os` alone: help, errors, outputs, exit codes.
 
+mod block_maps;
 mod boot;
 mod completions;
 mod config;
@@ -10,6 +11,7 @@ mod disks;
 mod download;
 mod flash;
 mod flash_drives;
+mod flash_foreign;
 mod image_files;
 mod images;
 mod preload;

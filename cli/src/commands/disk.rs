@@ -14,7 +14,7 @@ use super::{Context, given};
 use crate::{
     failure::Failure,
     image::{
-        Disk, Done, Purpose,
+        Changed, Disk, Done, Purpose,
         boot::By,
         fat::{Change, Stamp},
     },
@@ -80,7 +80,7 @@ impl Place {
         let names = fs_err::metadata(disk.path()).map_or(1, |found| found.nlink());
         let mut packing = render::image::Packing::new(&self.console, disk);
         let now = Stamp::new(Zoned::now().datetime());
-        let outcome = disk.change(changes, now, &mut |taken| {
+        let result = disk.change(changes, now, &mut |taken| {
             if self.interrupt.is_cancelled() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -88,7 +88,10 @@ impl Place {
             Ok(())
         });
         drop(packing);
-        let outcome = outcome?;
+        let Changed {
+            done: outcome,
+            maps,
+        } = result?;
         let is_other = outcome.done.iter().any(|done| *done != Done::Same) || outcome.is_mended;
         if is_packed && names > 1 && is_other {
             render::image::linked(&self.console, disk.path());
@@ -98,7 +101,7 @@ impl Place {
             render::image::mended(&self.console, disk.path());
         }
         let done: Vec<(&str, Done)> = paths.zip(outcome.done).collect();
-        render::image::changed(&self.console, disk.path(), &done)?;
+        render::image::changed(&self.console, disk.path(), (&done, &maps))?;
         Ok(())
     }
 

@@ -3,7 +3,10 @@
 use std::{io, path::Path};
 
 use super::{Failure, Kind, image::packed};
-use crate::flash::{Access, DriveError, FlashError, choose::Refusal, drives::Bus};
+use crate::{
+    flash::{Access, DriveError, FlashError, choose::Refusal, drives::Bus},
+    image::{container::Length, content::Foreign},
+};
 
 impl From<FlashError> for Failure {
     fn from(error: FlashError) -> Self {
@@ -11,6 +14,10 @@ impl From<FlashError> for Failure {
             FlashError::Refused { .. }
             | FlashError::Partition { .. }
             | FlashError::NoDrive { .. }
+            | FlashError::Bare { .. }
+            // A drive that is in use, or that this person may not write: nothing was written.
+            | FlashError::Open { .. }
+            | FlashError::Unmount { .. }
             | FlashError::Packed { .. }
             | FlashError::Twice { .. } => Kind::Usage,
             _ => Kind::Other,
@@ -29,6 +36,10 @@ impl From<FlashError> for Failure {
                 failure
                     .hint("image and block map are not of each other, or one is damaged; --no-bmap does without it")
             }
+            FlashError::Foreign { image, what } => foreign(failure, image, *what),
+            FlashError::Unknown { .. } => failure.hint(
+                "an image of a whole disk is expected, as it comes from a download; --allow-unknown writes it all the same",
+            ),
             FlashError::Bmap { .. } => failure.hint("--no-bmap does without it"),
             FlashError::Cut { end, .. } => failure.hint(format!(
                 "if it was cut off, download or make it anew; where only empty room was left out at its end, --allow-short writes it, or `truncate -s {end}` gives that back to it"
@@ -40,6 +51,11 @@ impl From<FlashError> for Failure {
             FlashError::Packed { path } => failure.hint(format!(
                 "one image is written at a time; if {} is to be overwritten, remove it first",
                 path.display()
+            )),
+            FlashError::Bare { name, drive } => failure.hint(format!(
+                "did you mean {}? For a file: ./{}",
+                drive.display(),
+                name.display()
             )),
             FlashError::NoDrive { .. } => failure.hint("`os flash --list` shows the drives"),
             FlashError::Open { path, source } => match source.kind() {
@@ -70,6 +86,37 @@ impl From<FlashError> for Failure {
             | FlashError::Twice { .. }
             | FlashError::Drives(_) => failure,
         }
+    }
+}
+
+/// What to do about something that is no disk image.
+fn foreign(failure: Failure, image: &Path, what: Foreign) -> Failure {
+    let name = if image == Path::new("-") {
+        "FILE".to_owned()
+    } else {
+        let text = image.display().to_string();
+        shlex::try_quote(&text).map_or(text.clone(), Into::into)
+    };
+    match what {
+        Foreign::Packed(_) => {
+            failure.hint("it is packed more than once: unpack it once, and write what comes out")
+        }
+        Foreign::OtherPacking(_, program) => failure.hint(format!(
+            "`{program} < {name} | os flash - DRIVE --yes` unpacks and writes it"
+        )),
+        Foreign::Archive(_, program) => failure.hint(format!(
+            "`{program} {name}` unpacks it; write the image that is in it, if there is one"
+        )),
+        Foreign::Virtual(format) => failure.hint(format!(
+            "`qemu-img convert -f {format} -O raw {name} disk.img` makes an image of it; write that"
+        )),
+        Foreign::Sparse => failure.hint(format!(
+            "`simg2img {name} disk.img` makes an image of it; write that"
+        )),
+        Foreign::Page => failure.hint(
+            "a server gave that in the place of an image: look at it, and download the image anew",
+        ),
+        Foreign::Text => failure.hint("look at what it says; name an image of a whole disk"),
     }
 }
 
@@ -104,6 +151,12 @@ fn refused(failure: Failure, path: &Path, refusal: &Refusal) -> Failure {
             "`lsblk {}` shows it; what is made of it has to be stopped first",
             path.display()
         )),
+        Refusal::Small {
+            needs: Length::Said(_),
+            ..
+        } => failure.hint(
+            "the file may have been cut off, and its end says anything then: `gzip -t` tells; if it is whole, take a larger drive",
+        ),
         Refusal::Small { .. } => failure.hint("take a larger one"),
         Refusal::System { .. } | Refusal::ReadOnly => failure,
     }
@@ -111,11 +164,14 @@ fn refused(failure: Failure, path: &Path, refusal: &Refusal) -> Failure {
 
 /// What to do about a drive that failed.
 #[must_use]
-pub fn advice(error: &DriveError, access: Access) -> Option<&'static str> {
+pub fn advice(error: &DriveError, access: Access, is_drive: bool) -> Option<&'static str> {
     let is_written = access == Access::Write;
     match error {
         DriveError::Write { source, .. } | DriveError::Read { source, .. } => {
             Some(match source.kind() {
+                io::ErrorKind::StorageFull if is_drive => {
+                    "the drive has less room than it says, or what is behind it is full; do not boot from it"
+                }
                 io::ErrorKind::StorageFull => "there is no room for the file",
                 io::ErrorKind::PermissionDenied => "a drive belongs to root: run this with sudo",
                 _ if is_written => {

@@ -28,6 +28,14 @@ impl From<PreloadError> for Failure {
                     PreloadError::NoData(_) => {
                         failure.hint("`os image inspect` shows what is on it")
                     }
+                    PreloadError::Damaged { image, start, .. } => {
+                        let system = quoted_text(&format!("{}?offset={start}", image.display()));
+                        failure
+                            .hint("the image is as it was; download or make it anew")
+                            .hint(format!(
+                                "`e2fsck -f {system}` mends it and asks about what is lost by that"
+                            ))
+                    }
                     PreloadError::Followed { .. } => failure
                         .hint("the data partition has to be the last one of the image, as devices have it"),
                     PreloadError::NoRoom { .. } => failure
@@ -64,8 +72,11 @@ fn unpacking(path: &Path, format: Format) -> String {
 
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    shlex::try_quote(&text).map_or(text.clone(), Into::into)
+    quoted_text(&path.display().to_string())
+}
+
+fn quoted_text(text: &str) -> String {
+    shlex::try_quote(text).map_or(text.to_owned(), Into::into)
 }
 
 impl From<Misfit> for Failure {

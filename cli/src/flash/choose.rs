@@ -236,6 +236,7 @@ mod tests {
             mounts: Vec::new(),
             is_swap: false,
             holders: Vec::new(),
+            label: None,
             partitions: vec![Partition {
                 name: "sdb1".to_owned(),
                 number: (8, 17),

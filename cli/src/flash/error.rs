@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{bmap::BmapError, choose::Refusal};
-use crate::image::container::{ContainerError, Length};
+use crate::image::{
+    container::{ContainerError, Length},
+    content::Foreign,
+};
 
 /// What is wrong with the image, or with what is asked for.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,23 @@ pub enum FlashError {
     /// There is nothing in it.
     #[error("{} is empty", image_name(image))]
     Empty {
+        /// The image.
+        image: PathBuf,
+    },
+    /// It is something else than a disk image.
+    #[error("{} is no disk image: {what}", image_name(image))]
+    Foreign {
+        /// The image.
+        image: PathBuf,
+        /// What it is, unpacked.
+        what: Foreign,
+    },
+    /// Nothing says that it is a disk image.
+    #[error(
+        "{} begins with neither a partition table nor a file system that is known: it may be no disk image",
+        image_name(image)
+    )]
+    Unknown {
         /// The image.
         image: PathBuf,
     },
@@ -122,6 +142,14 @@ pub enum FlashError {
     NoDrive {
         /// What is named.
         path: PathBuf,
+    },
+    /// A drive is named without its folder.
+    #[error("{} is the name of a drive, and not its path", name.display())]
+    Bare {
+        /// What is named.
+        name: PathBuf,
+        /// The drive of that name.
+        drive: PathBuf,
     },
     /// A file that is an image itself stands in the place of a drive.
     #[error("{} is a packed image, and no drive", path.display())]

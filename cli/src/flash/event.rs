@@ -30,7 +30,7 @@ pub enum Event {
         /// Bytes of its file; 0 for standard input.
         packed: u64,
     },
-    /// What came from standard input begins with no table, as [`super::Looks::has_table`] says it of files beforehand.
+    /// What came from standard input begins with no table, as [`super::Looks::content`] says it of files beforehand.
     NoTable,
     /// It ends before one of its partitions does, as these words say.
     Short(String),
@@ -45,6 +45,11 @@ pub enum Event {
     },
     /// What a drive had already was not the image's: it is written from the beginning.
     Anew {
+        /// Which drive.
+        drive: usize,
+    },
+    /// A drive is not what it was from now on.
+    Begun {
         /// Which drive.
         drive: usize,
     },
@@ -76,6 +81,8 @@ pub enum Event {
 pub struct Outcome {
     /// It is a drive, and no file.
     pub is_drive: bool,
+    /// It is a file that was made for this.
+    pub is_new: bool,
     /// Bytes that were written.
     pub written: u64,
     /// Bytes that were zeroed by other means than writing them.

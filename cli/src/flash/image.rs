@@ -11,11 +11,12 @@ use rustix::{
     io::Errno,
 };
 
-use super::{FlashError, extents::PIECE};
+use super::{FlashError, extents::PIECE, run::Unknown};
 use crate::image::{
     ReadAt,
     container::{Format, Length, Packed, Unpacked, fill},
-    table::{self, Depth, Reach, TableError},
+    content::Content,
+    table::{self, Reach},
 };
 
 /// Bytes of an image whose size is not known, as far as its table is concerned.
@@ -35,8 +36,8 @@ pub enum Image {
 pub struct Looks {
     /// Bytes of it, by what its file says. It may lie.
     pub length: Length,
-    /// Whether it begins with a partition table or a file system that boards boot from.
-    pub has_table: bool,
+    /// What it begins with.
+    pub content: Content,
     /// How far its table reaches.
     pub reach: Option<Reach>,
 }
@@ -48,7 +49,7 @@ impl Looks {
             first,
             size: length.exact().unwrap_or(ENDLESS),
         };
-        let has_table = !matches!(table::read(&start, Depth::First), Err(TableError::Unknown));
+        let content = Content::of(&start.first, length.exact());
         // What it says counts here, whatever there is.
         let endless = Start {
             size: ENDLESS,
@@ -56,8 +57,24 @@ impl Looks {
         };
         Self {
             length,
-            has_table,
+            content,
             reach: table::reach(&endless),
+        }
+    }
+
+    /// Whether it is a disk image, or may be taken for one.
+    ///
+    /// # Errors
+    /// [`FlashError::Foreign`], [`FlashError::Unknown`].
+    pub fn is_disk(&self, image: &Path, unknown: Unknown) -> Result<(), FlashError> {
+        let image = || image.to_owned();
+        match (self.content, unknown) {
+            (Content::Foreign(what), _) => Err(FlashError::Foreign {
+                image: image(),
+                what,
+            }),
+            (Content::Unknown, Unknown::Refused) => Err(FlashError::Unknown { image: image() }),
+            (Content::Unknown, Unknown::Told) | (Content::Disk, _) => Ok(()),
         }
     }
 
@@ -215,9 +232,9 @@ fn identity(packed: &Packed) -> io::Result<String> {
     ))
 }
 
-/// Looks at an image that was read to its end.
-pub(super) fn looks_at(first: Vec<u8>, size: u64) -> Looks {
-    Looks::of(first, Length::Exactly(size))
+/// Looks at an image by what was read of it.
+pub(super) fn looks_at(first: Vec<u8>, length: Length) -> Looks {
+    Looks::of(first, length)
 }
 
 /// The first bytes of something longer.
@@ -252,11 +269,16 @@ mod tests {
 
     #[test]
     fn what_no_board_boots_from_is_told() {
-        let has_table = |first: Vec<u8>, length| Looks::of(first, length).has_table;
-        assert!(!has_table(vec![0; 4096], Length::UNKNOWN));
-        assert!(!has_table(b"a text".to_vec(), Length::Exactly(6)));
-        assert!(!has_table(Vec::new(), Length::Exactly(0)));
-        assert!(has_table(sector(8, 100), Length::Exactly(1 << 30)));
+        let is_disk = |first: &[u8], unknown| {
+            let looks = Looks::of(first.to_vec(), Length::UNKNOWN);
+            looks.is_disk(Path::new("image"), unknown)
+        };
+        for (first, is_taken) in [(&[0; 4096][..], true), (&[], true), (b"a text", false)] {
+            assert!(is_disk(first, Unknown::Refused).is_err());
+            assert_eq!(is_disk(first, Unknown::Told).is_ok(), is_taken);
+        }
+        let looks = Looks::of(sector(8, 100), Length::Exactly(1 << 30));
+        looks.is_disk(Path::new("image"), Unknown::Refused).unwrap();
     }
 
     #[test]
@@ -278,7 +300,7 @@ mod tests {
         }
         let looks = |copy, length| Looks {
             length,
-            has_table: true,
+            content: Content::Disk,
             reach: Some(Reach { last: None, copy }),
         };
         assert!(looks(Some(513), Length::Exactly(512)).lacks_copy());

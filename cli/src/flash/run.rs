@@ -17,11 +17,14 @@ use super::{
     bmap::Bmap,
     image::{Image, looks_at},
     record::Recorder,
-    source::{Next, Sequence, Source},
+    source::{Next, Piece, Sequence, Source},
     target::{Access, Target},
     write::{Counts, Listener, Message, Pace, Writer},
 };
-use crate::image::container::{Format, Length, Unpacked};
+use crate::image::{
+    container::{Format, Length, Unpacked},
+    content::Content,
+};
 
 /// Pieces that wait for a drive at most.
 const WAITING: usize = 16;
@@ -35,6 +38,15 @@ pub struct Destination {
     pub target: Target,
     /// Its serial number and the like.
     pub name: String,
+    /// It is a file that was made for this.
+    pub is_new: bool,
+}
+
+/// Removes files that were made, and to which nothing came.
+pub fn remove_empty(drives: Vec<Destination>) {
+    for drive in drives.into_iter().filter(|drive| drive.is_new) {
+        drive.target.remove_if_empty();
+    }
 }
 
 /// What is to be done.
@@ -52,6 +64,8 @@ pub struct Order {
     pub access: Access,
     /// What becomes of an image that is not packed and ends before its partitions do.
     pub short: Short,
+    /// What becomes of an image of which nothing is known.
+    pub unknown: Unknown,
     /// Folder in which it is noted how far each is.
     pub records: Option<PathBuf>,
 }
@@ -60,6 +74,15 @@ pub struct Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Short {
     /// It is taken for cut off.
+    Refused,
+    /// It is written, and that is told.
+    Told,
+}
+
+/// What becomes of an image that begins with nothing that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// It is taken for no disk image.
     Refused,
     /// It is written, and that is told.
     Told,
@@ -140,6 +163,7 @@ impl Job<'_> {
     fn outcome(self) -> Outcome {
         Outcome {
             is_drive: self.drive.target.is_drive(),
+            is_new: self.drive.is_new,
             written: self.counts.written,
             zeros: self.counts.zeros,
             verified: self.counts.verified,
@@ -231,19 +255,24 @@ fn feed(
 ) -> Result<(), FlashError> {
     let image = &order.image;
     let mut last = Instant::now();
+    let mut is_known = order.access == Access::Read;
     while !ways.is_empty() {
         if stop.is_cancelled() {
             return Err(FlashError::Interrupted);
         }
-        let (message, is_last) = match source.next()? {
+        let next = source.next()?;
+        if !is_known {
+            // Before any drive is touched.
+            is_disk(order, source.head(&next), events)?;
+            is_known = true;
+        }
+        let (message, is_last) = match next {
             Next::Piece(piece) => (Message::Piece(piece), false),
             Next::End(whole) => {
                 image.is_still(known)?;
                 // Of what is only compared, no start was kept.
                 if let Some(first) = whole.head.first() {
-                    let mut start = first.bytes(&(0..first.end)).to_vec();
-                    start.resize(usize::try_from(first.end).unwrap_or_default(), 0);
-                    let looks = looks_at(start, whole.size);
+                    let looks = looks_at(first.copied(), Length::Exactly(whole.size));
                     let is_told =
                         order.short == Short::Told || source.input().format != Format::Raw;
                     match looks.is_whole(image.path()) {
@@ -253,9 +282,6 @@ fn feed(
                         }
                         Err(cut) if !is_told => return Err(cut),
                         _ => {}
-                    }
-                    if matches!(image, Image::Stream) && !looks.has_table {
-                        tell(events, Event::NoTable);
                     }
                 }
                 (Message::Whole(Arc::from(whole)), true)
@@ -269,6 +295,20 @@ fn feed(
         if is_last {
             break;
         }
+    }
+    Ok(())
+}
+
+/// Whether the first piece is that of a disk image, or of what is taken for one.
+fn is_disk(order: &Order, first: Option<&Arc<Piece>>, events: &Events) -> Result<(), FlashError> {
+    let Some(first) = first else {
+        return Ok(());
+    };
+    let looks = looks_at(first.copied(), Length::UNKNOWN);
+    looks.is_disk(order.image.path(), order.unknown)?;
+    // Of a file it was told beforehand.
+    if matches!(order.image, Image::Stream) && looks.content == Content::Unknown {
+        tell(events, Event::NoTable);
     }
     Ok(())
 }
@@ -289,6 +329,11 @@ struct Told<'a> {
 }
 
 impl Listener for Told<'_> {
+    fn begins(&mut self) {
+        let drive = self.drive;
+        tell(self.events, Event::Begun { drive });
+    }
+
     fn at(&mut self, phase: Phase, done: u64, total: Option<u64>) {
         let is_soon = self
             .last

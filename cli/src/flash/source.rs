@@ -33,6 +33,16 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// All of its bytes.
+    pub(super) fn copied(&self) -> Vec<u8> {
+        let mut bytes = self.bytes(&(self.offset..self.end)).to_vec();
+        bytes.resize(
+            usize::try_from(self.end - self.offset).unwrap_or_default(),
+            0,
+        );
+        bytes
+    }
+
     /// Bytes of the image, and zeros behind its end.
     pub(super) fn bytes(&self, range: &Range<u64>) -> &[u8] {
         let inside = range.start.saturating_sub(self.offset)..range.end.saturating_sub(self.offset);
@@ -170,6 +180,14 @@ impl<R: Read> Source<R> {
             tail: std::mem::take(&mut self.kept).into(),
             sums: std::mem::take(&mut self.sums),
         })))
+    }
+
+    /// The first piece, once something came that may be written, or the end.
+    pub(super) fn head<'s>(&'s self, next: &'s Next) -> Option<&'s Arc<Piece>> {
+        match next {
+            Next::Piece(_) => self.head.first(),
+            Next::End(whole) => whole.head.first(),
+        }
     }
 
     fn end(&mut self) -> Result<(), FlashError> {

@@ -5,8 +5,10 @@
 //! its bounds. Nothing of the rest of this program is used here.
 
 pub mod beside;
+pub mod block_map;
 pub mod boot;
 pub mod container;
+pub mod content;
 mod disk;
 pub mod ext4;
 pub mod fat;
@@ -14,6 +16,6 @@ mod field;
 mod medium;
 pub mod table;
 
-pub use disk::{Disk, DiskError, Holder, Purpose};
+pub use disk::{Changed, Disk, DiskError, Holder, Purpose};
 pub use fat::Done;
 pub use medium::{Opened, Part, ReadAt, WriteAt};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
     runtime::Builder,
     time::{Instant, interval},
@@ -23,6 +23,9 @@ use crate::child;
 
 /// How often it is told that one is still at work: a large file system on a slow disk takes its time.
 const SLOW: Duration = Duration::from_secs(30);
+
+/// Bytes of what one says.
+const MOST_KEPT: u64 = 1 << 20;
 
 /// Makes the others end when we do, however that happens.
 pub(super) const GUARD: Tool = Tool {
@@ -44,8 +47,6 @@ pub(super) struct Call<'a> {
     tool: Tool,
     arguments: Vec<&'a OsStr>,
     input: String,
-    /// Exit codes up to it are fine.
-    most: i32,
 }
 
 impl<'a> Call<'a> {
@@ -54,7 +55,6 @@ impl<'a> Call<'a> {
             tool,
             arguments,
             input: String::new(),
-            most: 0,
         }
     }
 
@@ -62,12 +62,23 @@ impl<'a> Call<'a> {
         Self { input, ..self }
     }
 
-    pub(super) fn fine_up_to(self, most: i32) -> Self {
-        Self { most, ..self }
-    }
-
     /// Runs the program, and returns what it says on standard error. It ends with this thread, and when it is interrupted.
     pub(super) fn run(self, way: Way<'_>, told: &mut Told<'_>) -> Result<String, ToolError> {
+        let ended = self.output(way, Stdio::null(), told)?;
+        self.judged(&ended)
+    }
+
+    /// Runs it, and returns all that it says and how it ended, whatever that is.
+    pub(super) fn ended(self, way: Way<'_>, told: &mut Told<'_>) -> Result<Output, ToolError> {
+        self.output(way, Stdio::piped(), told)
+    }
+
+    fn output(
+        &self,
+        way: Way<'_>,
+        stdout: Stdio,
+        told: &mut Told<'_>,
+    ) -> Result<Output, ToolError> {
         let program = self.tool.program;
         let mut command = child::command(find(GUARD, way.search)?);
         command
@@ -76,25 +87,23 @@ impl<'a> Call<'a> {
             .args(&self.arguments)
             .env("LC_ALL", "C")
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped());
         let failed = |source| ToolError::Start { program, source };
         let runtime = Builder::new_current_thread().enable_all().build();
-        let ended = runtime.map_err(failed)?.block_on(attended(
+        runtime.map_err(failed)?.block_on(attended(
             command.into(),
             &self.input,
             (program, way),
             told,
-        ))?;
-        self.judged(&ended)
+        ))
     }
 
     /// What it says, unless it failed.
-    fn judged(&self, ended: &Output) -> Result<String, ToolError> {
+    pub(super) fn judged(&self, ended: &Output) -> Result<String, ToolError> {
         let program = self.tool.program;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        let code = ended.status.code();
-        if code.is_some_and(|code| (0..=self.most).contains(&code)) {
+        if ended.status.success() {
             return Ok(said);
         }
         let lines = said
@@ -120,7 +129,8 @@ async fn attended(
 ) -> Result<Output, ToolError> {
     let failed = |source| ToolError::Start { program, source };
     let mut child = command.kill_on_drop(true).spawn().map_err(failed)?;
-    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let stderr = child.stderr.take();
     let talk = async {
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -128,20 +138,13 @@ async fn attended(
                 drop(stdin.write_all(input.as_bytes()).await);
             }
         };
-        let mut said = Vec::new();
-        let listen = async {
-            match stderr {
-                Some(mut stderr) => stderr.read_to_end(&mut said).await.map(drop),
-                None => Ok(()),
-            }
-        };
-        let ((), heard) = tokio::join!(feed, listen);
-        heard?;
+        let ((), stdout, stderr) = tokio::join!(feed, all_of(stdout), all_of(stderr));
+        let (stdout, stderr) = (stdout?, stderr?);
         let status = child.wait().await?;
         Ok::<_, io::Error>(Output {
             status,
-            stdout: Vec::new(),
-            stderr: said,
+            stdout,
+            stderr,
         })
     };
     let mut talk = Box::pin(talk);
@@ -167,6 +170,17 @@ async fn attended(
     // Nothing works on the file any more when this is told.
     child.kill().await.map_err(failed)?;
     Err(ToolError::Ended { program })
+}
+
+/// All that a program says, as far as that is kept.
+async fn all_of(from: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut said = Vec::new();
+    if let Some(mut from) = from {
+        (&mut from).take(MOST_KEPT).read_to_end(&mut said).await?;
+        // One that is not listened to would wait.
+        tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+    }
+    Ok(said)
 }
 
 #[cfg(test)]

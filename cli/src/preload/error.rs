@@ -23,6 +23,18 @@ pub enum PreloadError {
     /// It has no partition for data.
     #[error("{} has no data partition: none is called resin-data or has an ext4 file system", .0.display())]
     NoData(PathBuf),
+    /// Its file system is damaged.
+    #[error("the file system of partition {number} of {} is damaged: {words}", image.display())]
+    Damaged {
+        /// The image.
+        image: PathBuf,
+        /// The partition.
+        number: u32,
+        /// Where that begins.
+        start: u64,
+        /// What `e2fsck` says of it.
+        words: String,
+    },
     /// The partition cannot grow.
     #[error("the data partition needs {missing} bytes more, and another partition lies behind it")]
     Followed {

@@ -46,7 +46,6 @@ pub(super) fn fill(
     (load, size): (&Load<'_>, u64),
     (way, told): (Way<'_>, &mut Told<'_>),
 ) -> Result<(), PreloadError> {
-    tools::mend(way, system, told)?;
     let (script, has_mark) = emptied(system)?;
     tools::edit(way, system, &script, told)?;
     let apps = kept(load.apps)?;

@@ -32,7 +32,9 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::image::{Disk, Holder, Opened, ReadAt, container::Format, ext4, table::Partition};
+use crate::image::{
+    Disk, Holder, Opened, ReadAt, block_map::Aside, container::Format, ext4, table::Partition,
+};
 pub use arch::{arch_word, board_runs, board_runs_word};
 pub use archive::{ArchiveError, is_whole};
 use assemble::assemble;
@@ -101,6 +103,10 @@ pub struct Preloaded {
     pub archive: u64,
     /// Bytes that a device's medium has at least: its engine unpacks the archive, and then the layers in it, before the archive goes.
     pub medium: u64,
+    /// What was wrong with the file system of the partition, and was mended, in the words of the program that did it.
+    pub mended: Vec<String>,
+    /// Block maps that lay beside the image.
+    pub maps: Vec<Aside>,
 }
 
 /// Finds the data partition of an image that can be preloaded.
@@ -155,7 +161,7 @@ pub fn preload(
     let data = data(disk)?;
     let size = load.archive.metadata()?.len();
     told(Doing::Preparing)?;
-    disk.remake(load.output, |before, after| {
+    let changed = disk.remake(load.output, |before, after| {
         has_room(&data, before, load.archive)?;
         let folder = load.output.unwrap_or(disk.path());
         let folder = folder.parent().unwrap_or(Path::new("/"));
@@ -171,16 +177,29 @@ pub fn preload(
             search: &load.search,
             interrupt: &load.interrupt,
         };
+        let mended = tools::mend(way, &system, told)?;
+        let mended = mended.map_err(|words| PreloadError::Damaged {
+            image: disk.path().to_owned(),
+            number: data.partition.number,
+            start: data.partition.start,
+            words,
+        })?;
         fill(&system, &data, (load, size), (way, told))?;
         let now = system.metadata()?.len();
         assemble((before, after), &system, &data, (way, told))?;
         let length = after.metadata()?.len();
-        Ok(Preloaded {
+        Ok::<_, PreloadError>(Preloaded {
             medium: length.saturating_add(size.saturating_mul(2)),
             number: data.partition.number,
             sizes: (data.partition.size, now),
             archive: size,
+            mended,
+            maps: Vec::new(),
         })
+    })?;
+    Ok(Preloaded {
+        maps: changed.maps,
+        ..changed.done
     })
 }
 

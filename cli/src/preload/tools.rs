@@ -18,6 +18,11 @@ use super::{
 const MORE_PLACES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];
 /// Characters of what one says about its failure.
 pub(super) const MOST_WORDS: usize = 400;
+/// Lines of what one found that are told.
+const MOST_FINDINGS: usize = 20;
+/// `e2fsck` has mended all there was to be; the second one, of a file system that the machine itself runs from.
+const MENDED: i32 = 1;
+const MENDED_AT_START: i32 = 3;
 /// How the first line of what `debugfs` says begins; whatever else it says there is a failure, which its exit code does not tell.
 const BANNER: &str = "debugfs 1.";
 
@@ -98,12 +103,62 @@ pub(super) fn path_of(file: &File) -> PathBuf {
     ))
 }
 
-/// Checks a file system and mends it.
-pub(super) fn mend(way: Way<'_>, system: &File, told: &mut Told<'_>) -> Result<(), ToolError> {
+/// Checks a file system, and mends what loses nothing: what was to be done still when its device lost power. Returns what that was; or else
+/// what is wrong, where only a person can say what is to become of it.
+pub(super) fn mend(
+    way: Way<'_>,
+    system: &File,
+    told: &mut Told<'_>,
+) -> Result<Result<Vec<String>, String>, ToolError> {
     let path = path_of(system);
-    // 1: it was mended.
-    let call = Call::new(E2FSCK, vec!["-fy".as_ref(), path.as_ref()]).fine_up_to(1);
-    call.run(way, told).map(drop)
+    let call = Call::new(E2FSCK, vec!["-fp".as_ref(), path.as_ref()]);
+    let ended = call.ended(way, told)?;
+    let code = ended.status.code();
+    let said = [&ended.stdout[..], b"\n", &ended.stderr].concat();
+    let mut words = findings(&String::from_utf8_lossy(&said), &path.display().to_string());
+    match code {
+        // All is well, but for what it did by the way.
+        Some(0) => Ok(Ok(Vec::new())),
+        Some(MENDED | MENDED_AT_START) => {
+            if words.is_empty() {
+                words.push("counts of what is free".to_owned());
+            }
+            Ok(Ok(words))
+        }
+        _ if words.is_empty() => {
+            let (program, words) = (E2FSCK.program, format!("it ended with {}", ended.status));
+            Err(ToolError::Failed { program, words })
+        }
+        _ => {
+            let words = words.join("; ");
+            Ok(Err(words.chars().take(MOST_WORDS).collect()))
+        }
+    }
+}
+
+/// What `e2fsck` found, of all that it says about a file system by this path or by its label.
+fn findings(said: &str, path: &str) -> Vec<String> {
+    let is_talk = |line: &str| {
+        let is_sum = line.contains(" files (") && line.ends_with(" blocks");
+        let is_advice = [
+            "UNEXPECTED INCONSISTENCY",
+            "(i.e., without",
+            "e2fsck: aborted",
+        ];
+        line.is_empty()
+            || is_sum
+            || line.starts_with("e2fsck 1.")
+            || is_advice.iter().any(|start| line.starts_with(start))
+    };
+    let lines = said.lines().map(|line| {
+        let line = line.trim();
+        let line = line.strip_prefix(path).unwrap_or(line);
+        let (before, after) = line.split_once(": ").unwrap_or(("", line));
+        // A label has no blank there, and what is found begins with one word and a number or two.
+        if before.contains(' ') { line } else { after }
+    });
+    let found = lines.map(str::trim).filter(|line| !is_talk(line));
+    found.take(MOST_FINDINGS).map(str::to_owned).collect()
 }
 
 /// Checks that nothing is wrong with a file system.
@@ -198,6 +253,58 @@ mod tests {
             })
         ));
         look(OsStr::new("")).unwrap();
+    }
+
+    /// A file system with a file, changed by this.
+    fn system(command: &str) -> File {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let (path, content) = (at("system"), at("content"));
+        fs_err::create_dir(&content).unwrap();
+        fs_err::write(format!("{content}/kept"), vec![7; 20_000]).unwrap();
+        let file = fs_err::File::create(&path).unwrap();
+        file.set_len(8 << 20).unwrap();
+        for (program, words) in [
+            (
+                "mke2fs",
+                &[
+                    "-q",
+                    "-t",
+                    "ext4",
+                    "-L",
+                    "resin-data",
+                    "-d",
+                    &content,
+                    &path,
+                ][..],
+            ),
+            ("debugfs", &["-w", "-R", command, &path]),
+        ] {
+            let made = crate::child::command(find(of_e2fsprogs(program), OsStr::new("")).unwrap())
+                .args(words)
+                .output();
+            assert!(made.as_ref().unwrap().status.success(), "{made:?}");
+        }
+        let mut options = fs_err::OpenOptions::new();
+        let opened = options.read(true).write(true).open(&path).unwrap();
+        opened.into_parts().0
+    }
+
+    #[test]
+    fn what_loses_nothing_is_mended_and_told_and_all_else_is_refused() {
+        let interrupt = CancellationToken::new();
+        let way = Way {
+            search: OsStr::new(""),
+            interrupt: &interrupt,
+        };
+        let mended = |command: &str| mend(way, &system(command), &mut |_| Ok(())).unwrap();
+        assert_eq!(mended("stat /kept"), Ok(Vec::new()));
+        let told = mended("sif /kept links_count 7").unwrap();
+        assert_eq!(told, ["Inode 12 ref count is 7, should be 1.  FIXED."]);
+        let refused = mended("sif /kept mode 040755").unwrap_err();
+        assert!(refused.contains("incorrect filetype"), "{refused}");
+        assert!(!refused.contains("UNEXPECTED"), "{refused}");
+        assert!(!refused.contains("resin-data"), "{refused}");
     }
 
     #[test]

@@ -29,6 +29,9 @@ const RELEASE: &str = "os-release";
 const ROOT_RELEASE: &str = "/etc/os-release";
 /// Bytes of what says on the data partition what an image brings along.
 const MOST_APPS: u64 = 10_000_000;
+/// What our system is called, and what is on its root.
+const OURS: &str = "os";
+const AGENT: &str = "/usr/bin/os-agent";
 /// What the root is called.
 const ROOTS: [&str; 3] = ["resin-rootA", "flash-rootA", "balena-rootA"];
 
@@ -193,6 +196,35 @@ pub fn device(disk: &Disk) -> Result<Option<Device>, DiskError> {
     };
     let arch = text("arch");
     Ok(text("slug").map(|slug| Device { slug, arch }))
+}
+
+/// Whether a device of an image would take what was preloaded into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taker {
+    /// It has our agent.
+    Ours,
+    /// It has another system, of this name, whose agent is not known to.
+    Other(String),
+    /// Nothing says which system it has.
+    Unknown,
+}
+
+/// Who takes what is preloaded into an image.
+///
+/// # Errors
+/// [`DiskError`].
+pub fn taker(disk: &Disk) -> Result<Taker, DiskError> {
+    let table = disk.table()?;
+    let system = system(disk, &table)?;
+    let medium = disk.medium();
+    let has_agent = |part: &Partition| ext4::has(medium, part, AGENT).unwrap_or_default();
+    let name = system.and_then(|system| system.name);
+    Ok(match name {
+        Some(name) if name == OURS => Taker::Ours,
+        _ if table.partitions.iter().any(has_agent) => Taker::Ours,
+        Some(name) => Taker::Other(name),
+        None => Taker::Unknown,
+    })
 }
 
 /// Whose devices those of an image become, by its config.json. One that cannot be understood says nothing.

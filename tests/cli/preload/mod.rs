@@ -1,5 +1,6 @@
 //! `os preload`: images of containers in an image of a device, with a real engine.
 
+mod damaged;
 mod ends;
 mod project;
 mod refusals;

@@ -4,7 +4,7 @@ use os_cli::cloud::os_versions;
 use os_cli::download::{
     answer::{Asked, Head, Meaning, Validator, meaning},
     cache::About,
-    checksums::{Sums, of_field, of_list},
+    checksums::{List, Sums, of_field, of_list},
     fetch::Kept,
     pieces::Pieces,
 };
@@ -42,11 +42,11 @@ pub(crate) fn answers(input: &[u8]) {
 /// Lists of checksums, and fields that hold some.
 pub(crate) fn lists(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    let found = [
-        of_list(&text, "os.img", "a list"),
-        of_field(&text, "a field"),
-    ]
-    .concat();
+    let kinds = [List::OfFolder, List::OfFile, List::Signed];
+    let mut found = of_field(&text, "a field");
+    for kind in kinds {
+        found.extend(of_list(&text, "os.img", kind, "a list"));
+    }
     for one in &found {
         assert!(matches!(one.value.len(), 32 | 64), "{one}");
     }
@@ -71,15 +71,33 @@ pub(crate) fn parts(input: &[u8]) {
         content_length: number(field()),
         validator: Validator::of(field(), field()),
         retry_after: number(field()),
+        weak: None,
     };
     let asked = Asked {
         part: part.clone(),
         validator: Validator::of(field(), None),
         length: number(field()),
+        weak: None,
+        is_after_part: false,
     };
-    if let Meaning::Part(range, length) = meaning(&asked, &head) {
-        let part = part.expect("a part is given to who asked for one");
-        assert!(range.start == part.start && range.end <= part.end && !range.is_empty());
-        assert!(length.is_none_or(|length| range.end <= length));
+    // Behind a part, and with weak tags, which are the last fields.
+    let weak = |line: Option<&str>| line.map(str::to_owned);
+    let head = Head {
+        weak: weak(field()),
+        ..head
+    };
+    let asked = Asked {
+        weak: weak(field()),
+        is_after_part: field().is_some(),
+        ..asked
+    };
+    match meaning(&asked, &head) {
+        Meaning::Part(range, length) => {
+            let part = part.expect("a part is given to who asked for one");
+            assert!(range.start == part.start && range.end <= part.end && !range.is_empty());
+            assert!(length.is_none_or(|length| range.end <= length));
+        }
+        Meaning::End => assert!(asked.is_after_part && head.status == 416),
+        _ => {}
     }
 }

@@ -13,6 +13,7 @@ use os_cli::image::{
     Part, ReadAt, WriteAt,
     boot::Boot,
     container::{Format, Packed, Spool, Unpacked, repack, unpacker},
+    content::Content,
     ext4,
     fat::{Change, Stamp, Step, Volume, apply},
     table::{self, Depth, Partition},
@@ -65,6 +66,9 @@ pub(crate) fn boot(input: &[u8]) {
 
 /// A packed image. Whatever unpacks is packed again to the same, and is as long as it was said to be; whatever is cut off is no image.
 pub(crate) fn container(input: &[u8]) {
+    if let Content::Foreign(what) = Content::of(input, None) {
+        assert!(what.to_string().len() < 100);
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("image");
     fs_err::write(&path, input).expect("a file");

@@ -29,7 +29,7 @@ use crate::{
     failure::{Failure, Kind},
     image::Purpose,
     preload::{self, Joined, Load, Preloaded},
-    provision::inspect::{self, Device},
+    provision::inspect::{self, Device, Taker},
     ui::render,
 };
 use made::Made;
@@ -113,6 +113,7 @@ enum Source {
 struct Looked {
     board: Option<Device>,
     joined: Joined,
+    taker: Taker,
     path: PathBuf,
 }
 
@@ -165,11 +166,11 @@ pub async fn run(context: &Context, mut args: Args) -> Result<(), Failure> {
         Source::Project(_) => None,
         Source::Release(found) => Some(found.json()),
     };
-    let image = output.unwrap_or(looked.path);
+    let image = output.unwrap_or_else(|| looked.path.clone());
     Ok(render::preload::done(
         &context.console,
         (&image, &made.services()),
-        release.as_ref(),
+        (release.as_ref(), &looked.taker),
         &done,
     )?)
 }
@@ -184,10 +185,12 @@ async fn look(context: &Context, args: &Args, purpose: Purpose) -> Result<Looked
             board = inspect::device(&disk)?;
             joined = inspect::joined(&disk)?;
         }
+        let taker = inspect::taker(&disk)?;
         let path = disk.path().to_owned();
         Ok(Looked {
             board,
             joined,
+            taker,
             path,
         })
     };

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{super::FlashError, Bmap};
+use crate::image::block_map::places;
 
 /// Reads the block map of an image: the one that stands beside it, under its name or under that without what its packing adds.
 ///
@@ -43,37 +44,4 @@ fn read(path: &Path, file: fs_err::File) -> Result<Bmap, FlashError> {
         path: path.to_owned(),
         source,
     })
-}
-
-/// Where a block map of an image may stand.
-fn places(image: &Path) -> Vec<PathBuf> {
-    const PACKED: [&str; 5] = ["gz", "xz", "zst", "bz2", "zip"];
-    let with = |path: &Path| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".bmap");
-        PathBuf::from(name)
-    };
-    let mut places = vec![with(image)];
-    if image
-        .extension()
-        .is_some_and(|end| PACKED.iter().any(|packed| end == *packed))
-    {
-        places.push(with(&image.with_extension("")));
-    }
-    places
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_map_stands_beside_its_image() {
-        let names = |image: &str| -> Vec<String> {
-            let places = places(Path::new(image)).into_iter();
-            places.map(|path| path.display().to_string()).collect()
-        };
-        assert_eq!(names("a/b.img.xz"), ["a/b.img.xz.bmap", "a/b.img.bmap"]);
-        assert_eq!(names("b.wic"), ["b.wic.bmap"]);
-    }
 }

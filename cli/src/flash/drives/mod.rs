@@ -125,6 +125,8 @@ pub struct Drive {
     pub is_swap: bool,
     /// Drives that are made of it, by their names.
     pub holders: Vec<String>,
+    /// What is on it, where that is no table: the label of a file system, or which kind of one it is.
+    pub label: Option<String>,
     /// Its partitions.
     pub partitions: Vec<Partition>,
 }
@@ -283,6 +285,7 @@ fn drive(roots: &Roots, name: &str, folder: &Path) -> Option<Node> {
         mounts: Vec::new(),
         is_swap: false,
         holders,
+        label: noted_label(&noted),
         partitions,
     };
     let slaves = names(&folder.join("slaves"));

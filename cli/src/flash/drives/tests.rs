@@ -157,3 +157,23 @@ fn places_with_spaces_are_read() {
     assert_eq!(unescaped("a\\040b\\134c\\9"), "a b\\c\\9");
     assert_eq!(unescaped("\\"), "\\");
 }
+
+#[test]
+fn a_drive_without_a_table_says_what_it_holds() {
+    let (dir, roots) = tree();
+    let noted = dir.path().join("run/udev/data/b179:0");
+    let held = |text: &str| {
+        fs::create_dir_all(noted.parent().unwrap()).unwrap();
+        fs::write(&noted, text).unwrap();
+        let all = drives(&roots).unwrap();
+        let card = all.into_iter().find(|drive| drive.name == "mmcblk0");
+        card.unwrap().label
+    };
+    let (luks, ext4) = (
+        "E:ID_FS_TYPE=crypto_LUKS\n",
+        "E:ID_FS_TYPE=ext4\nE:ID_FS_LABEL=photos\n",
+    );
+    assert_eq!(held(luks).as_deref(), Some("crypto_LUKS"));
+    assert_eq!(held(ext4).as_deref(), Some("photos"));
+    assert_eq!(held("E:ID_PART_TABLE_TYPE=dos\n"), None);
+}

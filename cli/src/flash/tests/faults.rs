@@ -142,9 +142,15 @@ fn who_stops_before_the_first_write_loses_nothing_and_who_stops_at_the_last_has_
 }
 
 #[test]
-fn an_image_that_ends_in_an_error_leaves_no_start() {
+fn an_image_that_ends_in_an_error_leaves_no_start_and_one_that_never_came_takes_none() {
     let (old, image) = (noise(DRIVE, 3), image());
-    for end in [0, 1, 3 * MIB, 5 * MIB + 17, 9 * MIB] {
+    for (end, has_come) in [
+        (0, false),
+        (1, false),
+        (3 * MIB, false),
+        (5 * MIB + 17, false),
+        (9 * MIB, true),
+    ] {
         let input = io::Read::chain(&image[..end], Broken);
         let (way, messages) = channel();
         let mut source = Source::new(PathBuf::from("i"), input, None, Sequence::EdgesLast);
@@ -161,11 +167,13 @@ fn an_image_that_ends_in_an_error_leaves_no_start() {
         let mut heard = Heard::default();
         let result = Writer::new(&fake, &mut heard, 0, AT_ONCE).write(&messages);
         assert!(matches!(result, Err(DriveError::Left)), "{result:?}");
-        assert!(
-            fake.durable.borrow()[..head()]
-                .iter()
-                .all(|byte| *byte == 0)
-        );
+        assert_eq!(heard.has_begun, has_come, "{end}");
+        let state = fake.durable.borrow();
+        if has_come {
+            assert!(state[..head()].iter().all(|byte| *byte == 0));
+        } else {
+            assert!(*state == old, "{end}");
+        }
     }
 }
 

@@ -220,9 +220,14 @@ struct Heard {
     /// Any phase without it.
     stops_in: Option<Phase>,
     is_stopped: bool,
+    has_begun: bool,
 }
 
 impl Listener for Heard {
+    fn begins(&mut self) {
+        self.has_begun = true;
+    }
+
     fn at(&mut self, phase: Phase, done: u64, _: Option<u64>) {
         if self.phases.last() != Some(&phase) {
             self.phases.push(phase);

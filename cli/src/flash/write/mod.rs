@@ -47,6 +47,9 @@ impl Default for Pace {
 
 /// Whom a drive's thread tells.
 pub(super) trait Listener {
+    /// From now on, the drive is not what it was.
+    fn begins(&mut self);
+
     /// How far it is.
     fn at(&mut self, phase: Phase, done: u64, total: Option<u64>);
 
@@ -101,12 +104,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes all that comes. A drive that fails has no start, if anything can still be written to it.
+    /// Writes all that comes. Before anything has come of an image, nothing is taken away. A drive that fails has no start, if anything can
+    /// still be written to it.
     pub(super) fn write(&mut self, messages: &Receiver<Message>) -> Result<(), DriveError> {
-        if self.listener.is_stopped() {
+        let first = messages.recv().ok();
+        let Some(first) = first.filter(|_| !self.listener.is_stopped()) else {
             return Err(DriveError::Left);
-        }
-        let written = self.clear().and_then(|()| self.all(messages));
+        };
+        self.listener.begins();
+        let written = self.clear().and_then(|()| self.all(first, messages));
         if written.is_err() {
             // What made it fail is the better error. A card that begins anew behind its end has other bytes at its start by now.
             drop(self.without_start());
@@ -114,16 +120,18 @@ impl<'a> Writer<'a> {
         written
     }
 
-    fn all(&mut self, messages: &Receiver<Message>) -> Result<(), DriveError> {
+    fn all(&mut self, first: Message, messages: &Receiver<Message>) -> Result<(), DriveError> {
+        let mut message = first;
         loop {
-            match messages.recv() {
-                Ok(Message::Piece(piece)) => self.piece(&piece)?,
-                Ok(Message::Whole(whole)) => return self.whole(&whole),
-                Err(_) => {
-                    self.keep()?;
-                    return Err(DriveError::Left);
-                }
+            match message {
+                Message::Piece(piece) => self.piece(&piece)?,
+                Message::Whole(whole) => return self.whole(&whole),
             }
+            let Ok(next) = messages.recv() else {
+                self.keep()?;
+                return Err(DriveError::Left);
+            };
+            message = next;
         }
     }
 

@@ -13,7 +13,20 @@ use super::{ContainerError, Counted, Reader};
 /// Entries that are named in an error.
 const NAMED: usize = 3;
 /// How an image ends, in an archive that has something beside it.
-const ENDS: [&str; 4] = [".img", ".wic", ".raw", ".bin"];
+const ENDS: [&str; 10] = [
+    ".img",
+    ".wic",
+    ".raw",
+    ".bin",
+    ".iso",
+    ".sdimg",
+    ".rpi-sdimg",
+    ".sdcard",
+    ".hddimg",
+    ".dd",
+];
+/// The folder that macOS adds to archives, and how its names for what it notes of a file begin.
+const OF_MACOS: (&str, &str) = ("__MACOSX", "._");
 
 pub(super) type Opened = (Box<dyn Read + Send>, Option<u64>);
 
@@ -27,12 +40,10 @@ pub(super) fn image<R: Read + io::Seek>(
         let entry = zip
             .by_index_raw(index)
             .map_err(|error| damaged(path, error))?;
-        if entry.is_file() {
-            // What a name is written in is not always told, and it is only looked at and shown.
-            names.push((
-                index,
-                String::from_utf8_lossy(entry.name_raw()).into_owned(),
-            ));
+        // What a name is written in is not always told, and it is only looked at and shown.
+        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+        if entry.is_file() && !is_noted(&name) {
+            names.push((index, name));
         }
     }
     let is_image = |name: &str| ENDS.iter().any(|end| name.to_lowercase().ends_with(end));
@@ -55,6 +66,13 @@ pub(super) fn image<R: Read + io::Seek>(
             ))
         }
     }
+}
+
+/// Whether it is what macOS notes of another file.
+fn is_noted(name: &str) -> bool {
+    let (folder, start) = OF_MACOS;
+    let last = name.rsplit('/').next().unwrap_or_default();
+    name.split('/').next() == Some(folder) || last.starts_with(start)
 }
 
 fn no_image(path: &Path, because: String) -> ContainerError {

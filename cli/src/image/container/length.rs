@@ -33,17 +33,19 @@ pub enum Length {
     Exactly(u64),
     /// So many, and perhaps more.
     AtLeast(u64),
+    /// So many by a number that is only a hint: of a file that was cut off, it says anything.
+    Said(u64),
 }
 
 impl Length {
     /// Where nothing says it.
     pub const UNKNOWN: Self = Self::AtLeast(0);
 
-    /// So many there are, whatever else.
+    /// So many there are, whatever else, or are said to be.
     #[must_use]
     pub fn least(self) -> u64 {
         match self {
-            Self::Exactly(bytes) | Self::AtLeast(bytes) => bytes,
+            Self::Exactly(bytes) | Self::AtLeast(bytes) | Self::Said(bytes) => bytes,
         }
     }
 
@@ -52,7 +54,7 @@ impl Length {
     pub fn exact(self) -> Option<u64> {
         match self {
             Self::Exactly(bytes) => Some(bytes),
-            Self::AtLeast(_) => None,
+            Self::AtLeast(_) | Self::Said(_) => None,
         }
     }
 
@@ -62,6 +64,7 @@ impl Length {
         match self {
             Self::Exactly(own) => own == bytes,
             Self::AtLeast(least) => least <= bytes,
+            Self::Said(_) => true,
         }
     }
 }
@@ -71,6 +74,7 @@ impl fmt::Display for Length {
         match self {
             Self::Exactly(bytes) => write!(f, "{bytes}"),
             Self::AtLeast(bytes) => write!(f, "at least {bytes}"),
+            Self::Said(bytes) => write!(f, "{bytes} by the number at the end of its file"),
         }
     }
 }
@@ -141,15 +145,15 @@ impl Walk {
     }
 
     /// The last four bytes say how much the last member has, modulo 4 GiB. Others may stand before it, of which only unpacking tells; and
-    /// something else may stand behind it, which is believed no more than what so few bytes can be unpacked to.
+    /// something else may stand behind it, or it was cut off: it is believed no more than what so few bytes can be unpacked to, and as a hint.
     fn gzip(&mut self) -> io::Result<Length> {
         if self.size < SMALLEST_GZIP {
             return Err(cut());
         }
         let last = u64::from(u32::from_le_bytes(self.at(self.size - 4)?));
-        let is_likely = last <= self.size.saturating_mul(MOST_DEFLATED);
+        let is_likely = last > 0 && last <= self.size.saturating_mul(MOST_DEFLATED);
         Ok(if is_likely {
-            Length::AtLeast(last)
+            Length::Said(last)
         } else {
             Length::UNKNOWN
         })

@@ -5,7 +5,9 @@
 //! fewer bytes. How large it gets is not believed beforehand: whoever reads stops.
 
 mod archive;
+mod holes;
 mod length;
+mod parts;
 mod repack;
 mod spool;
 #[cfg(test)]
@@ -13,7 +15,7 @@ mod tests;
 
 use std::{
     fmt, fs,
-    io::{self, BufReader, Read, Seek as _},
+    io::{self, Read, Seek as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -24,7 +26,9 @@ use std::{
 
 use fs_err::File;
 
+use holes::Known;
 pub use length::Length;
+pub use parts::unpacker;
 pub use repack::{Change, Progress, repack};
 pub use spool::{GoOn, Spool};
 pub(crate) use spool::{MOST_HELD, MOST_UNPACKED};
@@ -33,9 +37,6 @@ pub(crate) use spool::{MOST_HELD, MOST_UNPACKED};
 const MAGIC: usize = 6;
 /// Bytes that are read of a packed file at once.
 const PIECE: usize = 256 * 1024;
-
-/// Bytes that xz may take: its highest preset wants 65 MiB.
-const XZ_MEMORY: u64 = 256 * 1024 * 1024;
 
 /// How an image is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +162,7 @@ impl Packed {
             file: Arc::clone(&self.file),
             size: self.size,
             at: 0,
+            known: Known::default(),
         }
     }
 }
@@ -170,11 +172,22 @@ struct Reader {
     file: Arc<fs::File>,
     size: u64,
     at: u64,
+    known: Known,
 }
 
 impl Read for Reader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(into, self.at)?;
+        let left = self.known.at(&self.file, self.at, self.size);
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(into.len());
+        let count = match into.get_mut(..most) {
+            Some(into) if self.known.is_hole && most > 0 => {
+                into.fill(0);
+                most
+            }
+            // Behind what is known of it, it is as it is now.
+            Some(part) if most > 0 => self.file.read_at(part, self.at)?,
+            _ => self.file.read_at(into, self.at)?,
+        };
         self.at += u64::try_from(count).unwrap_or_default();
         Ok(count)
     }
@@ -275,33 +288,6 @@ impl Unpacked {
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
-}
-
-/// What unpacks a stream.
-///
-/// # Errors
-/// Where there is no memory for it.
-pub fn unpacker(
-    format: Format,
-    packed: impl Read + Send + 'static,
-) -> io::Result<Box<dyn Read + Send>> {
-    let packed = BufReader::with_capacity(PIECE, packed);
-    Ok(match format {
-        Format::Raw | Format::Zip => Box::new(packed),
-        Format::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        Format::Xz => {
-            let concatenated = liblzma::stream::CONCATENATED;
-            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, concatenated)?;
-            Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
-        }
-        Format::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(packed)?;
-            // What the program of that name unpacks by itself, and no more: 128 MiB.
-            decoder.window_log_max(27)?;
-            Box::new(decoder)
-        }
-        Format::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
-    })
 }
 
 impl Read for Unpacked {

@@ -7,6 +7,7 @@
 //! ```
 
 mod error;
+mod open;
 
 use std::{
     fmt, io,
@@ -15,22 +16,20 @@ use std::{
     rc::Rc,
 };
 
-use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
-use rustix::{
-    fs::{FlockOperation, OFlags, flock},
-    io::Errno,
-};
+use fs_err::File;
 
 use super::{
     Opened, ReadAt,
-    beside::{self, Beside},
+    beside::Beside,
+    block_map::{self, Aside},
     boot::{Boot, PartitionError},
     container::{self, ContainerError, Format, GoOn, Length, Packed, Spool, Unpacked},
-    fat::{self, Change, Changed, FatError, Plan, Stamp, Volume},
+    fat::{self, Change, FatError, Outcome, Plan, Stamp, Volume},
     table::{self, Depth, Table},
 };
 
 pub use error::DiskError;
+use open::{lock, open};
 
 /// What an image is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +49,20 @@ pub enum Holder {
     Drive,
 }
 
+/// What became of an image that was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<T> {
+    /// What was done.
+    pub done: T,
+    /// Block maps that lay beside it, and are not of it any more.
+    pub maps: Vec<Aside>,
+}
+
 /// An image that is open.
 pub struct Disk {
     path: PathBuf,
+    /// As it was named.
+    named: PathBuf,
     holder: Holder,
     medium: Rc<dyn ReadAt>,
     /// Of a file that is changed in place.
@@ -76,6 +86,7 @@ impl Disk {
         go_on: Box<GoOn>,
     ) -> Result<Self, DiskError> {
         let failed = |source: io::Error| DiskError::unopened(path, source);
+        let named = path.to_owned();
         // Where a link leads to is what is changed, and the link stays.
         let path = &fs_err::canonicalize(path).map_err(failed)?;
         let kind = fs_err::metadata(path).map_err(failed)?.file_type();
@@ -121,6 +132,7 @@ impl Disk {
         };
         Ok(Self {
             path: path.clone(),
+            named,
             holder,
             medium,
             opened,
@@ -245,7 +257,7 @@ impl Disk {
         changes: &[Change<'_>],
         now: Stamp,
         progress: &mut container::Progress<'_>,
-    ) -> Result<Changed, DiskError> {
+    ) -> Result<Changed<Outcome>, DiskError> {
         let volume = self.volume()?;
         let plan = volume
             .plan(changes, now)
@@ -255,21 +267,29 @@ impl Disk {
             is_mended,
             steps,
         } = plan;
-        let done = Changed { done, is_mended };
+        let done = Outcome { done, is_mended };
         let start = self.boot.as_ref().map(|boot| boot.partition.start);
         let Some(start) = start.filter(|_| !steps.is_empty()) else {
-            return Ok(done);
+            let maps = Vec::new();
+            return Ok(Changed { done, maps });
         };
         if let Some(opened) = &self.opened {
             fat::apply(opened.as_ref(), start, &steps).map_err(|source| self.write(source))?;
-            return Ok(done);
+            let maps = self.without_maps();
+            return Ok(Changed { done, maps });
         }
         let patches = steps.into_iter().flatten();
         let changes: Vec<container::Change> = patches
             .map(|patch| (start + patch.offset, patch.bytes))
             .collect();
         self.pack(&changes, progress)?;
-        Ok(done)
+        let maps = self.without_maps();
+        Ok(Changed { done, maps })
+    }
+
+    /// Whoever writes it to a drive would hold it against a block map that is of what it was.
+    fn without_maps(&self) -> Vec<Aside> {
+        block_map::set_aside(&[&self.named, &self.path])
     }
 
     /// Packs the image again, beside it, and takes it in its place.
@@ -301,7 +321,7 @@ impl Disk {
         &self,
         output: Option<&Path>,
         fill: impl FnOnce(&std::fs::File, &std::fs::File) -> Result<T, E>,
-    ) -> Result<T, E> {
+    ) -> Result<Changed<T>, E> {
         let path = output.unwrap_or(&self.path);
         let failed = |source| {
             let path = path.to_owned();
@@ -325,7 +345,12 @@ impl Disk {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let folder = File::open(folder).and_then(|folder| folder.sync_all());
         folder.map_err(failed)?;
-        Ok(filled)
+        let maps = match output {
+            None => self.without_maps(),
+            // One may be left there of another image of that name.
+            Some(name) => block_map::set_aside(&[name]),
+        };
+        Ok(Changed { done: filled, maps })
     }
 
     /// What is wrong with a file of the boot partition, with the image's name.
@@ -348,47 +373,5 @@ impl fmt::Debug for Disk {
             .field("holder", &self.holder)
             .field("boot", &self.boot)
             .finish_non_exhaustive()
-    }
-}
-
-fn open(path: &Path, purpose: Purpose, is_drive: bool) -> Result<File, DiskError> {
-    let failed = |source: io::Error| DiskError::Open {
-        path: path.to_owned(),
-        source,
-    };
-    let mut options = OpenOptions::new();
-    options.read(true).write(purpose == Purpose::Change);
-    if is_drive && purpose == Purpose::Change {
-        // The system refuses a drive of which something is mounted.
-        options.custom_flags(i32::try_from(OFlags::EXCL.bits()).unwrap_or_default());
-    }
-    match options.open(path) {
-        Err(error) if is_drive && error.kind() == io::ErrorKind::ResourceBusy => {
-            let path = path.to_owned();
-            Err(DiskError::Busy { path, is_drive })
-        }
-        opened => opened.map_err(failed),
-    }
-}
-
-/// Nobody else changes what is at this path until the file is closed.
-fn lock(file: &File, path: &Path, is_drive: bool) -> Result<(), DiskError> {
-    let busy = || DiskError::Busy {
-        path: path.to_owned(),
-        is_drive,
-    };
-    let failed = |source: io::Error| DiskError::Open {
-        path: path.to_owned(),
-        source,
-    };
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return Err(busy()),
-        locked => locked.map_err(|error| failed(error.into()))?,
-    }
-    // Whoever had the lock before may have put another one in its place.
-    match beside::is_at(file.file(), path) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(busy()),
-        Err(error) => Err(failed(error)),
     }
 }

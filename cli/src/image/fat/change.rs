@@ -36,7 +36,7 @@ pub enum Done {
 
 /// What became of files.
 #[derive(Debug)]
-pub struct Changed {
+pub struct Outcome {
     /// Of each.
     pub done: Vec<Done>,
     /// Whether something was put right that an earlier change left which was cut.

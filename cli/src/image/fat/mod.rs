@@ -25,7 +25,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-pub use change::{Change, Changed, Done, Plan, Stamp};
+pub use change::{Change, Done, Outcome, Plan, Stamp};
 pub use directory::Entry;
 pub use error::FatError;
 pub use geometry::Kind;

@@ -9,6 +9,7 @@ use super::progress::bytes;
 use crate::{
     image::{
         Disk, Done, Holder,
+        block_map::Aside,
         boot::By,
         container::{Format, Length},
         fat::{self, Entry},
@@ -83,13 +84,20 @@ impl Drop for Packing {
 }
 
 /// What became of files.
-pub fn changed(console: &Console, image: &Path, done: &[(&str, Done)]) -> io::Result<()> {
+pub fn changed(
+    console: &Console,
+    image: &Path,
+    (done, maps): (&[(&str, Done)], &[Aside]),
+) -> io::Result<()> {
+    set_aside(console, maps);
     if console.is_json() {
         let files: Vec<Value> = done
             .iter()
             .map(|(path, done)| json!({ "path": path, "done": word(*done) }))
             .collect();
-        return console.json(&json!({ "image": image.display().to_string(), "files": files }));
+        return console.json(&json!({
+            "image": image.display().to_string(), "files": files, "block_maps": map_values(maps),
+        }));
     }
     for (path, done) in done {
         let path = neutralise(path);
@@ -106,6 +114,44 @@ pub fn changed(console: &Console, image: &Path, done: &[(&str, Done)]) -> io::Re
         ));
     }
     Ok(())
+}
+
+/// What became of block maps that are not of the image any more.
+pub fn set_aside(console: &Console, maps: &[Aside]) {
+    for aside in maps {
+        let map = aside.map.display().to_string();
+        let map = neutralise(&map);
+        match &aside.now {
+            Ok(now) => {
+                let now = now.display().to_string();
+                console.say(&format!(
+                    "{map} is of the image as it was: it is called {} now",
+                    neutralise(&now)
+                ));
+            }
+            Err(error) => {
+                console.warn(&format!(
+                    "{map} is of the image as it was, and cannot be renamed: {}",
+                    neutralise(error)
+                ));
+                console.hint("remove it, or write the image by `os flash --no-bmap`");
+            }
+        }
+    }
+}
+
+/// The same, for programs.
+#[must_use]
+pub fn map_values(maps: &[Aside]) -> Vec<Value> {
+    let value = |aside: &Aside| {
+        let now = aside.now.as_ref();
+        json!({
+            "path": aside.map.display().to_string(),
+            "renamed_to": now.ok().map(|now| now.display().to_string()),
+            "error": now.err(),
+        })
+    };
+    maps.iter().map(value).collect()
 }
 
 fn word(done: Done) -> &'static str {
@@ -291,6 +337,10 @@ fn length(found: &Inspection) -> String {
         Ok(Length::Exactly(size)) => bytes(*size),
         Ok(Length::AtLeast(0)) => "unknown: its file does not say it".to_owned(),
         Ok(Length::AtLeast(least)) => format!("{} or more", bytes(*least)),
+        Ok(Length::Said(said)) => format!(
+            "{} by the number at the end of its file, which is wrong where that was cut off",
+            bytes(*said)
+        ),
         Err(error) => format!("unknown: {error}"),
     }
 }
@@ -335,7 +385,11 @@ fn value(disk: &Disk, found: &Inspection) -> Value {
         "image": disk.path().display().to_string(),
         "format": format(disk.holder()),
         "size": found.length.as_ref().ok().and_then(|length| length.exact()),
-        "size_at_least": found.length.as_ref().ok().map(|length| length.least()),
+        "size_at_least": found.length.as_ref().ok().map(|length| match length {
+            Length::Said(_) => 0,
+            length => length.least(),
+        }),
+        "size_said": found.length.as_ref().ok().map(|length| length.least()),
         "size_error": found.length.as_ref().err(),
         "table": table_word(found.table),
         "partitions": partitions,

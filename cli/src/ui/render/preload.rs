@@ -5,9 +5,13 @@ use std::{io, path::Path, time::Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::progress::{bytes, duration, transfer};
+use super::{
+    image::{map_values, set_aside},
+    progress::{bytes, duration, transfer},
+};
 use crate::{
     preload::{Doing, Preloaded},
+    provision::inspect::Taker,
     ui::{Console, style::neutralise},
 };
 
@@ -118,18 +122,47 @@ fn words(doing: Doing) -> &'static str {
     }
 }
 
+/// Another system may leave there what it does not know.
+fn leaves(console: &Console, image: &Path, taker: &Taker) {
+    let system = match taker {
+        Taker::Ours => return,
+        Taker::Other(name) => format!("its system is {}", neutralise(name)),
+        Taker::Unknown => "nothing on it says which system it has".to_owned(),
+    };
+    console.warn(&format!(
+        "{}: {system}: its devices start what was preloaded if they have this system's agent; another one leaves it there",
+        image.display()
+    ));
+}
+
 /// What has become of the image.
 pub fn done(
     console: &Console,
     (image, services): (&Path, &[String]),
-    release: Option<&Value>,
+    (release, taker): (Option<&Value>, &Taker),
     done: &Preloaded,
 ) -> io::Result<()> {
     let (before, now) = done.sizes;
+    for words in &done.mended {
+        console.warn(&format!(
+            "the file system of partition {} was mended: {}",
+            done.number,
+            neutralise(words)
+        ));
+    }
+    set_aside(console, &done.maps);
+    leaves(console, image, taker);
     if console.is_json() {
         let mut told = json!({
             "image": image.display().to_string(), "services": services, "archive": done.archive,
             "partition": done.number, "size_before": before, "size": now, "medium_at_least": done.medium,
+            "system": match taker {
+                Taker::Ours => Some("os"),
+                Taker::Other(name) => Some(name.as_str()),
+                Taker::Unknown => None,
+            },
+            "is_taken": (*taker == Taker::Ours).then_some(true),
+            "mended": done.mended, "block_maps": map_values(&done.maps),
         });
         if let (Some(release), Some(told)) = (release, told.as_object_mut()) {
             told.insert("release".to_owned(), release.clone());
@@ -137,10 +170,13 @@ pub fn done(
         return console.json(&told);
     }
     let services: Vec<_> = services.iter().map(|name| neutralise(name)).collect();
+    let what = match taker {
+        Taker::Ours => format!("starts {} without a network", services.join(", ")),
+        Taker::Other(_) | Taker::Unknown => format!("has {}", services.join(", ")),
+    };
     console.say(&format!(
-        "{} starts {} without a network: {} of images in partition {}",
+        "{} {what}: {} of images in partition {}",
         image.display(),
-        services.join(", "),
         bytes(done.archive),
         done.number
     ));

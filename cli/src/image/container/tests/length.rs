@@ -29,7 +29,7 @@ fn how_long_an_image_is_is_known_as_far_as_its_file_says_it() {
         let found = of(&made.packed(program));
         match format {
             Format::Xz | Format::Zip => assert_eq!(found, Length::Exactly(size), "{program:?}"),
-            Format::Gzip => assert_eq!(found, Length::AtLeast(size)),
+            Format::Gzip => assert_eq!(found, Length::Said(size)),
             Format::Bzip2 => assert_eq!(found, Length::UNKNOWN),
             // From a pipe it is not said; what does not shrink stands there as it is.
             Format::Zstd => {
@@ -77,7 +77,7 @@ fn what_was_packed_in_pieces_has_the_length_of_all_of_them() {
     let gzip = |bytes: &[u8]| pack(&["gzip", "-c"], bytes);
     let path = made.hold(&[gzip(one), gzip(two)].concat());
     let last = u64::try_from(two.len()).unwrap();
-    assert_eq!(length(&path).unwrap(), Length::AtLeast(last));
+    assert_eq!(length(&path).unwrap(), Length::Said(last));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn what_stands_behind_gzip_is_no_length() {
     let path = folder.path().join("x.gz");
     let mut bytes = pack(&["gzip", "-c"], &[7; 5000]);
     fs_err::write(&path, &bytes).unwrap();
-    assert_eq!(length(&path).unwrap(), Length::AtLeast(5000));
+    assert_eq!(length(&path).unwrap(), Length::Said(5000));
     bytes.extend([0, 0, 1, 0xE4]);
     fs_err::write(&path, &bytes).unwrap();
     assert_eq!(length(&path).unwrap(), Length::UNKNOWN);
@@ -211,4 +211,17 @@ fn zstd_may_begin_with_a_part_that_is_skipped() {
         .read_to_end(&mut content)
         .unwrap();
     assert_eq!(content, [7; 5000]);
+}
+
+#[test]
+fn what_a_cut_file_says_at_its_end_is_no_verdict() {
+    let made = Made::new();
+    let packed = made.packed(&["gzip", "-c"]);
+    for left in [1, 5, 9, 100, packed.len() / 2] {
+        let found = length(&made.hold(&packed[..packed.len() - left])).unwrap();
+        assert_eq!(found.exact(), None);
+        for size in [1, made.size(), u64::MAX] {
+            assert!(found.may_be(size), "{found}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
 mod length;
+mod parts;
 
 use std::process::{Command, Stdio};
 

@@ -34,6 +34,7 @@ pub struct Flashing<'a> {
     line: Instant,
     packed: u64,
     taken: u64,
+    has_begun: bool,
 }
 
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl<'a> Flashing<'a> {
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
                 bar.set_style(style.tick_strings(&["-", "\\", "|", "/", " "]));
             }
-            bar.set_message(format!("{}  clearing its start and end", shown(path)));
+            bar.set_message(format!("{}  waiting for the image", shown(path)));
             bar.enable_steady_tick(TICK);
             Row {
                 path: path.clone(),
@@ -75,6 +76,7 @@ impl<'a> Flashing<'a> {
             line: now,
             packed: 0,
             taken: 0,
+            has_begun: false,
         }
     }
 
@@ -85,7 +87,9 @@ impl<'a> Flashing<'a> {
             Event::Short(words) => is_short(self.console, &words),
             Event::NoTable => has_no_table(self.console, Path::new("standard input")),
             Event::Unpacked(taken) => self.taken = *taken,
+            Event::Begun { .. } => self.has_begun = true,
             Event::Resumed { drive, from } => {
+                self.has_begun = true;
                 let text = format!("goes on after {}, where it was cut off", bytes(*from));
                 self.say(*drive, &text);
                 if let Some(row) = self.rows.get_mut(*drive) {
@@ -182,6 +186,12 @@ impl<'a> Flashing<'a> {
         (self.taken.min(self.packed) * 100).checked_div(self.packed)
     }
 
+    /// Whether a drive is not what it was any more.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// Takes the bars away.
     pub fn end(self) {
         for row in &self.rows {
@@ -199,7 +209,7 @@ impl<'a> Flashing<'a> {
                 Some(error) => {
                     let text = format!("{}: {}", path.display(), chain(error));
                     console.warn(&neutralise(&text));
-                    if let Some(advice) = advice(error, access) {
+                    if let Some(advice) = advice(error, access, outcome.is_drive) {
                         console.hint(advice);
                     }
                 }
@@ -210,6 +220,7 @@ impl<'a> Flashing<'a> {
             let drives = paths.iter().zip(outcomes).map(|(path, outcome)| {
                 json!({
                     "path": path.display().to_string(),
+                    "new_file": outcome.is_new,
                     "written": outcome.written,
                     "verified": outcome.verified,
                     "zeros": outcome.zeros,
@@ -241,8 +252,13 @@ fn whole(path: &Path, outcome: &Outcome, access: Access) -> String {
     } else {
         ""
     };
+    let what = if outcome.is_new {
+        "is a new file, and whole"
+    } else {
+        "is whole"
+    };
     format!(
-        "{path} is whole: {} written{zeros}, {} read back in {took}{end}",
+        "{path} {what}: {} written{zeros}, {} read back in {took}{end}",
         bytes(outcome.written),
         bytes(outcome.verified)
     )

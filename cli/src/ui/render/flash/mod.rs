@@ -24,7 +24,13 @@ fn labels(drive: &Drive) -> String {
     let labels = drive
         .partitions
         .iter()
-        .filter_map(|part| part.label.as_deref());
+        .filter_map(|part| part.label.as_deref())
+        .chain(
+            drive
+                .label
+                .as_deref()
+                .filter(|_| drive.partitions.is_empty()),
+        );
     let labels: Vec<_> = labels.map(neutralise).collect();
     labels.join(", ")
 }
@@ -57,6 +63,7 @@ pub fn listed(console: &Console, drives: &[(&Drive, Option<Refusal>)]) -> io::Re
                 "bytes": drive.size,
                 "bus": drive.bus.word(),
                 "model": drive.model,
+                "label": drive.label,
                 "serial": drive.serial,
                 "partitions": drive.partitions.iter().map(|part| json!({ "name": part.name, "label": part.label })).collect::<Vec<_>>(),
                 "mounted": drive.mounts.iter().map(|point| point.display().to_string()).collect::<Vec<_>>(),
@@ -108,7 +115,7 @@ pub fn by_block_map(console: &Console, path: &Path) {
 /// No board boots from such an image.
 pub fn has_no_table(console: &Console, image: &Path) {
     console.warn(&format!(
-        "{} begins with neither a partition table nor a FAT file system: it may be no disk image",
+        "{} begins with neither a partition table nor a file system that is known: it may be no disk image",
         shown(image)
     ));
 }
@@ -131,9 +138,15 @@ pub fn is_short(console: &Console, words: &dyn Display) {
 
 /// An image that may be larger than the drives that are asked about.
 pub fn may_not_fit(console: &Console, image: &Path, length: Length) {
-    let known = match length.least() {
-        0 => "does not say how large it is unpacked".to_owned(),
-        least => format!("says only that it has {} or more unpacked", bytes(least)),
+    let known = match (length, length.least()) {
+        (_, 0) => "does not say how large it is unpacked".to_owned(),
+        (Length::Said(said), _) => {
+            format!(
+                "says at its end, which may be wrong, that it has {} unpacked",
+                bytes(said)
+            )
+        }
+        (_, least) => format!("says only that it has {} or more unpacked", bytes(least)),
     };
     console.ask(&format!(
         "{} {known}: a drive that is too small is known as such when its content is lost",

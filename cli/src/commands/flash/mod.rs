@@ -1,5 +1,7 @@
 //! `os flash`.
 
+mod ask;
+
 use std::path::{Path, PathBuf};
 
 use clap::{
@@ -8,19 +10,20 @@ use clap::{
 };
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{Context, configure::question, given};
+use super::{Context, given};
 use crate::{
     failure::{Failure, Kind, some_failed},
     flash::{
-        self, Access, FlashError, Image, Order, Short,
+        self, Access, FlashError, Image, Order, Short, Unknown,
         bmap::{self, Bmap},
-        choose::{Asked, is_removable, judge},
-        drives::{Drive, Roots},
-        named::{Holding, Named, apart},
+        choose::{Asked, judge},
+        drives::Roots,
+        named::{Holding, Named, apart, is_meant},
     },
-    image::container::Length,
+    image::{container::Length, content::Content},
     ui::render::flash::{self as say, Flashing},
 };
+use ask::{confirmed, offered};
 
 /// Writes an image to drives, and reads it back from them
 ///
@@ -32,8 +35,10 @@ use crate::{
 /// now is asked about. Only blocks that the image
 /// has anything in are written, by its block map where one stands beside it (IMAGE.bmap), else by what is in them.
 ///
-/// Exit codes: 0 all drives are whole (or equal), 1 one is not, which is named, or the image is no good, 2 a drive is refused or is not there,
-/// or nobody can be asked, and nothing was written, 130 interrupted.
+/// What plainly is no disk image is not written, and what begins with nothing that is known only with --allow-unknown.
+///
+/// Exit codes: 0 all drives are whole (or equal), 1 one is not, which is named, or the image is no good, 2 a drive is refused, is in use, may
+/// not be written by this person or is not there, or nobody can be asked, and nothing was written, 130 interrupted.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -65,6 +70,9 @@ struct Means {
     /// Write an image that is not packed although it ends before one of its partitions does: some leave out what is empty
     #[arg(id = "allow_short", long = "allow-short", action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(short))]
     short: Short,
+    /// Write an image that begins with no partition table and with none of FAT, ext2 to ext4, squashfs and ISO 9660
+    #[arg(id = "allow_unknown", long = "allow-unknown", action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(unknown))]
+    unknown: Unknown,
     /// Begin anew where an earlier command was cut off
     #[arg(long)]
     no_resume: bool,
@@ -102,6 +110,14 @@ fn short(is_allowed: bool) -> Short {
         Short::Told
     } else {
         Short::Refused
+    }
+}
+
+fn unknown(is_allowed: bool) -> Unknown {
+    if is_allowed {
+        Unknown::Told
+    } else {
+        Unknown::Refused
     }
 }
 
@@ -146,7 +162,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         vec![offered(context, &args, &found, asked).await?]
     } else {
         let paths = args.drives.iter();
-        paths.map(|path| given::absolute(context, path)).collect()
+        let paths = paths.map(|path| {
+            is_meant(path, &Roots::default())?;
+            Ok::<_, FlashError>(given::absolute(context, path))
+        });
+        paths.collect::<Result<_, _>>()?
     };
     let named: Vec<Named> = paths
         .iter()
@@ -164,6 +184,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         confirmed(context, &args, (image.path(), length), &held).await?;
     }
     let mut targets = Vec::new();
+    for held in &held {
+        held.is_idle()?;
+    }
     for held in held {
         // The question is not ended by every signal.
         if context.interrupt.is_cancelled() {
@@ -183,6 +206,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         drives: targets,
         access,
         short: args.means.short,
+        unknown: args.means.unknown,
         records,
     };
     work(context, order).await
@@ -208,7 +232,8 @@ fn looked_at(
     let bmap = bmap.map(|(_, bmap)| bmap);
     let looks = image.looks()?;
     if let Some(looks) = looks.as_ref().filter(|_| args.access == Access::Write) {
-        if !looks.has_table {
+        looks.is_disk(image.path(), args.means.unknown)?;
+        if looks.content == Content::Unknown {
             say::has_no_table(&context.console, image.path());
         }
         if let Err(cut) = looks.is_whole(image.path()) {
@@ -233,85 +258,6 @@ fn looked_at(
     Ok((Length::Exactly(bmap.size), Some(bmap)))
 }
 
-/// The drive that is meant where none is named.
-async fn offered(
-    context: &Context,
-    args: &Args,
-    found: &[Drive],
-    asked: Asked,
-) -> Result<PathBuf, Failure> {
-    let asked = Asked {
-        is_named: false,
-        ..asked
-    };
-    let good: Vec<&Drive> = found
-        .iter()
-        .filter(|drive| judge(drive, asked).is_ok())
-        .collect();
-    match good.as_slice() {
-        [] => {
-            for drive in found.iter().filter(|drive| is_removable(drive)) {
-                if let Err(refusal) = judge(drive, asked) {
-                    say::not_offered(&context.console, drive, &refusal);
-                }
-            }
-            let words = "there is no removable drive that can be written";
-            Err(Failure::new(Kind::Usage, words)
-                .hint("put a card or a stick in, or name a drive; `os flash --list` shows all"))
-        }
-        _ if args.yes || !context.console.may_prompt() => {
-            let words = "which drive is to be written is not said";
-            let names = good.iter().map(|drive| drive.path.display().to_string());
-            let names: Vec<String> = names.collect();
-            Err(Failure::new(Kind::Usage, words)
-                .hint(format!("name it; there is {}", names.join(", "))))
-        }
-        [only] => Ok(only.path.clone()),
-        several => {
-            let lines: Vec<String> = several.iter().map(|drive| say::line(drive)).collect();
-            let paths: Vec<PathBuf> = several.iter().map(|drive| drive.path.clone()).collect();
-            let index = question(move || say::which(&lines)).await?;
-            paths
-                .into_iter()
-                .nth(index)
-                .ok_or_else(Failure::interrupted)
-        }
-    }
-}
-
-/// Asks once, for all drives.
-async fn confirmed(
-    context: &Context,
-    args: &Args,
-    (image, length): (&Path, Length),
-    held: &[Holding],
-) -> Result<(), Failure> {
-    if args.yes {
-        return Ok(());
-    }
-    if !context.console.may_prompt() {
-        let words = "nobody can be asked whether all that is on the drive may be lost";
-        return Err(Failure::new(Kind::Usage, words).hint("--yes asks nothing"));
-    }
-    for held in held {
-        say::about(
-            &context.console,
-            &held.named.path,
-            held.named.drive.as_ref(),
-            held.size(),
-        );
-    }
-    let is_drive = |held: &Holding| held.named.drive.is_some();
-    if length.exact().is_none() && held.iter().any(is_drive) {
-        say::may_not_fit(&context.console, image, length);
-    }
-    let (image, count) = (image.to_owned(), held.len());
-    if question(move || say::may_be_lost(&image, count)).await? {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Other, "nothing was written"))
-}
-
 async fn work(context: &Context, order: Order) -> Result<(), Failure> {
     let paths: Vec<PathBuf> = order
         .drives
@@ -320,6 +266,10 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
         .collect();
     let (access, image) = (order.access, order.image.clone());
     let goes_on = matches!(image, Image::File(_)) && order.records.is_some();
+    let left = |failure: Failure, has_begun: bool| match access {
+        Access::Write if has_begun => begun(failure, goes_on),
+        Access::Write | Access::Read => failure,
+    };
     let (events, mut told) = mpsc::unbounded_channel();
     let mut flashing = Flashing::new(&context.console, &paths, access);
     let stop = context.interrupt.clone();
@@ -327,6 +277,8 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
         let result = flash::flash(&order, &events, &stop);
         if result.is_ok() {
             flash::read_tables_anew(order.drives.into_iter().map(|drive| drive.target).collect());
+        } else {
+            flash::remove_empty(order.drives);
         }
         result
     });
@@ -337,24 +289,28 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
             result = &mut thread => break result,
             // Whatever standard input is, it may never say another word.
             () = interrupt.cancelled(), if matches!(image, Image::Stream) => {
-                return Err(left(Failure::interrupted(), access, goes_on));
+                while let Ok(event) = told.try_recv() {
+                    flashing.event(&event);
+                }
+                return Err(left(Failure::interrupted(), flashing.has_begun()));
             }
         }
     };
     while let Ok(event) = told.try_recv() {
         flashing.event(&event);
     }
+    let has_begun = flashing.has_begun();
     let outcomes = match result {
         Ok(Ok(outcomes)) => outcomes,
         Ok(Err(error)) => {
             flashing.end();
-            return Err(left(error.into(), access, goes_on));
+            return Err(left(error.into(), has_begun));
         }
         Err(error) => return Err(std::io::Error::other(error).into()),
     };
     if context.interrupt.is_cancelled() && outcomes.iter().any(|outcome| outcome.error.is_some()) {
         flashing.end();
-        return Err(left(Failure::interrupted(), access, goes_on));
+        return Err(left(Failure::interrupted(), has_begun));
     }
     let failed = outcomes.iter().filter(|outcome| outcome.error.is_some());
     let failed = failed.count();
@@ -366,13 +322,11 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
 }
 
 /// What holds of the drives that were begun.
-fn left(failure: Failure, access: Access, goes_on: bool) -> Failure {
+fn begun(failure: Failure, goes_on: bool) -> Failure {
     let is_interrupted = failure.kind() == Kind::Interrupted;
-    match access {
-        Access::Read => failure,
-        Access::Write if is_interrupted && goes_on => failure.hint(
-            "a drive that was begun does not boot; the same command goes on with it (with --yes where a file was made and nobody can be asked)",
-        ),
-        Access::Write => failure.hint("a drive that was begun does not boot"),
-    }
+    failure.hint(if is_interrupted && goes_on {
+        "a drive that was begun does not boot; the same command goes on with it (with --yes where a file was made and nobody can be asked)"
+    } else {
+        "a drive that was begun does not boot"
+    })
 }

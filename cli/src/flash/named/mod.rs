@@ -1,5 +1,7 @@
 //! What is named in the place of drives: found, held so that it stays what it is, and opened.
 
+mod apart;
+
 use std::{
     io::Read as _,
     path::{Path, PathBuf},
@@ -7,18 +9,20 @@ use std::{
 
 use fs_err::File;
 use rustix::{
-    fs::{FileType, Stat, fstat},
+    io::Errno,
     mount::{UnmountFlags, unmount},
 };
 
 use super::{
-    FlashError, Image,
+    FlashError,
     choose::{Asked, Meant, is_same, judge, meant},
-    drives::{Drive, Number, Roots, drives},
+    drives::{Drive, Roots, drives},
     run::Destination,
     target::{self, Access, Kind, Target},
 };
 use crate::image::container::Format;
+pub use apart::apart;
+use apart::{identity_of, numbered};
 
 /// What tells a file or a drive from all others: numbers of its file system and of the file, or of the drive.
 type Identity = (u64, u64);
@@ -154,6 +158,21 @@ enum How {
     New,
 }
 
+/// Refuses the bare name of a drive: whoever leaves out `/dev/` does not mean a file.
+///
+/// # Errors
+/// [`FlashError::Bare`].
+pub fn is_meant(path: &Path, roots: &Roots) -> Result<(), FlashError> {
+    let is_bare = path.file_name() == Some(path.as_os_str());
+    if is_bare && roots.sys.join("class/block").join(path).exists() {
+        return Err(FlashError::Bare {
+            name: path.to_owned(),
+            drive: roots.dev.join(path),
+        });
+    }
+    Ok(())
+}
+
 /// What is named, and held.
 #[derive(Debug)]
 pub struct Holding {
@@ -186,6 +205,33 @@ impl Holding {
         Ok(())
     }
 
+    /// Whether what is mounted of it can be unmounted, as far as that can be said without doing it: nothing else is unmounted for nothing.
+    ///
+    /// # Errors
+    /// [`FlashError::Unmount`].
+    pub fn is_idle(&self) -> Result<(), FlashError> {
+        let (How::Pinned(_), Some(drive)) = (&self.how, &self.named.drive) else {
+            return Ok(());
+        };
+        let is_inner = |point: &&PathBuf| {
+            let mut others = drive.mounts.iter().filter(|other| other != point);
+            !others.any(|other| other.starts_with(point))
+        };
+        for point in drive.mounts.iter().filter(is_inner) {
+            // The first time, it only marks what nobody uses.
+            let flags = UnmountFlags::EXPIRE | UnmountFlags::NOFOLLOW;
+            match unmount(point, flags) {
+                Ok(()) | Err(Errno::AGAIN | Errno::INVAL) => {}
+                Err(error) => {
+                    let point = point.clone();
+                    let source = error.into();
+                    return Err(FlashError::Unmount { point, source });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Unmounts what is mounted of it, and opens it, unless a reader has got another card since it was looked at.
     /// `unmounted` is told of each place.
     ///
@@ -201,6 +247,7 @@ impl Holding {
             path: path.clone(),
             source,
         };
+        let is_new = self.named.is_new();
         let target = match self.how {
             How::Open(target) => target,
             How::New => Target::create(&path).map_err(failed)?,
@@ -224,7 +271,11 @@ impl Holding {
             let (system, file) = target.identity().map_err(failed)?;
             format!("file {system} {file}")
         };
-        Ok(Destination { target, name })
+        Ok(Destination {
+            target,
+            name,
+            is_new,
+        })
     }
 }
 
@@ -266,100 +317,22 @@ fn unmount_all(drive: &Drive, unmounted: &mut dyn FnMut(&Path)) -> Result<(), Fl
     Ok(())
 }
 
-/// Refuses what is named twice, and what the image is in.
-///
-/// # Errors
-/// [`FlashError::Twice`], [`FlashError::File`].
-pub fn apart(image: &Image, named: &[Named], found: &[Drive]) -> Result<(), FlashError> {
-    let stat = match image {
-        // A file or a drive may stand there, too.
-        Image::Stream => fstat(std::io::stdin()),
-        Image::File(packed) => fstat(packed.file()),
-    };
-    let image = stat
-        .map_err(|error| FlashError::File {
-            path: image.path().to_owned(),
-            source: error.into(),
-        })
-        .map(|stat| of_stat(&stat))?;
-    let all: Vec<(Identity, Option<Identity>)> = found
-        .iter()
-        .map(|drive| (numbered(drive), behind(drive)))
-        .collect();
-    let parts = found.iter().flat_map(|drive| {
-        let parts = drive.partitions.iter();
-        parts.map(move |part| (of_number(part.number), numbered(drive)))
-    });
-    let own = all_of(image, &all, &parts.collect::<Vec<_>>());
-    let mut seen: Vec<(Option<Identity>, Option<PathBuf>)> = Vec::new();
-    for named in named {
-        let path = &named.path;
-        let twice = |what: &str| FlashError::Twice {
-            path: path.clone(),
-            what: what.to_owned(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_word_that_is_a_drive_means_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = Roots {
+            sys: folder.path().to_owned(),
+            ..Roots::default()
         };
-        let file = named.drive.as_ref().and_then(behind);
-        let is_it = |identity: &Identity| own.contains(identity);
-        let over = found.iter().zip(&all).find(|(drive, (_, behind))| {
-            let is_other = named.drive.as_ref().map(|own| own.number) != Some(drive.number);
-            is_other && behind.is_some() && [named.identity, file].contains(behind)
-        });
-        // A drive over the image is the image, whoever else is over it.
-        if file.iter().any(is_it) {
-            return Err(twice("the image itself"));
+        fs_err::create_dir_all(folder.path().join("class/block/sdb")).unwrap();
+        let is_refused = |path: &str| is_meant(Path::new(path), &roots).is_err();
+        assert!(is_refused("sdb"));
+        for path in ["./sdb", "sdc", "/dev/sdb", "sdb/", "..", ""] {
+            assert!(!is_refused(path), "{path}");
         }
-        if let Some((drive, _)) = over {
-            return Err(twice(&format!(
-                "in use: it is behind {}",
-                drive.path.display()
-            )));
-        }
-        if named.identity.iter().any(is_it) {
-            return Err(twice("the image itself"));
-        }
-        let name = (named.identity, named.is_new().then(|| path.clone()));
-        if seen.contains(&name) {
-            return Err(twice("named twice"));
-        }
-        seen.push(name);
-    }
-    Ok(())
-}
-
-/// An image, the drive that it is or is a part of, and the file behind that.
-fn all_of(
-    image: Identity,
-    drives: &[(Identity, Option<Identity>)],
-    parts: &[(Identity, Identity)],
-) -> Vec<Identity> {
-    let part = parts.iter().find(|(part, _)| *part == image);
-    let drive = part.map_or(image, |(_, drive)| *drive);
-    let behind = drives.iter().find(|(known, _)| *known == drive);
-    let behind = behind.and_then(|(_, behind)| *behind);
-    [image, drive].into_iter().chain(behind).collect()
-}
-
-/// The file behind a loop device.
-fn behind(drive: &Drive) -> Option<Identity> {
-    identity_of(drive.backing.as_ref()?)
-}
-
-fn numbered(drive: &Drive) -> Identity {
-    of_number(drive.number)
-}
-
-fn of_number((major, minor): Number) -> Identity {
-    (0, rustix::fs::makedev(major, minor))
-}
-
-fn identity_of(path: &Path) -> Option<Identity> {
-    rustix::fs::stat(path).ok().as_ref().map(of_stat)
-}
-
-fn of_stat(found: &Stat) -> Identity {
-    if FileType::from_raw_mode(found.st_mode) == FileType::BlockDevice {
-        (0, found.st_rdev)
-    } else {
-        (found.st_dev, found.st_ino)
     }
 }

@@ -1,0 +1,138 @@
+//! What unpacks a stream: all that was packed one behind the other, and why it cannot be unpacked, in words that a person can use.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use super::{Format, PIECE};
+
+/// Bytes that xz may take: its highest preset wants 65 MiB.
+const XZ_MEMORY: u64 = 256 * 1024 * 1024;
+
+/// What unpacks a stream.
+///
+/// # Errors
+/// Where there is no memory for it.
+pub fn unpacker(
+    format: Format,
+    packed: impl Read + Send + 'static,
+) -> io::Result<Box<dyn Read + Send>> {
+    let packed = BufReader::with_capacity(PIECE, packed);
+    Ok(match format {
+        Format::Raw | Format::Zip => Box::new(packed),
+        Format::Gzip => Box::new(Parts::new(packed, |packed| {
+            Part::Gzip(Box::new(flate2::bufread::GzDecoder::new(packed)))
+        })),
+        Format::Bzip2 => Box::new(Parts::new(packed, |packed| {
+            Part::Bzip2(bzip2::bufread::BzDecoder::new(packed))
+        })),
+        Format::Xz => {
+            let concatenated = liblzma::stream::CONCATENATED;
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, concatenated)?;
+            Box::new(Told {
+                reader: liblzma::bufread::XzDecoder::new_stream(packed, stream),
+            })
+        }
+        Format::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(packed)?;
+            // What the program of that name unpacks by itself, and no more: 128 MiB.
+            decoder.window_log_max(27)?;
+            Box::new(Told { reader: decoder })
+        }
+    })
+}
+
+/// What unpacks one part.
+enum Part<R: BufRead> {
+    Gzip(Box<flate2::bufread::GzDecoder<R>>),
+    Bzip2(bzip2::bufread::BzDecoder<R>),
+}
+
+/// One part behind the other. Zeros behind the last are padding, as of a tape or of a medium with large blocks; nothing else may stand there.
+struct Parts<R: BufRead> {
+    /// Nothing, once all were unpacked.
+    part: Option<Part<R>>,
+    open: fn(R) -> Part<R>,
+}
+
+impl<R: BufRead> Parts<R> {
+    fn new(packed: R, open: fn(R) -> Part<R>) -> Self {
+        let part = Some(open(packed));
+        Self { part, open }
+    }
+}
+
+impl<R: BufRead> Read for Parts<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some(part) = &mut self.part {
+            let count = match part {
+                Part::Gzip(part) => part.read(into)?,
+                Part::Bzip2(part) => part.read(into)?,
+            };
+            if count > 0 || into.is_empty() {
+                return Ok(count);
+            }
+            let (mut packed, first) = match self.part.take() {
+                Some(Part::Gzip(part)) => (part.into_inner(), 0x1F),
+                Some(Part::Bzip2(part)) => (part.into_inner(), b'B'),
+                None => break,
+            };
+            if is_followed(&mut packed, first)? {
+                self.part = Some((self.open)(packed));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Whether another part follows, which begins with this byte.
+fn is_followed(packed: &mut impl BufRead, first: u8) -> io::Result<bool> {
+    let mut is_padded = false;
+    loop {
+        let bytes = match packed.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            bytes => bytes?,
+        };
+        let Some(next) = bytes.first() else {
+            return Ok(false);
+        };
+        if *next == first && !is_padded {
+            return Ok(true);
+        }
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        if zeros < bytes.len() {
+            let words = "it is whole, and something else stands behind what is packed";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+        }
+        is_padded = true;
+        packed.consume(zeros);
+    }
+}
+
+/// Errors of those who tell them in words of their own, and do not say that what they unpack is damaged.
+struct Told<R> {
+    reader: R,
+}
+
+impl<R: Read> Read for Told<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(into).map_err(|error| {
+            let inner = error.get_ref();
+            let known = inner.and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>());
+            if known == Some(&liblzma::stream::Error::MemLimit) {
+                let words = format!(
+                    "its dictionary takes more memory than the {} MiB that it is given: unpack it by `xz -dk`, and take what comes out",
+                    XZ_MEMORY >> 20
+                );
+                return io::Error::new(io::ErrorKind::OutOfMemory, words);
+            }
+            if error.kind() == io::ErrorKind::Other && error.to_string().contains("memory") {
+                let words =
+                    format!("{error}: unpack it by `zstd -d --long=31`, and take what comes out");
+                return io::Error::new(io::ErrorKind::OutOfMemory, words);
+            }
+            if error.kind() == io::ErrorKind::Other {
+                return io::Error::new(io::ErrorKind::InvalidData, error);
+            }
+            error
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! What stands behind one another, what is damaged, what is not there, and what others put beside an image.
+
+use super::*;
+
+#[test]
+fn zeros_behind_what_is_packed_are_padding_and_all_else_is_told() {
+    let made = Made::new();
+    for program in [&["gzip", "-c"][..], &["bzip2", "-c"]] {
+        let (one, two) = made.image.split_at(MIB);
+        let parts = [pack(program, one), pack(program, two)].concat();
+        for zeros in [1, 512, 300_000] {
+            let path = made.hold(&[&parts[..], &vec![0; zeros]].concat());
+            assert!(
+                unpacked(&path).unwrap() == made.image,
+                "{program:?} {zeros}"
+            );
+        }
+        for behind in [&b"garbage"[..], &[0, 0, 7]] {
+            let path = made.hold(&[&parts[..], behind].concat());
+            let error = unpacked(&path).unwrap_err();
+            let is_told = error.contains("something else stands behind what is packed");
+            assert!(is_told, "{program:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_damages_is_told_as_damage_and_what_wants_too_much_memory_as_that() {
+    let made = Made::new();
+    let mut packed = made.packed(&["zstd", "-c", "-q"]);
+    let middle = packed.len() / 2;
+    for byte in &mut packed[middle..middle + 64] {
+        *byte ^= 0x55;
+    }
+    let read = |bytes: &[u8]| {
+        let mut unpacked = opened(&made.hold(bytes)).unwrap();
+        io::copy(&mut unpacked, &mut io::sink()).unwrap_err()
+    };
+    assert_eq!(read(&packed).kind(), io::ErrorKind::InvalidData);
+    let large = made.packed(&["xz", "-c", "-T1", "--lzma2=preset=0,dict=300MiB"]);
+    let error = read(&large);
+    assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+    assert!(error.to_string().contains("`xz -dk`"), "{error}");
+}
+
+#[test]
+fn what_a_mac_puts_into_an_archive_is_no_image() {
+    let made = Made::new();
+    let folder = made.dir.path();
+    let mac = folder.join("__MACOSX");
+    fs::create_dir(&mac).unwrap();
+    let zipped = |names: &[&str]| {
+        let zip = folder.join("out.zip");
+        drop(fs::remove_file(&zip));
+        for name in names {
+            fs::write(folder.join(name), &made.image).unwrap();
+        }
+        let made = Command::new("zip")
+            .current_dir(folder)
+            .args(["-q", "out.zip"])
+            .args(names)
+            .output();
+        assert!(made.unwrap().status.success());
+        opened(&zip).map(drop)
+    };
+    zipped(&["base.odd", "__MACOSX/._base.odd"]).unwrap();
+    zipped(&["base.img", "__MACOSX/._base.img", "._base.img", "notes.txt"]).unwrap();
+    for end in [
+        "wic",
+        "sdimg",
+        "rpi-sdimg",
+        "bin",
+        "raw",
+        "iso",
+        "IMG",
+        "sdcard",
+        "dd",
+    ] {
+        zipped(&[&format!("base.{end}"), "notes.txt"]).unwrap();
+    }
+    let two = zipped(&["one.img", "two.iso"]).unwrap_err();
+    assert!(matches!(two, ContainerError::Archive { .. }), "{two}");
+}
+
+#[test]
+fn holes_are_zeros_that_are_not_read() {
+    use std::os::unix::fs::FileExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    let file = File::create(&path).unwrap();
+    let places = [MIB, 3 * MIB + 5, 9 * MIB - 1];
+    for place in places {
+        file.file()
+            .write_all_at(b"x", u64::try_from(place).unwrap())
+            .unwrap();
+    }
+    file.set_len(12 * BIG).unwrap();
+    let mut expected = vec![0; 12 * MIB];
+    for place in places {
+        expected[place] = b'x';
+    }
+    assert!(unpacked(&path).unwrap() == expected);
+    // A hole is known for one, and what is none for none.
+    let mut known = Known::default();
+    let end = known.at(file.file(), 0, 12 * BIG);
+    assert!(known.is_hole && end <= BIG && end > 0, "{end}");
+    known.at(file.file(), BIG, 12 * BIG);
+    assert!(!known.is_hole);
+    assert_eq!(known.at(file.file(), 12 * BIG, 12 * BIG), 0);
+}
