@@ -41,6 +41,7 @@ async fn a_project_lies_in_the_data_partition_once_however_often_it_is_put_there
             serde_json::json!({
                 "image": image.name(), "services": ["web", "api"], "archive": length, "partition": if is_gpt { 4 } else { 6 },
                 "size_before": DATA.1 * MIB, "size": found.sectors * 512, "medium_at_least": after.len() + 2 * length,
+                "system": null, "is_taken": null, "mended": [], "block_maps": [],
             })
         );
         let told = place
