@@ -220,6 +220,7 @@ async fn a_person_who_says_nothing_is_asked() {
     asked.shows("hide its name").await;
     asked.press("n");
     asked.shows("Password of Home").await;
+    asked.hides().await;
     asked.press("geheim123\r");
     asked.shows("More settings?").await;
     asked.press("n");
@@ -277,6 +278,9 @@ async fn a_network_that_asks_for_a_name_is_the_same_by_questions_as_by_options()
             ("File with the certificates", "\r"),
         ] {
             asked.shows(shows).await;
+            if shows.contains("Password") || shows.contains("has 8 to 63") {
+                asked.hides().await;
+            }
             asked.press(press);
         }
         asked.shows("End of the name").await;

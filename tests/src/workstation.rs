@@ -270,6 +270,19 @@ impl Running {
             .expect("the terminal");
     }
 
+    /// Waits until what is pressed is not shown. What is pressed between a question for a secret and that is thrown away.
+    pub async fn hides(&self) {
+        let terminal = self.terminal.as_ref().expect("a terminal");
+        until("what is pressed is not shown", async || {
+            let modes = rustix::termios::tcgetattr(terminal).expect("the terminal's modes");
+            let is_shown = modes
+                .local_modes
+                .contains(rustix::termios::LocalModes::ECHO);
+            (!is_shown).then_some(())
+        })
+        .await;
+    }
+
     /// Gives its terminal another size.
     pub fn resize(&self, columns: u16, rows: u16) {
         let size = rustix::termios::Winsize {

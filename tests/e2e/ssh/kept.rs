@@ -121,6 +121,7 @@ async fn a_passphrase_is_asked_for_once() {
         .workstation
         .start_in_terminal(&[&ssh[..], &["echo first"]].concat());
     first.shows("Passphrase of").await;
+    first.hides().await;
     first.press("open sesame\r");
     first.shows("first").await;
     first.output().await.success();

@@ -147,8 +147,10 @@ async fn a_passphrase_is_asked_for_in_a_terminal_and_not_without() {
             "echo entered",
         ]);
         running.shows("Passphrase of").await;
+        running.hides().await;
         running.press("wrong\r");
         running.shows("That was wrong").await;
+        running.hides().await;
         running.press("open sesame\r");
         running.shows("entered").await;
         let output = running.output().await;
