@@ -11,7 +11,6 @@ pub mod fetch;
 pub mod link;
 pub mod offered;
 pub mod output;
-mod pace;
 mod patience;
 pub mod pieces;
 mod signature;

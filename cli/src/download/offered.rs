@@ -134,7 +134,7 @@ async fn all(
         };
         let text = String::from_utf8_lossy(&list);
         let counts = if keyring.is_some() { List::Signed } else { of };
-        let found = of_list(&text, file, counts, &name);
+        let mut found = of_list(&text, file, counts, &name);
         if found.is_empty() {
             if of == List::OfFile {
                 let names = names_of(&text);
@@ -147,6 +147,10 @@ async fn all(
                 continue;
             };
             signature::verify(&list, &signature, &place, keyring).await?;
+            let place = format!("{name}, which {place} has signed");
+            for one in &mut found {
+                one.place.clone_from(&place);
+            }
         }
         all.extend(found);
     }

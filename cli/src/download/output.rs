@@ -88,7 +88,11 @@ impl OutputError {
     /// Whether what has come is no image: nobody could use it another time.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Container(_) | Self::Unpack { .. })
+        match self {
+            Self::Container(_) => true,
+            Self::Unpack { source, .. } => !lacks_memory(source),
+            _ => false,
+        }
     }
 
     /// Whether what is still to come can make no difference.
@@ -99,6 +103,12 @@ impl OutputError {
             Self::TooLarge { .. } | Self::Exists(_) | Self::Write { .. }
         )
     }
+}
+
+/// Whether it is right, and takes more memory to unpack than it is given.
+#[must_use]
+pub fn lacks_memory(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory
 }
 
 /// Bytes that come, and how far that is.

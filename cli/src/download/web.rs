@@ -16,12 +16,11 @@ use tokio_rustls::rustls;
 
 use super::{
     link::{Link, LinkError},
-    pace::Pace,
     patience::Patience,
 };
 use crate::{
     image::container::{Format, unpacker},
-    transport::{self, Authorities, Proxies},
+    transport::{self, Authorities, Pace, Proxies},
 };
 
 /// Directions of servers that are followed, one after the other.

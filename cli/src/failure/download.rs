@@ -8,7 +8,7 @@ use crate::download::{
     fetch::FetchError,
     link::LinkError,
     offered::OfferedError,
-    output::{OutputError, STDOUT},
+    output::{OutputError, STDOUT, lacks_memory},
     web::WebError,
 };
 
@@ -119,6 +119,9 @@ fn unfetched(failure: Failure, error: &FetchError) -> Failure {
 
 fn unwritten(failure: Failure, error: &OutputError) -> Failure {
     match error {
+        OutputError::Unpack { source, .. } if lacks_memory(source) => {
+            failure.hint("it is kept as it came: --compressed writes it so")
+        }
         OutputError::Unpack { .. } | OutputError::Container(_) => failure
             .hint("it is damaged at its server, or was on the way, or is no image: it is not kept"),
         OutputError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),

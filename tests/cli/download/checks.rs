@@ -212,8 +212,39 @@ async fn only_those_who_are_trusted_can_have_signed() {
     nothing_is_there(&workstation);
     assert!(server.asked("os.img").is_empty());
     server.put("SHA256SUMS", Served::new(list));
-    workstation.os(&with_keys).await.success();
+    let trusted = workstation.os(&with_keys).await;
+    trusted.success();
+    assert!(
+        trusted
+            .stderr
+            .contains("SHA256SUMS, which SHA256SUMS.gpg has signed"),
+        "{trusted}"
+    );
     image_is(&workstation, &bytes);
+}
+
+#[tokio::test]
+async fn what_takes_much_memory_to_unpack_is_kept_for_who_has_it() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    workstation.write("plain", noise(300_000, 14));
+    let script = "cd home && zstd -q --long=28 <plain >packed";
+    workstation.machine.run("sh", &["-c", script]);
+    let packed = fs_err::read(workstation.home().join("packed")).expect("a file");
+    server.put("os.img.zst", Served::new(packed.clone()));
+    let url = server.url("os.img.zst");
+    let output = workstation.os(&["download", &url]).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("--long=31"), "{output}");
+    assert!(output.stderr.contains("--compressed"), "{output}");
+    assert!(!output.stderr.contains("damaged"), "{output}");
+    let as_it_came = ["download", &url, "--compressed", "-o", "os.img", "--json"];
+    let output = workstation.os(&as_it_came).await;
+    output.success();
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).expect("one value");
+    assert_eq!(told["cached"], true);
+    assert_eq!(told["fetched_sha256"], sha256(&workstation, &packed));
+    image_is(&workstation, &packed);
 }
 
 #[tokio::test]

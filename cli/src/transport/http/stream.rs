@@ -1,12 +1,17 @@
 //! An answer that is read while it is being written.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::{HeaderMap, StatusCode, body::Incoming};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Limits, Link, classify};
-use crate::transport::TransportError;
+use crate::transport::{Pace, TransportError};
+
+/// So many times as long as it may be silent may a peer give next to nothing.
+const TRICKLE: u32 = 6;
 
 /// An answer whose body is read piece by piece. Dropping it closes the connection, which tells the peer to stop.
 #[derive(Debug)]
@@ -43,20 +48,23 @@ impl Stream {
     /// All that is left of the body.
     pub async fn rest(&mut self, limits: Limits) -> Result<Bytes, TransportError> {
         let mut body = BytesMut::new();
+        let (peer, operation) = (self.peer.clone(), self.operation.clone());
+        let late = |time: Duration| TransportError::Timeout {
+            peer: peer.clone(),
+            operation: operation.clone(),
+            seconds: time.as_secs(),
+        };
+        let patience = limits.stall * TRICKLE;
+        let mut pace = Pace::of(patience);
         loop {
+            let since = Instant::now();
             let piece = timeout(limits.stall, self.piece()).await;
-            match piece {
-                Ok(piece) => match piece? {
-                    None => return Ok(body.freeze()),
-                    Some(piece) => body.extend_from_slice(&piece),
-                },
-                Err(_) => {
-                    return Err(TransportError::Timeout {
-                        peer: self.peer.clone(),
-                        operation: self.operation.clone(),
-                        seconds: limits.stall.as_secs(),
-                    });
-                }
+            let Some(piece) = piece.map_err(|_| late(limits.stall))?? else {
+                return Ok(body.freeze());
+            };
+            body.extend_from_slice(&piece);
+            if !pace.is_kept(piece.len(), since.elapsed()) {
+                return Err(late(patience));
             }
             if body.len() > limits.body {
                 return Err(TransportError::BadAnswer {

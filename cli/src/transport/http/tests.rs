@@ -206,6 +206,26 @@ async fn silence_has_an_end_before_and_within_the_body() {
 }
 
 #[tokio::test]
+async fn a_body_that_trickles_has_an_end() {
+    let (address, _server) = server(|mut stream| async move {
+        head(&mut stream).await;
+        let start = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(start).await.unwrap();
+        while stream.write_all(b"1\r\nx\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let asked = client(address);
+    let answer = timeout(
+        Duration::from_mins(1),
+        asked.get("/x", limits(200, 1 << 20)),
+    );
+    let error = answer.await.unwrap().unwrap_err();
+    assert!(matches!(error, TransportError::Timeout { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_peer_that_goes_away_is_told_apart_from_one_that_is_not_there() {
     let (address, _server) = server(|mut stream| async move {
         head(&mut stream).await;

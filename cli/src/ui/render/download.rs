@@ -180,7 +180,7 @@ pub fn had(console: &Console, to: Option<&Path>, had: &Had, has_looked: bool) ->
         } else {
             "nobody looked for what it should be (--no-checksums)"
         };
-        console.say(&format!("{why}; it has SHA-256 {}", had.sha256));
+        console.say(&format!("{why}; what has come has SHA-256 {}", had.sha256));
     } else {
         let checked = neutralise(&had.checked.join(", ")).into_owned();
         console.say(&format!("checked by {checked}"));
@@ -190,8 +190,8 @@ pub fn had(console: &Console, to: Option<&Path>, had: &Had, has_looked: bool) ->
         return console.json(&json!({
             "path": to,
             "bytes": had.bytes,
-            "sha256": had.sha256,
             "fetched_bytes": had.packed,
+            "fetched_sha256": had.sha256,
             "checked": had.checked,
             "cached": had.is_cached,
         }));

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 /// Bytes in a second, at least: less than the slowest of modems has.
 const LEAST: u64 = 512;
-/// Bytes that are enough for any time; all connections together stay below what another attempt counts as something (`patience.rs`).
+/// Bytes that are enough for any time; all connections of a download together stay below what its next attempt counts as something
+/// (`download/patience.rs`).
 const ENOUGH: u64 = 15 << 10;
 
 /// What came of late.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     /// How long a server may give too little.
     patience: Duration,
     waited: Duration,
@@ -18,7 +19,8 @@ pub(super) struct Pace {
 
 impl Pace {
     /// For a server that may stay silent for so long.
-    pub(super) fn of(patience: Duration) -> Self {
+    #[must_use]
+    pub fn of(patience: Duration) -> Self {
         Self {
             patience,
             waited: Duration::ZERO,
@@ -27,7 +29,7 @@ impl Pace {
     }
 
     /// So many bytes came, and were waited for so long: whether that is enough. How long they then took us is not the server's fault.
-    pub(super) fn is_kept(&mut self, bytes: usize, waited: Duration) -> bool {
+    pub fn is_kept(&mut self, bytes: usize, waited: Duration) -> bool {
         self.came = self
             .came
             .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
