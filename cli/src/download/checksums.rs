@@ -110,8 +110,13 @@ pub fn of_list(text: &str, file: &str, list: List, place: &str) -> Vec<Checksum>
     if !found.is_empty() {
         return found;
     }
-    // What was renamed with its list, but for the name in that.
-    if elsewhere.is_empty() && others.len() == 1 && list == List::OfFile {
+    // What was renamed with its list, but for the name in that. A name without an end of ours is that of what is packed in it.
+    let is_inside = |name: &str| {
+        file.strip_prefix(name)
+            .is_some_and(|end| end.starts_with('.'))
+    };
+    let is_packed = names_of(text).iter().any(|name| is_inside(name));
+    if elsewhere.is_empty() && others.len() == 1 && list == List::OfFile && !is_packed {
         return others;
     }
     elsewhere

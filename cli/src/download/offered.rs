@@ -136,8 +136,8 @@ async fn all(
         let counts = if keyring.is_some() { List::Signed } else { of };
         let mut found = of_list(&text, file, counts, &name);
         if found.is_empty() {
-            if of == List::OfFile {
-                let names = names_of(&text);
+            let names = names_of(&text);
+            if of == List::OfFile && !names.is_empty() {
                 drop(events.send(Event::PassedOver { list: name, names }));
             }
             continue;

@@ -23,6 +23,9 @@ const MOST_FINDINGS: usize = 20;
 /// `e2fsck` has mended all there was to be; the second one, of a file system that the machine itself runs from.
 const MENDED: i32 = 1;
 const MENDED_AT_START: i32 = 3;
+/// It has found what takes a person's word, and left it; and what is trouble of its own, as a feature that it does not know.
+const LEFT: i32 = 4;
+const TROUBLE: i32 = 8;
 /// How the first line of what `debugfs` says begins; whatever else it says there is a failure, which its exit code does not tell.
 const BANNER: &str = "debugfs 1.";
 
@@ -125,13 +128,19 @@ pub(super) fn mend(
             }
             Ok(Ok(words))
         }
-        _ if words.is_empty() => {
-            let (program, words) = (E2FSCK.program, format!("it ended with {}", ended.status));
-            Err(ToolError::Failed { program, words })
-        }
-        _ => {
+        // It has faults that it leaves; whatever is above that is trouble of its own.
+        Some(LEFT..TROUBLE) if !words.is_empty() => {
             let words = words.join("; ");
             Ok(Err(words.chars().take(MOST_WORDS).collect()))
+        }
+        _ => {
+            let words = if words.is_empty() {
+                format!("it ended with {}", ended.status)
+            } else {
+                words.join("; ").chars().take(MOST_WORDS).collect()
+            };
+            let program = E2FSCK.program;
+            Err(ToolError::Failed { program, words })
         }
     }
 }

@@ -24,6 +24,7 @@ mod transaction;
 mod units;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs_err as fs;
 use rustix::fs::FlockOperation;
@@ -242,7 +243,7 @@ fn generate_key(
 
 /// Completes what a cut of power interrupted; what somebody is at work on is theirs. Returns whether there was something.
 pub(crate) fn finish_unless_busy(state_dir: &Path) -> Result<bool, TransactionError> {
-    match OwnDisk.claim(&state_dir.join(LOCK)) {
+    match OwnDisk.claim(&state_dir.join(LOCK), Duration::ZERO) {
         Ok(Some(_held)) => finish(&OwnDisk, state_dir),
         // Where the folder is not there yet, or cannot be written to, nothing was begun, or nothing can be ended.
         Ok(None) | Err(_) => Ok(false),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::met::Met;
 use super::state::{Event, Sim, State};
@@ -248,7 +249,7 @@ impl Disk for ModelDisk {
         Ok(())
     }
 
-    fn claim(&self, _: &Path) -> io::Result<Option<Claim>> {
+    fn claim(&self, _: &Path, _: Duration) -> io::Result<Option<Claim>> {
         Ok(Some(Box::new(())))
     }
 

@@ -7,6 +7,8 @@ use std::fmt::Debug;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
@@ -19,8 +21,8 @@ pub(crate) const PERMISSIONS: u32 = 0o7777;
 pub(crate) trait Disk: Debug + Send + Sync {
     /// Makes a directory and those above it.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
-    /// Holds a file for as long as the value lives; `None` while somebody else does.
-    fn claim(&self, file: &Path) -> io::Result<Option<Claim>>;
+    /// Holds a file for as long as the value lives; `None` where somebody else still does after so long.
+    fn claim(&self, file: &Path, within: Duration) -> io::Result<Option<Claim>>;
     /// The whole content; `None` when there is no such file. A file of more than `most` bytes is an error.
     fn read(&self, file: &Path, most: u64) -> io::Result<Option<Vec<u8>>>;
     /// Makes the file, or empties it, writes the content and flushes it.
@@ -75,13 +77,27 @@ impl Disk for OwnDisk {
         fs::create_dir_all(dir)
     }
 
-    fn claim(&self, file: &Path) -> io::Result<Option<Claim>> {
+    fn claim(&self, file: &Path, within: Duration) -> io::Result<Option<Claim>> {
         let file = fs::File::create(file)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(Held(file)))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+            Ok(()) => return Ok(Some(Box::new(Held(file)))),
+            Err(rustix::io::Errno::WOULDBLOCK) if within.is_zero() => return Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(error.into()),
         }
+        // A lock is that of an open file, whoever has it: also of a thread that waits for it.
+        let waiting = file.try_clone()?;
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let locked = rustix::fs::flock(&waiting, FlockOperation::LockExclusive);
+            // Where nobody waits any more it is let go with the file.
+            tell.send(locked).unwrap_or_default();
+        });
+        let Ok(locked) = told.recv_timeout(within) else {
+            return Ok(None);
+        };
+        locked?;
+        Ok(Some(Box::new(Held(file))))
     }
 
     fn read(&self, file: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
@@ -227,8 +243,34 @@ mod tests {
         rustix::fs::flock(&held.0, FlockOperation::NonBlockingLockExclusive).unwrap();
         // As a process has it between its beginning and its program.
         let _inherited = held.0.try_clone().unwrap();
-        assert!(OwnDisk.claim(&file).unwrap().is_none(), "it is held");
+        assert!(
+            OwnDisk.claim(&file, Duration::ZERO).unwrap().is_none(),
+            "it is held"
+        );
         drop(held);
-        assert!(OwnDisk.claim(&file).unwrap().is_some(), "it was let go");
+        assert!(
+            OwnDisk.claim(&file, Duration::ZERO).unwrap().is_some(),
+            "it was let go"
+        );
+    }
+
+    #[test]
+    fn what_is_let_go_within_a_time_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("lock");
+        let held = OwnDisk.claim(&file, Duration::ZERO).unwrap().unwrap();
+        let short = Duration::from_millis(20);
+        assert!(OwnDisk.claim(&file, short).unwrap().is_none(), "it is held");
+        let (tell, told) = mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            tell.send(()).unwrap();
+            OwnDisk
+                .claim(&file, Duration::from_mins(1))
+                .unwrap()
+                .is_some()
+        });
+        told.recv().unwrap();
+        drop(held);
+        assert!(waiting.join().unwrap(), "it was let go");
     }
 }

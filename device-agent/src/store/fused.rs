@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::disk::{Claim, Disk, OwnDisk, Work};
 
@@ -86,8 +87,8 @@ impl Disk for Fused {
         self.change(|| OwnDisk.create_dir_all(dir), || Ok(()))
     }
 
-    fn claim(&self, file: &Path) -> io::Result<Option<Claim>> {
-        OwnDisk.claim(file)
+    fn claim(&self, file: &Path, within: Duration) -> io::Result<Option<Claim>> {
+        OwnDisk.claim(file, within)
     }
 
     fn read(&self, file: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -36,6 +37,8 @@ const LAST_GOOD: &str = "state.last-good.json";
 const SET_ASIDE: &str = "state.unreadable.json";
 /// Held while an agent uses the directory.
 const LOCK: &str = "lock";
+/// How long it is waited for. What an agent had begun that was killed has open all that this one had, until it runs.
+const LINGERING: Duration = Duration::from_secs(3);
 /// Larger files are not ours: a target's body is at most 10 MB.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -143,7 +146,7 @@ impl Store {
             source,
         };
         disk.create_dir_all(dir).map_err(io)?;
-        let Some(claim) = disk.claim(&dir.join(LOCK)).map_err(io)? else {
+        let Some(claim) = disk.claim(&dir.join(LOCK), LINGERING).map_err(io)? else {
             return Err(StoreError::InUse(dir.to_owned()));
         };
         settle_names(disk.as_ref(), dir);

@@ -19,6 +19,8 @@ use crate::download::{
 
 /// Bytes before what is missing that are asked for once more; they are more where all of these are the same.
 const OVERLAP: u64 = 64 << 10;
+/// Bytes that are looked at for them, at most: a disk has long stretches of zeros, and each cut would fetch them once more.
+const FAR: u64 = 4 << 20;
 /// Bytes at the beginning that are: there the versions of a file differ first.
 const BEGINNING: u64 = 256 << 10;
 
@@ -103,17 +105,22 @@ impl Job {
     }
 }
 
-/// From where on, before a place, there is something else than one byte again and again; the beginning, where there is nothing else.
+/// From where on, before a place, there is something else than one byte again and again; where that is far, what is near has to do.
 fn telling(shared: &Shared, start: u64) -> io::Result<u64> {
+    let near = start.saturating_sub(OVERLAP);
     let mut from = start;
-    while from > 0 {
+    while from > start.saturating_sub(FAR) {
         let next = from.saturating_sub(OVERLAP);
         let mut block = vec![0; usize::try_from(from - next).unwrap_or_default()];
-        shared.file().read_exact_at(&mut block, next)?;
+        match shared.file().read_exact_at(&mut block, next) {
+            // What came last is not written yet.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(next),
+            read => read?,
+        }
         from = next;
         if block.windows(2).any(|pair| pair.first() != pair.last()) {
-            break;
+            return Ok(from);
         }
     }
-    Ok(from)
+    Ok(if from == 0 { 0 } else { near })
 }

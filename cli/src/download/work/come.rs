@@ -38,8 +38,10 @@ impl Task<'_> {
         let (come, is_joined) = self.come_once(offers, false).await;
         let is_wrong = match &come {
             Err(DownloadError::Wrong { .. }) => true,
-            Err(DownloadError::Output(error)) | Ok((_, Err(DownloadError::Output(error)))) => {
-                error.is_damage()
+            Err(DownloadError::Output(error)) => error.is_damage(),
+            // What was checked is what its makers have made.
+            Ok((about, Err(DownloadError::Output(error)))) => {
+                error.is_damage() && about.checked.is_empty()
             }
             _ => false,
         };
@@ -179,7 +181,15 @@ impl Task<'_> {
             return Ok(offers.to_vec());
         }
         let asking = lists(self.web, &fetched.by, self.want);
-        let offers = interruptible(self.want, asking).await??;
+        let offers = match interruptible(self.want, asking).await? {
+            Ok(offers) => offers,
+            // All of it is here, and nobody has demanded them.
+            Err(error) => {
+                let why = crate::cause::chain(&error);
+                drop(self.want.events.send(Event::NoLists(why)));
+                return Ok(Vec::new());
+            }
+        };
         if !offers.is_empty() {
             let (part, sums) = (self.room.part(), Sums::new(&offers));
             let summing = spawn_blocking(move || sums_of(fs_err::File::open(part)?, sums));

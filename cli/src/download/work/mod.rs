@@ -89,6 +89,8 @@ pub enum Event {
     Damaged,
     /// One that was fetched before is used, for its server cannot be asked whether it is the newest.
     Unasked(String),
+    /// Lists of checksums that nobody demands cannot be had, as these words say.
+    NoLists(String),
     /// So many bytes of it are unpacked.
     Unpacked(u64),
     /// So many others went out of the cache.

@@ -38,8 +38,15 @@ fn looked_at(file: &File, place: u64, size: u64) -> (Range<u64>, bool) {
             let end = if hole > place { hole.min(size) } else { size };
             (place..end, false)
         }
-        // There is no more data.
-        Err(Errno::NXIO) => (place..size, true),
+        // There is no more data, up to its end: which may have come nearer meanwhile.
+        Err(Errno::NXIO) => {
+            let end = file.metadata().map_or(0, |found| found.len()).min(size);
+            if place < end {
+                (place..end, true)
+            } else {
+                (place..size, false)
+            }
+        }
         Err(_) => (place..size, false),
     }
 }

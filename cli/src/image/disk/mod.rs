@@ -274,16 +274,16 @@ impl Disk {
             return Ok(Changed { done, maps });
         };
         if let Some(opened) = &self.opened {
-            fat::apply(opened.as_ref(), start, &steps).map_err(|source| self.write(source))?;
+            // Before: whatever ends us in between, no map is left that is of another image.
             let maps = self.without_maps();
+            fat::apply(opened.as_ref(), start, &steps).map_err(|source| self.write(source))?;
             return Ok(Changed { done, maps });
         }
         let patches = steps.into_iter().flatten();
         let changes: Vec<container::Change> = patches
             .map(|patch| (start + patch.offset, patch.bytes))
             .collect();
-        self.pack(&changes, progress)?;
-        let maps = self.without_maps();
+        let maps = self.pack(&changes, progress)?;
         Ok(Changed { done, maps })
     }
 
@@ -297,7 +297,7 @@ impl Disk {
         &self,
         changes: &[container::Change],
         progress: &mut container::Progress<'_>,
-    ) -> Result<(), DiskError> {
+    ) -> Result<Vec<Aside>, DiskError> {
         let failed = |source| self.write(source);
         let before = self.lock.file();
         let beside = Beside::instead(&self.path, before).map_err(failed)?;
@@ -305,12 +305,14 @@ impl Disk {
         container::repack(&self.packed, file, changes, progress)?;
         beside.belong_as(before).map_err(failed)?;
         file.sync_all().map_err(failed)?;
+        let maps = self.without_maps();
         beside.take_place_of(&self.path, before).map_err(failed)?;
         // The new name is on the disk, too.
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         File::open(folder)
             .and_then(|folder| folder.sync_all())
-            .map_err(failed)
+            .map_err(failed)?;
+        Ok(maps)
     }
 
     /// Makes another image of it, which `fill` makes from this one, and which takes its place, or the name `output` if nothing else has it.
@@ -337,6 +339,11 @@ impl Disk {
         let filled = fill(before, beside.file())?;
         beside.belong_as(before).map_err(failed)?;
         beside.file().sync_all().map_err(failed)?;
+        let maps = match output {
+            None => self.without_maps(),
+            // One may be left there of another image of that name.
+            Some(name) => block_map::set_aside(&[name]),
+        };
         match output {
             None => beside.take_place_of(path, before).map_err(failed)?,
             Some(name) => beside.take_free(name).map_err(failed)?,
@@ -345,11 +352,6 @@ impl Disk {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let folder = File::open(folder).and_then(|folder| folder.sync_all());
         folder.map_err(failed)?;
-        let maps = match output {
-            None => self.without_maps(),
-            // One may be left there of another image of that name.
-            Some(name) => block_map::set_aside(&[name]),
-        };
         Ok(Changed { done: filled, maps })
     }
 

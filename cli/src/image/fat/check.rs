@@ -37,8 +37,10 @@ pub(super) fn check(pages: &mut Pages<'_>, geometry: &Geometry) -> Result<Reache
         let place = |slot: usize| folder.places.get(slot).copied();
         pieces.extend(folder.pieces.into_iter().filter_map(place));
         for entry in folder.entries {
-            let is_above = [".", ".."].contains(&entry.name.as_str());
-            if is_above || (entry.first == 0 && !entry.is_folder) {
+            // The root has no folder above it: so called, there, is an entry like any other.
+            let is_above = !above.is_empty() && [".", ".."].contains(&entry.name.as_str());
+            let is_dot = entry.name.starts_with('.');
+            if is_above || (entry.first == 0 && (is_dot || !entry.is_folder)) {
                 continue;
             }
             let path = format!("{above}{}", entry.name);

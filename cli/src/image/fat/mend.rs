@@ -32,7 +32,7 @@ pub(super) fn mend(
     for cluster in 2..geometry.end {
         if table::is_free(pages, geometry, cluster)? {
             free += 1;
-        } else if !reached.has(cluster) && !table::is_bad(pages, geometry, cluster)? {
+        } else if !reached.has(cluster) && table::is_of_a_file(pages, geometry, cluster)? {
             table::lose(pages, geometry, cluster)?;
             free += 1;
             is_found = true;

@@ -191,13 +191,14 @@ pub(super) fn is_free(
     Ok(entry(pages, geometry, cluster)? == Entry::Free)
 }
 
-/// Whether a cluster cannot hold anything.
-pub(super) fn is_bad(
+/// Whether a cluster is, or was, of a file: neither free, nor bad, nor what its makers keep for themselves.
+pub(super) fn is_of_a_file(
     pages: &mut Pages<'_>,
     geometry: &Geometry,
     cluster: u32,
 ) -> Result<bool, FatError> {
-    Ok(entry(pages, geometry, cluster)? == Entry::Bad)
+    let entry = entry(pages, geometry, cluster)?;
+    Ok(matches!(entry, Entry::Next(_) | Entry::Last))
 }
 
 /// Gives a cluster back that nobody has, whatever the summary says.

@@ -132,6 +132,10 @@ pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) {
                     "it is not right, and did not come in one piece: fetching it once more from its beginning",
                 );
             }
+            Event::NoLists(why) => console.warn(&format!(
+                "whether there are lists of checksums for it nobody knows: {}",
+                neutralise(&why)
+            )),
             Event::Cached => console.say("it was fetched before, and is as it was then"),
             Event::Damaged => {
                 console.warn("what was fetched before is damaged: it is fetched again");
