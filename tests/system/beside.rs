@@ -73,19 +73,24 @@ impl Web {
         let port = listener.local_addr().expect("an address").port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&requests);
+        let answer = Arc::new(Mutex::new(answer));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let Some(head) = head(&stream) else { continue };
-                let reply = answer(&head);
-                kept.lock().expect("the requests").push(head);
-                let text = format!(
-                    "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
-                    reply.status,
-                    reply.body.len(),
-                    reply.body
-                );
-                // Whoever asked may be gone.
-                let _ = (&stream).write_all(text.as_bytes());
+                let (answer, kept) = (Arc::clone(&answer), Arc::clone(&kept));
+                // Whoever connects and says nothing, or has lost its power, keeps nobody else from being answered.
+                std::thread::spawn(move || {
+                    let Some(head) = head(&stream) else { return };
+                    let reply = answer.lock().expect("the answer")(&head);
+                    kept.lock().expect("the requests").push(head);
+                    let text = format!(
+                        "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
+                        reply.status,
+                        reply.body.len(),
+                        reply.body
+                    );
+                    // Whoever asked may be gone.
+                    let _ = (&stream).write_all(text.as_bytes());
+                });
             }
         });
         Self { port, requests }

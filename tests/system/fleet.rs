@@ -195,7 +195,12 @@ async fn power_that_is_cut_while_a_fleet_is_joined_leaves_the_old_state_or_the_n
         "systemd-run --quiet --unit joining os-config join \"$(echo {encoded} | base64 -d)\""
     ));
     until("the API was asked", async || {
-        (!api.requests().is_empty()).then_some(())
+        if !api.requests().is_empty() {
+            return Some(());
+        }
+        let has_failed = device.holds("systemctl is-failed --quiet joining");
+        assert!(!has_failed, "{}", device.sh("journalctl --unit joining"));
+        None
     })
     .await;
     device.cut_power();
