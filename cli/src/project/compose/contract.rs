@@ -171,6 +171,11 @@ fn are_requirements(report: &mut Report, path: &str, node: &Node, is_group: bool
             Some(group) if !is_group && item.get("type").is_none() => {
                 are_requirements(report, &format!("{path}.or"), group, true);
             }
+            Some(group) if item.get("type").is_none() => {
+                let message = format!("{path} has a group of alternatives within one");
+                let hint = "devices read no further one: list all of them in one group";
+                report.error_with(group.at, message, hint);
+            }
             _ => requirement(report, path, item),
         }
     }
