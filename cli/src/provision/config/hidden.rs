@@ -118,7 +118,8 @@ fn without_users(text: &str) -> String {
         rest = behind;
         let end = behind.find(is_behind_host).unwrap_or(behind.len());
         let authority = behind.get(..end).unwrap_or_default();
-        let Some((user, _)) = authority.rsplit_once('@') else {
+        let own = authority.rsplit_once('@').map(|(user, _)| user);
+        let Some(user) = own.or_else(|| unescaped(behind, authority)) else {
             continue;
         };
         // One alone may be a token.
@@ -131,6 +132,17 @@ fn without_users(text: &str) -> String {
         rest = behind.get(user.len()..).unwrap_or_default();
     }
     shown + rest
+}
+
+/// What is before the host where a password has signs in it that should be escaped: what seems to be the port is no number then.
+fn unescaped<'t>(behind: &'t str, authority: &str) -> Option<&'t str> {
+    let (_, port) = authority.rsplit_once(':')?;
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    if is_port || authority.starts_with('[') {
+        return None;
+    }
+    let word = behind.split(char::is_whitespace).next()?;
+    word.rsplit_once('@').map(|(user, _)| user)
 }
 
 fn is_behind_host(letter: char) -> bool {
@@ -244,6 +256,11 @@ mod tests {
             ("socks5://:PW@x:1", "socks5://:(hidden)@x:1"),
             ("https://x/a@b", "https://x/a@b"),
             ("me@x", "me@x"),
+            ("https://me:P/W#@x/a", "https://me:(hidden)@x/a"),
+            (
+                "https://x:80/a@b http://[::1]/@",
+                "https://x:80/a@b http://[::1]/@",
+            ),
             (
                 "https://x https://me:PW@y/a, http://T0KEN@z",
                 "https://x https://me:(hidden)@y/a, http://(hidden)@z",
