@@ -101,10 +101,6 @@ async fn what_cannot_be_is_refused_whichever_way_it_comes_in() {
             "that of its network",
         ),
         (
-            "configure IMAGE --wifi-ssid x --wifi-security open --wifi-key-file key".to_owned(),
-            "has no password",
-        ),
-        (
             format!(
                 "configure IMAGE {both_ways} --wifi-any-server --wifi-certificate none.pem --wifi-private-key key.pem"
             ),
@@ -119,6 +115,63 @@ async fn what_cannot_be_is_refused_whichever_way_it_comes_in() {
         assert!(!refused.stderr.contains("geheim"), "{rest}: {refused}");
         assert!(disk.bytes() == before, "{rest}");
     }
+}
+
+#[tokio::test]
+async fn an_open_network_has_nothing_that_a_closed_one_has() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let image = disk.name();
+    workstation.write("file", "geheimnis\n");
+    let before = disk.bytes();
+    let named = ["--wifi-identity", "me"];
+    for (open, rest, words, how) in [
+        (
+            "open",
+            &["--wifi-key-file", "file"][..],
+            "no password",
+            "wpa2",
+        ),
+        (
+            "none",
+            &["--wifi-certificate", "file"],
+            "no certificate of the device",
+            "tls",
+        ),
+        (
+            "open",
+            &["--wifi-ca", "file"],
+            "no certificates of its own",
+            "peap, ttls or tls",
+        ),
+        ("open", &[], "no name for the device", "peap, ttls or tls"),
+    ] {
+        let network = [
+            "configure",
+            &image,
+            "--wifi-ssid",
+            "x",
+            "--wifi-security",
+            open,
+        ];
+        let refused = workstation.os(&[&network[..], &named, rest].concat()).await;
+        assert_eq!(refused.code, USAGE, "{rest:?}: {refused}");
+        let option = rest.first().unwrap_or(&"--wifi-identity");
+        for words in [
+            format!("that is open has {words}"),
+            format!("leave {option} out, or say by --wifi-security how it is closed: {how}"),
+        ] {
+            assert!(refused.stderr.contains(&words), "{rest:?}: {refused}");
+        }
+        assert!(disk.bytes() == before, "{rest:?}");
+    }
+    let open = ["--wifi-ssid", "x", "--wifi-security", "none"];
+    let made = workstation
+        .os(&[&["configure", &image][..], &open].concat())
+        .await;
+    made.success();
+    let file = &disk.files()["system-connections/os-wifi-x.nmconnection"];
+    assert!(!String::from_utf8_lossy(file).contains("wifi-security"));
 }
 
 #[tokio::test]

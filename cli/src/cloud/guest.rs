@@ -6,7 +6,7 @@ use super::account::{
     Account, AccountError, Domain, Reference, authorities, domain, proxies, token_in,
 };
 use crate::{
-    env::{Environment, OSCLI_CLOUD, OSCLI_TOKEN, Paths},
+    env::{Environment, OSCLI_CLOUD, OSCLI_TOKEN},
     transport::{Authorities, Proxies, cloud_tunnel::Token},
 };
 
@@ -32,8 +32,8 @@ impl Guest {
         environment: &Environment,
         token_file: Option<&Path>,
     ) -> Result<(Self, Option<AccountError>), AccountError> {
-        let named = token_file.map(|path| Paths::absolute(&environment.current_dir, path));
-        let named = named.as_deref().map(token_in).transpose()?;
+        let named = token_file.map(|path| token_in(&environment.current_dir, path));
+        let named = named.transpose()?;
         let is_given = named.is_some() || environment.variable(OSCLI_TOKEN).is_some();
         let unread = match Account::of(environment, named, None) {
             Ok(Some(account)) => return Ok((account.into(), None)),
@@ -96,7 +96,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::env::Terminal;
+    use crate::env::{Paths, Terminal};
 
     fn in_home(home: &Path, variables: BTreeMap<String, String>) -> Environment {
         Environment {

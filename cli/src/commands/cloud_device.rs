@@ -16,7 +16,7 @@ use crate::{
         ssh_device,
     },
     discovery::{Device, DiscoveryError, Origin, Selector, selector::Target},
-    env::{OSCLI_CLOUD, OSCLI_TOKEN, Paths},
+    env::{OSCLI_CLOUD, OSCLI_TOKEN},
     failure::{Failure, Kind},
     transport::cloud_tunnel::Token,
     ui::Console,
@@ -72,9 +72,10 @@ pub(super) async fn token(context: &Context, entry: &Entry) -> Result<Option<Tok
         (Some(token), _) => return Ok(Some(token.clone())),
         (None, None) => return Ok(None),
         (None, Some(path)) if path == Path::new("-") => PathBuf::from(STDIN),
-        (None, Some(path)) => Paths::absolute(&context.environment.current_dir, path),
+        (None, Some(path)) => path.clone(),
     };
-    let reading = spawn_blocking(move || cloud::token_in(&path));
+    let current_dir = context.environment.current_dir.clone();
+    let reading = spawn_blocking(move || cloud::token_in(&current_dir, &path));
     tokio::select! {
         read = reading => Ok(Some(read.map_err(io::Error::other)??)),
         () = context.interrupt.cancelled() => Err(Failure::interrupted()),

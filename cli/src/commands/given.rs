@@ -9,7 +9,7 @@ use crate::{
     commands::Context,
     env::Paths,
     failure::{Failure, Kind},
-    provision::Secret,
+    provision::{Certificates, Secret},
 };
 
 /// Bytes of a file that is named.
@@ -54,6 +54,16 @@ pub(super) fn text(context: &Context, path: &Path) -> Result<String, Failure> {
     let bytes = bytes(context, path)?;
     String::from_utf8(bytes)
         .map_err(|_| Failure::new(Kind::Usage, format!("{} is no text", path.display())))
+}
+
+/// Certificates of one file; words call it by its path, behind this.
+pub(super) fn certificates(
+    context: &Context,
+    option: &str,
+    path: &Path,
+) -> Result<Certificates, Failure> {
+    let name = format!("{option}{}", path.display());
+    Ok(Certificates::read(&name, bytes(context, path)?)?)
 }
 
 /// A secret: of a file, or else of a variable. One line end at its end is none of it.

@@ -116,6 +116,9 @@ impl From<AccountError> for Failure {
         match error {
             AccountError::Domain { .. } => failure.hint("it is a domain, as in my-cloud.example"),
             AccountError::Token { .. } => failure.hint(TOKEN),
+            AccountError::Address(_) => {
+                failure.hint("--token-file FILE is like ./token: leave `file:` out")
+            }
             AccountError::File(_) | AccountError::Settings { .. } => {
                 failure.hint("with OSCLI_CLOUD and OSCLI_TOKEN nothing else is looked for")
             }

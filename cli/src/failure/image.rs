@@ -8,7 +8,7 @@ use crate::{
         DiskError, boot::PartitionError, container::ContainerError, fat::FatError,
         table::TableError,
     },
-    provision::{WishError, config::ConfigError, network::NetworkError},
+    provision::{CertificateError, WishError, config::ConfigError, network::NetworkError},
 };
 
 /// Where what is unpacked has no room.
@@ -105,9 +105,7 @@ impl From<WishError> for Failure {
                     WishError::PrivateKey(name) => failure.hint(format!(
                         "its public one is meant, which `ssh-keygen -y -f {name}` shows"
                     )),
-                    WishError::KeyBeside(_) => {
-                        failure.hint("a file with the certificates alone is meant")
-                    }
+                    WishError::Certificates(error) => error.into(),
                     WishError::PublicKey(_) => failure.hint(
                         "`ssh-keygen -t ed25519` makes a pair; the one that ends in .pub is public",
                     ),
@@ -116,6 +114,20 @@ impl From<WishError> for Failure {
                     }
                     _ => failure,
                 }
+            }
+        }
+    }
+}
+
+impl From<CertificateError> for Failure {
+    fn from(error: CertificateError) -> Self {
+        let failure = Self::from_error(Kind::Usage, &error);
+        match error {
+            CertificateError::KeyBeside(_) => {
+                failure.hint("a file with the certificates alone is meant")
+            }
+            CertificateError::None(_) => {
+                failure.hint("they stand there as text, from -----BEGIN CERTIFICATE----- on")
             }
         }
     }

@@ -8,6 +8,7 @@
 //! In: an image that is open, what a person wants. Out: files of its boot partition, a description of it. Nothing is asked of a
 //! network, and no secret leaves the files that it is for.
 
+mod certificates;
 pub mod config;
 pub mod inspect;
 pub mod network;
@@ -15,7 +16,8 @@ mod ssh_key;
 mod wishes;
 
 pub use crate::project::registry::Secret;
-pub use wishes::{CONFIG, File, WishError, Wishes, certificates, country, public_key};
+pub use certificates::{CertificateError, Certificates};
+pub use wishes::{CONFIG, File, WishError, Wishes, country, public_key};
 
 /// Whether bytes are a text with such a part, as certificates and keys are: `-----BEGIN … what-----`.
 fn is_pem(bytes: &[u8], what: &str) -> bool {

@@ -3,12 +3,12 @@
 //! In: [`Wishes`], the config.json and the device type that the image has. Out: files of its boot partition as they are to be. Pure. What
 //! nothing is said of stays as it is; the same wishes once more are the same files.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::{
+    certificates::CertificateError,
     config::{ConfigError, Document},
-    has_private_key, is_pem,
+    has_private_key,
     network::{Connection, NetworkError},
     ssh_key,
 };
@@ -74,15 +74,12 @@ pub enum WishError {
     /// What is no public key.
     #[error("{0} holds no public key of SSH")]
     PublicKey(String),
-    /// What holds a private key.
+    /// What holds a private key in the place of a public one.
     #[error("{0} holds a private key, which no device may have")]
     PrivateKey(String),
-    /// What holds no certificate.
-    #[error("{0} holds no certificate (PEM)")]
-    Certificate(String),
-    /// What holds a private key beside certificates.
-    #[error("{0} holds a private key, which no device may have")]
-    KeyBeside(String),
+    /// Certificates.
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
 }
 
 impl Wishes {
@@ -196,20 +193,6 @@ pub fn public_key(name: &str, text: &str) -> Result<Vec<String>, WishError> {
     Ok(keys)
 }
 
-/// Certificates of a file, which is called `name`, as they are; in config.json they stand in base64.
-///
-/// # Errors
-/// [`WishError::Certificate`], [`WishError::KeyBeside`].
-pub fn certificates(name: &str, bytes: &[u8]) -> Result<String, WishError> {
-    if has_private_key(bytes) {
-        return Err(WishError::KeyBeside(name.to_owned()));
-    }
-    if !is_pem(bytes, "CERTIFICATE") {
-        return Err(WishError::Certificate(name.to_owned()));
-    }
-    Ok(STANDARD.encode(bytes))
-}
-
 /// A country as a person types it: two letters, or `00` for the rules that all have.
 ///
 /// # Errors
@@ -304,48 +287,6 @@ mod tests {
         let files = wishes.files(None, None).unwrap();
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["system-connections/a", SPLASH, CONFIG]);
-    }
-
-    #[test]
-    fn a_private_key_beside_certificates_is_refused() {
-        let pem = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
-        let good = pem("CERTIFICATE");
-        assert_eq!(
-            certificates("ca", good.as_bytes()),
-            Ok(STANDARD.encode(&good))
-        );
-        for kind in [
-            "PRIVATE KEY",
-            "RSA PRIVATE KEY",
-            "ENCRYPTED PRIVATE KEY",
-            "PGP PRIVATE KEY BLOCK",
-        ] {
-            for both in [
-                pem(kind) + &good,
-                good.clone() + &pem(kind).replace('\n', "\r\n"),
-            ] {
-                let refused = Err(WishError::KeyBeside("ca".to_owned()));
-                assert_eq!(certificates("ca", both.as_bytes()), refused, "{kind}");
-                let encoded = STANDARD.encode(&both);
-                let folded = format!("{}\n{}", &encoded[..60], &encoded[60..]);
-                for typed in [encoded, folded] {
-                    let mut empty = Document::default();
-                    let refused = empty.write("balenaRootCA", &typed, false).unwrap_err();
-                    assert_eq!(
-                        refused.to_string(),
-                        "`balenaRootCA` holds a private key, which no device may have"
-                    );
-                    let given = serde_json::json!({ "balenaRootCA": typed }).to_string();
-                    let given = document(&given);
-                    assert_eq!(given.wrong(), [refused]);
-                    // One that is there already is not shown.
-                    let shown = given.without_secrets();
-                    assert_eq!(shown, json!({"balenaRootCA": "(hidden)"}));
-                }
-            }
-        }
-        let none = Err(WishError::Certificate("ca".to_owned()));
-        assert_eq!(certificates("ca", b"no"), none);
     }
 
     #[test]

@@ -79,6 +79,9 @@ pub enum AccountError {
         #[source]
         source: InvalidToken,
     },
+    /// An address in the place of a path.
+    #[error("{0} is an address, and the file of a token is named by its path")]
+    Address(String),
     /// A file that cannot be read.
     #[error(transparent)]
     File(#[from] io::Error),
@@ -274,12 +277,17 @@ fn token(text: &str, place: &str) -> Result<Token, AccountError> {
     })
 }
 
-/// The token in a file that was named: once, since it may be a pipe, for whose other end this waits.
+/// The token in a file that was named in a folder: once, since it may be a pipe, for whose other end this waits.
 ///
 /// # Errors
 /// [`AccountError`] when it cannot be read, or holds none.
-pub fn token_in(path: &Path) -> Result<Token, AccountError> {
-    read(path)
+pub fn token_in(current_dir: &Path, named: &Path) -> Result<Token, AccountError> {
+    let path = Paths::absolute(current_dir, named);
+    let typed = named.to_string_lossy();
+    if typed.starts_with("file:") && !path.exists() {
+        return Err(AccountError::Address(typed.into_owned()));
+    }
+    read(&path)
 }
 
 fn read(path: &Path) -> Result<Token, AccountError> {

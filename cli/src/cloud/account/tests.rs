@@ -44,7 +44,7 @@ impl Home {
             current_dir: self.0.path().join("project"),
             terminal: Terminal::default(),
         };
-        let named = file.map(|file| token_in(&environment.current_dir.join(file)));
+        let named = file.map(|file| token_in(&environment.current_dir, Path::new(file)));
         Account::of(&environment, named.transpose()?, cloud)
     }
 
@@ -192,5 +192,16 @@ fn a_domain_is_a_name() {
         &long,
     ] {
         assert!(parsed(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_file_of_a_token_is_named_by_its_path() {
+    let home = Home::with(&[("project/token", "abc"), ("project/file:own", "own")]);
+    assert_eq!(home.pair(&[], Some("token")), Some(pair(USUAL, "abc")));
+    assert_eq!(home.pair(&[], Some("file:own")), Some(pair(USUAL, "own")));
+    for typed in ["file:token", "file:///token"] {
+        let refused = home.account(&[], Some(typed)).unwrap_err();
+        assert!(matches!(refused, AccountError::Address(_)), "{refused}");
     }
 }

@@ -26,21 +26,6 @@ use crate::{
 
 /// Files of public keys that are offered.
 const MOST_KEYS: usize = 16;
-/// Keys of config.json that fewer devices need.
-const MORE: [(&str, &str); 3] = [
-    (
-        "ntpServers",
-        "Servers of the time, with blanks between them (empty: the usual ones)",
-    ),
-    (
-        "dnsServers",
-        "Addresses of servers of names, with blanks between them (empty: those of the network)",
-    ),
-    (
-        "country",
-        "Country whose rules for radio it keeps to, two letters (empty: none)",
-    ),
-];
 
 /// Asks one question in a thread of its own.
 pub(in crate::commands) async fn question<T: Send + 'static>(
@@ -90,45 +75,33 @@ async fn more(wishes: &mut Wishes) -> Result<(), Failure> {
     if question(say::persistent_logging).await? {
         wishes.keys.push(("persistentLogging", true.to_string()));
     }
-    for (key, prompt) in MORE {
-        let typed = question(move || say::text(prompt, |typed| fits(key, typed))).await?;
-        let typed = match key {
-            "country" => country(&typed)?,
-            _ => typed,
-        };
-        if !typed.is_empty() {
-            wishes.keys.push((key, typed));
-        }
-    }
-    let prompt = "Fixed address for Ethernet, like 192.168.1.5/24 (empty: the network gives one)";
-    let fixed = question(move || {
-        say::text(prompt, |typed| match typed {
-            "" => Ok(()),
-            typed => wired(typed, "").map(drop),
-        })
-    });
-    let fixed = fixed.await?;
+    let typed = question(|| say::ntp_servers(|typed| fits("ntpServers", typed))).await?;
+    keep(wishes, "ntpServers", typed);
+    let typed = question(|| say::dns_servers(|typed| fits("dnsServers", typed))).await?;
+    keep(wishes, "dnsServers", typed);
+    let typed = question(|| say::country(|typed| fits("country", typed))).await?;
+    keep(wishes, "country", country(&typed)?);
+    let fixed = question(|| say::fixed_address(|typed| wired(typed, "").map(drop))).await?;
     if !fixed.is_empty() {
         let own = fixed.clone();
-        let prompt = "Gateway to other networks (empty: none)";
-        let gateway = question(move || say::text(prompt, |typed| wired(&own, typed).map(drop)));
+        let gateway = question(move || say::gateway(|typed| wired(&own, typed).map(drop)));
         let made = wired(&fixed, &gateway.await?);
         let made = made.map_err(|words| Failure::new(Kind::Usage, words))?;
         wishes.connections.push(made);
     }
-    let prompt = "Access point (APN) of a mobile network (empty: none)";
-    let apn = question(move || {
-        say::text(prompt, |typed| match typed {
-            "" => Ok(()),
-            typed => mobile(typed).map(drop),
-        })
-    });
-    let apn = apn.await?;
+    let apn = question(|| say::access_point(|typed| mobile(typed).map(drop))).await?;
     if !apn.is_empty() {
         let made = mobile(&apn).map_err(|words| Failure::new(Kind::Usage, words))?;
         wishes.connections.push(made);
     }
     Ok(())
+}
+
+/// Nothing is no wish.
+fn keep(wishes: &mut Wishes, key: &'static str, typed: String) {
+    if !typed.is_empty() {
+        wishes.keys.push((key, typed));
+    }
 }
 
 /// Whether a key can have this, as it is typed.
@@ -188,9 +161,8 @@ async fn wifi(context: &Context, network: Network) -> Result<Wifi, Failure> {
     } else {
         let named = ssid.clone();
         let key = question(move || {
-            say::wifi_key(&named, |typed| match typed {
-                "" => Ok(()),
-                typed => is_network(&named, Security::Wpa2(Secret::new(typed))),
+            say::wifi_key(&named, |typed| {
+                is_network(&named, Security::Wpa2(Secret::new(typed)))
             })
         });
         let key = key.await?;
@@ -221,7 +193,7 @@ async fn enterprise(context: &Context, ssid: &str) -> Result<Enterprise, Failure
         Proved::Ttls => Proof::Ttls(password),
     };
     let certificates = some(question(say::authority).await?)
-        .map(|path| given::bytes(context, Path::new(&path)))
+        .map(|path| given::certificates(context, "", Path::new(&path)))
         .transpose()?;
     let domain = some(question(say::domain).await?);
     let authority = match (certificates, domain) {

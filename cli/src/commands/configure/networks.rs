@@ -9,7 +9,7 @@ use crate::{
     env,
     failure::{Failure, Kind},
     provision::{
-        Secret, certificates,
+        Secret,
         network::{Authority, Cellular, Connection, Enterprise, Ethernet, Proof, Security, Wifi},
     },
     ui::render,
@@ -96,6 +96,7 @@ enum Closed {
     /// By a password, WPA3 alone, which wants the password itself
     Wpa3,
     /// Not at all
+    #[value(alias = "none")]
     Open,
     /// By a name and a password (PEAP)
     Peap,
@@ -141,28 +142,62 @@ impl Networks {
         Ok(Some(Secret::new(typed)))
     }
 
-    /// Whether what is said of the Wi-Fi network fits together.
+    /// Whether what is said of the Wi-Fi network fits together. Its password by a variable may be meant for others.
     fn agree(&self) -> Result<(), Failure> {
-        let (closed, words) = match self.wifi_security {
-            Closed::Open => ("open", "no password"),
-            Closed::Wpa2 => ("wpa2", "no certificate of the device"),
-            Closed::Wpa3 => ("wpa3", "no certificate of the device"),
-            Closed::Peap => ("peap", "no certificate of the device"),
-            Closed::Ttls => ("ttls", "no certificate of the device"),
+        let closed = match self.wifi_security {
+            Closed::Open => return self.is_open(),
+            Closed::Wpa2 => "wpa2",
+            Closed::Wpa3 => "wpa3",
+            Closed::Peap => "peap",
+            Closed::Ttls => "ttls",
             Closed::Tls => return Ok(()),
         };
-        let has_key = self.wifi_key_file.is_some() && self.wifi_security == Closed::Open;
         // The key comes with the certificate alone.
-        if has_key || self.wifi_certificate.is_some() {
-            let words = format!("a Wi-Fi network that is closed by {closed} has {words}");
-            let option = if has_key {
-                "leave --wifi-key-file out, or say by --wifi-security how it is closed"
-            } else {
-                "--wifi-security tls takes --wifi-certificate and --wifi-private-key"
-            };
-            return Err(Failure::new(Kind::Usage, words).hint(option));
+        if self.wifi_certificate.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let words =
+            format!("a Wi-Fi network that is closed by {closed} has no certificate of the device");
+        Err(Failure::new(Kind::Usage, words)
+            .hint("--wifi-security tls takes --wifi-certificate and --wifi-private-key"))
+    }
+
+    /// Whether nothing is said of an open network that only a closed one has.
+    fn is_open(&self) -> Result<(), Failure> {
+        let options = [
+            (
+                "--wifi-key-file",
+                self.wifi_key_file.is_some(),
+                "no password",
+                "wpa2",
+            ),
+            (
+                "--wifi-certificate",
+                self.wifi_certificate.is_some(),
+                "no certificate of the device",
+                "tls",
+            ),
+            (
+                "--wifi-ca",
+                self.wifi_ca.is_some(),
+                "no certificates of its own",
+                "peap, ttls or tls",
+            ),
+            (
+                "--wifi-identity",
+                self.wifi_identity.is_some(),
+                "no name for the device",
+                "peap, ttls or tls",
+            ),
+        ];
+        let said = options.into_iter().find(|(_, is_said, ..)| *is_said);
+        let Some((option, _, lacks, closed)) = said else {
+            return Ok(());
+        };
+        let words = format!("a Wi-Fi network that is open has {lacks}");
+        Err(Failure::new(Kind::Usage, words).hint(format!(
+            "leave {option} out, or say by --wifi-security how it is closed: {closed}"
+        )))
     }
 
     /// The files that they become.
@@ -242,11 +277,7 @@ impl Networks {
         let certificates = self
             .wifi_ca
             .as_deref()
-            .map(|path| {
-                let bytes = given::bytes(context, path)?;
-                certificates(&format!("--wifi-ca {}", path.display()), &bytes)?;
-                Ok::<_, Failure>(bytes)
-            })
+            .map(|path| given::certificates(context, "--wifi-ca ", path))
             .transpose()?;
         let authority = match (certificates, self.wifi_domain.clone()) {
             (Some(certificates), domain) => Authority::These(certificates, domain),

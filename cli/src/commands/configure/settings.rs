@@ -7,7 +7,7 @@ use clap::{ArgAction, ValueHint};
 use crate::{
     commands::{Context, given},
     failure::Failure,
-    provision::{Wishes, certificates, config::Document, country, public_key},
+    provision::{Wishes, config::Document, country, public_key},
 };
 
 /// What a device is to be.
@@ -76,9 +76,8 @@ impl Settings {
         set("ntpServers", words(&self.ntp));
         set("country", self.country.as_deref().map(country).transpose()?);
         if let Some(path) = &self.root_ca {
-            let name = format!("--root-ca {}", path.display());
-            let encoded = certificates(&name, &given::bytes(context, path)?)?;
-            set("balenaRootCA", Some(encoded));
+            let found = given::certificates(context, "--root-ca ", path)?;
+            set("balenaRootCA", Some(found.encoded()));
         }
         for path in &self.ssh_key {
             let text = given::text(context, path)?;

@@ -45,7 +45,13 @@ pub(super) fn plan(
             Change::Remove(path) => edit.remove(parent, name, path)?,
         });
     }
-    let steps = edit.pages.into_steps();
+    // The summary alone is a hint that nobody has to write for.
+    let is_same = !is_mended && done.iter().all(|done| *done == Done::Same);
+    let steps = if is_same {
+        Vec::new()
+    } else {
+        edit.pages.into_steps()
+    };
     Ok(Plan {
         done,
         is_mended,

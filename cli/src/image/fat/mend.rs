@@ -1,76 +1,134 @@
-//! What a change leaves behind that was cut in its middle: tables that differ, clusters that are nobody's, pieces of names without one,
-//! a summary that counts wrong. None of it harms a file, but what is lost is no longer room.
+//! What a change leaves behind that was cut in its middle: tables that differ, clusters that are nobody's, pieces of names without one.
+//! None of it harms a file, but what is lost is no longer room. A summary that counts wrong is a hint, and nobody was cut for it.
 //!
 //! In: a file system of which all folders and files were followed. Out: whether there is such a thing; changes that put it right. The
-//! first table is the one that counts, and whatever is cut here is found here again.
+//! first table is the one that counts, but for clusters that another one calls bad and nobody has. Whatever is cut here is found here
+//! again.
 
 use super::{
-    FatError, Part, ReadAt as _,
-    check::Reached,
-    directory::FREE,
-    geometry::{Geometry, Kind},
-    pages::Pages,
+    FatError, Part, ReadAt as _, check::Reached, directory::FREE, geometry::Geometry, pages::Pages,
     table,
 };
 
 /// Sectors of the tables that are compared at once.
 const AT_ONCE: u64 = 128;
 
-/// Puts right what a cut has left. Whether there was anything.
+/// Whether there is nothing that a cut has left. Nothing is planned for it.
+pub(super) fn is_closed(
+    pages: &mut Pages<'_>,
+    part: &Part<'_>,
+    geometry: &Geometry,
+    reached: &Reached,
+) -> Result<bool, FatError> {
+    if !reached.pieces.is_empty() || differing(part, geometry).next().is_some() {
+        return Ok(false);
+    }
+    for cluster in 2..geometry.end {
+        if is_lost(pages, geometry, reached, cluster)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Puts right what a cut has left, and lets the summary say how much is free. Whether a cut has left anything.
 pub(super) fn mend(
     pages: &mut Pages<'_>,
     part: &Part<'_>,
     geometry: &Geometry,
     reached: &Reached,
 ) -> Result<bool, FatError> {
-    let mut is_found = align(pages, part, geometry)?;
+    let mut is_found = align(pages, part, geometry, reached)?;
     for place in &reached.pieces {
         pages.write(*place, &[FREE])?;
         is_found = true;
     }
     let mut free = 0;
     for cluster in 2..geometry.end {
-        if table::is_free(pages, geometry, cluster)? {
-            free += 1;
-        } else if !reached.has(cluster) && table::is_of_a_file(pages, geometry, cluster)? {
+        if is_lost(pages, geometry, reached, cluster)? {
             table::lose(pages, geometry, cluster)?;
-            free += 1;
             is_found = true;
         }
+        free += u32::from(table::is_free(pages, geometry, cluster)?);
     }
-    is_found |= table::recount(pages, geometry, free)?;
+    table::recount(pages, geometry, free)?;
     pages.barrier();
     Ok(is_found)
 }
 
-/// Makes the other tables those that the first one is.
-fn align(pages: &mut Pages<'_>, part: &Part<'_>, geometry: &Geometry) -> Result<bool, FatError> {
-    let Some((first, others)) = geometry.tables.split_first() else {
-        return Ok(false);
-    };
+/// Whether a cluster is of a file that nobody can reach.
+fn is_lost(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    reached: &Reached,
+    cluster: u32,
+) -> Result<bool, FatError> {
+    Ok(!reached.has(cluster) && table::is_of_a_file(pages, geometry, cluster)?)
+}
+
+/// A piece of a table that is not as the same piece of the first one.
+struct Differing {
+    /// Of the other table.
+    table: u64,
+    /// From the starts of both on.
+    offset: u64,
+    bytes: usize,
+}
+
+/// Where the other tables are not as the first one.
+fn differing<'d>(
+    part: &'d Part<'_>,
+    geometry: &'d Geometry,
+) -> impl Iterator<Item = Result<Differing, FatError>> + 'd {
+    let first = geometry.tables.first().copied().unwrap_or_default();
     let unit = u64::try_from(geometry.sector).unwrap_or(u64::MAX);
-    let half_bytes = match geometry.kind {
-        Kind::Fat12 => 3,
-        Kind::Fat16 => 4,
-        Kind::Fat32 => 8,
-    };
     // What is behind the last entry is nothing of it.
-    let sectors = (u64::from(geometry.end) * half_bytes).div_ceil(2 * unit);
-    let mut is_found = false;
-    for at in (0..sectors).step_by(usize::try_from(AT_ONCE).unwrap_or(1)) {
+    let end = table::half_bytes(geometry.kind) * u64::from(geometry.end);
+    let sectors = end.div_ceil(2 * unit);
+    let pieces = (0..sectors).step_by(usize::try_from(AT_ONCE).unwrap_or(1));
+    pieces.flat_map(move |at| {
+        let offset = at * unit;
         let count = AT_ONCE.min(sectors - at) * unit;
-        let size = usize::try_from(count).unwrap_or(usize::MAX);
-        let right = part.bytes(first + at * unit, size)?;
-        for other in others {
-            let start = other + at * unit;
-            let now = part.bytes(start, size)?;
-            if now == right {
-                continue;
+        let bytes = usize::try_from(count).unwrap_or(usize::MAX);
+        let compared = move |table: &u64| {
+            let differs =
+                || Ok(part.bytes(first + offset, bytes)? != part.bytes(table + offset, bytes)?);
+            let piece = Differing {
+                table: *table,
+                offset,
+                bytes,
+            };
+            match differs() {
+                Ok(false) => None,
+                Ok(true) => Some(Ok(piece)),
+                Err(error) => Some(Err(error)),
             }
-            is_found = true;
-            pages.write(start, &right)?;
+        };
+        geometry.tables.iter().skip(1).filter_map(compared)
+    })
+}
+
+/// Makes the other tables those that the first one is. What only they call bad is bad: whoever wrote there has found it to be.
+fn align(
+    pages: &mut Pages<'_>,
+    part: &Part<'_>,
+    geometry: &Geometry,
+    reached: &Reached,
+) -> Result<bool, FatError> {
+    let first = geometry.tables.first().copied().unwrap_or_default();
+    let all: Vec<Differing> = differing(part, geometry).collect::<Result<_, _>>()?;
+    for piece in &all {
+        for cluster in table::within(geometry, piece.offset, piece.bytes) {
+            if !reached.has(cluster) && table::is_bad(pages, geometry, piece.table, cluster)? {
+                table::spoil(pages, geometry, cluster)?;
+            }
         }
     }
+    for piece in &all {
+        let mut right = vec![0; piece.bytes];
+        pages.read(first + piece.offset, &mut right)?;
+        pages.write(piece.table + piece.offset, &right)?;
+    }
     pages.barrier();
-    Ok(is_found)
+    Ok(!all.is_empty())
 }

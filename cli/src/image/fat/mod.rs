@@ -178,7 +178,7 @@ impl<'m> Volume<'m> {
     pub fn is_closed(&self) -> Result<bool, FatError> {
         let mut pages = self.pages();
         let reached = check::check(&mut pages, &self.geometry)?;
-        mend::mend(&mut pages, &self.part, &self.geometry, &reached).map(|is_found| !is_found)
+        mend::is_closed(&mut pages, &self.part, &self.geometry, &reached)
     }
 
     fn pages(&self) -> Pages<'_> {

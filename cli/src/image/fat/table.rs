@@ -1,5 +1,7 @@
 //! The table of clusters: which one follows which, and which are free.
 
+use std::ops::Range;
+
 use super::{
     FatError,
     geometry::{Geometry, Kind},
@@ -41,6 +43,24 @@ fn place(kind: Kind, table: u64, cluster: u32) -> u64 {
         }
 }
 
+/// How long an entry is, in halves of bytes.
+pub(super) fn half_bytes(kind: Kind) -> u64 {
+    match kind {
+        Kind::Fat12 => 3,
+        Kind::Fat16 => 4,
+        Kind::Fat32 => 8,
+    }
+}
+
+/// Clusters whose entries stand, as a whole or in part, in so many bytes of a table.
+pub(super) fn within(geometry: &Geometry, offset: u64, bytes: usize) -> Range<u32> {
+    let each = half_bytes(geometry.kind);
+    let end = offset.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    let number = |at: u64| u32::try_from(at).unwrap_or(u32::MAX).clamp(2, geometry.end);
+    let first = number(offset.saturating_mul(2) / each);
+    first..number(end.saturating_mul(2).div_ceil(each)).max(first)
+}
+
 fn raw(pages: &mut Pages<'_>, kind: Kind, table: u64, cluster: u32) -> Result<u32, FatError> {
     let mut bytes = [0; 4];
     let wanted = bytes.get_mut(..width(kind)).unwrap_or_default();
@@ -48,8 +68,18 @@ fn raw(pages: &mut Pages<'_>, kind: Kind, table: u64, cluster: u32) -> Result<u3
     Ok(u32::from_le_bytes(bytes))
 }
 
+/// An entry of the table that counts.
 fn entry(pages: &mut Pages<'_>, geometry: &Geometry, cluster: u32) -> Result<Entry, FatError> {
     let table = geometry.tables.first().copied().unwrap_or_default();
+    entry_of(pages, geometry, table, cluster)
+}
+
+fn entry_of(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    table: u64,
+    cluster: u32,
+) -> Result<Entry, FatError> {
     let raw = raw(pages, geometry.kind, table, cluster)?;
     let (value, least_last) = match geometry.kind {
         Kind::Fat12 if cluster.is_multiple_of(2) => (raw & 0xFFF, 0xFF8),
@@ -210,17 +240,40 @@ pub(super) fn lose(
     set(pages, geometry, cluster, Some(0))
 }
 
-/// Makes the summary of a FAT32 say how many clusters are free, if it says anything. Whether it said something else.
+/// Whether a table calls a cluster bad.
+pub(super) fn is_bad(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    table: u64,
+    cluster: u32,
+) -> Result<bool, FatError> {
+    Ok(entry_of(pages, geometry, table, cluster)? == Entry::Bad)
+}
+
+/// Calls a cluster bad that nobody has.
+pub(super) fn spoil(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    cluster: u32,
+) -> Result<(), FatError> {
+    let bad = match geometry.kind {
+        Kind::Fat12 => 0xFF7,
+        Kind::Fat16 => 0xFFF7,
+        Kind::Fat32 => 0x0FFF_FFF7,
+    };
+    set(pages, geometry, cluster, Some(bad))
+}
+
+/// Makes the summary of a FAT32 say how many clusters are free, if it says anything.
 pub(super) fn recount(
     pages: &mut Pages<'_>,
     geometry: &Geometry,
     free: u32,
-) -> Result<bool, FatError> {
-    let Some((place, before)) = summary(pages, geometry)? else {
-        return Ok(false);
-    };
-    pages.write(place, &free.to_le_bytes())?;
-    Ok(before != free)
+) -> Result<(), FatError> {
+    match summary(pages, geometry)? {
+        Some((place, _)) => pages.write(place, &free.to_le_bytes()),
+        None => Ok(()),
+    }
 }
 
 /// Keeps the summary of a FAT32 true, if it was.

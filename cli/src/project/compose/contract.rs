@@ -171,6 +171,11 @@ fn are_requirements(report: &mut Report, path: &str, node: &Node, is_group: bool
             Some(group) if !is_group && item.get("type").is_none() => {
                 are_requirements(report, &format!("{path}.or"), group, true);
             }
+            Some(group) if item.get("type").is_none() => {
+                let message = format!("{path} has a group of alternatives within one");
+                let hint = "devices read no further one: list all of them in one group";
+                report.error_with(group.at, message, hint);
+            }
             _ => requirement(report, path, item),
         }
     }
@@ -190,7 +195,10 @@ fn requirement(report: &mut Report, path: &str, node: &Node) {
         Some(kind) if REQUIREMENTS.contains(&line(report, path, kind).unwrap_or_default()) => {}
         kind => {
             let message = format!("{path} needs a type that devices know");
-            let hint = format!("one of {}", REQUIREMENTS.join(", "));
+            let hint = format!(
+                "one of {}; with another one, a device refuses all that it is sent",
+                REQUIREMENTS.join(", ")
+            );
             report.error_with(kind.map_or(node.at, |kind| kind.at), message, hint);
         }
     }

@@ -3,9 +3,7 @@
 //! In: the node of one key. Out: the value as written, where a device takes it: what these may be is said in [`agent_api::compose`],
 //! for both sides.
 
-use agent_api::compose::{
-    IPC_MODES, USER_MODES, is_capability, is_mac_address, is_namespace, is_signal,
-};
+use agent_api::compose::{IPC_MODES, USER_MODES, is_capability, is_namespace, is_signal};
 use serde_json::Value as Json;
 
 use super::{report::Report, typed};
@@ -33,7 +31,8 @@ pub(super) fn signal(report: &mut Report, path: &str, node: &Node) -> Option<Jso
 
 pub(super) fn mac_address(report: &mut Report, path: &str, node: &Node) -> Option<Json> {
     let hint = "write six pairs of digits, as in 02:42:ac:11:65:43";
-    one(report, (path, "a MAC address", hint), node, is_mac_address)
+    let is_one = |text: &str| agent_api::compose::mac_address(text).is_some();
+    one(report, (path, "a MAC address", hint), node, is_one)
 }
 
 pub(super) fn ipc(report: &mut Report, path: &str, node: &Node) -> Option<Json> {

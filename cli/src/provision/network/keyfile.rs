@@ -127,6 +127,8 @@ fn uuid(name: &str) -> String {
 pub(super) struct Read {
     sections: BTreeSet<String>,
     entries: Vec<(String, String, String)>,
+    /// Whether a value has blanks at its end, which are part of it.
+    pub(super) has_blanks: bool,
 }
 
 impl Read {
@@ -157,7 +159,9 @@ impl Read {
             }
             let within = section
                 .ok_or_else(|| format!("line {number} stands before the first [section]"))?;
-            let entry = (within.to_owned(), key.to_owned(), value.trim().to_owned());
+            let value = value.trim_start();
+            read.has_blanks |= value != value.trim_end();
+            let entry = (within.to_owned(), key.to_owned(), value.to_owned());
             read.entries.push(entry);
         }
         Ok(read)

@@ -30,6 +30,18 @@ const WANTED: [(&str, &str); 5] = [
     ("vpn", "service-type"),
     ("wifi-p2p", "peer"),
 ];
+/// Sections of what is part of another interface, and the kind of that one.
+const OF_ANOTHER: [(&str, &str); 5] = [
+    ("bond-port", "bond"),
+    ("bridge-port", "bridge"),
+    ("ovs-interface", "ovs-port"),
+    ("ovs-port", "ovs-bridge"),
+    ("team-port", "team"),
+];
+/// Kinds of interfaces that have others as their parts.
+const KINDS_ABOVE: [&str; 6] = ["bond", "bridge", "ovs-bridge", "ovs-port", "team", "vrf"];
+/// Why both are not enough.
+const MIXED: &str = ": NetworkManager reads master with slave-type, or controller with port-type, and no mix of them";
 const MODES: [&str; 4] = ["adhoc", "ap", "infrastructure", "mesh"];
 /// How names are proved.
 const METHODS: [&str; 9] = [
@@ -66,14 +78,58 @@ pub(super) fn check(read: &Read, kind: &str) -> Result<(), String> {
             return Err(format!("it is of type {kind} and has no {key} in [{kind}]"));
         }
     }
-    let above = own("master").or_else(|| own("controller"));
-    let below = own("slave-type").or_else(|| own("port-type"));
-    if above.is_some() != below.is_some() {
-        return Err(
-            "it has only one of master and slave-type (or controller and port-type)".to_owned(),
-        );
-    }
+    check_above(read, kind)?;
     check_name_proof(read)
+}
+
+/// Whether a connection that is part of another one, as a bridge's port is, says of which, and of which kind that one is: by `master` and
+/// `slave-type`, or by `controller` and `port-type`, which newer versions have and older ones pass over. One section says the kind as well.
+fn check_above(read: &Read, kind: &str) -> Result<(), String> {
+    let own = |key: &str| read.get(&["connection"], key);
+    let (master, controller) = (own("master"), own("controller"));
+    let sections = OF_ANOTHER.iter();
+    let within: Vec<_> = sections
+        .filter(|(section, _)| *section == kind || read.has(&[section]))
+        .collect();
+    let is_said = within.len() == 1;
+    let refused = match (own("slave-type"), own("port-type")) {
+        (Some(named), _) if !KINDS_ABOVE.contains(&named) => {
+            let kinds = KINDS_ABOVE.join(", ");
+            format!("its slave-type in [connection] is none of these: {kinds}")
+        }
+        (Some(_), _) if master.is_none() => {
+            let mut words = "it has a slave-type and no master in [connection]".to_owned();
+            if controller.is_some() {
+                words += MIXED;
+            }
+            words
+        }
+        (Some(named), _) => match within.iter().find(|(_, above)| *above != named) {
+            Some((section, above)) => {
+                format!("its slave-type in [connection] is not {above}, as its [{section}] wants")
+            }
+            None => return Ok(()),
+        },
+        (None, Some(_)) if master.is_some() && !is_said => {
+            format!("it has a master and no slave-type in [connection]{MIXED}")
+        }
+        (None, Some(_)) if master.or(controller).is_none() => {
+            "it has a port-type and no controller in [connection]".to_owned()
+        }
+        (None, None) if master.is_some() && !is_said => {
+            "it has a master in [connection], and neither slave-type nor a section like [bridge-port]".to_owned()
+        }
+        (None, None) if controller.is_some() && !is_said => {
+            "it has a controller in [connection], and neither port-type nor a section like [bridge-port]".to_owned()
+        }
+        (None, _) => match within.iter().find(|(part, _)| part.starts_with("ovs-")) {
+            Some((part, _)) if master.or(controller).is_none() => {
+                format!("it is an {part} and has no master in [connection]")
+            }
+            _ => return Ok(()),
+        },
+    };
+    Err(refused)
 }
 
 /// An address or more of a section, where it has any.
@@ -114,14 +170,13 @@ fn check_name_proof(read: &Read) -> Result<(), String> {
         return Ok(());
     }
     let eap = read.get(&["802-1x"], "eap").unwrap_or_default();
-    let mut methods = eap
-        .split([';', ','])
-        .map(str::trim)
-        .filter(|method| !method.is_empty());
-    let is_known = |method: &str| METHODS.contains(&method);
-    if !methods.next().is_some_and(is_known) || !methods.all(is_known) {
+    // One `;` may stand at the end; blanks, commas and capitals are none of it.
+    let list = eap.strip_suffix(';').unwrap_or(eap);
+    if !list.split(';').all(|method| METHODS.contains(&method)) {
         let methods = METHODS.join(", ");
-        return Err(format!("its eap in [802-1x] is none of these: {methods}"));
+        return Err(format!(
+            "its eap in [802-1x] is not one of these, or more with `;` between them: {methods}"
+        ));
     }
     Ok(())
 }

@@ -104,7 +104,12 @@ impl Connection {
         let text = std::str::from_utf8(text).ok();
         let text = text.filter(|text| !text.contains('\0'));
         let text = text.ok_or_else(|| refused("it is not written in UTF-8".to_owned()))?;
-        check(&Read::parse(text).map_err(refused)?).map_err(refused)?;
+        let read = Read::parse(text).map_err(refused)?;
+        check(&read).map_err(|because| {
+            // Nobody sees them.
+            let more = "; blanks at the end of a line are part of its value";
+            refused(because + if read.has_blanks { more } else { "" })
+        })?;
         Ok(Self {
             path: format!("{FOLDER}/{name}"),
             bytes: text.as_bytes().to_owned(),

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use ring::pbkdf2;
 
 use super::{
-    super::{Secret, has_private_key, is_pem},
+    super::{Certificates, Secret, is_pem},
     Connection, NetworkError, automatic, connection,
     keyfile::{self, Keyfile},
     name, value,
@@ -54,8 +54,8 @@ pub struct Enterprise {
 /// By what a network is known that asks for a name: whoever is believed hears the password.
 #[derive(Debug, Clone)]
 pub enum Authority {
-    /// Certificates (PEM), and the end of the server's name where one is given.
-    These(Vec<u8>, Option<String>),
+    /// Certificates, and the end of the server's name where one is given.
+    These(Certificates, Option<String>),
     /// The system's own certificates, and the end of the server's name, without which anybody has one of those.
     Usual(String),
     /// Nothing: whoever has the network's name is believed.
@@ -158,16 +158,7 @@ impl Enterprise {
         }
         let domain = match &self.authority {
             Authority::These(certificates, domain) => {
-                if has_private_key(certificates) {
-                    return Err(value(
-                        "the file with the certificates of a Wi-Fi network",
-                        "holds a private key, which no device may have",
-                    ));
-                }
-                if !is_pem(certificates, "CERTIFICATE") {
-                    return Err(value("the certificate of a Wi-Fi network", "is a PEM file"));
-                }
-                file.blob("ca-cert", certificates);
+                file.blob("ca-cert", certificates.pem());
                 domain.as_ref()
             }
             Authority::Usual(domain) => {

@@ -33,7 +33,7 @@ pub fn nothing(console: &Console) -> io::Result<()> {
 }
 
 /// Asks for a text, which may be empty, until it can be taken. Blocks, as all that follow do.
-pub fn text(prompt: &str, check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+fn text(prompt: &str, check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
     let theme = ColorfulTheme::default();
     let question = Input::with_theme(&theme)
         .with_prompt(prompt)
@@ -55,6 +55,59 @@ pub fn more() -> io::Result<bool> {
 /// Asks whether logs are kept.
 pub fn persistent_logging() -> io::Result<bool> {
     confirmed("Keep logs over restarts?")
+}
+
+/// Asks for servers of the time.
+pub fn ntp_servers(check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+    text(
+        "Servers of the time, with blanks between them (empty: the usual ones)",
+        check,
+    )
+}
+
+/// Asks for servers of names.
+pub fn dns_servers(check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+    text(
+        "Addresses of servers of names, with blanks between them (empty: those of the network)",
+        check,
+    )
+}
+
+/// Asks for a country.
+pub fn country(check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+    text(
+        "Country whose rules for radio it keeps to, two letters (empty: none)",
+        check,
+    )
+}
+
+/// Asks for an address of its own in the network with a wire.
+pub fn fixed_address(check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+    text(
+        "Fixed address for Ethernet, like 192.168.1.5/24 (empty: the network gives one)",
+        or_nothing(check),
+    )
+}
+
+/// Asks for the way from there to other networks.
+pub fn gateway(check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+    text("Gateway to other networks (empty: none)", check)
+}
+
+/// Asks for the access point of a mobile network.
+pub fn access_point(check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
+    text(
+        "Access point (APN) of a mobile network (empty: none)",
+        or_nothing(check),
+    )
+}
+
+/// What is not asked for is not looked at.
+fn or_nothing(check: impl Fn(&str) -> Result<(), String>) -> impl Fn(&str) -> Result<(), String> {
+    move |typed| match typed {
+        "" => Ok(()),
+        typed => check(typed),
+    }
 }
 
 fn confirmed(prompt: &str) -> io::Result<bool> {
@@ -129,6 +182,7 @@ pub fn wifi_hidden() -> io::Result<bool> {
 /// Asks for its password; nothing for an open one.
 pub fn wifi_key(ssid: &str, check: impl Fn(&str) -> Result<(), String>) -> io::Result<String> {
     let theme = ColorfulTheme::default();
+    let check = or_nothing(check);
     let question = Password::with_theme(&theme)
         .with_prompt(format!(
             "Password of {} (empty: it has none)",

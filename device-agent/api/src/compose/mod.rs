@@ -140,12 +140,31 @@ pub fn is_signal(text: &str) -> bool {
         || name.split_once(['+', '-']).is_some_and(real_time)
 }
 
-/// Whether it is six pairs of hexadecimal digits. Nothing means one of the engine's choice.
+/// An address of hardware as engines tell it: `02:42:ac:11:65:43`. Nothing where it is none to them: they take six pairs of hexadecimal
+/// digits with `:` between all of them, or `-`, and three groups of four with points. An empty one means one of the engine's choice.
 #[must_use]
-pub fn is_mac_address(text: &str) -> bool {
-    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
-    let pairs = || text.split([':', '-']);
-    text.is_empty() || (pairs().count() == 6 && pairs().all(is_pair))
+pub fn mac_address(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some(String::new());
+    }
+    let forms = [(':', 6), ('-', 6), ('.', 3)];
+    let fits = |(between, count): &(char, usize)| {
+        let mut groups = text.split(*between);
+        let is_group = |group: &str| {
+            group.len() == 12 / count && group.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        groups.clone().count() == *count && groups.all(is_group)
+    };
+    forms.iter().find(|form| fits(form))?;
+    let mut address = String::new();
+    let digits = text.chars().filter(char::is_ascii_hexdigit);
+    for (index, digit) in digits.enumerate() {
+        if index > 0 && index % 2 == 0 {
+            address.push(':');
+        }
+        address.push(digit.to_ascii_lowercase());
+    }
+    Some(address)
 }
 
 /// Whether a namespace is one of these words, or that of a container.

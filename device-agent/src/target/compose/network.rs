@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use agent_api::compose::is_mac_address;
 use serde_json::Value;
 
 use super::scalar::{each, object, pairs, text, text_or_list, text_set, texts, under};
@@ -122,14 +121,10 @@ fn address(value: &Value) -> Read<String> {
     }
 }
 
-/// Six pairs of hexadecimal digits.
 fn mac_address(value: &Value) -> Read<String> {
     let sent = text(value)?;
-    if is_mac_address(&sent) {
-        Ok(sent.to_ascii_lowercase().replace('-', ":"))
-    } else {
-        Err(Fault::new(format!("{} is no MAC address", quoted(&sent))))
-    }
+    agent_api::compose::mac_address(&sent)
+        .ok_or_else(|| Fault::new(format!("{} is no MAC address", quoted(&sent))))
 }
 
 /// `host:address` or `host=address` in a list, or a map.

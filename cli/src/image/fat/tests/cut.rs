@@ -1,4 +1,4 @@
-//! What a cut leaves is put right by the next change.
+//! A change that is cut leaves files old or new, and the next one puts right what else it left.
 
 use super::*;
 
@@ -9,27 +9,80 @@ const SMALL: [(&[&str], u64, usize); 3] = [
     (&["-F", "32", "-s", "1"], 34 * 1024, 7),
 ];
 
-fn free(bytes: &[u8]) -> u64 {
-    Volume::open(Part::whole(&bytes)).unwrap().room().unwrap().1
-}
-
-fn is_closed(bytes: &[u8]) -> bool {
-    Volume::open(Part::whole(&bytes))
-        .unwrap()
-        .is_closed()
-        .unwrap()
-}
-
-/// A file system in which a change has all kinds of things to do.
-fn filled(made: &Made) -> Vec<u8> {
-    made.mtools("mmd", &["::d"]);
-    made.copy("config.json", &pattern(5000, 1));
-    made.copy("other", &pattern(5000, 2));
-    made.copy(&format!("gone {}", "g".repeat(100)), &pattern(700, 3));
-    for number in 0..4 {
-        made.copy(&format!("d/{number}{}", "n".repeat(60)), b"x");
+/// Entries of files behind the ends of all folders, where whatever was there before is left.
+fn with_old_entries(mut bytes: Vec<u8>) -> Vec<u8> {
+    let volume = Volume::open(Part::whole(&bytes)).unwrap();
+    let mut pages = volume.pages();
+    let mut places = Vec::new();
+    for path in ["", "d"] {
+        let folder = volume.folder(&mut pages, path).unwrap();
+        let end = folder.end.unwrap();
+        places.extend(folder.places[end + 1..].iter().copied());
     }
-    made.bytes()
+    for (place, number) in places.into_iter().zip(0..) {
+        let mut entry = [0; 32];
+        entry[..11].copy_from_slice(format!("OLD{number:<5}TXT").as_bytes());
+        entry[11] = 0x20;
+        let at = usize::try_from(place).unwrap();
+        bytes[at..at + 32].copy_from_slice(&entry);
+    }
+    bytes
+}
+
+#[test]
+fn a_cut_leaves_each_file_as_it_was_or_as_it_is_to_be() {
+    for (kind, options, kib) in KINDS.into_iter().take(4) {
+        let made = Made::new(options, kib);
+        made.mtools("mmd", &["::d"]);
+        made.copy("config.json", &pattern(5000, 1));
+        made.copy("other", &pattern(5000, 2));
+        made.copy("gone with a long name", &pattern(700, 3));
+        for number in 0..7 {
+            // So that names lie across sectors.
+            made.copy(&format!("d/{number}{}", "n".repeat(60)), b"x");
+        }
+        let before = with_old_entries(made.bytes());
+        let new = pattern(7000, 4);
+        let long = format!("d/new {}", "l".repeat(200));
+        let changes = [
+            Change::Put("a/b/deep", b"deep"),
+            Change::Put(&long, &new),
+            Change::Remove("gone with a long name"),
+            Change::Put("config.json", &new),
+        ];
+        let steps = steps(&before, &changes);
+        let (old, goal) = (tree(&before), tree(&applied(&before, &steps)));
+        let mut moments = 0;
+        loop {
+            let (now, is_done) = cut(&before, &steps, moments);
+            let tree = tree(&now);
+            let names = old.keys().chain(goal.keys());
+            for name in names {
+                let now = tree.get(name);
+                let is_either = now == old.get(name) || now == goal.get(name);
+                assert!(is_either, "{kind:?}: {name} after {moments} writes");
+            }
+            assert!(
+                tree.keys()
+                    .all(|name| old.contains_key(name) || goal.contains_key(name))
+            );
+            // Whoever does it again comes to the end.
+            if moments % 5 == 0 || is_done {
+                let again = self::steps(&now, &changes);
+                assert_eq!(
+                    self::tree(&applied(&now, &again)),
+                    goal,
+                    "{kind:?} {moments}"
+                );
+            }
+            if is_done {
+                assert_eq!(tree, goal);
+                break;
+            }
+            moments += 1;
+        }
+        assert!(moments > 12, "{moments}");
+    }
 }
 
 #[test]
@@ -82,37 +135,6 @@ fn what_a_cut_leaves_is_put_right_by_the_next_change() {
         }
         assert!(open * stride > 10, "{options:?}: {open} of {writes}");
     }
-}
-
-#[test]
-fn what_is_lost_is_room_again_and_all_else_stays() {
-    let made = Made::new(&["-F", "32", "-s", "1"], 34 * 1024);
-    let before = filled(&made);
-    let geometry = Volume::open(Part::whole(&before)).unwrap().geometry;
-    let at = |table: usize, cluster: usize| {
-        usize::try_from(geometry.tables[table]).unwrap() + 4 * cluster
-    };
-    let mut lost = before.clone();
-    // A chain of two that nobody has, in one table only, and one that is bad.
-    lost[at(0, 1000)..][..8].copy_from_slice(&[0xE9, 3, 0, 0, 0xFF, 0xFF, 0xFF, 0x0F]);
-    for table in 0..2 {
-        lost[at(table, 2000)..][..4].copy_from_slice(&[0xF7, 0xFF, 0xFF, 0x0F]);
-    }
-    assert!(is_closed(&before) && !is_closed(&lost));
-    let after = applied(&lost, &steps(&lost, &[]));
-    assert_eq!(free(&after) + 512, free(&before));
-    assert!(is_closed(&after));
-    made.hold(&after);
-    made.is_sound();
-    let differ = (0..before.len()).filter(|index| before[*index] != after[*index]);
-    let summary = usize::try_from(geometry.summary.unwrap()).unwrap();
-    let differ: Vec<usize> = differ.collect();
-    let bad = (0..2).flat_map(|table| at(table, 2000)..at(table, 2001));
-    let expected: BTreeSet<usize> = bad.chain(summary + 488..summary + 492).collect();
-    assert!(
-        differ.iter().all(|index| expected.contains(index)),
-        "{differ:?}"
-    );
 }
 
 #[test]

@@ -8,7 +8,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{super::Secret, *};
+use super::{
+    super::{Certificates, Secret},
+    *,
+};
 
 /// What a file says, by section and key, without its uuid.
 type Said = BTreeMap<(String, String), String>;
@@ -344,13 +347,6 @@ fn a_network_that_asks_for_a_name_is_known_by_something() {
     for wrong in [
         Authority::Usual(String::new()),
         Authority::Usual("a b".to_owned()),
-        Authority::These(b"no certificate".to_vec(), None),
-        Authority::These(
-            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\
-              -----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"
-                .to_vec(),
-            None,
-        ),
     ] {
         assert!(enterprise(wrong).is_err());
     }

@@ -25,6 +25,12 @@ fn of(kind: &str, rest: &str) -> String {
     format!("[connection]\nid=a\nuuid={uuid}\ntype={kind}\n{rest}")
 }
 
+/// A connection that proves its name so.
+fn by_name(eap: &str) -> String {
+    let rest = "identity=a\npassword=b\nphase2-auth=mschapv2";
+    of("ethernet", &format!("[802-1x]\n{rest}\neap={eap}\n"))
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_network_manager_does_not_load_is_refused() {
@@ -76,11 +82,45 @@ fn what_network_manager_does_not_load_is_refused() {
             "eap in",
         ),
         (of("ethernet", "[802-1x]\nidentity=a\n"), "eap in"),
+        (by_name("peap,"), "`;` between them"),
+        (by_name("peap,ttls"), "`;` between them"),
+        (by_name("peap; ttls;"), "`;` between them"),
+        (by_name("peap;;"), "`;` between them"),
+        (by_name(";peap"), "`;` between them"),
+        (by_name("PEAP;"), "`;` between them"),
         (wifi("[wifi-security]\nkey-mgmt=ieee8021x\n"), "[802-1x]"),
         (of("wireguard", "[wireguard]\n"), "interface-name"),
         (of("bridge", ""), "interface-name"),
         (of("vpn", "[vpn]\nremote=x\n"), "service-type"),
-        (of("ethernet", "master=br0\n"), "slave-type"),
+        (of("ethernet", "master=br0\n"), "neither slave-type nor"),
+        (
+            of("ethernet", "master=br0\nport-type=bridge\n"),
+            "no mix of them",
+        ),
+        (
+            of("ethernet", "controller=br0\nslave-type=bridge\n"),
+            "no mix of them",
+        ),
+        (of("ethernet", "master=\n"), "neither slave-type nor"),
+        (
+            of("ethernet", "master=br0\n[bridge-port]\n[bond-port]\n"),
+            "neither slave-type nor",
+        ),
+        (
+            of("ethernet", "master=br0\nslave-type=bond\n[bridge-port]\n"),
+            "is not bridge, as its [bridge-port]",
+        ),
+        (
+            of("ethernet", "master=br0\nslave-type=moon\n"),
+            "none of these: bond,",
+        ),
+        (of("ethernet", "[ovs-interface]\n"), "no master"),
+        (of("ovs-port", "interface-name=x\n"), "no master"),
+        (of("ethernet ", ""), "blanks at the end of a line"),
+        (
+            of("ethernet", "[ipv4]\nmethod=auto \n"),
+            "blanks at the end of a line",
+        ),
         (of("ethernet", "slave-type=bridge\n"), "slave-type"),
     ] {
         assert!(!is_loaded(&text), "{text}");
@@ -116,6 +156,19 @@ fn what_network_manager_does_not_load_is_refused() {
         ),
         of("ethernet", "master=br0\nslave-type=bridge\n"),
         of("ethernet", "controller=br0\nport-type=bridge\n"),
+        of("ethernet", "controller=br0\n[bridge-port]\n"),
+        of("ethernet", "master=br0\n[bridge-port]\npriority=3\n"),
+        of("ethernet", "master=br0\nport-type=bridge\n[bond-port]\n"),
+        of("ethernet", "master=br0\n[team-port]\n"),
+        of("ethernet", "master=br0\n[ovs-interface]\n"),
+        of("ethernet", "master=\nslave-type=bridge\n"),
+        of("ethernet", "master=br0\nslave-type=vrf\n"),
+        of("ethernet", "[bridge-port]\n"),
+        of("ovs-port", "interface-name=x\nmaster=br0\n"),
+        of("wifi", "[wifi]\nssid=a \n"),
+        by_name("peap"),
+        by_name("peap;"),
+        by_name("ttls;peap;"),
         of("wpan", "interface-name=w\n[wpan]\n"),
     ] {
         assert!(is_loaded(&text), "{text}");

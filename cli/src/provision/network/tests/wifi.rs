@@ -142,7 +142,10 @@ fn a_network_that_is_entered_by_certificate_has_all_of_it_in_its_file() {
             identity: "board".to_owned(),
             anonymous: None,
             proof,
-            authority: Authority::These(certificate.clone(), None),
+            authority: Authority::These(
+                Certificates::read("ca", certificate.clone()).unwrap(),
+                None,
+            ),
         };
         wifi("x", Security::Enterprise(enterprise)).connection()
     };
