@@ -1,9 +1,10 @@
-//! Block maps beside images that were changed, and what `os flash` makes of that.
+//! Block maps: as `os flash` uses them, and set aside once their image is changed.
 
 use testkit::Workstation;
 
 use crate::{
     disks::{Disk, Layout, SYSTEMS, run},
+    flash::{MIB, noise},
     value,
 };
 
@@ -71,5 +72,132 @@ async fn a_changed_image_is_flashed_without_the_block_map_of_what_it_was() {
         workstation.os(&set).await.success();
         assert!(beside.exists());
         drop(fs_err::remove_file(workstation.home().join("new")));
+    }
+}
+
+#[tokio::test]
+async fn a_block_map_beside_the_image_is_used_and_held_against_it() {
+    let workstation = Workstation::new(None);
+    let mut image = vec![0; 12 * MIB];
+    image[..8192].copy_from_slice(&noise(8192, 1));
+    image[9 * MIB..10 * MIB].copy_from_slice(&noise(MIB, 2));
+    workstation.write("disk.img", &image);
+    let map = |blocks: &str| {
+        let ranges = blocks
+            .split(' ')
+            .map(|blocks| format!("<Range>{blocks}</Range>"));
+        let ranges = ranges.collect::<Vec<_>>().concat();
+        format!(
+            "<bmap version=\"2.0\"><ImageSize>{}</ImageSize><BlockSize>4096</BlockSize><ChecksumType>sha256</ChecksumType><BlockMap>{ranges}</BlockMap></bmap>",
+            image.len()
+        )
+    };
+    workstation.write("disk.img.bmap", map("0-1 2304-2559"));
+    let old = noise(14 * MIB, 7);
+    let drive = workstation.write("drive", &old);
+    let flash = ["flash", "-y", "disk.img", "drive", "--allow-unknown"];
+    let written = workstation.os(&[&flash[..], &["--json"]].concat()).await;
+    written.success();
+    assert!(
+        written.stderr.contains("it may be no disk image"),
+        "{written}"
+    );
+    let value = value(&written.stdout);
+    assert_eq!(value["drives"][0]["verified"], 8192 + 1024 * 1024);
+    let content = fs_err::read(&drive).unwrap();
+    assert!(content[..4 * MIB] == image[..4 * MIB]);
+    assert!(content[4 * MIB..9 * MIB] == old[4 * MIB..9 * MIB]);
+    assert!(content[9 * MIB..10 * MIB] == image[9 * MIB..10 * MIB]);
+    workstation
+        .os(&["flash", "--verify-only", "disk.img", "drive"])
+        .await
+        .success();
+    let all = ["flash", "--verify-only", "--no-bmap", "disk.img", "drive"];
+    assert_eq!(workstation.os(&all).await.code, 1);
+
+    workstation.write("disk.img.bmap", map("0-1 2304-2558"));
+    let lied = workstation.os(&flash).await;
+    assert_eq!(lied.code, 1, "{lied}");
+    assert!(lied.stderr.contains("which is not empty"), "{lied}");
+    let content = fs_err::read(&drive).unwrap();
+    assert!(content[..4 * MIB].iter().all(|byte| *byte == 0));
+    workstation.write("disk.img.bmap", "<bmap");
+    let broken = workstation.os(&flash).await;
+    assert_eq!(broken.code, 1, "{broken}");
+    assert!(broken.stderr.contains("--no-bmap"), "{broken}");
+    workstation
+        .os(&[&flash[..], &["--no-bmap"]].concat())
+        .await
+        .success();
+    assert!(fs_err::read(&drive).unwrap()[..image.len()] == image);
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_over_has_no_block_map_of_what_it_was() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let at = |name: &str| workstation.home().join(name);
+    let is_moved = |name: &str| {
+        let old = at(&format!("{name}.old"));
+        let is_moved = !at(name).exists() && old.exists();
+        drop(fs_err::remove_file(old));
+        is_moved
+    };
+    let lay = |name: &str| {
+        workstation.write(name, "map");
+    };
+    // Written to.
+    workstation.write("a.img", noise(MIB, 3));
+    for name in ["a.img.bmap", "b.img.bmap"] {
+        lay(name);
+    }
+    let flash = ["flash", "-y", &disk.name(), "a.img", "b.img", "--json"];
+    let written = workstation.os(&flash).await;
+    written.success();
+    assert!(is_moved("a.img.bmap"), "{written}");
+    let told = &value(&written.stdout)["drives"];
+    let old = at("a.img.bmap.old").display().to_string();
+    assert_eq!(told[0]["block_maps"][0]["renamed_to"], old);
+    assert!(
+        written.stderr.contains("of the image as it was"),
+        "{written}"
+    );
+    // What is made was not another image before.
+    assert!(at("b.img.bmap").exists(), "{written}");
+    // Compared, it stays what it is.
+    lay("a.img.bmap");
+    let compared = ["flash", "--verify-only", "--no-bmap", &disk.name(), "a.img"];
+    workstation.os(&compared).await.success();
+    assert!(at("a.img.bmap").exists());
+    // Another one takes its place.
+    let source = format!("file://{}", disk.name());
+    let download = ["download", &source, "--output", "a.img"];
+    let refused = workstation.os(&download).await;
+    assert_eq!(refused.code, crate::USAGE, "{refused}");
+    assert!(at("a.img.bmap").exists(), "{refused}");
+    let replaced = workstation
+        .os(&[&download[..], &["--force"]].concat())
+        .await;
+    replaced.success();
+    assert!(is_moved("a.img.bmap"), "{replaced}");
+    assert!(
+        replaced.stderr.contains("of the image as it was"),
+        "{replaced}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_said_of_an_image_sends_nothing_to_the_terminal() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let image = workstation.home().join("a\u{1b}[31m.img");
+    fs_err::copy(disk.path(), &image).unwrap();
+    let image = image.to_str().unwrap();
+    let set = ["config", "write", "hostname", "kitchen", "--drive", image];
+    for words in ["wrote config.json", "nothing changed: "] {
+        let told = workstation.os(&set).await;
+        told.success();
+        assert!(told.stderr.contains(words), "{told}");
+        assert!(!told.stderr.contains('\u{1b}'), "{told}");
     }
 }

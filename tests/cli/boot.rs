@@ -112,6 +112,7 @@ fn is_written(image: &Path) -> bool {
 #[tokio::test]
 async fn an_image_is_booted_from_a_copy_seen_in_scans_and_switched_off() {
     let desk = Desk::new();
+    let map = desk.workstation.write("tiny.img.bmap", "map");
     let mut running = desk.boot(&["--serial"]);
     running.shows("wrote").await;
     let machines = desk.machines().await;
@@ -140,14 +141,18 @@ async fn an_image_is_booted_from_a_copy_seen_in_scans_and_switched_off() {
     other.press("\x03");
     other.output().await.success();
     assert!(fs_err::read(&desk.image).unwrap() == disk());
+    assert!(map.exists());
     assert_eq!(desk.left(), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]
 async fn an_image_is_written_to_if_that_is_wanted() {
     let desk = Desk::new();
+    let map = desk.workstation.write("tiny.img.bmap", "map");
     let mut running = desk.boot(&["--serial", "--write"]);
     running.shows("wrote").await;
+    // It is of the image as it was.
+    assert!(!map.exists() && map.with_extension("bmap.old").exists());
     // Nobody else changes it meanwhile, or takes a copy of what is half written.
     for arguments in [
         &["boot", "tiny.img", "--write", "--name", "other"][..],

@@ -10,8 +10,6 @@ mod configure_values;
 mod disks;
 mod download;
 mod flash;
-mod flash_drives;
-mod flash_foreign;
 mod image_files;
 mod images;
 mod preload;

@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{BootError, Event, Starts, kind};
 use crate::image::{
-    Disk, DiskError, Holder, Purpose,
+    Disk, DiskError, Holder, Purpose, block_map,
     container::{Format, GoOn, MOST_HELD, MOST_UNPACKED, Packed, Unpacked, fill},
     table,
 };
@@ -76,11 +76,15 @@ pub fn prepare(
     Ok((disk, found.starts))
 }
 
-/// Takes the image itself, which nobody else of ours changes as long as it is open.
+/// Takes the image itself, which nobody else of ours changes as long as it is open. `told` hears of block maps that were of it.
 ///
 /// # Errors
 /// [`BootError`].
-pub fn itself(source: &Source, go_on: Box<GoOn>) -> Result<(fs::File, Starts), BootError> {
+pub fn itself(
+    source: &Source,
+    go_on: Box<GoOn>,
+    told: &mut dyn FnMut(Event),
+) -> Result<(fs::File, Starts), BootError> {
     let refused = |what| BootError::Unwritable {
         image: source.image.clone(),
         what,
@@ -92,8 +96,13 @@ pub fn itself(source: &Source, go_on: Box<GoOn>) -> Result<(fs::File, Starts), B
         Holder::File(Format::Raw) => {}
         Holder::File(_) => return Err(refused("packed")),
     }
+    let path = disk.path().to_owned();
     let disk = disk.into_file();
     let found = kind::look(&disk, &source.image)?;
+    let maps = block_map::set_aside(&[&source.image, &path]);
+    if !maps.is_empty() {
+        told(Event::Maps(maps));
+    }
     Ok((disk, found.starts))
 }
 
@@ -275,11 +284,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let source = source(folder.path());
         fs_err::write(&source.image, image(PIECE)).unwrap();
-        let (written, _) = itself(&source, Box::new(|| Ok(()))).unwrap();
-        for refused in [
-            prepare(&source, &mut |_| Ok(())),
-            itself(&source, Box::new(|| Ok(()))),
-        ] {
+        let itself = || itself(&source, Box::new(|| Ok(())), &mut |_| {});
+        let (written, _) = itself().unwrap();
+        for refused in [prepare(&source, &mut |_| Ok(())), itself()] {
             let Err(BootError::Image(DiskError::Busy { .. })) = refused else {
                 panic!("{refused:?}");
             };

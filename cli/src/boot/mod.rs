@@ -18,6 +18,7 @@ mod words;
 
 use std::{io, path::PathBuf};
 
+use crate::image::block_map::Aside;
 pub use disk::{Source, itself, prepare, shared};
 pub use kind::{Arch, Starts};
 pub use machine::{Button, Ended, Machine, Speed};
@@ -29,6 +30,8 @@ pub use words::{Forward, Hardware, Reach};
 pub enum Event {
     /// This image is open, and a disk is made of it.
     Opened(PathBuf),
+    /// These block maps were of the image as it was before the machine writes to it.
+    Maps(Vec<Aside>),
     /// So many bytes of the disk have been made, of so many bytes if that is known.
     Copied(u64, Option<u64>),
     /// A line of the machine's serial port.

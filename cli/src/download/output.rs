@@ -16,6 +16,7 @@ use super::{
 };
 use crate::image::{
     beside::Beside,
+    block_map,
     container::{ContainerError, Format, Packed, Unpacked, unpacker},
 };
 
@@ -128,6 +129,7 @@ pub struct Pending {
     to: PathBuf,
     replaces: bool,
     bytes: u64,
+    events: UnboundedSender<Event>,
 }
 
 impl Pending {
@@ -136,20 +138,29 @@ impl Pending {
     /// # Errors
     /// [`OutputError::Write`], [`OutputError::Exists`].
     pub fn place(self) -> Result<u64, OutputError> {
-        let path = self.to.clone();
+        let (path, bytes) = (self.to.clone(), self.bytes);
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AlreadyExists => OutputError::Exists(path),
             _ => OutputError::Write { path, source },
         };
         let placed = self.file.file().sync_all().and_then(|()| {
             if self.replaces {
+                without_maps(&self.to, &self.events);
                 self.file.take_place(&self.to)
             } else {
                 self.file.take_free(&self.to)
             }
         });
         placed.map_err(failed)?;
-        Ok(self.bytes)
+        Ok(bytes)
+    }
+}
+
+/// Block maps are of what is there, if anything is.
+fn without_maps(to: &Path, events: &UnboundedSender<Event>) {
+    if fs_err::metadata(to).is_ok() {
+        let maps = block_map::set_aside(&[to]);
+        drop(events.send(Event::Maps(maps)));
     }
 }
 
@@ -337,6 +348,7 @@ fn write_all(mut source: Source, to: &Path, replaces: bool) -> Result<Pending, O
         to: to.to_owned(),
         replaces,
         bytes: at,
+        events: source.events,
     })
 }
 

@@ -5,8 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// What every drive wants the address of a buffer to be a multiple of.
-const ALIGN: usize = 4096;
+use super::extents::ALIGN;
 
 /// Buffers of one length.
 #[derive(Debug)]
@@ -26,12 +25,13 @@ impl Pool {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let memory = free.pop();
         drop(free);
-        let memory = memory.unwrap_or_else(|| vec![0; self.length + ALIGN]);
-        let start = memory.as_ptr().align_offset(ALIGN);
+        let align = usize::from(ALIGN);
+        let memory = memory.unwrap_or_else(|| vec![0; self.length + align]);
+        let start = memory.as_ptr().align_offset(align);
         Buffer {
             memory,
             // Never so: it is asked of memory that is there.
-            start: if start > ALIGN { 0 } else { start },
+            start: if start > align { 0 } else { start },
             pool: Arc::clone(self),
         }
     }
@@ -86,7 +86,7 @@ mod tests {
         let two = pool.take();
         for buffer in [&one, &two] {
             assert_eq!(buffer.bytes().len(), 10_000);
-            assert_eq!(buffer.bytes().as_ptr().align_offset(ALIGN), 0);
+            assert_eq!(buffer.bytes().as_ptr().align_offset(ALIGN.into()), 0);
         }
         drop(one);
         assert_eq!(pool.take().bytes()[0], 7);

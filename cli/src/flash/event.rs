@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::DriveError;
+use crate::image::block_map::Aside;
 
 /// Where events go.
 pub type Events = UnboundedSender<Event>;
@@ -48,6 +49,13 @@ pub enum Event {
         /// Which drive.
         drive: usize,
     },
+    /// A file is about to be written, of which these were the block maps.
+    Maps {
+        /// Which.
+        drive: usize,
+        /// What became of them.
+        maps: Vec<Aside>,
+    },
     /// A drive is not what it was from now on.
     Begun {
         /// Which drive.
@@ -89,6 +97,8 @@ pub struct Outcome {
     pub zeros: u64,
     /// Bytes that were read from the medium and were as they have to be.
     pub verified: u64,
+    /// Bytes of a file that are stored nowhere, which are zeros as they have to be. Nothing was read.
+    pub holes: u64,
     /// How long it took.
     pub took: Duration,
     /// Why it is not whole.

@@ -12,10 +12,10 @@ pub(super) const END: u64 = PIECE;
 pub(super) const WINDOW: u64 = 4 * PIECE;
 /// Shortest run of zeros that is not written as other bytes are.
 const GRAIN: usize = 64 * 1024;
-/// What every drive takes: the largest size of their blocks.
-pub(super) const ALIGN: u64 = 4096;
-/// So many zeros.
-pub(super) const ZEROS: &[u8] = &[0; 4096];
+/// What every drive takes: the largest size of their blocks, and what the address of memory for them is a multiple of.
+pub(super) const ALIGN: u16 = 4096;
+/// Zeros to compare with, and to sum.
+const ZEROS: &[u8] = &[0; 8192];
 
 /// Which bytes of an image count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,17 @@ pub(super) fn cleared(drive: u64) -> Vec<Range<u64>> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
+/// So many zeros, part by part.
+pub(super) fn zeros(count: u64) -> impl Iterator<Item = &'static [u8]> {
+    let mut left = count;
+    std::iter::from_fn(move || {
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        let part = ZEROS.get(..most.min(ZEROS.len())).unwrap_or_default();
+        left -= u64::try_from(part.len()).unwrap_or(left);
+        (!part.is_empty()).then_some(part)
+    })
+}
+
 /// Whether all bytes are zeros.
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
     bytes
@@ -83,15 +94,16 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
 /// The runs of bytes that stand at `offset`. They begin and end where every drive can be written, or at the end of the image.
 pub(super) fn runs(bytes: &[u8], offset: u64, mapped: &Mapped) -> Vec<Run> {
     let end = offset + u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let align = u64::from(ALIGN);
     let mut runs: Vec<Run> = Vec::new();
     for part in mapped.within(&(offset..end)) {
-        let mut at = (part.start / ALIGN * ALIGN).max(offset);
+        let mut at = (part.start / align * align).max(offset);
         // Two parts in one block are written together.
         at = at.max(runs.last().map_or(at, |last| last.range.end));
-        let part_end = part.end.next_multiple_of(ALIGN).min(end);
+        let part_end = part.end.next_multiple_of(align).min(end);
         while at < part_end {
             let next = (at + 1)
-                .next_multiple_of(u64::try_from(GRAIN).unwrap_or(ALIGN))
+                .next_multiple_of(u64::try_from(GRAIN).unwrap_or(align))
                 .min(part_end);
             let is_zero = is_zero(slice(bytes, &(at - offset..next - offset)));
             match runs.last_mut() {
@@ -134,6 +146,16 @@ mod tests {
     }
 
     #[test]
+    fn so_many_zeros_are_so_many() {
+        let most = u64::try_from(ZEROS.len()).unwrap();
+        for count in [0, 1, most - 1, most, most + 1, 3 * most + 7] {
+            let parts: Vec<&[u8]> = zeros(count).collect();
+            assert_eq!(u64::try_from(parts.concat().len()), Ok(count));
+            assert!(parts.iter().all(|part| is_zero(part)));
+        }
+    }
+
+    #[test]
     fn long_zeros_are_apart_and_short_ones_are_not() {
         let mut bytes = vec![0; 4 * GRAIN];
         bytes[GRAIN + 17] = 1;
@@ -166,10 +188,11 @@ mod tests {
             let end = u64::try_from(size).unwrap();
             let found = runs(&bytes, 0, &mapped);
             let mut at = 0;
+            let align = u64::from(ALIGN);
             for run in &found {
                 prop_assert!(run.range.start >= at && run.range.end > run.range.start);
-                prop_assert!(run.range.start % ALIGN == 0);
-                prop_assert!(run.range.end % ALIGN == 0 || run.range.end == end);
+                prop_assert!(run.range.start % align == 0);
+                prop_assert!(run.range.end % align == 0 || run.range.end == end);
                 prop_assert_eq!(run.is_zero, is_zero(slice(&bytes, &run.range)));
                 at = run.range.end;
             }

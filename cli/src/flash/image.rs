@@ -13,14 +13,10 @@ use rustix::{
 
 use super::{FlashError, extents::PIECE, run::Unknown};
 use crate::image::{
-    ReadAt,
     container::{Format, Length, Packed, Unpacked, fill},
-    content::Content,
+    content::{Content, Start},
     table::{self, Reach},
 };
-
-/// Bytes of an image whose size is not known, as far as its table is concerned.
-const ENDLESS: u64 = u64::MAX / 2;
 
 /// Where an image comes from.
 #[derive(Debug, Clone)]
@@ -44,21 +40,12 @@ pub struct Looks {
 
 impl Looks {
     /// By the first bytes of an image.
-    fn of(first: Vec<u8>, length: Length) -> Self {
-        let start = Start {
-            first,
-            size: length.exact().unwrap_or(ENDLESS),
-        };
-        let content = Content::of(&start.first, length.exact());
-        // What it says counts here, whatever there is.
-        let endless = Start {
-            size: ENDLESS,
-            ..start
-        };
+    pub(super) fn of(first: &[u8], length: Length) -> Self {
         Self {
             length,
-            content,
-            reach: table::reach(&endless),
+            content: Content::of(first, length.exact()),
+            // What it says counts here, whatever there is.
+            reach: table::reach(&Start::new(first, None)),
         }
     }
 
@@ -184,7 +171,7 @@ impl Image {
             return Err(FlashError::Empty { image });
         }
         bytes.truncate(count);
-        Ok(Some(Looks::of(bytes, packed.length()?)))
+        Ok(Some(Looks::of(&bytes, packed.length()?)))
     }
 
     /// What tells it from others: size, time and the first bytes of its file. Standard input is never the same.
@@ -232,27 +219,6 @@ fn identity(packed: &Packed) -> io::Result<String> {
     ))
 }
 
-/// Looks at an image by what was read of it.
-pub(super) fn looks_at(first: Vec<u8>, length: Length) -> Looks {
-    Looks::of(first, length)
-}
-
-/// The first bytes of something longer.
-struct Start {
-    first: Vec<u8>,
-    size: u64,
-}
-
-impl ReadAt for Start {
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        self.first.read_at(offset, into)
-    }
-
-    fn size(&self) -> u64 {
-        self.size
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,14 +236,14 @@ mod tests {
     #[test]
     fn what_no_board_boots_from_is_told() {
         let is_disk = |first: &[u8], unknown| {
-            let looks = Looks::of(first.to_vec(), Length::UNKNOWN);
+            let looks = Looks::of(first, Length::UNKNOWN);
             looks.is_disk(Path::new("image"), unknown)
         };
         for (first, is_taken) in [(&[0; 4096][..], true), (&[], true), (b"a text", false)] {
             assert!(is_disk(first, Unknown::Refused).is_err());
             assert_eq!(is_disk(first, Unknown::Told).is_ok(), is_taken);
         }
-        let looks = Looks::of(sector(8, 100), Length::Exactly(1 << 30));
+        let looks = Looks::of(&sector(8, 100), Length::Exactly(1 << 30));
         looks.is_disk(Path::new("image"), Unknown::Refused).unwrap();
     }
 
@@ -290,7 +256,7 @@ mod tests {
             (Length::Exactly(512), false),
             (Length::AtLeast(512), true),
         ] {
-            let looks = Looks::of(sector(8, 100), length);
+            let looks = Looks::of(&sector(8, 100), length);
             let result = looks.is_whole(Path::new("image"));
             assert_eq!(result.is_ok(), is_whole, "{length:?}");
             if let Err(error) = result {

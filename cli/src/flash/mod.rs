@@ -31,5 +31,5 @@ mod write;
 pub use error::{DriveError, FlashError};
 pub use event::{Event, Events, Outcome, Phase};
 pub use image::{Image, Looks};
-pub use run::{Destination, Order, Short, Unknown, flash, remove_empty};
+pub use run::{Destination, Order, Short, Unknown, flash};
 pub use target::{Access, Kind, Target, kind, read_tables_anew};

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DriveError, Event, Events, FlashError, Outcome, Phase,
     bmap::Bmap,
-    image::{Image, looks_at},
+    image::{Image, Looks},
     record::Recorder,
     source::{Next, Piece, Sequence, Source},
     target::{Access, Target},
@@ -38,15 +38,6 @@ pub struct Destination {
     pub target: Target,
     /// Its serial number and the like.
     pub name: String,
-    /// It is a file that was made for this.
-    pub is_new: bool,
-}
-
-/// Removes files that were made, and to which nothing came.
-pub fn remove_empty(drives: Vec<Destination>) {
-    for drive in drives.into_iter().filter(|drive| drive.is_new) {
-        drive.target.remove_if_empty();
-    }
 }
 
 /// What is to be done.
@@ -163,10 +154,11 @@ impl Job<'_> {
     fn outcome(self) -> Outcome {
         Outcome {
             is_drive: self.drive.target.is_drive(),
-            is_new: self.drive.is_new,
+            is_new: self.drive.target.is_new(),
             written: self.counts.written,
             zeros: self.counts.zeros,
             verified: self.counts.verified,
+            holes: self.counts.holes,
             took: self.took,
             error: self.result.err(),
         }
@@ -187,6 +179,7 @@ impl Job<'_> {
         self.counts.written += counts.written;
         self.counts.zeros += counts.zeros;
         self.counts.verified += counts.verified;
+        self.counts.holes += counts.holes;
     }
 }
 
@@ -220,6 +213,7 @@ fn pass(
             scope.spawn(move || {
                 let mut told = Told {
                     drive: job.index,
+                    target: &job.drive.target,
                     events,
                     stop,
                     recorder: job.recorder,
@@ -272,7 +266,7 @@ fn feed(
                 image.is_still(known)?;
                 // Of what is only compared, no start was kept.
                 if let Some(first) = whole.head.first() {
-                    let looks = looks_at(first.copied(), Length::Exactly(whole.size));
+                    let looks = Looks::of(&first.copied(), Length::Exactly(whole.size));
                     let is_told =
                         order.short == Short::Told || source.input().format != Format::Raw;
                     match looks.is_whole(image.path()) {
@@ -304,7 +298,7 @@ fn is_disk(order: &Order, first: Option<&Arc<Piece>>, events: &Events) -> Result
     let Some(first) = first else {
         return Ok(());
     };
-    let looks = looks_at(first.copied(), Length::UNKNOWN);
+    let looks = Looks::of(&first.copied(), Length::UNKNOWN);
     looks.is_disk(order.image.path(), order.unknown)?;
     // Of a file it was told beforehand.
     if matches!(order.image, Image::Stream) && looks.content == Content::Unknown {
@@ -321,6 +315,7 @@ fn tell(events: &Events, event: Event) {
 /// Tells of one drive.
 struct Told<'a> {
     drive: usize,
+    target: &'a Target,
     events: &'a Events,
     stop: &'a CancellationToken,
     recorder: Option<&'a Recorder>,
@@ -331,6 +326,10 @@ struct Told<'a> {
 impl Listener for Told<'_> {
     fn begins(&mut self) {
         let drive = self.drive;
+        let maps = self.target.without_maps();
+        if !maps.is_empty() {
+            tell(self.events, Event::Maps { drive, maps });
+        }
         tell(self.events, Event::Begun { drive });
     }
 

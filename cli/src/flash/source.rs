@@ -12,7 +12,7 @@ use super::{
     FlashError,
     bmap::{Bmap, Checker},
     buffer::{Buffer, Pool},
-    extents::{ALIGN, HEAD, Mapped, PIECE, Run, WINDOW, ZEROS, is_zero, runs, slice},
+    extents::{HEAD, Mapped, PIECE, Run, WINDOW, is_zero, runs, slice, zeros},
 };
 use crate::image::container::{Length, fill};
 
@@ -105,9 +105,16 @@ pub(super) struct Source<R> {
     kept: VecDeque<Arc<Piece>>,
     sums: Vec<Option<blake3::Hash>>,
     hasher: blake3::Hasher,
-    /// Whether the window has only zeros so far; how many of them count.
-    is_zero: bool,
-    zeros: u64,
+    window: Window,
+}
+
+/// What has come of a [`WINDOW`], as far as it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Window {
+    /// Only zeros, so many: they are not summed yet.
+    Zeros(u64),
+    /// Something else, and all of it is summed.
+    Summed,
 }
 
 impl<R: Read> Source<R> {
@@ -135,8 +142,7 @@ impl<R: Read> Source<R> {
             kept: VecDeque::new(),
             sums: Vec::new(),
             hasher: blake3::Hasher::new(),
-            is_zero: true,
-            zeros: 0,
+            window: Window::Zeros(0),
         }
     }
 
@@ -273,16 +279,15 @@ impl<R: Read> Source<R> {
 
     /// Adds up what counts of a piece. Zeros at the beginning of a window are only counted: most windows have nothing else, and no sum.
     fn add(&mut self, bytes: &[u8], offset: u64, mapped: &[Range<u64>], has_data: bool) {
-        if self.is_zero && !has_data {
-            self.zeros += mapped.iter().map(|part| part.end - part.start).sum::<u64>();
-            return;
-        }
-        self.is_zero = false;
-        let mut zeros = std::mem::take(&mut self.zeros);
-        while zeros > 0 {
-            let count = zeros.min(ALIGN);
-            self.hasher.update(slice(ZEROS, &(0..count)));
-            zeros -= count;
+        if let Window::Zeros(count) = &mut self.window {
+            if !has_data {
+                *count += mapped.iter().map(|part| part.end - part.start).sum::<u64>();
+                return;
+            }
+            for part in zeros(*count) {
+                self.hasher.update(part);
+            }
+            self.window = Window::Summed;
         }
         for part in mapped {
             let part = slice(bytes, &(part.start - offset..part.end - offset));
@@ -291,10 +296,9 @@ impl<R: Read> Source<R> {
     }
 
     fn sum(&mut self) {
-        let sum = (!self.is_zero).then(|| self.hasher.finalize());
+        let sum = (self.window == Window::Summed).then(|| self.hasher.finalize());
         self.sums.push(sum);
         self.hasher.reset();
-        self.is_zero = true;
-        self.zeros = 0;
+        self.window = Window::Zeros(0);
     }
 }

@@ -1,6 +1,7 @@
 //! Block maps that lie beside an image, by their names: where one is looked for, and how it is set aside once it is not the image's any more.
 
 use std::{
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
 };
@@ -24,15 +25,17 @@ pub struct Aside {
     pub now: Result<PathBuf, String>,
 }
 
-/// Where a block map of an image may stand: under its name, or under that without what its packing adds.
+/// Where a block map of an image may stand: under its name, or under that without what its packing adds. The latter is of the file of that
+/// name, where there is one: the two need not be the same image.
 #[must_use]
 pub fn places(image: &Path) -> Vec<PathBuf> {
     let mut places = vec![with(image, ".bmap")];
-    if image
-        .extension()
-        .is_some_and(|end| PACKED.iter().any(|packed| end == *packed))
-    {
-        places.push(with(&image.with_extension(""), ".bmap"));
+    let is_packed = |end: &OsStr| PACKED.iter().any(|packed| end == *packed);
+    if image.extension().is_some_and(is_packed) {
+        let unpacked = image.with_extension("");
+        if fs_err::metadata(&unpacked).is_err() {
+            places.push(with(&unpacked, ".bmap"));
+        }
     }
     places
 }
@@ -43,8 +46,9 @@ fn with(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Gives another name to each block map that lies beside an image, however that is named.
-pub(super) fn set_aside(names: &[&Path]) -> Vec<Aside> {
+/// Gives another name to each block map that is of an image, however that is named. Whoever changes an image calls this before: whatever ends
+/// it in between, no map is left that is of another image.
+pub fn set_aside(names: &[&Path]) -> Vec<Aside> {
     let mut all: Vec<PathBuf> = names.iter().flat_map(|name| places(name)).collect();
     all.sort();
     all.dedup();
@@ -98,6 +102,31 @@ mod tests {
         };
         assert_eq!(names("a/b.img.xz"), ["a/b.img.xz.bmap", "a/b.img.bmap"]);
         assert_eq!(names("b.wic"), ["b.wic.bmap"]);
+    }
+
+    #[test]
+    fn a_map_of_what_lies_beside_a_packed_image_is_not_the_packed_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let names = ["a.img", "a.img.bmap", "a.img.xz", "a.img.xz.bmap"];
+        for name in names {
+            fs_err::write(at(name), name).unwrap();
+        }
+        let (plain, packed) = (at("a.img"), at("a.img.xz"));
+        assert_eq!(places(&packed), [at("a.img.xz.bmap")]);
+        let moved = |image: &Path| -> Vec<PathBuf> {
+            let aside = set_aside(&[image]).into_iter();
+            aside.map(|one| one.map).collect()
+        };
+        assert_eq!(moved(&packed), [at("a.img.xz.bmap")]);
+        assert!(at("a.img.bmap").exists());
+        // And the other way round.
+        fs_err::write(at("a.img.xz.bmap"), "").unwrap();
+        assert_eq!(moved(&plain), [at("a.img.bmap")]);
+        // Once it is alone, it is the one that is meant.
+        fs_err::write(at("a.img.bmap"), "").unwrap();
+        fs_err::remove_file(&plain).unwrap();
+        assert_eq!(moved(&packed), [at("a.img.bmap"), at("a.img.xz.bmap")]);
     }
 
     #[test]

@@ -69,10 +69,7 @@ impl Content {
     /// What these bytes begin, of something so long, where that is known.
     #[must_use]
     pub fn of(first: &[u8], size: Option<u64>) -> Self {
-        let start = Start {
-            first,
-            size: size.unwrap_or(ENDLESS),
-        };
+        let start = Start::new(first, size);
         if !matches!(table::read(&start, Depth::First), Err(TableError::Unknown))
             || is_file_system(first)
         {
@@ -88,13 +85,52 @@ fn has(bytes: &[u8], offset: usize, magic: &[u8]) -> bool {
         .is_some_and(|rest| rest.starts_with(magic))
 }
 
-/// Whether it begins with one of the file systems that are booted from without a table, and that the reader of tables does not know.
+/// Whether it begins with what people write to whole drives without a table, and that the reader of tables does not know: where each is told from
+/// all else, and by which bytes.
 fn is_file_system(first: &[u8]) -> bool {
-    // ext2 and its successors, squashfs in either order of bytes, and ISO 9660.
-    has(first, 1080, &[0x53, 0xEF])
-        || has(first, 0, b"hsqs")
-        || has(first, 0, b"sqsh")
-        || has(first, 32769, b"CD001")
+    const KNOWN: &[(usize, &[u8])] = &[
+        // ext2 and its successors.
+        (1080, &[0x53, 0xEF]),
+        // squashfs, in either order of bytes.
+        (0, b"hsqs"),
+        (0, b"sqsh"),
+        // ISO 9660.
+        (32769, b"CD001"),
+        // UDF, behind which what it is stands in the same place.
+        (32769, b"BEA01"),
+        // btrfs.
+        (0x1_0040, b"_BHRfS_M"),
+        // bcachefs, and bcache before it.
+        (4096 + 24, b"\xC6\x85\x73\xF6"),
+        // f2fs.
+        (1024, b"\x10\x20\xF5\xF2"),
+        // EROFS.
+        (1024, b"\xE2\xE1\xF5\xE0"),
+        // XFS.
+        (0, b"XFSB\0"),
+        // JFS.
+        (32768, b"JFS1"),
+        // NTFS.
+        (3, b"NTFS    "),
+        // exFAT.
+        (3, b"EXFAT   "),
+        // HFS+, and the one that tells letters by their case.
+        (1024, b"H+\0\x04"),
+        (1024, b"HX\0\x05"),
+        // cramfs.
+        (0, b"\x45\x3D\xCD\x28"),
+        // romfs.
+        (0, b"-rom1fs-"),
+        // LUKS, either version.
+        (0, b"LUKS\xBA\xBE\0"),
+        // LVM's physical volume, in any of four sectors.
+        (0, b"LABELONE"),
+        (512, b"LABELONE"),
+        (1024, b"LABELONE"),
+        (1536, b"LABELONE"),
+    ];
+    let mut known = KNOWN.iter();
+    known.any(|(offset, magic)| has(first, *offset, magic))
 }
 
 fn foreign(first: &[u8]) -> Option<Foreign> {
@@ -181,9 +217,19 @@ fn text(first: &[u8]) -> Option<Foreign> {
 }
 
 /// The first bytes of something longer.
-struct Start<'f> {
+#[derive(Debug)]
+pub struct Start<'f> {
     first: &'f [u8],
     size: u64,
+}
+
+impl<'f> Start<'f> {
+    /// Of something so long, where that is known.
+    #[must_use]
+    pub fn new(first: &'f [u8], size: Option<u64>) -> Self {
+        let size = size.unwrap_or(ENDLESS);
+        Self { first, size }
+    }
 }
 
 impl ReadAt for Start<'_> {
@@ -201,7 +247,7 @@ mod tests {
     use super::*;
 
     fn at(offset: usize, magic: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0; 40_000];
+        let mut bytes = vec![0; 70_000];
         bytes[offset..offset + magic.len()].copy_from_slice(magic);
         bytes
     }
@@ -264,6 +310,15 @@ mod tests {
             at(1080, &[0x53, 0xEF]),
             at(0, b"hsqs"),
             at(32769, b"CD001"),
+            at(0x1_0040, b"_BHRfS_M"),
+            at(1024, b"\x10\x20\xF5\xF2"),
+            at(1024, b"\xE2\xE1\xF5\xE0"),
+            at(0, b"XFSB\0\0\x10\0"),
+            at(0, b"LUKS\xBA\xBE\0\x02"),
+            at(512, b"LABELONE"),
+            at(1536, b"LABELONE"),
+            at(3, b"EXFAT   "),
+            at(1024, b"H+\0\x04"),
         ] {
             assert_eq!(Content::of(&disk, Some(1 << 30)), Content::Disk);
         }
@@ -271,6 +326,8 @@ mod tests {
             vec![],
             vec![0; 4096],
             at(0, b"\x7FELF"),
+            at(0, b"LUKS"),
+            at(2048, b"LABELONE"),
             b"\x01\x02".to_vec(),
         ] {
             assert_eq!(Content::of(&unknown, None), Content::Unknown);

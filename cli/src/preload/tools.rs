@@ -317,6 +317,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_found_is_told_without_the_name_of_where_it_is() {
+        let said = "e2fsck 1.47.0 (5-Feb-2023)\n\
+            resin-data: Inode 12 ref count is 7, should be 1.  FIXED.\n\
+            /proc/1/fd/3: Entry 'a: b' in / (2) has an incorrect filetype.\n\
+            Entry 'c: d' in / (2) is a link.\n\
+            resin-data: 12/2048 files (0.0% non-contiguous), 1413/8192 blocks\n\n";
+        let found = [
+            "Inode 12 ref count is 7, should be 1.  FIXED.",
+            "Entry 'a: b' in / (2) has an incorrect filetype.",
+            "Entry 'c: d' in / (2) is a link.",
+        ];
+        assert_eq!(findings(said, "/proc/1/fd/3"), found);
+    }
+
+    #[test]
     fn what_a_program_says_is_why_it_failed() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(1 << 20).unwrap();

@@ -1,5 +1,7 @@
 //! Colours by meaning. Text stays readable without them.
 
+use std::path::Path;
+
 use anstyle::{AnsiColor, Style};
 
 /// What went wrong.
@@ -74,6 +76,12 @@ pub fn neutralise(text: &str) -> std::borrow::Cow<'_, str> {
         }
     }
     out.into()
+}
+
+/// A path, made harmless in the same way.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    neutralise(&path.display().to_string()).into_owned()
 }
 
 /// [`neutralise`] for text of several lines: their ends stay.

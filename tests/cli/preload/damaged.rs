@@ -57,5 +57,8 @@ async fn a_system_that_is_not_ours_may_leave_what_is_preloaded() {
         assert_eq!(told.stderr.contains("without a network"), is_ours, "{told}");
         let is_warned = told.stderr.contains("its system is balenaOS");
         assert_eq!(is_warned, !is_ours, "{told}");
+        let told = place.preload(&image.name(), &["--json"]).await;
+        let value = crate::value(&told.stdout);
+        assert_eq!(value["is_taken"], is_ours, "{told}");
     }
 }

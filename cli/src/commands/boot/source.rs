@@ -54,7 +54,9 @@ pub(super) async fn prepare(
         Ok(())
     };
     let preparing = spawn_blocking(move || match written {
-        Written::Itself => boot::itself(&source, Box::new(go_on)),
+        Written::Itself => boot::itself(&source, Box::new(go_on), &mut |event| {
+            drop(events.blocking_send(event));
+        }),
         Written::Copy => boot::prepare(&source, &mut |event| {
             go_on()?;
             drop(events.blocking_send(event));

@@ -2,7 +2,10 @@
 
 mod ask;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::{
     ArgAction, ValueHint,
@@ -70,7 +73,7 @@ struct Means {
     /// Write an image that is not packed although it ends before one of its partitions does: some leave out what is empty
     #[arg(id = "allow_short", long = "allow-short", action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(short))]
     short: Short,
-    /// Write an image that begins with no partition table and with none of FAT, ext2 to ext4, squashfs and ISO 9660
+    /// Write an image that begins with no partition table and with no file system or volume that is known
     #[arg(id = "allow_unknown", long = "allow-unknown", action = ArgAction::SetTrue, value_parser = BoolValueParser::new().map(unknown))]
     unknown: Unknown,
     /// Begin anew where an earlier command was cut off
@@ -185,7 +188,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let mut targets = Vec::new();
     for held in &held {
-        held.is_idle()?;
+        held.is_idle(&mut |point| say::unmounted(console, point))?;
     }
     for held in held {
         // The question is not ended by every signal.
@@ -270,15 +273,17 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
         Access::Write if has_begun => begun(failure, goes_on),
         Access::Write | Access::Read => failure,
     };
+    let order = Arc::new(order);
+    let ordered = Arc::downgrade(&order);
     let (events, mut told) = mpsc::unbounded_channel();
     let mut flashing = Flashing::new(&context.console, &paths, access);
     let stop = context.interrupt.clone();
     let mut thread = spawn_blocking(move || {
         let result = flash::flash(&order, &events, &stop);
-        if result.is_ok() {
+        if result.is_ok()
+            && let Some(order) = Arc::into_inner(order)
+        {
             flash::read_tables_anew(order.drives.into_iter().map(|drive| drive.target).collect());
-        } else {
-            flash::remove_empty(order.drives);
         }
         result
     });
@@ -291,6 +296,10 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
             () = interrupt.cancelled(), if matches!(image, Image::Stream) => {
                 while let Ok(event) = told.try_recv() {
                     flashing.event(&event);
+                }
+                // Nobody waits for who holds them.
+                for drive in ordered.upgrade().iter().flat_map(|order| &order.drives) {
+                    drive.target.remove_if_empty();
                 }
                 return Err(left(Failure::interrupted(), flashing.has_begun()));
             }

@@ -23,6 +23,7 @@ use super::{
     output::{self, OutputError, Pending, Wanted},
     web::{Web, WebError},
 };
+use crate::image::block_map::Aside;
 
 /// Where an image is.
 #[derive(Debug, Clone)]
@@ -95,6 +96,8 @@ pub enum Event {
     Unpacked(u64),
     /// So many others went out of the cache.
     Shrunk(usize),
+    /// These block maps were of the image whose place it takes.
+    Maps(Vec<Aside>),
 }
 
 /// What was had.

@@ -9,6 +9,7 @@ use std::{
 
 use fs_err::File;
 use rustix::{
+    fs::statfs,
     io::Errno,
     mount::{UnmountFlags, unmount},
 };
@@ -209,7 +210,7 @@ impl Holding {
     ///
     /// # Errors
     /// [`FlashError::Unmount`].
-    pub fn is_idle(&self) -> Result<(), FlashError> {
+    pub fn is_idle(&self, unmounted: &mut dyn FnMut(&Path)) -> Result<(), FlashError> {
         let (How::Pinned(_), Some(drive)) = (&self.how, &self.named.drive) else {
             return Ok(());
         };
@@ -218,15 +219,8 @@ impl Holding {
             !others.any(|other| other.starts_with(point))
         };
         for point in drive.mounts.iter().filter(is_inner) {
-            // The first time, it only marks what nobody uses.
-            let flags = UnmountFlags::EXPIRE | UnmountFlags::NOFOLLOW;
-            match unmount(point, flags) {
-                Ok(()) | Err(Errno::AGAIN | Errno::INVAL) => {}
-                Err(error) => {
-                    let point = point.clone();
-                    let source = error.into();
-                    return Err(FlashError::Unmount { point, source });
-                }
+            if is_free(point)? {
+                unmounted(point);
             }
         }
         Ok(())
@@ -247,7 +241,6 @@ impl Holding {
             path: path.clone(),
             source,
         };
-        let is_new = self.named.is_new();
         let target = match self.how {
             How::Open(target) => target,
             How::New => Target::create(&path).map_err(failed)?,
@@ -271,11 +264,7 @@ impl Holding {
             let (system, file) = target.identity().map_err(failed)?;
             format!("file {system} {file}")
         };
-        Ok(Destination {
-            target,
-            name,
-            is_new,
-        })
+        Ok(Destination { target, name })
     }
 }
 
@@ -300,6 +289,27 @@ fn same(before: &Drive, path: &Path) -> Result<Drive, FlashError> {
             path: path.to_owned(),
         })
     }
+}
+
+/// Asks the kernel, which alone knows all that uses a mount, whether it could be unmounted. See umount2(2): to expire what is in use is
+/// refused, what is not is only marked, until somebody looks at it. Only where it has a mark already it is unmounted, which is returned: a mark
+/// of others is taken away before, and ours behind it.
+fn is_free(point: &Path) -> Result<bool, FlashError> {
+    // What cannot be looked at says so when it is unmounted.
+    let unmark = || statfs(point).is_ok();
+    unmark();
+    let expired = unmount(point, UnmountFlags::EXPIRE | UnmountFlags::NOFOLLOW);
+    match expired {
+        Ok(()) => return Ok(true),
+        Err(Errno::AGAIN | Errno::INVAL) => {}
+        Err(error) => {
+            let point = point.to_owned();
+            let source = error.into();
+            return Err(FlashError::Unmount { point, source });
+        }
+    }
+    unmark();
+    Ok(false)
 }
 
 fn unmount_all(drive: &Drive, unmounted: &mut dyn FnMut(&Path)) -> Result<(), FlashError> {

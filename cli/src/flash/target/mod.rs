@@ -28,7 +28,10 @@ use super::{
 };
 use crate::{
     child,
-    image::{Opened, ReadAt, WriteAt},
+    image::{
+        Opened, ReadAt, WriteAt,
+        block_map::{self, Aside},
+    },
 };
 
 /// What a drive is opened for.
@@ -101,6 +104,8 @@ pub struct Target {
     opened: Opened,
     /// Bytes of a block; a file has none.
     block: Option<u64>,
+    /// It is a file that was made for this.
+    is_new: bool,
     /// It is read and written past the page cache.
     is_direct: bool,
     /// It has not refused yet to be zeroed without a write.
@@ -120,7 +125,9 @@ impl Target {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
-        Self::new(path, file, None, false)
+        let mut made = Self::new(path, file, None, false)?;
+        made.is_new = true;
+        Ok(made)
     }
 
     /// Opens a drive or a file.
@@ -175,6 +182,7 @@ impl Target {
                 size,
             },
             block,
+            is_new: false,
             is_direct,
             zeroes: AtomicBool::new(true),
             pool: Pool::new(usize::try_from(PIECE).unwrap_or_default()),
@@ -199,6 +207,12 @@ impl Target {
         self.is_drive() && !self.is_direct
     }
 
+    /// Whether it is a file that was made for this.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// Whether it is a drive.
     #[must_use]
     pub fn is_drive(&self) -> bool {
@@ -218,9 +232,19 @@ impl Target {
         })
     }
 
-    /// Removes a file that has nothing, if it is still the one of this name. What cannot be removed is left.
-    pub(super) fn remove_if_empty(self) {
-        let is_empty = !self.is_drive() && self.end_of_file().is_ok_and(|size| size == 0);
+    /// Sets the block maps aside that are of what a file had before, as it is about to be written.
+    pub(super) fn without_maps(&self) -> Vec<Aside> {
+        if self.is_drive() || self.is_new {
+            return Vec::new();
+        }
+        let path = fs_err::canonicalize(&self.path);
+        let path = path.as_deref().unwrap_or(&self.path);
+        block_map::set_aside(&[&self.path, path])
+    }
+
+    /// Removes a file that was made for this and to which nothing came, if it is still the one of this name. What cannot be removed is left.
+    pub fn remove_if_empty(&self) {
+        let is_empty = self.is_new && self.end_of_file().is_ok_and(|size| size == 0);
         let named = rustix::fs::stat(&self.path).map(|found| (found.st_dev, found.st_ino));
         if is_empty && named.ok() == self.identity().ok() {
             drop(fs_err::remove_file(&self.path));
@@ -249,6 +273,13 @@ impl Target {
             at = next;
         }
         Ok(())
+    }
+}
+
+/// However it ends: a file in which nothing is was never written.
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.remove_if_empty();
     }
 }
 

@@ -60,16 +60,43 @@ fn a_file_is_written_by_one_command_at_a_time() {
 fn a_file_to_which_nothing_came_is_removed_and_no_other_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("drive");
-    Target::create(&path).unwrap().remove_if_empty();
+    let made = Target::create(&path).unwrap();
+    assert!(made.is_new() && path.exists());
+    drop(made);
     assert!(!path.exists());
     let made = Target::create(&path).unwrap();
     made.write_at(0, b"x").unwrap();
-    made.remove_if_empty();
+    drop(made);
+    assert!(path.exists());
+    fs_err::write(&path, "").unwrap();
+    // It was there before.
+    drop(Target::open(&path, Access::Write).unwrap());
     assert!(path.exists());
     fs_err::remove_file(&path).unwrap();
     let made = Target::create(&path).unwrap();
     fs_err::rename(&path, folder.path().join("moved")).unwrap();
     fs_err::write(&path, "").unwrap();
-    made.remove_if_empty();
+    drop(made);
     assert!(path.exists());
+}
+
+#[test]
+fn a_file_that_was_there_loses_its_block_maps_before_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let maps = |target: &Target| -> Vec<PathBuf> {
+        let aside = target.without_maps().into_iter();
+        aside.map(|one| one.map).collect()
+    };
+    fs_err::write(at("a.img.bmap"), "").unwrap();
+    // What is made has the map of what will be in it.
+    let made = Target::create(&at("a.img")).unwrap();
+    assert_eq!(maps(&made), Vec::<PathBuf>::new());
+    drop(made);
+    fs_err::write(at("a.img"), "image").unwrap();
+    std::os::unix::fs::symlink("a.img", at("link")).unwrap();
+    fs_err::write(at("link.bmap"), "").unwrap();
+    let link = Target::open(&at("link"), Access::Write).unwrap();
+    assert_eq!(maps(&link), [at("a.img.bmap"), at("link.bmap")]);
+    assert_eq!(maps(&link), Vec::<PathBuf>::new());
 }

@@ -6,6 +6,7 @@ use super::{
         extents::{HEAD, is_zero},
         write::Writer,
     },
+    order::bmap_of,
     *,
 };
 
@@ -114,6 +115,29 @@ fn a_card_that_ends_among_zeros_is_found_all_the_same() {
             matches!(result, Err(DriveError::Differs { .. })),
             "{end}: {result:?}"
         );
+    }
+}
+
+#[test]
+fn a_card_on_which_only_the_images_end_comes_over_something_is_found() {
+    let mut image = noise(18 * MIB, 7);
+    // What is read back before the end comes ends with the card, or with what the block map leaves out.
+    image[12 * MIB..16 * MIB].fill(0);
+    let byte = |mib: usize| u64::try_from(mib * MIB).unwrap();
+    let parts = [byte(0)..byte(12), byte(16)..byte(18)];
+    let bmap = bmap_of(&image, &parts, None);
+    for bmap in [None, Some(&bmap)] {
+        let mut fake = Fake::new(noise(20 * MIB, 3));
+        fake.wraps = Some(12 * MIB);
+        let (messages, error) = messages(&image, bmap, Sequence::EdgesLast);
+        assert!(error.is_none());
+        let mut heard = Heard::default();
+        let result = Writer::new(&fake, &mut heard, 0, AT_ONCE).write(&messages);
+        assert!(
+            matches!(result, Err(DriveError::Differs { .. })),
+            "{result:?}"
+        );
+        assert!(is_zero(&fake.durable.borrow()[..head()]));
     }
 }
 

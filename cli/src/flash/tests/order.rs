@@ -9,7 +9,7 @@ use super::{
     *,
 };
 
-fn bmap_of(image: &[u8], ranges: &[Range<u64>], says: Option<u64>) -> Bmap {
+pub(super) fn bmap_of(image: &[u8], ranges: &[Range<u64>], says: Option<u64>) -> Bmap {
     let slice = |range: &Range<u64>| {
         &image[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]
     };

@@ -66,6 +66,7 @@ pub(super) struct Counts {
     pub(super) written: u64,
     pub(super) zeros: u64,
     pub(super) verified: u64,
+    pub(super) holes: u64,
 }
 
 /// A drive that is written or compared.

@@ -100,10 +100,12 @@ impl Writer<'_> {
             let mut hasher = blake3::Hasher::new();
             let mut is_zeros = true;
             for mapped in whole.mapped.within(&window) {
-                self.counts.verified += mapped.end - mapped.start;
+                let count = mapped.end - mapped.start;
                 if sum.is_none() && self.medium.is_hole(&mapped) {
+                    self.counts.holes += count;
                     continue;
                 }
+                self.counts.verified += count;
                 let bytes = self.read(buffer.bytes_mut(), &mapped)?;
                 if sum.is_some() {
                     hasher.update(bytes);

@@ -33,7 +33,8 @@ pub enum Length {
     Exactly(u64),
     /// So many, and perhaps more.
     AtLeast(u64),
-    /// So many by a number that is only a hint: of a file that was cut off, it says anything.
+    /// So many by a number that says no more than there is, if its file is whole: of one that was cut off or damaged, which does not unpack to
+    /// its end, it says anything.
     Said(u64),
 }
 
@@ -144,8 +145,9 @@ impl Walk {
         Ok(bytes)
     }
 
-    /// The last four bytes say how much the last member has, modulo 4 GiB. Others may stand before it, of which only unpacking tells; and
-    /// something else may stand behind it, or it was cut off: it is believed no more than what so few bytes can be unpacked to, and as a hint.
+    /// The last four bytes say how much the last member has, modulo 4 GiB. Others may stand before it, of which only unpacking tells; zeros may
+    /// stand behind it, which move the number to its smaller end. So it is never too much, unless it was cut off or something else stands behind
+    /// it: then it is believed no more than what so few bytes can be unpacked to.
     fn gzip(&mut self) -> io::Result<Length> {
         if self.size < SMALLEST_GZIP {
             return Err(cut());

@@ -18,24 +18,34 @@ pub fn unpacker(
     let packed = BufReader::with_capacity(PIECE, packed);
     Ok(match format {
         Format::Raw | Format::Zip => Box::new(packed),
-        Format::Gzip => Box::new(Parts::new(packed, |packed| {
-            Part::Gzip(Box::new(flate2::bufread::GzDecoder::new(packed)))
-        })),
-        Format::Bzip2 => Box::new(Parts::new(packed, |packed| {
-            Part::Bzip2(bzip2::bufread::BzDecoder::new(packed))
-        })),
+        Format::Gzip => Box::new(Told {
+            reader: Parts::new(packed, |packed| {
+                Part::Gzip(Box::new(flate2::bufread::GzDecoder::new(packed)))
+            }),
+            told: of_parts,
+        }),
+        Format::Bzip2 => Box::new(Told {
+            reader: Parts::new(packed, |packed| {
+                Part::Bzip2(bzip2::bufread::BzDecoder::new(packed))
+            }),
+            told: of_parts,
+        }),
         Format::Xz => {
             let concatenated = liblzma::stream::CONCATENATED;
             let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, concatenated)?;
             Box::new(Told {
                 reader: liblzma::bufread::XzDecoder::new_stream(packed, stream),
+                told: of_xz,
             })
         }
         Format::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(packed)?;
             // What the program of that name unpacks by itself, and no more: 128 MiB.
             decoder.window_log_max(27)?;
-            Box::new(Told { reader: decoder })
+            Box::new(Told {
+                reader: decoder,
+                told: of_zstd,
+            })
         }
     })
 }
@@ -107,32 +117,63 @@ fn is_followed(packed: &mut impl BufRead, first: u8) -> io::Result<bool> {
     }
 }
 
-/// Errors of those who tell them in words of their own, and do not say that what they unpack is damaged.
+/// Errors of who unpacks, by what they mean. Those of what is unpacked stay as they are.
 struct Told<R> {
     reader: R,
+    told: fn(io::Error) -> io::Error,
 }
 
 impl<R: Read> Read for Told<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(into).map_err(|error| {
-            let inner = error.get_ref();
-            let known = inner.and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>());
-            if known == Some(&liblzma::stream::Error::MemLimit) {
-                let words = format!(
-                    "its dictionary takes more memory than the {} MiB that it is given: unpack it by `xz -dk`, and take what comes out",
-                    XZ_MEMORY >> 20
-                );
-                return io::Error::new(io::ErrorKind::OutOfMemory, words);
-            }
-            if error.kind() == io::ErrorKind::Other && error.to_string().contains("memory") {
-                let words =
-                    format!("{error}: unpack it by `zstd -d --long=31`, and take what comes out");
-                return io::Error::new(io::ErrorKind::OutOfMemory, words);
-            }
-            if error.kind() == io::ErrorKind::Other {
-                return io::Error::new(io::ErrorKind::InvalidData, error);
-            }
-            error
-        })
+        self.reader.read(into).map_err(self.told)
     }
+}
+
+/// What unpacks gzip, and what unpacks bzip2, call what is damaged invalid input, and nothing else.
+fn of_parts(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::InvalidInput {
+        return io::Error::new(io::ErrorKind::InvalidData, error);
+    }
+    error
+}
+
+fn of_xz(error: io::Error) -> io::Error {
+    use liblzma::stream::Error;
+    let inner = error.get_ref();
+    let Some(known) = inner.and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return error;
+    };
+    let kind = match known {
+        Error::MemLimit => {
+            let words = format!(
+                "its dictionary takes more memory than the {} MiB that it is given: unpack it by `xz -dk`, and take what comes out",
+                XZ_MEMORY >> 20
+            );
+            return io::Error::new(io::ErrorKind::OutOfMemory, words);
+        }
+        Error::Mem => io::ErrorKind::OutOfMemory,
+        Error::Data | Error::Format => io::ErrorKind::InvalidData,
+        // These stand behind checksums: it is not damaged, but another kind of xz.
+        Error::Options | Error::NoCheck | Error::UnsupportedCheck => io::ErrorKind::Unsupported,
+        Error::Program => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+fn of_zstd(error: io::Error) -> io::Error {
+    use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
+    let inner = error.get_ref();
+    let Some(known) = inner.and_then(|inner| inner.downcast_ref::<zstd::Error>()) else {
+        return error;
+    };
+    if known.is(ZSTD_ErrorCode::ZSTD_error_frameParameter_windowTooLarge) {
+        let words = format!("{error}: unpack it by `zstd -d --long=31`, and take what comes out");
+        return io::Error::new(io::ErrorKind::OutOfMemory, words);
+    }
+    let kind = if known.is(ZSTD_ErrorCode::ZSTD_error_memory_allocation) {
+        io::ErrorKind::OutOfMemory
+    } else {
+        io::ErrorKind::InvalidData
+    };
+    io::Error::new(kind, error)
 }

@@ -9,7 +9,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::progress::{duration, transfer};
+use super::{
+    image::set_aside,
+    progress::{duration, transfer},
+};
 use crate::{
     boot::{Ended, Event, Hardware, Help},
     discovery::Device,
@@ -66,6 +69,7 @@ impl<'a> Booting<'a> {
                 let text = transfer(*done, whole.unwrap_or(0), self.begun.elapsed());
                 self.bar.set_message(format!("making its disk: {text}"));
             }
+            Event::Maps(maps) => set_aside(self.console, maps),
             Event::NoRoom => {
                 self.console.warn(&format!(
                     "there is no room left for what {} writes: it stands still until there is",

@@ -10,7 +10,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::progress::{bytes, duration};
+use super::{
+    image::set_aside,
+    progress::{bytes, duration},
+};
 use crate::{
     cloud::OsImage,
     download::{Event, Had, cache::Entry, fetch},
@@ -169,6 +172,7 @@ pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) {
                     going.at(done, None);
                 }
             }
+            Event::Maps(maps) => set_aside(console, &maps),
             Event::Shrunk(count) => console.detail(&format!(
                 "{count} images went out of the cache, which has a limit (OSCLI_CACHE_LIMIT)"
             )),

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     preload::{Doing, Preloaded},
     provision::inspect::Taker,
-    ui::{Console, style::neutralise},
+    ui::{
+        Console,
+        style::{neutralise, shown},
+    },
 };
 
 /// Where the images are made, and for what.
@@ -20,7 +23,7 @@ pub fn begins(console: &Console, image: &Path, engine: &str, arch: Option<&str>)
     let arch = arch.unwrap_or("an unknown architecture");
     console.say(&format!(
         "preloading {} ({}) with images of {}",
-        image.display(),
+        shown(image),
         neutralise(arch),
         neutralise(engine)
     ));
@@ -131,7 +134,7 @@ fn leaves(console: &Console, image: &Path, taker: &Taker) {
     };
     console.warn(&format!(
         "{}: {system}: its devices start what was preloaded if they have this system's agent; another one leaves it there",
-        image.display()
+        shown(image)
     ));
 }
 
@@ -161,7 +164,11 @@ pub fn done(
                 Taker::Other(name) => Some(name.as_str()),
                 Taker::Unknown => None,
             },
-            "is_taken": (*taker == Taker::Ours).then_some(true),
+            "is_taken": match taker {
+                Taker::Ours => Some(true),
+                Taker::Other(_) => Some(false),
+                Taker::Unknown => None,
+            },
             "mended": done.mended, "block_maps": map_values(&done.maps),
         });
         if let (Some(release), Some(told)) = (release, told.as_object_mut()) {
@@ -176,7 +183,7 @@ pub fn done(
     };
     console.say(&format!(
         "{} {what}: {} of images in partition {}",
-        image.display(),
+        shown(image),
         bytes(done.archive),
         done.number
     ));

@@ -196,6 +196,28 @@ fn what_stands_behind_gzip_is_no_length() {
 }
 
 #[test]
+fn gzip_never_says_more_than_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gz");
+    let gzip = |count: usize| pack(&["gzip", "-c"], &vec![7; count]);
+    for (parts, size) in [
+        (gzip(70_000), 70_000),
+        ([gzip(70_000), gzip(3)].concat(), 70_003),
+        ([gzip(3), gzip(0x0102_0304)].concat(), 0x0102_0307),
+    ] {
+        for zeros in 0..6 {
+            fs_err::write(&path, [&parts[..], &vec![0; zeros]].concat()).unwrap();
+            assert_eq!(unpacked(&path).unwrap().len(), size);
+            let found = length(&path).unwrap().least();
+            assert!(
+                found <= u64::try_from(size).unwrap(),
+                "{found} {size} {zeros}"
+            );
+        }
+    }
+}
+
+#[test]
 fn zstd_may_begin_with_a_part_that_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.zst");

@@ -44,6 +44,46 @@ fn what_damages_is_told_as_damage_and_what_wants_too_much_memory_as_that() {
 }
 
 #[test]
+fn what_goes_wrong_is_told_by_what_it_is_and_not_by_its_words() {
+    let made = Made::new();
+    for (format, program) in &PROGRAMS[..5] {
+        let mut packed = made.packed(program);
+        let middle = packed.len() / 2;
+        for byte in &mut packed[middle..middle + 64] {
+            *byte ^= 0x55;
+        }
+        let error = unpacker(*format, io::Cursor::new(packed))
+            .and_then(|mut unpacked| io::copy(&mut unpacked, &mut io::sink()))
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{program:?}");
+        // What is read may fail, in whatever words.
+        let start = made.packed(program)[..1000].to_vec();
+        let failing = io::Cursor::new(start).chain(Failing);
+        let error = unpacker(*format, failing)
+            .and_then(|mut unpacked| io::copy(&mut unpacked, &mut io::sink()))
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Other, "{program:?}: {error}");
+        assert_eq!(error.to_string(), "no memory in the reader", "{program:?}");
+    }
+    let script = "head -c 300M /dev/zero | zstd -q -c --ultra --long=30 -1";
+    let wide = Command::new("sh").args(["-c", script]).output().unwrap();
+    let error = unpacker(Format::Zstd, io::Cursor::new(wide.stdout))
+        .and_then(|mut unpacked| io::copy(&mut unpacked, &mut io::sink()))
+        .unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+    assert!(error.to_string().contains("--long=31"), "{error}");
+}
+
+/// What cannot be read.
+struct Failing;
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("no memory in the reader"))
+    }
+}
+
+#[test]
 fn what_a_mac_puts_into_an_archive_is_no_image() {
     let made = Made::new();
     let folder = made.dir.path();

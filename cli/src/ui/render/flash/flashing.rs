@@ -10,14 +10,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{
-    super::progress::{bytes, duration, transfer},
-    has_no_table, is_short, shown,
+    super::{
+        image::{map_values, set_aside},
+        progress::{bytes, duration, transfer},
+    },
+    has_no_table, is_short,
 };
 use crate::{
     cause::chain,
     failure::advice,
     flash::{Access, Event, Outcome, Phase},
-    ui::{Console, style::neutralise},
+    image::block_map::Aside,
+    ui::{
+        Console,
+        style::{neutralise, shown},
+    },
 };
 
 /// Between two frames.
@@ -46,6 +53,8 @@ struct Row {
     /// Bytes that were there already when the phase began.
     before: u64,
     text: String,
+    /// Block maps that were of it.
+    maps: Vec<Aside>,
 }
 
 impl<'a> Flashing<'a> {
@@ -67,6 +76,7 @@ impl<'a> Flashing<'a> {
                 since: now,
                 before: 0,
                 text: String::new(),
+                maps: Vec::new(),
             }
         });
         Self {
@@ -88,6 +98,12 @@ impl<'a> Flashing<'a> {
             Event::NoTable => has_no_table(self.console, Path::new("standard input")),
             Event::Unpacked(taken) => self.taken = *taken,
             Event::Begun { .. } => self.has_begun = true,
+            Event::Maps { drive, maps } => {
+                set_aside(self.console, maps);
+                if let Some(row) = self.rows.get_mut(*drive) {
+                    row.maps.extend(maps.iter().cloned());
+                }
+            }
             Event::Resumed { drive, from } => {
                 self.has_begun = true;
                 let text = format!("goes on after {}, where it was cut off", bytes(*from));
@@ -200,11 +216,11 @@ impl<'a> Flashing<'a> {
     }
 
     /// Says how it ended.
-    pub fn outcomes(self, outcomes: &[Outcome]) -> io::Result<()> {
+    pub fn outcomes(mut self, outcomes: &[Outcome]) -> io::Result<()> {
         let (console, access) = (self.console, self.access);
-        let paths: Vec<PathBuf> = self.rows.iter().map(|row| row.path.clone()).collect();
-        self.end();
-        for (path, outcome) in paths.iter().zip(outcomes) {
+        let rows = std::mem::take(&mut self.rows);
+        for (Row { path, bar, .. }, outcome) in rows.iter().zip(outcomes) {
+            bar.finish_and_clear();
             match &outcome.error {
                 Some(error) => {
                     let text = format!("{}: {}", path.display(), chain(error));
@@ -217,13 +233,15 @@ impl<'a> Flashing<'a> {
             }
         }
         if console.is_json() {
-            let drives = paths.iter().zip(outcomes).map(|(path, outcome)| {
+            let drives = rows.iter().zip(outcomes).map(|(row, outcome)| {
                 json!({
-                    "path": path.display().to_string(),
+                    "path": row.path.display().to_string(),
                     "new_file": outcome.is_new,
                     "written": outcome.written,
                     "verified": outcome.verified,
+                    "holes": outcome.holes,
                     "zeros": outcome.zeros,
+                    "block_maps": map_values(&row.maps),
                     "seconds": outcome.took.as_secs_f64(),
                     "error": outcome.error.as_ref().map(|error| chain(error)),
                 })
@@ -257,8 +275,13 @@ fn whole(path: &Path, outcome: &Outcome, access: Access) -> String {
     } else {
         "is whole"
     };
+    let holes = if outcome.holes > 0 {
+        format!(", {} of holes", bytes(outcome.holes))
+    } else {
+        String::new()
+    };
     format!(
-        "{path} {what}: {} written{zeros}, {} read back in {took}{end}",
+        "{path} {what}: {} written{zeros}, {} read back{holes} in {took}{end}",
         bytes(outcome.written),
         bytes(outcome.verified)
     )

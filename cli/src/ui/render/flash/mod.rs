@@ -11,14 +11,14 @@ use super::progress::bytes;
 use crate::{
     flash::{choose::Refusal, drives::Drive},
     image::container::Length,
-    ui::{Console, style::neutralise, table, terminal},
+    ui::{
+        Console,
+        style::{neutralise, shown},
+        table, terminal,
+    },
 };
 
 pub use flashing::Flashing;
-
-fn shown(path: &Path) -> String {
-    neutralise(&path.display().to_string()).into_owned()
-}
 
 fn labels(drive: &Drive) -> String {
     let labels = drive

@@ -2,10 +2,10 @@
 
 use testkit::{Workstation, workstation::Output};
 
+use super::{MIB, noise};
 use crate::{
     USAGE,
     disks::{Disk, Layout, SYSTEMS, run},
-    flash::{MIB, noise},
 };
 
 async fn piped(workstation: &Workstation, before: &str, more: &str) -> Output {

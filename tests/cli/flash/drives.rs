@@ -5,27 +5,27 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use testkit::Workstation;
 
+use super::{MIB, noise, packed, text};
 use crate::{
     USAGE,
     disks::{Disk, Layout, SYSTEMS, run},
-    flash::{MIB, noise, packed, text},
 };
 
 /// A file in the place of a drive, as the kernel shows it.
-struct Loop {
-    path: String,
+pub(super) struct Loop {
+    pub(super) path: String,
     file: PathBuf,
 }
 
 impl Loop {
-    fn new(file: PathBuf, content: &[u8]) -> Self {
+    pub(super) fn new(file: PathBuf, content: &[u8]) -> Self {
         fs_err::write(&file, content).unwrap();
         let shown = run("losetup", &["-P", "-f", "--show", file.to_str().unwrap()]);
         let path = String::from_utf8(shown).unwrap().trim().to_owned();
         Self { path, file }
     }
 
-    fn content(&self) -> Vec<u8> {
+    pub(super) fn content(&self) -> Vec<u8> {
         run("sync", &[]);
         fs_err::read(&self.file).unwrap()
     }
@@ -186,59 +186,6 @@ async fn another_card_than_the_one_that_was_asked_about_is_not_written() {
         "{ended}"
     );
     assert!(drive.content()[..size] == noise(size, 3));
-}
-
-#[tokio::test]
-async fn what_is_mounted_is_unmounted_or_refused() {
-    let workstation = Workstation::new(None);
-    let machine = &workstation.machine;
-    let disk = Disk::new(Layout::Whole, SYSTEMS[1]);
-    let drive = Loop::new(workstation.home().join("card"), &vec![0; 96 * MIB]);
-    run("mke2fs", &["-q", &drive.path]);
-    let elsewhere = workstation.home().join("elsewhere");
-    fs_err::create_dir(&elsewhere).unwrap();
-    machine.run("mount", &[&drive.path, text(&elsewhere)]);
-    let words = ["flash", &disk.name(), &drive.path, "--allow-fixed", "-y"];
-    let refused = workstation.os(&words).await;
-    assert_eq!(refused.code, USAGE, "{refused}");
-    assert!(
-        refused
-            .stderr
-            .contains(&format!("`umount {}`", elsewhere.display())),
-        "{refused}"
-    );
-    machine.run("umount", &[text(&elsewhere)]);
-    // Where people mount, a drive that is not removable may be meant to stay.
-    machine.run("mount", &["-t", "tmpfs", "tmpfs", "/mnt"]);
-    machine.run("mkdir", &["/mnt/data"]);
-    machine.run("mount", &[&drive.path, "/mnt/data"]);
-    let refused = workstation.os(&words).await;
-    assert_eq!(refused.code, USAGE, "{refused}");
-    assert!(refused.stderr.contains("mounted on /mnt/data"), "{refused}");
-    machine.run("umount", &["/mnt/data"]);
-    machine.run("mount", &["-t", "tmpfs", "tmpfs", "/media"]);
-    machine.run("mkdir", &["/media/a card"]);
-    machine.run("mount", &[&drive.path, "/media/a card"]);
-    // An image that is on the drive itself.
-    machine.run("cp", &[&disk.name(), "/media/a card/disk.img"]);
-    let own = [
-        "flash",
-        "/media/a card/disk.img",
-        &drive.path,
-        "--allow-fixed",
-        "-y",
-    ];
-    let refused = workstation.os(&own).await;
-    assert_eq!(refused.code, USAGE, "{refused}");
-    assert!(refused.stderr.contains("cannot be unmounted"), "{refused}");
-    machine.run("cmp", &[&disk.name(), "/media/a card/disk.img"]);
-    let written = workstation.os(&words).await;
-    written.success();
-    assert!(
-        written.stderr.contains("unmounted /media/a card"),
-        "{written}"
-    );
-    assert!(drive.content()[..disk.bytes().len()] == disk.bytes());
 }
 
 #[tokio::test]
