@@ -117,6 +117,9 @@ fn unfetched(failure: Failure, error: &FetchError) -> Failure {
         FetchError::Refused { status: 404, .. } => failure
             .hint("is it called so? Not every cloud has images: the address of one does, too"),
         FetchError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),
+        FetchError::Shorter(_) => failure.hint(
+            "its server, or something before it, says a wrong Content-Length: nothing was kept; another server may have a right one",
+        ),
         FetchError::Unusable { .. } | FetchError::Empty(_) => failure
             .hint("is it the address of an image, and does this machine reach its server itself?"),
         FetchError::KeepsChanging(_) => {

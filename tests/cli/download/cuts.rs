@@ -256,6 +256,10 @@ async fn a_server_that_lies_about_the_length_is_found_out() {
     server.put("os.img", Served::new(noise(100_000, 9)).fated(lies));
     let output = workstation.os(&["download", &server.url("os.img")]).await;
     assert_eq!(output.code, 1, "{output}");
+    assert!(
+        output.stderr.contains("fewer bytes than it says"),
+        "{output}"
+    );
     nothing_is_there(&workstation);
 }
 

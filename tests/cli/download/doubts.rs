@@ -68,6 +68,56 @@ async fn a_part_that_does_not_show_of_which_file_it_is_is_compared() {
 }
 
 #[tokio::test]
+async fn parts_that_end_early_are_compared_where_nobody_says_how_long_the_file_is() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let letters = |seed| -> Vec<u8> {
+        let noise = noise(300_000, seed);
+        noise.iter().map(|byte| b'a' + byte % 26).collect()
+    };
+    let (old, new) = (letters(49), letters(50));
+    let part = |from: usize, to: usize| {
+        format!(
+            "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{}/*\r\nContent-Length: {}\r\n\r\n{}",
+            to - 1,
+            to - from,
+            String::from_utf8_lossy(&old[from..to])
+        )
+    };
+    let begun = String::from_utf8_lossy(&old[..100_000]);
+    let begun = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n{begun}");
+    // Its beginning is asked for once more, and then the rest with some of what is there; of that it gives only so much.
+    let fates = [begun, part(0, 100_000), part(34_464, 200_000)];
+    let mut file = Served::new(new.clone()).fated(fates.map(Fate::Says));
+    file.tag = None;
+    server.put("os.img", file);
+    let output = workstation.os(&["download", &server.url("os.img")]).await;
+    output.success();
+    assert!(output.stderr.contains("has changed"), "{output}");
+    image_is(&workstation, &new);
+}
+
+#[tokio::test]
+async fn a_long_file_whose_parts_show_nothing_is_had_all_the_same() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(70_000_000, 53);
+    let mut file = Served::new(bytes.clone()).fated([Fate::Cut(10_000_000)]);
+    file.parts_show = false;
+    server.put("os.img", file);
+    let output = workstation.os(&["download", &server.url("os.img")]).await;
+    output.success();
+    let ranges = server.ranges("os.img");
+    let is_beginning = |range: &String| range == "bytes=0-262143";
+    assert!(ranges.iter().flatten().any(is_beginning), "{ranges:?}");
+    assert!(
+        output.stderr.contains("nothing proves that all of them"),
+        "{output}"
+    );
+    image_is(&workstation, &bytes);
+}
+
+#[tokio::test]
 async fn what_was_put_together_without_proof_is_told_of() {
     let workstation = Workstation::new(None);
     let server = Distribution::start(&workstation.machine, AT);

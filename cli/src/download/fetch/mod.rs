@@ -188,6 +188,9 @@ pub enum FetchError {
     /// A person ended it.
     #[error("interrupted")]
     Interrupted,
+    /// It ends before it should, as its server has said before.
+    #[error("{0} has fewer bytes than it says")]
+    Shorter(String),
     /// It is not that of which there are parts.
     #[error("the file has changed on the server")]
     Changed,
@@ -205,8 +208,12 @@ pub async fn fetch(request: Request<'_>) -> Result<Fetched, FetchError> {
         // Servers that share an address may each have another tag for it: of one answer all bytes are one file's.
         let is_plain = request.is_plain || round > 0;
         match attempt(&request, is_plain).await {
-            Err(FetchError::Changed) => {
+            Err(error @ (FetchError::Changed | FetchError::Shorter(_))) => {
                 forget(&request)?;
+                // It says so of what it gives by one answer, too.
+                if round + 1 == MOST_ANEW && matches!(error, FetchError::Shorter(_)) {
+                    return Err(error);
+                }
                 drop(request.events.send(Event::Anew));
             }
             other => return other,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use fs_err::os::unix::fs::FileExt as _;
+use reqwest::StatusCode;
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -22,6 +23,8 @@ use crate::download::{
     web::{Answered, cut},
 };
 
+/// What says that a file ends before a part of it.
+const NOTHING_THERE: StatusCode = StatusCode::RANGE_NOT_SATISFIABLE;
 /// Bytes before what is missing that are asked for once more; they are more where all of these are the same.
 const OVERLAP: u64 = 64 << 10;
 /// Bytes that are looked at for them, at most: a disk has long stretches of zeros, and each cut would fetch them once more.
@@ -131,6 +134,9 @@ impl Job {
             Meaning::Refused(status) => NotOpen::Refused(*status, peer),
             Meaning::Unusable(why) => NotOpen::Final(FetchError::Unusable { peer, why }),
             Meaning::End => NotOpen::End,
+            Meaning::Changed if answered.response.status() == NOTHING_THERE => {
+                NotOpen::Final(FetchError::Shorter(peer))
+            }
             Meaning::Whole(_) | Meaning::Part(..) | Meaning::Changed => {
                 NotOpen::Final(FetchError::Changed)
             }
