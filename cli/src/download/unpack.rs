@@ -19,6 +19,8 @@ use crate::image::container::{Format, Packed, Unpacked, unpacker};
 
 /// Bytes that are looked at at once.
 pub(super) const BLOCK: usize = 1 << 20;
+/// Bytes of an image that have to come out of a file to see that its start is right.
+const START: usize = 512;
 /// How a frame of zstd begins that says something of the image.
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// What the names of files end in that are packed.
@@ -180,6 +182,24 @@ pub(super) fn streamed(
         return Ok(None);
     }
     unpacker(format, io::Cursor::new(first).chain(from)).map(Some)
+}
+
+/// Begins to unpack what is still coming, and leaves it at that.
+///
+/// # Errors
+/// [`OutputError`] where its start is wrong.
+pub(super) fn begins(
+    wanted: &Wanted,
+    from: impl Read + Send + 'static,
+    interrupt: CancellationToken,
+) -> Result<(), OutputError> {
+    let reader = streamed(from, wanted).map_err(|source| wanted.no_start(source))?;
+    if let Some(reader) = reader {
+        let (events, _) = tokio::sync::mpsc::unbounded_channel();
+        let mut source = Source::of(reader, wanted, events, interrupt);
+        source.next(&mut [0; START])?;
+    }
+    Ok(())
 }
 
 /// Whether what a file is packed in tells that it is whole; `false`: it is not packed.

@@ -79,15 +79,19 @@ async fn what_cannot_be_right_is_not_fetched_to_its_end() {
         ("os.img.xz", xz(8), "cannot be unpacked"),
         ("os.img.gz", gz, "cannot be unpacked"),
     ] {
-        server.put(name, Served::new(bytes).fated(stalls()));
+        server.put(name, Served::new(bytes));
         let url = server.url(name);
-        let line = ["download", &url];
-        let ended = tokio::time::timeout(Duration::from_secs(20), workstation.os(&line)).await;
-        let output = ended.expect("an end before the server has had enough");
-        assert_eq!(output.code, 1, "{output}");
-        assert!(output.stderr.contains(said), "{output}");
-        assert!(output.stderr.contains("damaged"), "{output}");
-        nothing_is_there(&workstation);
+        for to in ["os.img", "-"] {
+            server.fate(name, stalls());
+            let line = ["download", &url, "-o", to];
+            let ended = tokio::time::timeout(Duration::from_secs(20), workstation.os(&line)).await;
+            let output = ended.expect("an end before the server has had enough");
+            assert_eq!(output.code, 1, "{output}");
+            assert!(output.stderr.contains(said), "{output}");
+            assert!(output.stderr.contains("damaged"), "{output}");
+            assert!(output.stdout.is_empty(), "{output}");
+            nothing_is_there(&workstation);
+        }
     }
     // Nor what nobody could tell to be whole.
     let mut file = Served::new(noise(4_000_000, 65)).fated(stalls());
@@ -134,4 +138,14 @@ async fn what_is_no_image_on_this_machine_is_told_as_such() {
         assert!(!output.stderr.contains("not kept"), "{output}");
         nothing_is_there(&workstation);
     }
+    // Of a server's, too, it is not told where we keep it.
+    let server = Distribution::start(&workstation.machine, AT);
+    let zip = fs_err::read(workstation.home().join("three.zip")).expect("a file");
+    server.put("three.zip", Served::new(zip));
+    let output = workstation
+        .os(&["download", &server.url("three.zip"), "-o", "os.img"])
+        .await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("one.img, two.img"), "{output}");
+    assert!(!output.stderr.contains(".cache"), "{output}");
 }

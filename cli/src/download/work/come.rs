@@ -263,14 +263,16 @@ impl Unpacking {
     }
 
     fn begin(&self, want: &Want<'_>, wanted: Wanted, coming: Follow) {
-        let Some(to) = want.to.map(Path::to_owned) else {
-            return;
-        };
+        let to = want.to.map(Path::to_owned);
         let (interrupt, stop) = (self.interrupt.clone(), self.stop.clone());
         // How far the fetching is says it all.
         let (silent, _) = unbounded_channel();
         let write = move || {
-            let written = output::write_coming(&wanted, coming, &to, silent, interrupt);
+            let written = match &to {
+                Some(to) => output::write_coming(&wanted, coming, to, silent, interrupt),
+                // Who reads it gets nothing before all of it was checked.
+                None => unpack::begins(&wanted, coming, interrupt).map(|()| None),
+            };
             if matches!(&written, Err(error) if error.is_final()) {
                 stop.cancel();
             }

@@ -27,6 +27,7 @@ use super::{
     unpack::{self, Wanted},
     web::{Web, WebError},
 };
+use crate::image::container::ContainerError;
 
 /// Where an image is.
 #[derive(Debug, Clone)]
@@ -341,6 +342,11 @@ async fn put(wanted: Wanted, want: &Want<'_>) -> Result<u64, DownloadError> {
     };
     match put.map_err(io::Error::other)? {
         Err(OutputError::Interrupted) => Err(DownloadError::Interrupted),
+        // Where we keep it says nothing to anybody.
+        Err(OutputError::Container(ContainerError::Archive { because, .. })) => {
+            let path = PathBuf::from(&want.name);
+            Err(OutputError::from(ContainerError::Archive { path, because }).into())
+        }
         other => Ok(other?),
     }
 }
