@@ -57,6 +57,8 @@ pub struct Served {
     pub tag: Option<String>,
     /// Whether parts of it are had.
     pub ranges: bool,
+    /// Whether they show its tag.
+    pub parts_show: bool,
     /// How its end is told.
     pub framing: Framing,
     /// Further fields of each answer.
@@ -72,6 +74,7 @@ impl Served {
             bytes: bytes.into(),
             tag: Some("\"first\"".to_owned()),
             ranges: true,
+            parts_show: true,
             framing: Framing::Length,
             fields: Vec::new(),
             fates: VecDeque::new(),
@@ -398,7 +401,8 @@ impl Served {
         if self.ranges {
             add("Accept-Ranges", "bytes".to_owned());
         }
-        if let Some(tag) = tag {
+        let is_part = range.is_some();
+        if let Some(tag) = tag.filter(|_| self.parts_show || !is_part) {
             add("ETag", tag.to_owned());
         }
         let fields = fields

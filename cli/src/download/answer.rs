@@ -26,6 +26,11 @@ impl Validator {
         self.0.starts_with('"')
     }
 
+    /// Whether it is that of another state. A tag says nothing of a time.
+    fn is_other(&self, than: &Self) -> bool {
+        self.is_strong() == than.is_strong() && self != than
+    }
+
     /// As `If-Range` wants it.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -87,8 +92,8 @@ pub enum Meaning {
 /// What the answer to a question means.
 #[must_use]
 pub fn meaning(asked: &Asked, head: &Head) -> Meaning {
-    let is_other = is_other(asked.validator.as_ref(), head.validator.as_ref())
-        || is_other(asked.weak.as_ref(), head.weak.as_ref());
+    let is_other = matches!((&asked.validator, &head.validator), (Some(one), Some(other)) if one.is_other(other))
+        || matches!((&asked.weak, &head.weak), (Some(one), Some(other)) if one != other);
     match head.status {
         200 => {
             let has_other_length = asked.length.is_some()
@@ -132,10 +137,6 @@ pub fn meaning(asked: &Asked, head: &Head) -> Meaning {
         ),
         status => Meaning::Refused(status),
     }
-}
-
-fn is_other<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
-    matches!((one, other), (Some(one), Some(other)) if one != other)
 }
 
 /// Whether an answer that there is no such part (`bytes */1234`) means that the file ends where that would begin.
@@ -208,6 +209,11 @@ mod tests {
             ..part("500-999/1000", "")
         };
         assert_eq!(mean(&silent), whole);
+        let dated = Head {
+            validator: Validator::of(None, Some("Mon")),
+            ..part("500-999/*", "")
+        };
+        assert_eq!(mean(&dated), Meaning::Part(500..1000, None));
         for changed in [
             part("500-999/1000", "\"b\""),
             part("500-999/1001", "\"a\""),

@@ -2,7 +2,7 @@
 //!
 //! In: where an image is ([`Source`]), and what is to become of it. Out: a file that is whole and right, or an error and nothing. What is had from the
 //! web goes by way of the cache (`cache.rs`): it is fetched (`fetch/`), checked by all that its server offers (`offered.rs`), and by its own recorded
-//! checksum ever after. Only then it is unpacked (`output.rs`).
+//! checksum ever after. It is unpacked while it comes (`unpack.rs`), and has its place only then (`output.rs`).
 
 pub mod answer;
 pub mod cache;
@@ -14,6 +14,7 @@ pub mod output;
 mod patience;
 pub mod pieces;
 mod signature;
+pub mod unpack;
 pub mod web;
 mod work;
 

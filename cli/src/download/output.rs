@@ -1,51 +1,24 @@
-//! Puts an image where a person wants it: unpacked or as it came, beside its place first, and in it once everything is right.
+//! Puts an image where a person wants it: unpacked or as it came (`unpack.rs`), beside its place first, and in it once everything is right.
 
 use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
-use fs_err::File;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Event,
-    checksums::{Finished, Sums},
-    fetch::Coding,
+    unpack::{BLOCK, Source, Wanted, streamed},
 };
-use crate::image::{
-    beside::Beside,
-    block_map,
-    container::{ContainerError, Format, Packed, Unpacked, unpacker},
-};
+use crate::image::{beside::Beside, block_map, container::ContainerError};
 
-/// Bytes that are looked at for zeros, and written, at once.
-const BLOCK: usize = 1 << 20;
 /// Bytes in which nothing but zeros is skipped.
 const HOLE: usize = 64 << 10;
-/// First bytes of a file, by which is told how it is packed.
-const MAGIC: u64 = 6;
 
 /// What stands in the place of a path where there is none.
 pub const STDOUT: &str = "standard output";
-
-/// What is to become of an image.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The file that has come.
-    pub image: PathBuf,
-    /// What it is called.
-    pub name: String,
-    /// How it is packed for the way.
-    pub coding: Option<Coding>,
-    /// Whether it replaces what is there.
-    pub replaces: bool,
-    /// Whether it stays as it came.
-    pub is_as_it_came: bool,
-    /// Bytes that it may have at most.
-    pub most: u64,
-}
 
 /// Why it is not there.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +34,8 @@ pub enum OutputError {
         /// Why not.
         #[source]
         source: io::Error,
+        /// Whether nothing came out of it before.
+        is_start: bool,
     },
     /// It becomes larger than anything is expected to be.
     #[error("it unpacks to more than {most} bytes")]
@@ -99,27 +74,28 @@ impl OutputError {
     /// Whether what is still to come can make no difference.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::TooLarge { .. } | Self::Exists(_) | Self::Write { .. }
-        )
+        match self {
+            Self::TooLarge { .. } | Self::Exists(_) | Self::Write { .. } => true,
+            Self::Unpack {
+                source, is_start, ..
+            } => *is_start && is_of_bytes(source),
+            _ => false,
+        }
     }
+}
+
+/// Whether the bytes are wrong, and not the way that they come.
+fn is_of_bytes(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+    )
 }
 
 /// Whether it is right, and takes more memory to unpack than it is given.
 #[must_use]
 pub fn lacks_memory(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory
-}
-
-/// Bytes that come, and how far that is.
-struct Source {
-    reader: Box<dyn Read + Send>,
-    name: String,
-    most: u64,
-    done: u64,
-    events: UnboundedSender<Event>,
-    interrupt: CancellationToken,
 }
 
 /// An image that is written, and is not in its place yet.
@@ -164,116 +140,6 @@ fn without_maps(to: &Path, events: &UnboundedSender<Event>) {
     }
 }
 
-impl Source {
-    fn open(
-        wanted: &Wanted,
-        events: UnboundedSender<Event>,
-        interrupt: CancellationToken,
-    ) -> Result<Self, OutputError> {
-        Ok(Self {
-            reader: reader(wanted)?,
-            name: wanted.name.clone(),
-            most: wanted.most,
-            done: 0,
-            events,
-            interrupt,
-        })
-    }
-
-    /// The next bytes; nothing at the end.
-    fn next<'a>(&mut self, block: &'a mut [u8]) -> Result<&'a [u8], OutputError> {
-        if self.interrupt.is_cancelled() {
-            return Err(OutputError::Interrupted);
-        }
-        let mut count = 0;
-        while count < block.len() {
-            let rest = block.get_mut(count..).unwrap_or_default();
-            match self.reader.read(rest) {
-                Ok(0) => break,
-                Ok(more) => count += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    let name = self.name.clone();
-                    return Err(OutputError::Unpack { name, source });
-                }
-            }
-        }
-        self.done += u64::try_from(count).unwrap_or(u64::MAX);
-        if self.done > self.most {
-            return Err(OutputError::TooLarge { most: self.most });
-        }
-        // Nobody may listen.
-        drop(self.events.send(Event::Unpacked(self.done)));
-        Ok(block.get(..count).unwrap_or_default())
-    }
-}
-
-/// The bytes that are wanted of a file.
-fn reader(wanted: &Wanted) -> Result<Box<dyn Read + Send>, OutputError> {
-    let path = &wanted.image;
-    let failed = |source| OutputError::Unpack {
-        name: wanted.name.clone(),
-        source,
-    };
-    if !wanted.is_as_it_came && wanted.coding.is_none() {
-        return Ok(Box::new(Unpacked::new(&Packed::open(path)?)?));
-    }
-    let file = File::open(path).map_err(failed)?;
-    let unpacked = streamed(file, wanted).map_err(failed)?;
-    unpacked.ok_or_else(|| failed(io::Error::other("a ZIP archive that is packed once more")))
-}
-
-/// What is wanted of bytes that come one after the other; `None` of a ZIP archive, whose contents stand at its end.
-fn streamed(
-    from: impl Read + Send + 'static,
-    wanted: &Wanted,
-) -> io::Result<Option<Box<dyn Read + Send>>> {
-    if wanted.is_as_it_came {
-        return Ok(Some(Box::new(from)));
-    }
-    // Packed for the way, it may be packed for itself, too.
-    let mut from: Box<dyn Read + Send> = match wanted.coding {
-        None => Box::new(from),
-        Some(Coding::Gzip) => unpacker(Format::Gzip, from)?,
-    };
-    let mut first = Vec::new();
-    from.by_ref().take(MAGIC).read_to_end(&mut first)?;
-    let format = Format::of(&first);
-    if format == Format::Zip {
-        return Ok(None);
-    }
-    unpacker(format, io::Cursor::new(first).chain(from)).map(Some)
-}
-
-/// The checksums of an image without what it was packed in for the way.
-///
-/// # Errors
-/// [`OutputError`], also when it gets larger than is wanted.
-pub fn sums_without_coding(wanted: &Wanted, mut sums: Sums) -> Result<Finished, OutputError> {
-    let failed = |source| OutputError::Unpack {
-        name: wanted.name.clone(),
-        source,
-    };
-    let file = File::open(&wanted.image).map_err(failed)?;
-    let (events, _) = tokio::sync::mpsc::unbounded_channel();
-    let mut source = Source {
-        reader: unpacker(Format::Gzip, file).map_err(failed)?,
-        name: wanted.name.clone(),
-        most: wanted.most,
-        done: 0,
-        events,
-        interrupt: CancellationToken::new(),
-    };
-    let mut block = vec![0; BLOCK];
-    loop {
-        let bytes = source.next(&mut block)?;
-        if bytes.is_empty() {
-            return Ok(sums.finish());
-        }
-        sums.take(bytes);
-    }
-}
-
 /// Writes it beside a file that it is to become.
 ///
 /// # Errors
@@ -299,22 +165,10 @@ pub fn write_coming(
     events: UnboundedSender<Event>,
     interrupt: CancellationToken,
 ) -> Result<Option<Pending>, OutputError> {
-    let name = wanted.name.clone();
-    let reader = streamed(from, wanted).map_err(|source| OutputError::Unpack {
-        name: name.clone(),
-        source,
-    })?;
-    let Some(reader) = reader else {
+    let Some(reader) = streamed(from, wanted).map_err(|source| wanted.no_start(source))? else {
         return Ok(None);
     };
-    let source = Source {
-        reader,
-        name,
-        most: wanted.most,
-        done: 0,
-        events,
-        interrupt,
-    };
+    let source = Source::of(reader, wanted, events, interrupt);
     write_all(source, to, wanted.replaces).map(Some)
 }
 
@@ -348,7 +202,7 @@ fn write_all(mut source: Source, to: &Path, replaces: bool) -> Result<Pending, O
         to: to.to_owned(),
         replaces,
         bytes: at,
-        events: source.events,
+        events: source.into_events(),
     })
 }
 
@@ -386,7 +240,7 @@ pub fn pipe(
             source,
         })?;
         if bytes.is_empty() {
-            return Ok(source.done);
+            return Ok(source.done());
         }
     }
 }

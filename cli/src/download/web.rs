@@ -7,12 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use reqwest::{
     Client, NoProxy, Proxy, Response, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION},
     redirect::Policy,
 };
-use tokio_rustls::rustls;
+use tokio_rustls::rustls::{self, pki_types::UnixTime};
 
 use super::{
     link::{Link, LinkError},
@@ -29,6 +30,8 @@ const MOST_REDIRECTS: usize = 10;
 const CONNECTING: Duration = Duration::from_secs(15);
 /// Times in a row that a small file may be cut off.
 const FEW: u32 = 4;
+/// What a connection lacks that ends in the middle of TLS.
+const UNTOLD: &str = "close_notify";
 
 /// What is told of this machine's way into the web.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +71,8 @@ pub enum WebError {
         peer: String,
         /// What is wrong with its certificate.
         problem: String,
+        /// Whether it is the time for which that is valid.
+        is_of_time: bool,
     },
     /// A file beside another one is packed as nobody asked for.
     #[error("{0} comes packed for the way, and cannot be unpacked")]
@@ -180,11 +185,15 @@ impl Web {
         Err(WebError::Circle(link.to_string()))
     }
 
-    /// A small file as a whole; `None` where there is none. A server that cuts it off is asked again some times.
+    /// A small file as a whole, and who gave it; `None` where there is none. A server that cuts it off is asked again some times.
     ///
     /// # Errors
     /// [`WebError`], also when the server has other trouble than that there is no such file, and when it has more than `most` bytes.
-    pub async fn small(&self, link: &Link, most: usize) -> Result<Option<Vec<u8>>, WebError> {
+    pub async fn small(
+        &self,
+        link: &Link,
+        most: usize,
+    ) -> Result<Option<(Vec<u8>, Link)>, WebError> {
         let mut patience = Patience::of(FEW);
         loop {
             let error = match self.small_once(link, most).await {
@@ -200,7 +209,11 @@ impl Web {
         }
     }
 
-    async fn small_once(&self, link: &Link, most: usize) -> Result<Option<Vec<u8>>, WebError> {
+    async fn small_once(
+        &self,
+        link: &Link,
+        most: usize,
+    ) -> Result<Option<(Vec<u8>, Link)>, WebError> {
         let plain = (ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let mut answered = self.get(link, &HeaderMap::from_iter([plain])).await?;
         let status = answered.response.status();
@@ -218,11 +231,12 @@ impl Web {
             }
         }
         let coding = answered.response.headers().get(CONTENT_ENCODING);
-        match coding.map(HeaderValue::as_bytes) {
-            None | Some(b"" | b"identity") => Ok(Some(bytes)),
-            Some(b"gzip" | b"x-gzip") => without_gzip(bytes, most, &answered.by).map(Some),
-            Some(_) => Err(WebError::Coded(answered.by.to_string())),
-        }
+        let bytes = match coding.map(HeaderValue::as_bytes) {
+            None | Some(b"" | b"identity") => bytes,
+            Some(b"gzip" | b"x-gzip") => without_gzip(bytes, most, &answered.by)?,
+            Some(_) => return Err(WebError::Coded(answered.by.to_string())),
+        };
+        Ok(Some((bytes, answered.by)))
     }
 }
 
@@ -245,6 +259,35 @@ fn is_of_proof(error: &rustls::Error) -> bool {
     )
 }
 
+/// What is wrong, in words, and whether it is the time.
+fn problem(error: &rustls::Error) -> (String, bool) {
+    use rustls::CertificateError::{ExpiredContext, NotValidYetContext};
+    let day = |time: UnixTime| {
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let day = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
+        day.strftime("%Y-%m-%d").to_string()
+    };
+    match error {
+        rustls::Error::InvalidCertificate(ExpiredContext { time, not_after }) => (
+            format!(
+                "its certificate expired on {}, and this machine's clock says {}",
+                day(*not_after),
+                day(*time)
+            ),
+            true,
+        ),
+        rustls::Error::InvalidCertificate(NotValidYetContext { time, not_before }) => (
+            format!(
+                "its certificate is valid from {} on, and this machine's clock says {}",
+                day(*not_before),
+                day(*time)
+            ),
+            true,
+        ),
+        error => (error.to_string(), false),
+    }
+}
+
 fn is_direction(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
@@ -263,7 +306,7 @@ pub(super) fn cut(by: &Link, what: &'static str) -> WebError {
 pub(super) fn failed(by: &Link, error: &(dyn Error + 'static)) -> WebError {
     let peer = by.to_string();
     let (mut innermost, mut tls, mut is_late) = (None, None, false);
-    let (mut is_connect, mut is_first) = (false, true);
+    let (mut is_connect, mut is_first, mut is_early) = (false, true, false);
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(one) = next {
         if let Some(error) = one.downcast_ref::<reqwest::Error>() {
@@ -274,10 +317,12 @@ pub(super) fn failed(by: &Link, error: &(dyn Error + 'static)) -> WebError {
         if let Some(error) = one.downcast_ref::<rustls::Error>()
             && (is_connect || is_of_proof(error))
         {
-            tls = Some(error.to_string());
+            tls = Some(problem(error));
         }
+        let text = one.to_string();
+        is_early |= text.contains(UNTOLD);
         if !is_first {
-            innermost = Some(one.to_string());
+            innermost = Some(text);
         }
         is_first = false;
         // An error of the system may hold another one, which it does not call its source.
@@ -287,8 +332,16 @@ pub(super) fn failed(by: &Link, error: &(dyn Error + 'static)) -> WebError {
             None => one.source(),
         };
     }
-    if let Some(problem) = tls {
-        return WebError::Untrusted { peer, problem };
+    if let Some((problem, is_of_time)) = tls {
+        return WebError::Untrusted {
+            peer,
+            problem,
+            is_of_time,
+        };
+    }
+    if is_early && !is_connect {
+        // What TLS says of it is for those who write programs.
+        return cut(by, "closed the connection before its answer was whole");
     }
     WebError::Cut {
         peer,
@@ -305,6 +358,23 @@ pub(super) fn failed(by: &Link, error: &(dyn Error + 'static)) -> WebError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_of_a_connection_is_for_people() {
+        let link = Link::parse("https://a.test/os.img").unwrap();
+        let words = "peer closed connection without sending TLS close_notify: https://docs.rs/x";
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, words);
+        let told = crate::cause::chain(&failed(&link, &error));
+        assert!(told.contains("closed the connection"), "{told}");
+        assert!(!told.contains("docs.rs"), "{told}");
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let (time, not_after) = (at(1_795_402_963), at(1_577_836_800));
+        let old = rustls::CertificateError::ExpiredContext { time, not_after };
+        let old = rustls::Error::InvalidCertificate(old);
+        let told = failed(&link, &io::Error::other(old)).to_string();
+        assert!(told.contains("expired on 2020-01-01"), "{told}");
+        assert!(told.contains("clock says 2026-11-23"), "{told}");
+    }
 
     #[test]
     fn only_who_cannot_prove_who_he_is_is_said_not_to() {

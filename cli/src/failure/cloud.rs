@@ -69,6 +69,11 @@ impl From<CloudError> for Failure {
         let failure = Self::from_error(kind, &error);
         match &error {
             CloudError::Transport(TransportError::Untrusted { .. }) => failure.hint(AUTHORITY),
+            CloudError::Status {
+                status: 404, cloud, ..
+            } => failure.hint(format!(
+                "that does not look like the API of a cloud (api.{cloud}): OSCLI_CLOUD=DOMAIN names another one"
+            )),
             CloudError::Transport(_) | CloudError::Status { .. } | CloudError::Unusable { .. } => {
                 failure.hint(CLOUD)
             }

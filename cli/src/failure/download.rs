@@ -11,9 +11,11 @@ use crate::download::{
     output::{OutputError, STDOUT, lacks_memory},
     web::WebError,
 };
+use crate::image::container::ContainerError;
 
 const AUTHORITY: &str =
     "for a server of your own, OSCLI_CLOUD_CA names the file of its authority's certificate";
+const CLOCK: &str = "is this machine's clock right? If it is, those who run the server have to renew its certificate; nothing was sent to it";
 const GOES_ON: &str = "the same command goes on from there";
 
 impl From<LinkError> for Failure {
@@ -38,6 +40,9 @@ impl From<WebError> for Failure {
 
 fn hinted(failure: Failure, error: &WebError) -> Failure {
     match error {
+        WebError::Untrusted {
+            is_of_time: true, ..
+        } => failure.hint(CLOCK),
         WebError::Untrusted { .. } => failure.hint(AUTHORITY),
         WebError::Cut {
             is_connected: false,
@@ -74,9 +79,14 @@ impl From<DownloadError> for Failure {
                 failure.hint("it stays where it is; its source may have a right one")
             }
             DownloadError::NoEnd { .. } => failure.hint(
-                "a file NAME.sha256 or SHA256SUMS beside it, or a server that tells its length, would do",
+                "a file NAME.sha256 or SHA256SUMS beside it, or a server that tells its length, would do; so would an image that is packed (xz, zstd, gzip)",
             ),
-            DownloadError::Output(error) => unwritten(failure, error),
+            DownloadError::Empty(_) => failure.hint("is it the file that was meant?"),
+            DownloadError::Own(OutputError::Container(ContainerError::Archive { .. })) => failure,
+            DownloadError::Own(error) if error.is_damage() => {
+                failure.hint("it stays where it is; its source may have a right one")
+            }
+            DownloadError::Output(error) | DownloadError::Own(error) => unwritten(failure, error),
             DownloadError::File(error) => full(failure, error),
         }
     }
@@ -107,6 +117,9 @@ fn unfetched(failure: Failure, error: &FetchError) -> Failure {
         FetchError::Refused { status: 404, .. } => failure
             .hint("is it called so? Not every cloud has images: the address of one does, too"),
         FetchError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),
+        FetchError::Shorter(_) => failure.hint(
+            "its server, or something before it, says a wrong Content-Length: nothing was kept; another server may have a right one",
+        ),
         FetchError::Unusable { .. } | FetchError::Empty(_) => failure
             .hint("is it the address of an image, and does this machine reach its server itself?"),
         FetchError::KeepsChanging(_) => {
@@ -121,6 +134,9 @@ fn unwritten(failure: Failure, error: &OutputError) -> Failure {
     match error {
         OutputError::Unpack { source, .. } if lacks_memory(source) => {
             failure.hint("it is kept as it came: --compressed writes it so")
+        }
+        OutputError::Container(ContainerError::Archive { .. }) => {
+            failure.hint("--compressed writes it as it came")
         }
         OutputError::Unpack { .. } | OutputError::Container(_) => failure
             .hint("it is damaged at its server, or was on the way, or is no image: it is not kept"),

@@ -64,6 +64,16 @@ async fn versions_are_listed_for_whoever_comes() {
     );
     let asked = server.asked("device-types/v1");
     assert!(!asked[0].fields.contains_key("authorization"), "{asked:?}");
+    // Something else than a cloud.
+    server.remove("device-types/v1");
+    let none = workstation.os(&["versions", "raspberypi4-64"]).await;
+    assert_eq!(none.code, 4, "{none}");
+    assert!(
+        none.stderr
+            .contains("does not look like the API of a cloud")
+            && none.stderr.contains("OSCLI_CLOUD="),
+        "{none}"
+    );
 }
 
 #[tokio::test]

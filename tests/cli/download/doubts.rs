@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use testkit::distribution::{Fate, Framing, Served};
 use testkit::{Distribution, Workstation};
 
-use super::{gzip, image_is, noise, nothing_is_there, sha256};
+use super::{becomes_another, gzip, image_is, noise, nothing_is_there, sha256};
 
 const AT: &str = "127.0.0.1:8080";
 
@@ -25,21 +25,135 @@ async fn parts_of_two_files_are_never_one_where_both_have_zeros() {
     new.splice(1_000_000..1_400_000, old[1_000_000..1_400_000].to_vec());
     let weak = |tag: &str| Some(format!("W/\"{tag}\""));
     for (tag, next) in [(None, None), (weak("0"), weak("1")), (weak("0"), weak("0"))] {
-        let fates = [
-            Fate::Cut(1_500_000),
-            Fate::Becomes(new.clone().into(), next),
-        ];
-        let mut file = Served::new(old.clone()).fated(fates);
+        let mut file = Served::new(old.clone());
         file.tag = tag;
+        becomes_another(&workstation, &server, (file, 1_500_000), (&new, next)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_does_not_show_of_which_file_it_is_is_compared() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let letters = |seed| -> Vec<u8> {
+        let noise = noise(300_000, seed);
+        noise.iter().map(|byte| b'a' + byte % 26).collect()
+    };
+    let (old, new) = (letters(45), letters(46));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("letters");
+    let begun = "HTTP/1.1 200 OK\r\nETag: \"first\"\r\nContent-Length: 300000\r\n\r\n";
+    let begun = format!("{begun}{}", text(&old[..100_000]));
+    let part = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 100000-299999/*\r\nContent-Length: 200000";
+    for (fields, tag, mixed) in [
+        ("", "\"first\"", true),
+        (
+            "\r\nLast-Modified: Mon, 23 Nov 2026 10:00:00 GMT",
+            "\"second\"",
+            false,
+        ),
+    ] {
+        let part = format!("{part}{fields}\r\n\r\n{}", text(&new[100_000..]));
+        let fates = [begun.clone(), part].map(Fate::Says);
+        let mut file = Served::new(new.clone()).fated(fates);
+        file.tag = Some(tag.to_owned());
         server.put("os.img", file);
         let output = workstation
             .os(&["download", &server.url("os.img"), "--force"])
             .await;
         output.success();
-        assert!(output.stderr.contains("has changed"), "{output}");
+        assert!(output.stderr.contains("has changed"), "{mixed}: {output}");
         image_is(&workstation, &new);
         workstation.os(&["cache", "clean"]).await.success();
     }
+}
+
+#[tokio::test]
+async fn parts_that_end_early_are_compared_where_nobody_says_how_long_the_file_is() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let letters = |seed| -> Vec<u8> {
+        let noise = noise(300_000, seed);
+        noise.iter().map(|byte| b'a' + byte % 26).collect()
+    };
+    let (old, new) = (letters(49), letters(50));
+    let part = |from: usize, to: usize| {
+        format!(
+            "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{}/*\r\nContent-Length: {}\r\n\r\n{}",
+            to - 1,
+            to - from,
+            String::from_utf8_lossy(&old[from..to])
+        )
+    };
+    let begun = String::from_utf8_lossy(&old[..100_000]);
+    let begun = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n{begun}");
+    // Its beginning is asked for once more, and then the rest with some of what is there; of that it gives only so much.
+    let fates = [begun, part(0, 100_000), part(34_464, 200_000)];
+    let mut file = Served::new(new.clone()).fated(fates.map(Fate::Says));
+    file.tag = None;
+    server.put("os.img", file);
+    let output = workstation.os(&["download", &server.url("os.img")]).await;
+    output.success();
+    assert!(output.stderr.contains("has changed"), "{output}");
+    image_is(&workstation, &new);
+}
+
+#[tokio::test]
+async fn a_long_file_whose_parts_show_nothing_is_had_all_the_same() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(70_000_000, 53);
+    let mut file = Served::new(bytes.clone()).fated([Fate::Cut(10_000_000)]);
+    file.parts_show = false;
+    server.put("os.img", file);
+    let output = workstation.os(&["download", &server.url("os.img")]).await;
+    output.success();
+    let ranges = server.ranges("os.img");
+    let is_beginning = |range: &String| range == "bytes=0-262143";
+    assert!(ranges.iter().flatten().any(is_beginning), "{ranges:?}");
+    assert!(
+        output.stderr.contains("nothing proves that all of them"),
+        "{output}"
+    );
+    image_is(&workstation, &bytes);
+}
+
+#[tokio::test]
+async fn what_was_put_together_without_proof_is_told_of() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(3_000_000, 47);
+    let packed = gzip(&workstation, &bytes);
+    let url = server.url("os.img");
+    let put = |bytes: &[u8], tag: Option<&str>| {
+        let mut file = Served::new(bytes.to_vec()).fated([Fate::Cut(1_500_000)]);
+        file.tag = tag.map(str::to_owned);
+        server.put("os.img", file);
+    };
+    let told = async |is_told: bool| {
+        let output = workstation
+            .os(&["download", &url, "--force", "--json"])
+            .await;
+        output.success();
+        let words = output.stderr.contains("nothing proves that all of them");
+        assert_eq!(words, is_told, "{output}");
+        let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("one value");
+        assert_eq!(value["unproven"], is_told);
+        image_is(&workstation, &bytes);
+    };
+    put(&bytes, Some("W/\"0\""));
+    told(true).await;
+    workstation.os(&["cache", "clean"]).await.success();
+    // Its server says that it is one file; or its packing does; or a list.
+    put(&bytes, Some("\"0\""));
+    told(false).await;
+    workstation.os(&["cache", "clean"]).await.success();
+    put(&packed, None);
+    told(false).await;
+    workstation.os(&["cache", "clean"]).await.success();
+    put(&bytes, None);
+    let list = format!("{}  os.img\n", sha256(&workstation, &bytes));
+    server.put("SHA256SUMS", Served::new(list));
+    told(false).await;
 }
 
 #[tokio::test]
@@ -162,6 +276,40 @@ async fn a_server_whose_lists_are_trouble_is_used_without_them_where_that_is_wan
     image_is(&workstation, &bytes);
     let both = ["download", &url, "--no-checksums", "--keyring", "keys"];
     assert_eq!(workstation.os(&both).await.code, 2);
+}
+
+#[tokio::test]
+async fn lists_that_nobody_demands_are_not_waited_for_without_end() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(300_000, 48);
+    server.put("os.img", Served::new(bytes.clone()));
+    let never = || (0..9).map(|_| Fate::Stall(0));
+    server.put("SHA256SUMS", Served::new("none\n").fated(never()));
+    let url = server.url("os.img");
+    let quick = ["download", &url, "--patience", "1"];
+    let output = workstation.os(&quick).await;
+    output.success();
+    assert!(output.stderr.contains("nobody knows"), "{output}");
+    image_is(&workstation, &bytes);
+    // Those that have come count.
+    workstation.os(&["cache", "clean"]).await.success();
+    let own = format!("{}\n", sha256(&workstation, &bytes));
+    server.put("os.img.sha256", Served::new(own));
+    server.fate("SHA256SUMS", never());
+    let output = workstation.os(&["download", &url, "--force"]).await;
+    output.success();
+    assert!(output.stderr.contains("nobody knows"), "{output}");
+    assert!(
+        output.stderr.contains("SHA-256 of os.img.sha256"),
+        "{output}"
+    );
+    // Who names keys demands them.
+    workstation.write("keys", "");
+    server.fate("SHA256SUMS", never());
+    let line = [&quick[..], &["--force", "--keyring", "keys"]].concat();
+    let output = workstation.os(&line).await;
+    assert_eq!(output.code, 1, "{output}");
 }
 
 #[tokio::test]

@@ -5,13 +5,16 @@ mod checks;
 mod cloud;
 mod cuts;
 mod doubts;
+mod ends;
 mod faults;
 mod places;
+mod signed;
 mod strangers;
 
 use std::path::PathBuf;
 
-use testkit::Workstation;
+use testkit::distribution::{Fate, Served};
+use testkit::{Distribution, Workstation};
 
 /// Bytes that repeat nowhere.
 pub(crate) fn noise(count: usize, seed: u32) -> Vec<u8> {
@@ -41,6 +44,24 @@ pub(crate) fn gzip(workstation: &Workstation, bytes: &[u8]) -> Vec<u8> {
     let path = path.to_str().expect("a path");
     workstation.machine.run("gzip", &["-1", "-f", path]);
     fs_err::read(format!("{path}.gz")).expect("a file")
+}
+
+/// A file is cut off, and is another one when it is asked for again: what is had is that one.
+pub(crate) async fn becomes_another(
+    workstation: &Workstation,
+    server: &Distribution,
+    (file, cut): (Served, usize),
+    (new, tag): (&[u8], Option<String>),
+) {
+    let fates = [Fate::Cut(cut), Fate::Becomes(new.to_vec().into(), tag)];
+    server.put("os.img", file.fated(fates));
+    let output = workstation
+        .os(&["download", &server.url("os.img"), "--force"])
+        .await;
+    output.success();
+    assert!(output.stderr.contains("has changed"), "{output}");
+    image_is(workstation, new);
+    workstation.os(&["cache", "clean"]).await.success();
 }
 
 /// Where the image stands, if it does.

@@ -48,6 +48,9 @@ pub struct About {
     pub validator: Option<Validator>,
     /// How it is packed for the way.
     pub coding: Option<Coding>,
+    /// Whether nothing but that tells that its parts are of one file.
+    #[serde(default)]
+    pub is_unproven: bool,
     /// By what it was checked when it came.
     pub checked: Vec<String>,
 }
@@ -74,6 +77,7 @@ impl About {
             sha256: sums.sha256(),
             validator: None,
             coding: None,
+            is_unproven: false,
             checked: Vec::new(),
         }
     }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Bytes by which is told whether something is an image.
-const FIRST: usize = 520;
+pub(in crate::download) const FIRST: u64 = 520;
 
 /// The fields of a question for a part of a file, or all of it.
 pub(super) fn question(
@@ -108,7 +108,7 @@ pub(super) fn of_fields(fields: &HeaderMap, is_whole: bool) -> Vec<Checksum> {
 /// The first bytes of an answer that calls itself a page.
 pub(super) async fn begun(answered: &mut Answered) -> Result<Bytes, WebError> {
     let mut first = BytesMut::new();
-    while first.len() < FIRST {
+    while u64::try_from(first.len()).is_ok_and(|count| count < FIRST) {
         match answered.more().await? {
             Some(more) => first.extend_from_slice(&more),
             None => break,
@@ -118,7 +118,7 @@ pub(super) async fn begun(answered: &mut Answered) -> Result<Bytes, WebError> {
 }
 
 /// Whether a file that begins so is packed, or has a table of partitions: then it is an image, whatever its server calls it.
-pub(super) fn is_image(first: &[u8]) -> bool {
+pub(in crate::download) fn is_image(first: &[u8]) -> bool {
     Format::of(first) != Format::Raw
         || first.get(510..512) == Some(&[0x55, 0xAA])
         || first.get(512..520) == Some(b"EFI PART")

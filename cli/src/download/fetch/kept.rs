@@ -37,6 +37,9 @@ pub struct Kept {
     /// The weak tag of that state.
     #[serde(default)]
     pub weak: Option<String>,
+    /// Whether parts are among these that nobody has said, or proved, to be of that state.
+    #[serde(default)]
+    pub is_unproven: bool,
     /// How long that is.
     pub length: Option<u64>,
     /// How it is packed for the way.
@@ -54,6 +57,7 @@ impl Kept {
             source: source.to_owned(),
             validator: None,
             weak: None,
+            is_unproven: false,
             length: None,
             coding: None,
             parts: Parts::default(),
@@ -79,6 +83,15 @@ impl Kept {
         let file = fs_err::File::open(path).ok()?;
         io::Read::read_to_end(&mut io::Read::take(file, LONGEST), &mut bytes).ok()?;
         Self::parse(&bytes, source, has)
+    }
+
+    /// Keeps what an answer shows of the state of the file, unless what is known tells more.
+    pub(super) fn learn_state(&mut self, validator: Option<&Validator>, weak: Option<&String>) {
+        let has_strong = self.validator.as_ref().is_some_and(Validator::is_strong);
+        if let Some(validator) = validator.filter(|shown| shown.is_strong() || !has_strong) {
+            self.validator = Some(validator.clone());
+        }
+        self.weak = weak.cloned().or(self.weak.take());
     }
 
     /// Counts the last bytes of a file that is whole as missing: only who is asked for them says what the file should be, and whether it is still that.

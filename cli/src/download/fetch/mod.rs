@@ -1,11 +1,14 @@
 //! Fetches a file of the web: in parts, over several connections where that can be, and on from where it was cut off.
 //!
-//! In: an address, and the folder in which parts of it are kept. Out: the file, whole, with its checksums. Those who fetch (`worker.rs`) hand
-//! bytes to one who writes (`writer.rs`); one who makes the checksums follows what is there from the beginning on (`shared.rs`). What is there
-//! is written down (`kept.rs`) once it lasts, so that whatever ends us costs no more than what came since.
+//! In: an address, and the folder in which parts of it are kept. Out: the file, whole, with its checksums. Those who fetch (`worker.rs`) ask for
+//! pieces (`open.rs`; the fields of questions and answers are in `heads.rs`), and hand bytes to one who writes (`writer.rs`); one who makes the checksums
+//! follows what is there from the beginning on (`shared.rs`). Where a server does not show that a piece is of the file of which there are parts, some of
+//! those is asked for once more, and compared (`proof.rs`). What is there is written down (`kept.rs`) once it lasts, so that whatever ends us costs no more
+//! than what came since.
 
 mod heads;
 mod kept;
+mod open;
 mod proof;
 mod shared;
 mod worker;
@@ -28,8 +31,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    open::{Endless, Open},
     shared::Shared,
-    worker::{Job, Open},
+    worker::Job,
     writer::{Stopped, Writer},
 };
 use super::{
@@ -40,6 +44,7 @@ use super::{
     web::{Web, WebError},
 };
 
+pub(super) use heads::{FIRST, is_image};
 pub(super) use kept::replace;
 pub use kept::{Coding, Kept};
 pub use shared::Follow;
@@ -94,6 +99,8 @@ pub struct Fetched {
     pub by: Link,
     /// More than one answer brought it.
     pub is_joined: bool,
+    /// And nothing says, or proves, that all of them had the same file.
+    pub is_unproven: bool,
 }
 
 /// Who reads a file while it comes. If it turns out to be another one, its reading ends in an error, and the next one is read.
@@ -109,6 +116,8 @@ pub struct Request<'a> {
     pub source: &'a str,
     /// What it has to have, as far as that is known already.
     pub checksums: &'a [Checksum],
+    /// Whether lists of checksums may lie beside where the address leads.
+    pub has_lists: bool,
     /// Whether it is had over one connection, whatever its server gives.
     pub is_plain: bool,
     /// Bytes that it may have at most.
@@ -158,6 +167,9 @@ pub enum FetchError {
         /// What is wrong.
         why: &'static str,
     },
+    /// Nobody could tell whether it is whole.
+    #[error("its server does not tell where it ends")]
+    NoEnd,
     /// It has nothing.
     #[error("{0} gave an empty file")]
     Empty(String),
@@ -176,6 +188,9 @@ pub enum FetchError {
     /// A person ended it.
     #[error("interrupted")]
     Interrupted,
+    /// It ends before it should, as its server has said before.
+    #[error("{0} has fewer bytes than it says")]
+    Shorter(String),
     /// It is not that of which there are parts.
     #[error("the file has changed on the server")]
     Changed,
@@ -193,8 +208,12 @@ pub async fn fetch(request: Request<'_>) -> Result<Fetched, FetchError> {
         // Servers that share an address may each have another tag for it: of one answer all bytes are one file's.
         let is_plain = request.is_plain || round > 0;
         match attempt(&request, is_plain).await {
-            Err(FetchError::Changed) => {
+            Err(error @ (FetchError::Changed | FetchError::Shorter(_))) => {
                 forget(&request)?;
+                // It says so of what it gives by one answer, too.
+                if round + 1 == MOST_ANEW && matches!(error, FetchError::Shorter(_)) {
+                    return Err(error);
+                }
                 drop(request.events.send(Event::Anew));
             }
             other => return other,
@@ -249,6 +268,12 @@ async fn attempt(request: &Request<'_>, is_plain: bool) -> Result<Fetched, Fetch
         has_no_end: AtomicBool::new(false),
         is_judged: is_plain && !request.checksums.is_empty(),
         is_joined: AtomicBool::new(false),
+        is_silent: AtomicBool::new(false),
+        endless: match (request.checksums.is_empty(), request.has_lists) {
+            (false, _) => Endless::Checked,
+            (true, true) => Endless::ListedElsewhere,
+            (true, false) => Endless::Unknown,
+        },
         ended_at: AtomicU64::new(u64::MAX),
         idle: CancellationToken::new(),
         has_stalled: AtomicBool::new(is_plain),
@@ -294,6 +319,7 @@ async fn attempt(request: &Request<'_>, is_plain: bool) -> Result<Fetched, Fetch
         has_no_end: job.has_no_end.load(Ordering::Relaxed),
         by: job.current().clone(),
         is_joined: job.is_joined.load(Ordering::Relaxed),
+        is_unproven: kept.is_unproven,
     })
 }
 

@@ -1,22 +1,30 @@
 //! Whether a file is still the one of which there are parts, where no server says so: more of it is asked for once more, and compared.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{
+    io,
+    ops::Range,
+    sync::{Arc, atomic::Ordering},
+};
 
 use fs_err::os::unix::fs::FileExt as _;
+use reqwest::StatusCode;
 use tokio::task::spawn_blocking;
 
 use super::{
     FetchError,
     heads::{head, question},
     kept::Kept,
+    open::NotOpen,
     shared::Shared,
-    worker::{Job, NotOpen},
+    worker::Job,
 };
 use crate::download::{
     answer::{Asked, Meaning, Validator, meaning},
     web::{Answered, cut},
 };
 
+/// What says that a file ends before a part of it.
+const NOTHING_THERE: StatusCode = StatusCode::RANGE_NOT_SATISFIABLE;
 /// Bytes before what is missing that are asked for once more; they are more where all of these are the same.
 const OVERLAP: u64 = 64 << 10;
 /// Bytes that are looked at for them, at most: a disk has long stretches of zeros, and each cut would fetch them once more.
@@ -27,7 +35,30 @@ const BEGINNING: u64 = 256 << 10;
 impl Job {
     /// Whether the server tells by itself that it is the same file.
     pub(super) fn is_sure(&self, kept: &Kept) -> bool {
-        !self.is_judged && kept.validator.as_ref().is_some_and(Validator::is_strong)
+        let is_silent = self.is_silent.load(Ordering::Relaxed);
+        let has_strong = kept.validator.as_ref().is_some_and(Validator::is_strong);
+        !self.is_judged && !is_silent && has_strong
+    }
+
+    /// From where on a piece is to be asked for, so that what comes is compared with something that tells files from each other.
+    pub(super) async fn from(
+        &self,
+        kept: &Kept,
+        start: u64,
+        is_after_part: bool,
+    ) -> Result<u64, NotOpen> {
+        if self.is_sure(kept) {
+            return Ok(start);
+        }
+        let from = self.prove(kept, start).await?;
+        if !is_after_part {
+            return Ok(from);
+        }
+        // The file may end here, which is told only to who asks for what is behind that.
+        if from < start {
+            self.compare(kept, from..start).await?;
+        }
+        Ok(start)
     }
 
     /// What is asked for, and what the answer is measured by.
@@ -52,7 +83,7 @@ impl Job {
 
     /// Compares the beginning of the file with what is here. Returns from where on it is to be had, so that something is compared that tells files
     /// from each other.
-    pub(super) async fn prove(&self, kept: &Kept, start: u64) -> Result<u64, NotOpen> {
+    async fn prove(&self, kept: &Kept, start: u64) -> Result<u64, NotOpen> {
         let shared = Arc::clone(&self.shared);
         let from = spawn_blocking(move || telling(&shared, start)).await;
         let from = from.map_err(io::Error::other).and_then(|from| from);
@@ -61,7 +92,12 @@ impl Job {
         if from == 0 || to == 0 {
             return Ok(from);
         }
-        let part = 0..to;
+        self.compare(kept, 0..to).await?;
+        Ok(from)
+    }
+
+    /// Asks for a part that is here once more.
+    async fn compare(&self, kept: &Kept, part: Range<u64>) -> Result<(), NotOpen> {
         let asked = self.asked(kept, Some(part.clone()), false);
         let headers = question(Some(&part), false, asked.validator.as_ref());
         let link = self.current().clone();
@@ -70,10 +106,10 @@ impl Job {
         match meaning(&asked, &head(&answered)) {
             Meaning::Part(..) => {}
             // It will be compared as a whole.
-            Meaning::Whole(_) => return Ok(from),
+            Meaning::Whole(_) => return Ok(()),
             other => return Err(Self::not_meant(&other, &answered)),
         }
-        let count = usize::try_from(to).unwrap_or_default();
+        let count = usize::try_from(part.end - part.start).unwrap_or_default();
         let mut came = Vec::new();
         while came.len() < count
             && let Some(more) = answered.more().await.map_err(NotOpen::Web)?
@@ -82,12 +118,12 @@ impl Job {
         }
         came.truncate(count);
         let mut here = vec![0; came.len()];
-        let read = self.shared.file().read_exact_at(&mut here, 0);
+        let read = self.shared.file().read_exact_at(&mut here, part.start);
         read.map_err(|error| NotOpen::Final(error.into()))?;
         if here != came || came.is_empty() {
             return Err(NotOpen::Final(FetchError::Changed));
         }
-        Ok(from)
+        Ok(())
     }
 
     /// What an answer with nothing of the file means.
@@ -98,6 +134,9 @@ impl Job {
             Meaning::Refused(status) => NotOpen::Refused(*status, peer),
             Meaning::Unusable(why) => NotOpen::Final(FetchError::Unusable { peer, why }),
             Meaning::End => NotOpen::End,
+            Meaning::Changed if answered.response.status() == NOTHING_THERE => {
+                NotOpen::Final(FetchError::Shorter(peer))
+            }
             Meaning::Whole(_) | Meaning::Part(..) | Meaning::Changed => {
                 NotOpen::Final(FetchError::Changed)
             }

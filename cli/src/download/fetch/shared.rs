@@ -133,7 +133,9 @@ impl Read for Follow {
                 return Ok(0);
             }
             if inner.is_stopped {
-                return Err(io::Error::other("it does not come to its end"));
+                // Not as what is damaged.
+                let words = "it does not come to its end";
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, words));
             }
             let waited = self.shared.grown.wait(inner);
             inner = waited.unwrap_or_else(PoisonError::into_inner);

@@ -9,26 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use reqwest::{
-    Version,
-    header::{ACCEPT_RANGES, TRANSFER_ENCODING},
-};
 use tokio::sync::mpsc::{Sender, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Event, FetchError,
-    heads::{begun, coding, head, is_image, is_page, of_fields, question},
+    open::{Endless, NotOpen, Open},
     shared::Shared,
     writer::Chunk,
 };
 use crate::download::{
-    answer::{Meaning, meaning},
-    checksums::Checksum,
     link::Link,
     patience::Patience,
-    web::{Answered, Web, WebError, cut},
+    web::{Web, WebError, cut},
 };
 
 /// How long one who has received nothing keeps his piece when others have none left.
@@ -52,6 +45,10 @@ pub(super) struct Job {
     pub(super) is_judged: bool,
     /// It was not had by one answer.
     pub(super) is_joined: AtomicBool,
+    /// Answers with parts do not show of which file they are.
+    pub(super) is_silent: AtomicBool,
+    /// What to do with what has no end that could be told.
+    pub(super) endless: Endless,
     /// Where an answer with a part ended that did not tell the length of the file.
     pub(super) ended_at: AtomicU64,
     /// Somebody has no piece any more.
@@ -60,119 +57,8 @@ pub(super) struct Job {
     pub(super) has_stalled: AtomicBool,
 }
 
-/// An answer that is read.
-pub(super) struct Open {
-    answered: Answered,
-    /// What was read of it already.
-    first: Option<Bytes>,
-    at: u64,
-    claim: Range<u64>,
-    /// Where the part ends that it is, if it is one.
-    part_end: Option<u64>,
-    /// Whether its server gives parts.
-    pub(super) gives_parts: bool,
-    /// What it says of all bytes of the file.
-    pub(super) checksums: Vec<Checksum>,
-}
-
-/// Why there is none.
-pub(super) enum NotOpen {
-    Web(WebError),
-    Later(Option<Duration>, WebError),
-    Refused(u16, String),
-    Final(FetchError),
-    /// There is nothing more: the file ends where it was asked for.
-    End,
-}
-
 impl Job {
-    /// Asks for a piece.
-    async fn open(&self, mut claim: Range<u64>, is_lead: bool) -> Result<Open, NotOpen> {
-        let kept = self.shared.kept();
-        let is_after_part = self.ended_at.load(Ordering::Relaxed) == claim.start;
-        let from = if self.is_sure(&kept) || is_after_part {
-            claim.start
-        } else {
-            self.prove(&kept, claim.start).await?
-        };
-        let is_to_end = kept.length.is_none_or(|length| claim.end >= length);
-        let part = (from > 0 || !is_to_end).then_some(from..claim.end);
-        let asked = self.asked(&kept, part.clone(), is_after_part);
-        let headers = question(part.as_ref(), is_to_end, asked.validator.as_ref());
-        if claim.start > 0 {
-            self.is_joined.store(true, Ordering::Relaxed);
-        }
-        let link = self.current().clone();
-        let answered = self.web.get(&link, &headers).await;
-        let mut answered = answered.map_err(NotOpen::Web)?;
-        let head = head(&answered);
-        let peer = answered.by.to_string();
-        let unusable = |why| {
-            let peer = peer.clone();
-            NotOpen::Final(FetchError::Unusable { peer, why })
-        };
-        let (at, length, part_end) = match meaning(&asked, &head) {
-            Meaning::Whole(_) if from > 0 && !is_lead => {
-                return Err(NotOpen::Refused(200, peer));
-            }
-            Meaning::Whole(length) => (0, length, None),
-            Meaning::Part(range, length) => (range.start, length, Some(range.end)),
-            other => return Err(Self::not_meant(&other, &answered)),
-        };
-        if length.is_some_and(|length| length > self.most) {
-            return Err(NotOpen::Final(self.too_large()));
-        }
-        let coding = coding(&answered).map_err(unusable)?;
-        let mut first = None;
-        if is_page(&answered) {
-            let begun = begun(&mut answered).await.map_err(NotOpen::Web)?;
-            // What is packed for the way could be any page.
-            if coding.is_some() || !is_image(&begun) {
-                return Err(unusable("a web page, and no image"));
-            }
-            first = Some(begun);
-        }
-        let has_some = kept.length.is_some() || kept.parts.bytes() > 0;
-        if has_some && kept.coding != coding {
-            return Err(NotOpen::Final(FetchError::Changed));
-        }
-        self.shared.learn(|kept| {
-            kept.validator = head.validator.clone().or(kept.validator.take());
-            kept.weak = head.weak.clone().or(kept.weak.take());
-            kept.length = kept.length.or(length);
-            kept.coding = coding;
-        });
-        if let Some(length) = kept.length.or(length) {
-            claim.end = claim.end.min(length);
-        }
-        let fields = answered.response.headers();
-        if length.is_none() && kept.length.is_none() && part_end.is_none() {
-            let is_chunked = fields.contains_key(TRANSFER_ENCODING)
-                && answered.response.version() >= Version::HTTP_11;
-            self.has_no_end.store(!is_chunked, Ordering::Relaxed);
-        }
-        let gives_parts = head.status == 206
-            || fields
-                .get(ACCEPT_RANGES)
-                .is_some_and(|unit| unit == "bytes");
-        let checksums = of_fields(fields, head.status == 200);
-        self.has_answered.store(true, Ordering::Relaxed);
-        self.current().clone_from(&answered.by);
-        Ok(Open {
-            answered,
-            first,
-            at,
-            claim,
-            part_end,
-            gives_parts,
-            checksums,
-        })
-    }
-
-    fn too_large(&self) -> FetchError {
-        FetchError::TooLarge { most: self.most }
-    }
-
+    /// Where it was had last.
     pub(super) fn current(&self) -> std::sync::MutexGuard<'_, Link> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,6 +72,7 @@ impl Job {
                     self.ends(claim.start);
                     return Ok(None);
                 }
+                Err(NotOpen::Silent) => {}
                 Err(not) => self.again(not).await?,
             }
         }
@@ -231,7 +118,11 @@ impl Job {
                     Err(NotOpen::End) => self.ends(claim.start),
                     Err(not) => {
                         self.shared.give_back(&claim);
-                        if !is_lead && matches!(not, NotOpen::Refused(..) | NotOpen::Later(..)) {
+                        let is_enough = matches!(
+                            not,
+                            NotOpen::Refused(..) | NotOpen::Later(..) | NotOpen::Silent
+                        );
+                        if !is_lead && is_enough {
                             // The server has had enough connections: there are others.
                             return Ok(());
                         }
@@ -337,7 +228,7 @@ impl Job {
         let is_original = *self.current() == self.link;
         self.current().clone_from(&self.link);
         let (pause, error) = match not {
-            NotOpen::End => return Ok(()),
+            NotOpen::End | NotOpen::Silent => return Ok(()),
             NotOpen::Final(error) => return Err(error),
             // What it was sent to may be of use for some time only.
             NotOpen::Refused(status, peer) if is_original => {

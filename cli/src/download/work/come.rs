@@ -20,7 +20,8 @@ use crate::download::{
     cache::{About, sums_of},
     checksums::{Checksum, Finished, Sums},
     fetch::{self, Coding, FetchError, Fetched, Follow, fetch},
-    output::{self, OutputError, Pending, Wanted},
+    output::{self, OutputError, Pending},
+    unpack::{self, Wanted},
 };
 
 /// What the names of files end in that gzip has packed.
@@ -110,18 +111,34 @@ impl Task<'_> {
         }
         let all = [offers.as_slice(), &fetched.checksums].concat();
         if fetched.has_no_end && all.is_empty() {
-            room.clear()?;
-            return Err(DownloadError::NoEnd {
-                name: want.name.clone(),
-            });
+            self.is_whole(&fetched).await?;
         }
         let mut about = About::new(self.identity, &want.name, &fetched.sums);
         about.bytes = fetched.length;
         about.validator = fetched.validator;
         about.coding = fetched.coding;
+        about.is_unproven = fetched.is_unproven;
         about.checked = places(&all);
         room.keep(&about)?;
         Ok(about)
+    }
+
+    /// Nothing but the end of a connection tells where it ends, unless what it is packed in does.
+    async fn is_whole(&self, fetched: &Fetched) -> Result<(), DownloadError> {
+        let no_end = || DownloadError::NoEnd {
+            name: self.want.name.clone(),
+        };
+        let wanted = wanted(self.want, self.room.part(), fetched.coding);
+        let interrupt = self.want.interrupt.clone();
+        let reading = spawn_blocking(move || unpack::is_whole_by_itself(&wanted, interrupt));
+        let error = match reading.await.map_err(io::Error::other)? {
+            Ok(true) => return Ok(()),
+            Ok(false) => no_end(),
+            Err(OutputError::Interrupted) => return Err(DownloadError::Interrupted),
+            Err(error) => error.into(),
+        };
+        self.room.clear()?;
+        Err(error)
     }
 
     async fn fetched(
@@ -141,6 +158,7 @@ impl Task<'_> {
             link: self.link,
             source: self.identity,
             checksums: offers,
+            has_lists: self.has_lists,
             is_plain,
             most: want.most,
             part: &part,
@@ -154,11 +172,19 @@ impl Task<'_> {
         let fetched = loop {
             tokio::select! {
                 fetched = &mut fetching => break fetched,
-                Some(event) = told.recv() => drop(want.events.send(Event::Fetch(event))),
+                Some(event) = told.recv() => {
+                    if matches!(event, fetch::Event::GoesOn(_) | fetch::Event::Again(_)) {
+                        unpacking.is_joined.store(true, Ordering::Relaxed);
+                    }
+                    drop(want.events.send(Event::Fetch(event)));
+                }
             }
         };
         let fetched = fetched.map_err(|source| match source {
             FetchError::Interrupted => DownloadError::Interrupted,
+            FetchError::NoEnd => DownloadError::NoEnd {
+                name: want.name.clone(),
+            },
             source => DownloadError::Fetch {
                 name: want.name.clone(),
                 source,
@@ -210,7 +236,7 @@ impl Task<'_> {
         }
         let wanted = wanted(self.want, self.room.part(), fetched.coding);
         let sums = Sums::new(offers);
-        let summing = spawn_blocking(move || output::sums_without_coding(&wanted, sums));
+        let summing = spawn_blocking(move || unpack::sums_without_coding(&wanted, sums));
         let sums = interruptible(self.want, summing).await?;
         Ok(sums.map_err(io::Error::other)??)
     }
@@ -237,14 +263,16 @@ impl Unpacking {
     }
 
     fn begin(&self, want: &Want<'_>, wanted: Wanted, coming: Follow) {
-        let Some(to) = want.to.map(Path::to_owned) else {
-            return;
-        };
+        let to = want.to.map(Path::to_owned);
         let (interrupt, stop) = (self.interrupt.clone(), self.stop.clone());
         // How far the fetching is says it all.
         let (silent, _) = unbounded_channel();
         let write = move || {
-            let written = output::write_coming(&wanted, coming, &to, silent, interrupt);
+            let written = match &to {
+                Some(to) => output::write_coming(&wanted, coming, to, silent, interrupt),
+                // Who reads it gets nothing before all of it was checked.
+                None => unpack::begins(&wanted, coming, interrupt).map(|()| None),
+            };
             if matches!(&written, Err(error) if error.is_final()) {
                 stop.cancel();
             }

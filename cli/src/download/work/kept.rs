@@ -11,7 +11,7 @@ use crate::download::{
     cache::{About, sums_of},
     checksums::{Checksum, Sums},
     offered::OfferedError,
-    output,
+    unpack,
     web::WebError,
 };
 
@@ -48,7 +48,7 @@ impl Task<'_> {
                 if has_own_packing(about.coding, &want.name) {
                     let wanted = wanted(want, room.image(), about.coding);
                     let summing =
-                        spawn_blocking(move || output::sums_without_coding(&wanted, sums));
+                        spawn_blocking(move || unpack::sums_without_coding(&wanted, sums));
                     found = interruptible(want, summing)
                         .await?
                         .map_err(io::Error::other)??;

@@ -1,19 +1,61 @@
 //! The lists of checksums of a file in the web: beside its address, or beside where that leads.
 
-use super::Want;
+use reqwest::header::{HeaderMap, HeaderValue, RANGE};
+
+use super::{Event, Want};
 use crate::download::{
     checksums::Checksum,
     link::Link,
     offered::{Beside, OfferedError, offered},
-    web::Web,
+    web::{Web, WebError},
 };
 
-/// What lists beside this address have for it, under the name that it has there.
+/// What lists beside this address have for it, under the name that it has there. Where they have to be signed and are not there, those count beside where
+/// the address leads, of the file as it is called there.
 pub(super) async fn lists(
     web: &Web,
     link: &Link,
     want: &Want<'_>,
 ) -> Result<Vec<Checksum>, OfferedError> {
-    let name = link.file_name().unwrap_or_else(|| want.name.clone());
-    offered(&Beside::Web(web, link), &name, want.keyring, &want.events).await
+    let name = |link: &Link| link.file_name().unwrap_or_else(|| want.name.clone());
+    let own = name(link);
+    let found = offered(&Beside::Web(web, link), &own, want.keyring, &want.events).await;
+    if !matches!(found, Err(OfferedError::Unsigned(_))) {
+        return found;
+    }
+    // Its first byte: nothing more is wanted of it.
+    let first = (RANGE, HeaderValue::from_static("bytes=0-0"));
+    let by = web.get(link, &HeaderMap::from_iter([first])).await?.by;
+    if by.identity() == link.identity() {
+        return found;
+    }
+    let there = name(&by);
+    let beside = Beside::Web(web, &by);
+    let mut all = offered(&beside, &there, want.keyring, &want.events).await?;
+    if there != own {
+        for one in &mut all {
+            // What was signed is another name than the one that was asked for.
+            one.place = format!("{} as {there}", one.place);
+        }
+    }
+    Ok(all)
+}
+
+/// What lists have, or nothing where nobody demands them and their server is too slow, or breaks off.
+pub(super) fn demanded(
+    offers: Result<Vec<Checksum>, OfferedError>,
+    want: &Want<'_>,
+) -> Result<Vec<Checksum>, OfferedError> {
+    match offers {
+        Err(OfferedError::Web(
+            error @ WebError::Cut {
+                is_connected: true, ..
+            },
+        )) if want.keyring.is_none() => {
+            let why = crate::cause::chain(&error);
+            drop(want.events.send(Event::NoLists(why)));
+            Ok(Vec::new())
+        }
+        offers => offers,
+    }
 }

@@ -38,12 +38,20 @@ pub(super) async fn local(path: &Path, want: &Want<'_>) -> Result<Had, DownloadE
             is_removed: false,
         });
     }
-    let wanted = wanted(want, path.to_owned(), None);
+    if packed == 0 {
+        return Err(DownloadError::Empty(want.name.clone()));
+    }
+    let put = put(wanted(want, path.to_owned(), None), want).await;
+    let bytes = put.map_err(|error| match error {
+        DownloadError::Output(error) => DownloadError::Own(error),
+        other => other,
+    })?;
     Ok(Had {
-        bytes: put(wanted, want).await?,
+        bytes,
         sha256: sums.sha256(),
         packed,
         checked: places(&offers),
+        is_unproven: false,
         is_cached: false,
     })
 }

@@ -13,17 +13,21 @@ use std::{
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use self::{lists::lists, local::local};
+use self::{
+    lists::{demanded, lists},
+    local::local,
+};
 use super::{
     cache::{Cache, Room},
     checksums::Checksum,
     fetch::{self, Coding, FetchError},
     link::Link,
     offered::OfferedError,
-    output::{self, OutputError, Pending, Wanted},
+    output::{self, OutputError, Pending},
+    unpack::{self, Wanted},
     web::{Web, WebError},
 };
-use crate::image::block_map::Aside;
+use crate::image::{block_map::Aside, container::ContainerError};
 
 /// Where an image is.
 #[derive(Debug, Clone)]
@@ -111,6 +115,8 @@ pub struct Had {
     pub packed: u64,
     /// By what it was checked.
     pub checked: Vec<String>,
+    /// Whether nothing tells that it is of one file: it came in parts.
+    pub is_unproven: bool,
     /// Whether it was there already.
     pub is_cached: bool,
 }
@@ -151,9 +157,15 @@ pub enum DownloadError {
         /// The file.
         name: String,
     },
+    /// A file of this machine has nothing.
+    #[error("{0} is empty")]
+    Empty(String),
     /// It cannot be unpacked or written.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The same of a file of this machine.
+    #[error(transparent)]
+    Own(OutputError),
     /// The disk.
     #[error(transparent)]
     File(#[from] io::Error),
@@ -224,8 +236,12 @@ async fn fetched(
     let is_cached = kept.is_some();
     let (about, pending) = match kept {
         Some(about) => (about, Ok(None)),
-        None => task.come(&offers?).await?,
+        None => task.come(&demanded(offers, want)?).await?,
     };
+    let is_doubtful = about.is_unproven && about.checked.is_empty();
+    let own = wanted(want, room.image(), about.coding);
+    let proving = spawn_blocking(move || is_doubtful && !unpack::has_own_sum(&own));
+    let is_unproven = proving.await.map_err(io::Error::other)?;
     let placed = match pending {
         Ok(Some(pending)) => place(pending).await,
         Ok(None) => put(wanted(want, room.image(), about.coding), want).await,
@@ -241,6 +257,7 @@ async fn fetched(
         sha256: about.sha256,
         packed: about.bytes,
         checked: about.checked,
+        is_unproven,
         is_cached,
     })
 }
@@ -327,6 +344,11 @@ async fn put(wanted: Wanted, want: &Want<'_>) -> Result<u64, DownloadError> {
     };
     match put.map_err(io::Error::other)? {
         Err(OutputError::Interrupted) => Err(DownloadError::Interrupted),
+        // Where we keep it says nothing to anybody.
+        Err(OutputError::Container(ContainerError::Archive { because, .. })) => {
+            let path = PathBuf::from(&want.name);
+            Err(OutputError::from(ContainerError::Archive { path, because }).into())
+        }
         other => Ok(other?),
     }
 }

@@ -193,6 +193,11 @@ pub fn had(console: &Console, to: Option<&Path>, had: &Had, has_looked: bool) ->
         let checked = neutralise(&had.checked.join(", ")).into_owned();
         console.say(&format!("checked by {checked}"));
     }
+    if had.is_unproven {
+        console.warn(
+            "it came in parts, and nothing proves that all of them are of one file: its server shows no state of it that is certain, and there is no checksum; compare the SHA-256 with that of its makers",
+        );
+    }
     let Some(to) = to else { return Ok(()) };
     if console.is_json() {
         return console.json(&json!({
@@ -201,6 +206,7 @@ pub fn had(console: &Console, to: Option<&Path>, had: &Had, has_looked: bool) ->
             "fetched_bytes": had.packed,
             "fetched_sha256": had.sha256,
             "checked": had.checked,
+            "unproven": had.is_unproven,
             "cached": had.is_cached,
         }));
     }
