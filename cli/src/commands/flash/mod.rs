@@ -220,7 +220,7 @@ fn looked_at(
     context: &Context,
     args: &Args,
     image: &Image,
-) -> Result<(Length, Option<Bmap>), Failure> {
+) -> Result<(Length, Option<(PathBuf, Bmap)>), Failure> {
     let bmap = match (args.means.block_map(), image) {
         (BlockMap::At(path), _) => {
             let path = given::absolute(context, path);
@@ -231,8 +231,10 @@ fn looked_at(
     };
     if let Some((path, _)) = &bmap {
         say::by_block_map(&context.console, path);
+    } else if let (BlockMap::Beside, Some(map)) = (args.means.block_map(), image.map_passed_over())
+    {
+        say::map_passed_over(&context.console, &map);
     }
-    let bmap = bmap.map(|(_, bmap)| bmap);
     let looks = image.looks()?;
     if let Some(looks) = looks.as_ref().filter(|_| args.access == Access::Write) {
         looks.is_disk(image.path(), args.means.unknown)?;
@@ -251,14 +253,14 @@ fn looked_at(
         }
     }
     let length = looks.map_or(Length::UNKNOWN, |looks| looks.length);
-    let Some(bmap) = bmap else {
+    let Some((path, bmap)) = bmap else {
         return Ok((length, None));
     };
     if !length.may_be(bmap.size) {
         let (image, has, says) = (image.path().to_owned(), length, bmap.size);
         return Err(FlashError::Size { image, has, says }.into());
     }
-    Ok((Length::Exactly(bmap.size), Some(bmap)))
+    Ok((Length::Exactly(bmap.size), Some((path, bmap))))
 }
 
 async fn work(context: &Context, order: Order) -> Result<(), Failure> {
