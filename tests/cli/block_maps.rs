@@ -262,7 +262,7 @@ async fn names_that_are_no_text_are_told_as_far_as_they_are() {
     let image = disk.name();
     for words in [
         format!("download file://{image} --json -o"),
-        format!("image extract {image} config.json --json"),
+        format!("image extract {image} device-type.json --json"),
     ] {
         let line = format!("exec {os} {words} \"$(printf 'a\\377')\"");
         let told = workstation.start_program(&["sh", "-c", &line]);

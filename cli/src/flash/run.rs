@@ -154,7 +154,7 @@ impl Job<'_> {
     fn outcome(self) -> Outcome {
         Outcome {
             is_drive: self.drive.target.is_drive(),
-            is_new: self.drive.target.is_new(),
+            is_new: self.drive.target.is_new() && !self.drive.target.is_empty(),
             written: self.counts.written,
             zeros: self.counts.zeros,
             verified: self.counts.verified,

@@ -188,7 +188,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let mut targets = Vec::new();
     for held in &held {
-        held.is_idle(&mut |point| say::unmounted(console, point))?;
+        held.expect_idle(&mut |point| say::unmounted(console, point))?;
     }
     for held in held {
         // The question is not ended by every signal.
@@ -271,8 +271,11 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
         .collect();
     let (access, image) = (order.access, order.image.clone());
     let goes_on = matches!(image, Image::File(_)) && order.records.is_some();
+    // A file to which nothing came is gone.
+    let is_there = paths.clone();
+    let is_there = || is_there.iter().any(|path| path.exists());
     let left = |failure: Failure, has_begun: bool| match access {
-        Access::Write if has_begun => begun(failure, goes_on),
+        Access::Write if has_begun && is_there() => begun(failure, goes_on),
         Access::Write | Access::Read => failure,
     };
     let order = Arc::new(order);

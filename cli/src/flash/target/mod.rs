@@ -245,9 +245,15 @@ impl Target {
         block_map::set_aside(&self.path, fits)
     }
 
+    /// Whether it is a file that was made for this and to which nothing came: it does not stay.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_new && self.end_of_file().is_ok_and(|size| size == 0)
+    }
+
     /// Removes a file that was made for this and to which nothing came, if it is still the one of this name. What cannot be removed is left.
     pub fn remove_if_empty(&self) {
-        let is_empty = self.is_new && self.end_of_file().is_ok_and(|size| size == 0);
+        let is_empty = self.is_empty();
         let named = rustix::fs::stat(&self.path).map(|found| (found.st_dev, found.st_ino));
         if is_empty && named.ok() == self.identity().ok() {
             drop(fs_err::remove_file(&self.path));
