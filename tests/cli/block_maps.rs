@@ -162,8 +162,8 @@ async fn a_file_that_is_written_over_has_no_block_map_of_what_it_was() {
         written.stderr.contains("of the image as it was"),
         "{written}"
     );
-    // What is made was not another image before.
-    assert!(at("b.img.bmap").exists(), "{written}");
+    // What is made is not what the map is of that somebody left.
+    assert!(is_moved("b.img.bmap"), "{written}");
     // Compared, it stays what it is.
     lay("a.img.bmap");
     let compared = ["flash", "--verify-only", "--no-bmap", &disk.name(), "a.img"];
@@ -184,6 +184,92 @@ async fn a_file_that_is_written_over_has_no_block_map_of_what_it_was() {
         replaced.stderr.contains("of the image as it was"),
         "{replaced}"
     );
+}
+
+#[tokio::test]
+async fn a_packed_image_that_was_changed_is_flashed_whatever_lay_beside_it_then() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let (plain, packed) = (disk.name(), format!("{}.xz", disk.name()));
+    let beside = std::path::PathBuf::from(format!("{plain}.bmap"));
+    fs_err::write(&beside, map(&disk.bytes())).unwrap();
+    run("xz", &["-0", "-k", &plain]);
+    let passed_over = workstation.os(&["flash", "-y", &packed, "one"]).await;
+    passed_over.success();
+    let words = format!("--bmap {} takes it", beside.display());
+    assert!(passed_over.stderr.contains(&words), "{passed_over}");
+    let set = ["config", "write", "hostname", "kitchen", "--drive", &packed];
+    workstation.os(&set).await.success();
+    // The packed one is alone, and is not what the map was made of.
+    fs_err::remove_file(&plain).unwrap();
+    let written = workstation.os(&["flash", "-y", &packed, "two"]).await;
+    written.success();
+    assert!(!beside.exists(), "{written}");
+}
+
+#[tokio::test]
+async fn what_is_made_is_flashed_whatever_map_was_left_of_its_name() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let at = |name: &str| workstation.home().join(name);
+    let source = format!("file://{}", disk.name());
+    for made in [
+        &["flash", "-y", &disk.name(), "os.img"][..],
+        &["download", &source, "--output", "os.img", "--json"],
+    ] {
+        workstation.write("os.img.bmap", map(&noise(MIB, 3)));
+        let made = workstation.os(made).await;
+        made.success();
+        workstation
+            .os(&["flash", "-y", "os.img", "drive"])
+            .await
+            .success();
+        for name in ["os.img", "drive", "os.img.bmap.old"] {
+            fs_err::remove_file(at(name)).unwrap();
+        }
+    }
+    // The map by which it is written is its own.
+    workstation.write("os.img.bmap", map(&disk.bytes()));
+    let by_it = [
+        "flash",
+        "-y",
+        &disk.name(),
+        "os.img",
+        "--bmap",
+        "os.img.bmap",
+    ];
+    for _ in 0..2 {
+        workstation.os(&by_it).await.success();
+        assert!(at("os.img.bmap").exists());
+    }
+    // That of a link is of what it leads to.
+    workstation.write("link.bmap", "map");
+    std::os::unix::fs::symlink("os.img", at("link")).unwrap();
+    let linked = ["download", &source, "-o", "link", "--force", "--json"];
+    let linked = workstation.os(&linked).await;
+    linked.success();
+    assert!(at("link").is_symlink() && at("link.bmap.old").exists());
+    let told = &value(&linked.stdout)["block_maps"];
+    assert_eq!(told.as_array().map(Vec::len), Some(2), "{linked}");
+}
+
+#[tokio::test]
+async fn names_that_are_no_text_are_told_as_far_as_they_are() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let os = testkit::programs::built("os");
+    let os = os.display();
+    let image = disk.name();
+    for words in [
+        format!("download file://{image} --json -o"),
+        format!("image extract {image} device-type.json --json"),
+    ] {
+        let line = format!("exec {os} {words} \"$(printf 'a\\377')\"");
+        let told = workstation.start_program(&["sh", "-c", &line]);
+        let told = told.output().await;
+        told.success();
+        assert!(told.stdout.contains("a\u{fffd}"), "{told}");
+    }
 }
 
 #[tokio::test]

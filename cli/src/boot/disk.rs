@@ -96,10 +96,9 @@ pub fn itself(
         Holder::File(Format::Raw) => {}
         Holder::File(_) => return Err(refused("packed")),
     }
-    let path = disk.path().to_owned();
     let disk = disk.into_file();
     let found = kind::look(&disk, &source.image)?;
-    let maps = block_map::set_aside(&[&source.image, &path]);
+    let maps = block_map::set_aside(&source.image, None);
     if !maps.is_empty() {
         told(Event::Maps(maps));
     }

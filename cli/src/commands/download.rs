@@ -107,8 +107,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         drop(want);
         had
     };
-    let (had, ()) = tokio::join!(work, render::download::follow(&context.console, told));
-    render::download::had(&context.console, to.as_deref(), &had?, !args.no_checksums)?;
+    let (had, maps) = tokio::join!(work, render::download::follow(&context.console, told));
+    let to = (to.as_deref(), maps.as_slice());
+    render::download::had(&context.console, to, &had?, !args.no_checksums)?;
     Ok(())
 }
 
@@ -224,11 +225,9 @@ fn place(
             "`os flash` writes drives; `-o -` writes to a pipe",
         ),
         Ok(_) if !args.force => refused("is there already", "--force replaces it"),
-        // What is meant is the file that the link leads to, on its own disk.
-        Ok(found) if found.is_symlink() => match fs_err::canonicalize(&to) {
-            Ok(meant) if meant.is_file() => Ok(Some(meant)),
-            _ => refused("is a link that leads to no file", "-o names another file"),
-        },
+        Ok(found) if found.is_symlink() && !to.is_file() => {
+            refused("is a link that leads to no file", "-o names another file")
+        }
         _ => Ok(Some(to)),
     }
 }

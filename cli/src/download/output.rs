@@ -61,12 +61,18 @@ pub enum OutputError {
 }
 
 impl OutputError {
-    /// Whether what has come is no image: nobody could use it another time.
+    /// Whether what has come is no image: nobody could use it another time. What is only packed in a way that is not known, or takes much
+    /// memory, is right, and a disk that cannot be read says nothing of it.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Container(_) => true,
-            Self::Unpack { source, .. } => !lacks_memory(source),
+            Self::Container(ContainerError::Archive { .. }) => true,
+            Self::Container(
+                ContainerError::Read { source, .. } | ContainerError::Pack { source, .. },
+            )
+            | Self::Unpack { source, .. } => {
+                is_of_bytes(source) || source.kind() == io::ErrorKind::UnexpectedEof
+            }
             _ => false,
         }
     }
@@ -86,22 +92,24 @@ impl OutputError {
 
 /// Whether the bytes are wrong, and not the way that they come.
 fn is_of_bytes(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-    )
+    error.kind() == io::ErrorKind::InvalidData
 }
 
-/// Whether it is right, and takes more memory to unpack than it is given.
+/// Whether it is right, and can be unpacked with more memory than it is given, or by another program.
 #[must_use]
-pub fn lacks_memory(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::OutOfMemory
+pub fn unpacks_elsewhere(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::OutOfMemory | io::ErrorKind::Unsupported
+    )
 }
 
 /// An image that is written, and is not in its place yet.
 #[derive(Debug)]
 pub struct Pending {
     file: Beside,
+    /// As it was named, which may be a link.
+    named: PathBuf,
     to: PathBuf,
     replaces: bool,
     bytes: u64,
@@ -115,13 +123,18 @@ impl Pending {
     /// [`OutputError::Write`], [`OutputError::Exists`].
     pub fn place(self) -> Result<u64, OutputError> {
         let (path, bytes) = (self.to.clone(), self.bytes);
+        if !self.replaces && fs_err::symlink_metadata(&path).is_ok() {
+            return Err(OutputError::Exists(path));
+        }
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AlreadyExists => OutputError::Exists(path),
             _ => OutputError::Write { path, source },
         };
         let placed = self.file.file().sync_all().and_then(|()| {
+            // Whatever was there of that name, they were of that.
+            let maps = block_map::set_aside(&self.named, None);
+            drop(self.events.send(Event::Maps(maps)));
             if self.replaces {
-                without_maps(&self.to, &self.events);
                 self.file.take_place(&self.to)
             } else {
                 self.file.take_free(&self.to)
@@ -129,14 +142,6 @@ impl Pending {
         });
         placed.map_err(failed)?;
         Ok(bytes)
-    }
-}
-
-/// Block maps are of what is there, if anything is.
-fn without_maps(to: &Path, events: &UnboundedSender<Event>) {
-    if fs_err::metadata(to).is_ok() {
-        let maps = block_map::set_aside(&[to]);
-        drop(events.send(Event::Maps(maps)));
     }
 }
 
@@ -172,7 +177,10 @@ pub fn write_coming(
     write_all(source, to, wanted.replaces).map(Some)
 }
 
-fn write_all(mut source: Source, to: &Path, replaces: bool) -> Result<Pending, OutputError> {
+fn write_all(mut source: Source, named: &Path, replaces: bool) -> Result<Pending, OutputError> {
+    // What is replaced is the file that a link leads to, on its own disk.
+    let meant = replaces.then(|| fs_err::canonicalize(named).ok()).flatten();
+    let to = meant.as_deref().unwrap_or(named);
     let failed = |source| OutputError::Write {
         path: to.to_owned(),
         source,
@@ -199,6 +207,7 @@ fn write_all(mut source: Source, to: &Path, replaces: bool) -> Result<Pending, O
     file.file().set_len(at).map_err(failed)?;
     Ok(Pending {
         file,
+        named: named.to_owned(),
         to: to.to_owned(),
         replaces,
         bytes: at,
@@ -241,6 +250,38 @@ pub fn pipe(
         })?;
         if bytes.is_empty() {
             return Ok(source.done());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_right_or_was_never_read_is_not_damaged() {
+        for (kind, is_damage) in [
+            (io::ErrorKind::InvalidData, true),
+            (io::ErrorKind::UnexpectedEof, true),
+            (io::ErrorKind::Unsupported, false),
+            (io::ErrorKind::OutOfMemory, false),
+            (io::ErrorKind::ConnectionAborted, false),
+            (io::ErrorKind::Other, false),
+            // Of the disk on which it is kept.
+            (io::Error::from_raw_os_error(5).kind(), false),
+            (io::Error::from_raw_os_error(22).kind(), false),
+        ] {
+            let name = String::new();
+            let unpack = OutputError::Unpack {
+                name,
+                source: kind.into(),
+                is_start: true,
+            };
+            assert_eq!(unpack.is_damage(), is_damage, "{kind}");
+            let path = PathBuf::new();
+            let source = kind.into();
+            let read = OutputError::from(ContainerError::Read { path, source });
+            assert_eq!(read.is_damage(), is_damage, "{kind}");
         }
     }
 }

@@ -158,7 +158,13 @@ fn reader(wanted: &Wanted) -> Result<Box<dyn Read + Send>, OutputError> {
         return Ok(Box::new(Unpacked::new(&Packed::open(path)?)?));
     }
     let unpacked = streamed(file, wanted).map_err(failed)?;
-    unpacked.ok_or_else(|| failed(io::Error::other("a ZIP archive that is packed once more")))
+    let twice = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a ZIP archive that is packed once more",
+        )
+    };
+    unpacked.ok_or_else(|| failed(twice()))
 }
 
 fn first(from: &mut impl Read) -> io::Result<Vec<u8>> {

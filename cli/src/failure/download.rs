@@ -8,7 +8,7 @@ use crate::download::{
     fetch::FetchError,
     link::LinkError,
     offered::OfferedError,
-    output::{OutputError, STDOUT, lacks_memory},
+    output::{OutputError, STDOUT, unpacks_elsewhere},
     web::WebError,
 };
 use crate::image::container::ContainerError;
@@ -132,12 +132,13 @@ fn unfetched(failure: Failure, error: &FetchError) -> Failure {
 
 fn unwritten(failure: Failure, error: &OutputError) -> Failure {
     match error {
-        OutputError::Unpack { source, .. } if lacks_memory(source) => {
+        OutputError::Unpack { source, .. } if unpacks_elsewhere(source) => {
             failure.hint("it is kept as it came: --compressed writes it so")
         }
         OutputError::Container(ContainerError::Archive { .. }) => {
             failure.hint("--compressed writes it as it came")
         }
+        OutputError::Unpack { .. } | OutputError::Container(_) if !error.is_damage() => failure,
         OutputError::Unpack { .. } | OutputError::Container(_) => failure
             .hint("it is damaged at its server, or was on the way, or is no image: it is not kept"),
         OutputError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),

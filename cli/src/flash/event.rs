@@ -89,7 +89,7 @@ pub enum Event {
 pub struct Outcome {
     /// It is a drive, and no file.
     pub is_drive: bool,
-    /// It is a file that was made for this.
+    /// It is a file that was made for this, and stays.
     pub is_new: bool,
     /// Bytes that were written.
     pub written: u64,

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::unix::fs::{FileTypeExt as _, MetadataExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::{
@@ -13,6 +13,7 @@ use rustix::{
 
 use super::{FlashError, extents::PIECE, run::Unknown};
 use crate::image::{
+    block_map,
     container::{Format, Length, Packed, Unpacked, fill},
     content::{Content, Start},
     table::{self, Reach},
@@ -139,6 +140,15 @@ impl Image {
         match self {
             Self::Stream => Path::new("-"),
             Self::File(packed) => packed.path(),
+        }
+    }
+
+    /// The block map that may be its, and that is passed over for the file beside it.
+    #[must_use]
+    pub fn map_passed_over(&self) -> Option<PathBuf> {
+        match self {
+            Self::Stream => None,
+            Self::File(packed) => block_map::passed_over(packed.path()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! An image to several drives at once: one thread unpacks, each drive has a thread of its own.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{SyncSender, sync_channel},
@@ -45,8 +45,8 @@ pub struct Destination {
 pub struct Order {
     /// The image.
     pub image: Image,
-    /// Its block map.
-    pub bmap: Option<Bmap>,
+    /// Its block map, and where that is: it stays there, also beside what is written by it.
+    pub bmap: Option<(PathBuf, Bmap)>,
     /// Bytes that it has by what its file says, to tell how much is left.
     pub length: Length,
     /// Where to.
@@ -154,7 +154,7 @@ impl Job<'_> {
     fn outcome(self) -> Outcome {
         Outcome {
             is_drive: self.drive.target.is_drive(),
-            is_new: self.drive.target.is_new(),
+            is_new: self.drive.target.is_new() && !self.drive.target.is_empty(),
             written: self.counts.written,
             zeros: self.counts.zeros,
             verified: self.counts.verified,
@@ -193,7 +193,7 @@ fn pass(
 ) -> Result<(), FlashError> {
     let image = order.image.path().to_owned();
     let unpacked = order.image.unpacked()?;
-    let bmap = order.bmap.as_ref();
+    let bmap = order.bmap.as_ref().map(|(_, bmap)| bmap);
     let opened = unpacked.size;
     let size = bmap.map(|bmap| bmap.size).or(opened);
     let size = size.or(order.length.exact());
@@ -214,6 +214,7 @@ fn pass(
                 let mut told = Told {
                     drive: job.index,
                     target: &job.drive.target,
+                    bmap: order.bmap.as_ref().map(|(path, _)| path.as_path()),
                     events,
                     stop,
                     recorder: job.recorder,
@@ -316,6 +317,7 @@ fn tell(events: &Events, event: Event) {
 struct Told<'a> {
     drive: usize,
     target: &'a Target,
+    bmap: Option<&'a Path>,
     events: &'a Events,
     stop: &'a CancellationToken,
     recorder: Option<&'a Recorder>,
@@ -326,7 +328,7 @@ struct Told<'a> {
 impl Listener for Told<'_> {
     fn begins(&mut self) {
         let drive = self.drive;
-        let maps = self.target.without_maps();
+        let maps = self.target.set_maps_aside(self.bmap);
         if !maps.is_empty() {
             tell(self.events, Event::Maps { drive, maps });
         }

@@ -1,7 +1,6 @@
 //! Block maps that lie beside an image, by their names: where one is looked for, and how it is set aside once it is not the image's any more.
 
 use std::{
-    ffi::OsStr,
     io,
     path::{Path, PathBuf},
 };
@@ -25,19 +24,38 @@ pub struct Aside {
     pub now: Result<PathBuf, String>,
 }
 
-/// Where a block map of an image may stand: under its name, or under that without what its packing adds. The latter is of the file of that
-/// name, where there is one: the two need not be the same image.
+/// Where the block map of an image is looked for: under its name, or under that without what its packing adds. The latter is of the file of
+/// that name, where there is one: the two need not be the same image.
 #[must_use]
 pub fn places(image: &Path) -> Vec<PathBuf> {
-    let mut places = vec![with(image, ".bmap")];
-    let is_packed = |end: &OsStr| PACKED.iter().any(|packed| end == *packed);
-    if image.extension().is_some_and(is_packed) {
-        let unpacked = image.with_extension("");
-        if fs_err::metadata(&unpacked).is_err() {
-            places.push(with(&unpacked, ".bmap"));
-        }
-    }
-    places
+    let unpacked = unpacked(image).filter(|unpacked| fs_err::metadata(unpacked).is_err());
+    named_after(image, unpacked.as_deref())
+}
+
+/// The block map of the file that a packed image becomes, where both are there: it is not looked at for the packed one.
+#[must_use]
+pub fn passed_over(image: &Path) -> Option<PathBuf> {
+    let unpacked = unpacked(image)?;
+    let map = with(&unpacked, ".bmap");
+    let is_there = |path: &Path| fs_err::metadata(path).is_ok();
+    (is_there(&unpacked) && is_there(&map)).then_some(map)
+}
+
+/// Where one may stand, whatever lies beside the image now: that may be gone when somebody looks.
+fn all_places(image: &Path) -> Vec<PathBuf> {
+    named_after(image, unpacked(image).as_deref())
+}
+
+fn named_after(image: &Path, unpacked: Option<&Path>) -> Vec<PathBuf> {
+    let names = [Some(image), unpacked].into_iter().flatten();
+    names.map(|name| with(name, ".bmap")).collect()
+}
+
+/// The name without what packing adds.
+fn unpacked(image: &Path) -> Option<PathBuf> {
+    let end = image.extension()?;
+    let is_packed = PACKED.iter().any(|packed| end == *packed);
+    is_packed.then(|| image.with_extension(""))
 }
 
 fn with(path: &Path, end: &str) -> PathBuf {
@@ -46,15 +64,23 @@ fn with(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Gives another name to each block map that is of an image, however that is named. Whoever changes an image calls this before: whatever ends
-/// it in between, no map is left that is of another image.
-pub fn set_aside(names: &[&Path]) -> Vec<Aside> {
-    let mut all: Vec<PathBuf> = names.iter().flat_map(|name| places(name)).collect();
+/// Gives another name to each block map that whoever writes an image might take for its own, by the name that it was called by and by that
+/// of the file where a link leads. Whoever changes an image, or makes one, calls this before: whatever ends it in between, no map is left that
+/// is of another image. One too many costs nothing but time. `fits` is by what the image is being written, and stays.
+pub fn set_aside(image: &Path, fits: Option<&Path>) -> Vec<Aside> {
+    let mut all = all_places(image);
+    all.extend(
+        fs_err::canonicalize(image)
+            .iter()
+            .flat_map(|path| all_places(path)),
+    );
     all.sort();
     all.dedup();
+    let fits = fits.and_then(|map| fs_err::canonicalize(map).ok());
     let is_there = |map: &PathBuf| fs_err::symlink_metadata(map).is_ok();
+    let is_stale = |map: &PathBuf| fits.is_none() || fits != fs_err::canonicalize(map).ok();
     all.into_iter()
-        .filter(is_there)
+        .filter(|map| is_there(map) && is_stale(map))
         .map(|map| {
             let now = renamed(&map).map_err(|error| error.to_string());
             Aside { map, now }
@@ -114,19 +140,47 @@ mod tests {
         }
         let (plain, packed) = (at("a.img"), at("a.img.xz"));
         assert_eq!(places(&packed), [at("a.img.xz.bmap")]);
-        let moved = |image: &Path| -> Vec<PathBuf> {
-            let aside = set_aside(&[image]).into_iter();
+        assert_eq!(passed_over(&packed), Some(at("a.img.bmap")));
+        assert_eq!(passed_over(&plain), None);
+        // Once it is alone, it is the one that is meant.
+        fs_err::remove_file(&plain).unwrap();
+        assert_eq!(places(&packed), [at("a.img.xz.bmap"), at("a.img.bmap")]);
+        assert_eq!(passed_over(&packed), None);
+    }
+
+    #[test]
+    fn what_would_be_taken_for_the_map_later_is_set_aside_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["a.img", "a.img.bmap", "a.img.xz", "a.img.xz.bmap"] {
+            fs_err::write(at(name), name).unwrap();
+        }
+        let (plain, packed) = (at("a.img"), at("a.img.xz"));
+        let moved = |image: &Path, fits: Option<&Path>| -> Vec<PathBuf> {
+            let aside = set_aside(image, fits).into_iter();
             aside.map(|one| one.map).collect()
         };
-        assert_eq!(moved(&packed), [at("a.img.xz.bmap")]);
-        assert!(at("a.img.bmap").exists());
-        // And the other way round.
-        fs_err::write(at("a.img.xz.bmap"), "").unwrap();
-        assert_eq!(moved(&plain), [at("a.img.bmap")]);
-        // Once it is alone, it is the one that is meant.
-        fs_err::write(at("a.img.bmap"), "").unwrap();
+        // As soon as what lies beside it is removed, its map is looked at for the packed one.
+        let both = [at("a.img.bmap"), at("a.img.xz.bmap")];
+        assert_eq!(moved(&packed, None), both);
         fs_err::remove_file(&plain).unwrap();
-        assert_eq!(moved(&packed), [at("a.img.bmap"), at("a.img.xz.bmap")]);
+        assert!(places(&packed).iter().all(|map| !map.exists()));
+        // That of the packed one is never looked at for the other.
+        for map in &both {
+            fs_err::write(map, "").unwrap();
+        }
+        assert_eq!(moved(&plain, None), [at("a.img.bmap")]);
+        // By a link, and with one that is in use.
+        std::os::unix::fs::symlink("a.img.xz", at("link")).unwrap();
+        for name in ["a.img.bmap", "link.bmap"] {
+            fs_err::write(at(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink("a.img.bmap", at("other")).unwrap();
+        let moved_now = moved(&at("link"), Some(&at("other")));
+        assert_eq!(moved_now, [at("a.img.xz.bmap"), at("link.bmap")]);
+        assert!(at("a.img.bmap").exists());
+        // What is in use elsewhere, or is nowhere, keeps none.
+        assert_eq!(moved(&packed, Some(&at("none"))), [at("a.img.bmap")]);
     }
 
     #[test]
@@ -134,12 +188,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let image = at("a.img.gz");
-        assert_eq!(set_aside(&[&image]), []);
+        assert_eq!(set_aside(&image, None), []);
         for round in ["first", "second"] {
             for name in ["a.img.bmap", "a.img.gz.bmap", "b.img.bmap"] {
                 fs_err::write(at(name), round).unwrap();
             }
-            let aside = set_aside(&[&image, &image]);
+            let aside = set_aside(&image, None);
             assert_eq!(aside.len(), 2);
             assert!(aside.iter().all(|one| one.now.is_ok()), "{aside:?}");
         }

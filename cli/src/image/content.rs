@@ -19,7 +19,7 @@ const TEXT: usize = 4096;
 /// What some bytes begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// A partition table or a file system that boards and computers boot from.
+    /// A partition table, or a file system or a volume as it is written to whole drives.
     Disk,
     /// What nobody boots from.
     Foreign(Foreign),
@@ -123,14 +123,13 @@ fn is_file_system(first: &[u8]) -> bool {
         (0, b"-rom1fs-"),
         // LUKS, either version.
         (0, b"LUKS\xBA\xBE\0"),
-        // LVM's physical volume, in any of four sectors.
-        (0, b"LABELONE"),
-        (512, b"LABELONE"),
-        (1024, b"LABELONE"),
-        (1536, b"LABELONE"),
     ];
+    // LVM's physical volume, in any of four sectors.
+    let is_volume =
+        |start: usize| has(first, start, b"LABELONE") && has(first, start + 24, b"LVM2 001");
     let mut known = KNOWN.iter();
     known.any(|(offset, magic)| has(first, *offset, magic))
+        || [0, 512, 1024, 1536].into_iter().any(is_volume)
 }
 
 fn foreign(first: &[u8]) -> Option<Foreign> {
@@ -252,10 +251,42 @@ mod tests {
         bytes
     }
 
+    fn volume(start: usize) -> Vec<u8> {
+        let mut bytes = at(start, b"LABELONE");
+        bytes[start + 24..start + 32].copy_from_slice(b"LVM2 001");
+        bytes
+    }
+
+    #[test]
+    fn what_programs_make_is_known() {
+        use std::process::Command;
+        let folder = tempfile::tempdir().unwrap();
+        let (content, out) = (folder.path().join("content"), folder.path().join("out"));
+        fs_err::create_dir(&content).unwrap();
+        fs_err::write(content.join("file"), "content").unwrap();
+        for program in ["mkfs.cramfs", "mke2fs"] {
+            fs_err::write(&out, vec![0; 1 << 20]).unwrap();
+            let mut command = Command::new(program);
+            command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+            if program == "mkfs.cramfs" {
+                command.arg(&content);
+            } else {
+                command.args(["-q", "-F"]);
+            }
+            match command.arg(&out).output() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                made => assert!(made.unwrap().status.success(), "{program}"),
+            }
+            let bytes = fs_err::read(&out).unwrap();
+            assert_eq!(Content::of(&bytes, None), Content::Disk, "{program}");
+        }
+    }
+
     #[test]
     fn what_plainly_is_something_else_is_told_by_its_name() {
         for (bytes, name) in [
             (b"a text".to_vec(), "a text"),
+            (b"LABELONE,LABELTWO\n1,2\n".to_vec(), "a text"),
             (b"404: Not Found\n".to_vec(), "a text"),
             ("ein Wort f\u{fc}r".as_bytes().to_vec(), "a text"),
             ("\u{fc}".repeat(5000).into_bytes(), "a text"),
@@ -315,10 +346,18 @@ mod tests {
             at(1024, b"\xE2\xE1\xF5\xE0"),
             at(0, b"XFSB\0\0\x10\0"),
             at(0, b"LUKS\xBA\xBE\0\x02"),
-            at(512, b"LABELONE"),
-            at(1536, b"LABELONE"),
+            volume(0),
+            volume(512),
+            volume(1536),
             at(3, b"EXFAT   "),
             at(1024, b"H+\0\x04"),
+            at(1024, b"HX\0\x05"),
+            at(32769, b"BEA01"),
+            at(4096 + 24, b"\xC6\x85\x73\xF6"),
+            at(32768, b"JFS1"),
+            at(3, b"NTFS    "),
+            at(0, b"\x45\x3D\xCD\x28"),
+            at(0, b"-rom1fs-"),
         ] {
             assert_eq!(Content::of(&disk, Some(1 << 30)), Content::Disk);
         }
@@ -327,7 +366,8 @@ mod tests {
             vec![0; 4096],
             at(0, b"\x7FELF"),
             at(0, b"LUKS"),
-            at(2048, b"LABELONE"),
+            volume(2048),
+            at(512, b"LABELONE"),
             b"\x01\x02".to_vec(),
         ] {
             assert_eq!(Content::of(&unknown, None), Content::Unknown);

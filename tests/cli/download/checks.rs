@@ -183,6 +183,27 @@ async fn what_takes_much_memory_to_unpack_is_kept_for_who_has_it() {
 }
 
 #[tokio::test]
+async fn what_another_xz_unpacks_is_kept_for_it() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    // Flags that nobody has a meaning for yet, and their right checksum.
+    let start = b"\xFD7zXZ\0\0\x10\x9B\x02\x6E\x5C";
+    let packed = [start, noise(300_000, 15).as_slice()].concat();
+    server.put("os.img.xz", Served::new(packed.clone()));
+    let url = server.url("os.img.xz");
+    let output = workstation.os(&["download", &url]).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("--compressed"), "{output}");
+    assert!(!output.stderr.contains("damaged"), "{output}");
+    let as_it_came = ["download", &url, "--compressed", "-o", "os.img", "--json"];
+    let output = workstation.os(&as_it_came).await;
+    output.success();
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).expect("one value");
+    assert_eq!(told["cached"], true);
+    image_is(&workstation, &packed);
+}
+
+#[tokio::test]
 async fn a_file_of_this_machine_is_checked_too() {
     let workstation = Workstation::new(None);
     let bytes = noise(300_000, 8);

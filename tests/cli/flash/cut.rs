@@ -69,8 +69,13 @@ async fn a_new_file_to_which_nothing_came_is_not_left_behind() {
     machine.run("mount", &room);
     let script = format!("head -c 16384 /dev/zero > '{}/all'", full.display());
     machine.run("sh", &["-c", &script]);
-    let failed = workstation.os(&["flash", &disk.name(), "full/new"]).await;
+    let failed = workstation
+        .os(&["flash", &disk.name(), "full/new", "--json"])
+        .await;
     assert_eq!(failed.code, 1, "{failed}");
+    let told = failed.stdout.lines().next().unwrap();
+    let told: serde_json::Value = serde_json::from_str(told).unwrap();
+    assert_eq!(told["drives"][0]["new_file"], false, "{failed}");
     assert!(failed.stderr.contains("no room"), "{failed}");
     assert_eq!(machine.run("ls", &[text(&full)]).trim(), "all");
     // Nothing comes, and nobody waits for it any more.
@@ -86,4 +91,25 @@ async fn a_new_file_to_which_nothing_came_is_not_left_behind() {
     let ended = running.output().await;
     assert_eq!(ended.code, INTERRUPTED, "{ended}");
     assert!(!new.exists(), "{ended}");
+    assert!(!ended.stderr.contains("does not boot"), "{ended}");
+}
+
+#[tokio::test]
+async fn a_new_file_is_written_where_nothing_can_be_locked_and_is_gone_where_another_has_it() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let new = workstation.home().join("new");
+    let program = testkit::programs::built("os");
+    for (error, is_written) in [("ENOLCK", true), ("EWOULDBLOCK:when=2", false)] {
+        let line = format!(
+            "exec strace -f -qq -o calls -e trace=flock -e inject=flock:error={error} {} flash -y {} new",
+            program.display(),
+            disk.name()
+        );
+        let ended = workstation.start_program(&["sh", "-c", &line]);
+        let ended = ended.output().await;
+        assert_eq!(ended.code == 0, is_written, "{ended}");
+        assert_eq!(new.exists(), is_written, "{ended}");
+        drop(fs_err::remove_file(&new));
+    }
 }

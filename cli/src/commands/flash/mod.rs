@@ -188,7 +188,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let mut targets = Vec::new();
     for held in &held {
-        held.is_idle(&mut |point| say::unmounted(console, point))?;
+        held.expect_idle(&mut |point| say::unmounted(console, point))?;
     }
     for held in held {
         // The question is not ended by every signal.
@@ -220,7 +220,7 @@ fn looked_at(
     context: &Context,
     args: &Args,
     image: &Image,
-) -> Result<(Length, Option<Bmap>), Failure> {
+) -> Result<(Length, Option<(PathBuf, Bmap)>), Failure> {
     let bmap = match (args.means.block_map(), image) {
         (BlockMap::At(path), _) => {
             let path = given::absolute(context, path);
@@ -231,8 +231,10 @@ fn looked_at(
     };
     if let Some((path, _)) = &bmap {
         say::by_block_map(&context.console, path);
+    } else if let (BlockMap::Beside, Some(map)) = (args.means.block_map(), image.map_passed_over())
+    {
+        say::map_passed_over(&context.console, &map);
     }
-    let bmap = bmap.map(|(_, bmap)| bmap);
     let looks = image.looks()?;
     if let Some(looks) = looks.as_ref().filter(|_| args.access == Access::Write) {
         looks.is_disk(image.path(), args.means.unknown)?;
@@ -251,14 +253,14 @@ fn looked_at(
         }
     }
     let length = looks.map_or(Length::UNKNOWN, |looks| looks.length);
-    let Some(bmap) = bmap else {
+    let Some((path, bmap)) = bmap else {
         return Ok((length, None));
     };
     if !length.may_be(bmap.size) {
         let (image, has, says) = (image.path().to_owned(), length, bmap.size);
         return Err(FlashError::Size { image, has, says }.into());
     }
-    Ok((Length::Exactly(bmap.size), Some(bmap)))
+    Ok((Length::Exactly(bmap.size), Some((path, bmap))))
 }
 
 async fn work(context: &Context, order: Order) -> Result<(), Failure> {
@@ -269,8 +271,11 @@ async fn work(context: &Context, order: Order) -> Result<(), Failure> {
         .collect();
     let (access, image) = (order.access, order.image.clone());
     let goes_on = matches!(image, Image::File(_)) && order.records.is_some();
+    // A file to which nothing came is gone.
+    let is_there = paths.clone();
+    let is_there = || is_there.iter().any(|path| path.exists());
     let left = |failure: Failure, has_begun: bool| match access {
-        Access::Write if has_begun => begun(failure, goes_on),
+        Access::Write if has_begun && is_there() => begun(failure, goes_on),
         Access::Write | Access::Read => failure,
     };
     let order = Arc::new(order);

@@ -206,11 +206,12 @@ impl Holding {
         Ok(())
     }
 
-    /// Whether what is mounted of it can be unmounted, as far as that can be said without doing it: nothing else is unmounted for nothing.
+    /// Refuses it where what is mounted of it cannot be unmounted, as far as that can be said without doing it: nothing else is unmounted for
+    /// nothing. `unmounted` is told of each place of which that could not be said without.
     ///
     /// # Errors
     /// [`FlashError::Unmount`].
-    pub fn is_idle(&self, unmounted: &mut dyn FnMut(&Path)) -> Result<(), FlashError> {
+    pub fn expect_idle(&self, unmounted: &mut dyn FnMut(&Path)) -> Result<(), FlashError> {
         let (How::Pinned(_), Some(drive)) = (&self.how, &self.named.drive) else {
             return Ok(());
         };
@@ -219,7 +220,7 @@ impl Holding {
             !others.any(|other| other.starts_with(point))
         };
         for point in drive.mounts.iter().filter(is_inner) {
-            if is_free(point)? {
+            if ask(point)? == Mount::Gone {
                 unmounted(point);
             }
         }
@@ -291,16 +292,23 @@ fn same(before: &Drive, path: &Path) -> Result<Drive, FlashError> {
     }
 }
 
+/// What became of a mount that the kernel was asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mount {
+    /// It is as it was.
+    Kept,
+    /// It was unmounted.
+    Gone,
+}
+
 /// Asks the kernel, which alone knows all that uses a mount, whether it could be unmounted. See umount2(2): to expire what is in use is
-/// refused, what is not is only marked, until somebody looks at it. Only where it has a mark already it is unmounted, which is returned: a mark
+/// refused, what is not is only marked, until somebody looks at it. Only where it has a mark already it is unmounted: a mark
 /// of others is taken away before, and ours behind it.
-fn is_free(point: &Path) -> Result<bool, FlashError> {
-    // What cannot be looked at says so when it is unmounted.
-    let unmark = || statfs(point).is_ok();
-    unmark();
+fn ask(point: &Path) -> Result<Mount, FlashError> {
+    unmark(point);
     let expired = unmount(point, UnmountFlags::EXPIRE | UnmountFlags::NOFOLLOW);
     match expired {
-        Ok(()) => return Ok(true),
+        Ok(()) => return Ok(Mount::Gone),
         Err(Errno::AGAIN | Errno::INVAL) => {}
         Err(error) => {
             let point = point.to_owned();
@@ -308,8 +316,13 @@ fn is_free(point: &Path) -> Result<bool, FlashError> {
             return Err(FlashError::Unmount { point, source });
         }
     }
-    unmark();
-    Ok(false)
+    unmark(point);
+    Ok(Mount::Kept)
+}
+
+/// Looks at it. What cannot be looked at says so when it is unmounted.
+fn unmark(point: &Path) {
+    let _told = statfs(point);
 }
 
 fn unmount_all(drive: &Drive, unmounted: &mut dyn FnMut(&Path)) -> Result<(), FlashError> {

@@ -121,12 +121,10 @@ impl Target {
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).open(path)?;
-        // By its name it may be another one already.
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(io::ErrorKind::ResourceBusy.into());
-        }
         let mut made = Self::new(path, file, None, false)?;
+        // Whatever is wrong from here on, it does not stay.
         made.is_new = true;
+        made.lock()?;
         Ok(made)
     }
 
@@ -157,19 +155,25 @@ impl Target {
             }
             opened => (opened?, is_drive),
         };
-        // Whoever looks at drives that come and go leaves this one alone meanwhile. That nobody else writes to it is certain already; a file
-        // has nothing but this.
-        if access == Access::Write
-            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
-            && !is_drive
-        {
-            return Err(io::ErrorKind::ResourceBusy.into());
-        }
         let block = is_drive
             .then(|| rustix::fs::ioctl_blksszget(&file))
             .transpose()?
             .map(u64::from);
-        Self::new(path, file, block, is_direct)
+        let opened = Self::new(path, file, block, is_direct)?;
+        if access == Access::Write {
+            opened.lock()?;
+        }
+        Ok(opened)
+    }
+
+    /// Whoever looks at drives that come and go leaves this one alone meanwhile. That nobody else writes to it is certain already; a file has
+    /// nothing but this. Where there are no locks, nobody else has one.
+    fn lock(&self) -> io::Result<()> {
+        let locked = flock(&self.opened.file, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(Errno::WOULDBLOCK) && !self.is_drive() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        Ok(())
     }
 
     fn new(path: &Path, file: File, block: Option<u64>, is_direct: bool) -> io::Result<Self> {
@@ -232,19 +236,24 @@ impl Target {
         })
     }
 
-    /// Sets the block maps aside that are of what a file had before, as it is about to be written.
-    pub(super) fn without_maps(&self) -> Vec<Aside> {
-        if self.is_drive() || self.is_new {
+    /// Sets the block maps aside that are of what a file had before, or that are left of another one of its name, as it is about to be written;
+    /// not the one by which it is written.
+    pub(super) fn set_maps_aside(&self, fits: Option<&Path>) -> Vec<Aside> {
+        if self.is_drive() {
             return Vec::new();
         }
-        let path = fs_err::canonicalize(&self.path);
-        let path = path.as_deref().unwrap_or(&self.path);
-        block_map::set_aside(&[&self.path, path])
+        block_map::set_aside(&self.path, fits)
+    }
+
+    /// Whether it is a file that was made for this and to which nothing came: it does not stay.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_new && self.end_of_file().is_ok_and(|size| size == 0)
     }
 
     /// Removes a file that was made for this and to which nothing came, if it is still the one of this name. What cannot be removed is left.
     pub fn remove_if_empty(&self) {
-        let is_empty = self.is_new && self.end_of_file().is_ok_and(|size| size == 0);
+        let is_empty = self.is_empty();
         let named = rustix::fs::stat(&self.path).map(|found| (found.st_dev, found.st_ino));
         if is_empty && named.ok() == self.identity().ok() {
             drop(fs_err::remove_file(&self.path));

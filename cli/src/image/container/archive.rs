@@ -8,7 +8,7 @@ use std::{
 
 use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
-use super::{ContainerError, Counted, Reader};
+use super::{ContainerError, Counted, Reader, parts::deflated};
 
 /// Entries that are named in an error.
 const NAMED: usize = 3;
@@ -116,10 +116,10 @@ pub(super) fn open(
         let path = path.to_owned();
         ContainerError::Read { path, source }
     })?;
-    let packed = io::BufReader::with_capacity(super::PIECE, inner.take(packed));
+    let packed = inner.take(packed);
     let reader: Box<dyn Read + Send> = match method {
-        CompressionMethod::Stored => Box::new(packed),
-        CompressionMethod::Deflated => Box::new(flate2::bufread::DeflateDecoder::new(packed)),
+        CompressionMethod::Stored => Box::new(io::BufReader::with_capacity(super::PIECE, packed)),
+        CompressionMethod::Deflated => deflated(packed),
         method => {
             return Err(archive(format!(
                 "it is packed by {method}, which is not known"

@@ -15,7 +15,10 @@ pub fn unpacker(
     format: Format,
     packed: impl Read + Send + 'static,
 ) -> io::Result<Box<dyn Read + Send>> {
-    let packed = BufReader::with_capacity(PIECE, packed);
+    if matches!(format, Format::Raw | Format::Zip) {
+        return Ok(Box::new(BufReader::with_capacity(PIECE, packed)));
+    }
+    let packed = BufReader::with_capacity(PIECE, Marked(packed));
     Ok(match format {
         Format::Raw | Format::Zip => Box::new(packed),
         Format::Gzip => Box::new(Told {
@@ -47,6 +50,15 @@ pub fn unpacker(
                 told: of_zstd,
             })
         }
+    })
+}
+
+/// What unpacks an entry of a ZIP archive.
+pub(super) fn deflated(packed: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    let packed = BufReader::with_capacity(PIECE, Marked(packed));
+    Box::new(Told {
+        reader: flate2::bufread::DeflateDecoder::new(packed),
+        told: of_parts,
     })
 }
 
@@ -117,6 +129,23 @@ fn is_followed(packed: &mut impl BufRead, first: u8) -> io::Result<bool> {
     }
 }
 
+/// What is packed, as it is read. What goes wrong with that may look like what an unpacker says of damage.
+struct Marked<R>(R);
+
+/// It went wrong where it was read.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Unread(io::Error);
+
+impl<R: Read> Read for Marked<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            kind => io::Error::new(kind, Unread(error)),
+        })
+    }
+}
+
 /// Errors of who unpacks, by what they mean. Those of what is unpacked stay as they are.
 struct Told<R> {
     reader: R,
@@ -125,7 +154,11 @@ struct Told<R> {
 
 impl<R: Read> Read for Told<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(into).map_err(self.told)
+        let read = self.reader.read(into);
+        read.map_err(|error| match error.downcast::<Unread>() {
+            Ok(Unread(error)) => error,
+            Err(error) => (self.told)(error),
+        })
     }
 }
 
@@ -170,8 +203,18 @@ fn of_zstd(error: io::Error) -> io::Error {
         let words = format!("{error}: unpack it by `zstd -d --long=31`, and take what comes out");
         return io::Error::new(io::ErrorKind::OutOfMemory, words);
     }
+    // Whoever has its dictionary, or another version, can unpack it.
+    let is_other = [
+        ZSTD_ErrorCode::ZSTD_error_version_unsupported,
+        ZSTD_ErrorCode::ZSTD_error_frameParameter_unsupported,
+        ZSTD_ErrorCode::ZSTD_error_dictionary_wrong,
+    ]
+    .into_iter()
+    .any(|code| known.is(code));
     let kind = if known.is(ZSTD_ErrorCode::ZSTD_error_memory_allocation) {
         io::ErrorKind::OutOfMemory
+    } else if is_other {
+        io::ErrorKind::Unsupported
     } else {
         io::ErrorKind::InvalidData
     };

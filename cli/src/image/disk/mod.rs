@@ -275,7 +275,7 @@ impl Disk {
         };
         if let Some(opened) = &self.opened {
             // Before: whatever ends us in between, no map is left that is of another image.
-            let maps = self.without_maps();
+            let maps = block_map::set_aside(&self.named, None);
             fat::apply(opened.as_ref(), start, &steps).map_err(|source| self.write(source))?;
             return Ok(Changed { done, maps });
         }
@@ -285,11 +285,6 @@ impl Disk {
             .collect();
         let maps = self.pack(&changes, progress)?;
         Ok(Changed { done, maps })
-    }
-
-    /// Whoever writes it to a drive would hold it against a block map that is of what it was.
-    fn without_maps(&self) -> Vec<Aside> {
-        block_map::set_aside(&[&self.named, &self.path])
     }
 
     /// Packs the image again, beside it, and takes it in its place.
@@ -305,7 +300,7 @@ impl Disk {
         container::repack(&self.packed, file, changes, progress)?;
         beside.belong_as(before).map_err(failed)?;
         file.sync_all().map_err(failed)?;
-        let maps = self.without_maps();
+        let maps = block_map::set_aside(&self.named, None);
         beside.take_place_of(&self.path, before).map_err(failed)?;
         // The new name is on the disk, too.
         let folder = self.path.parent().unwrap_or(Path::new("/"));
@@ -339,11 +334,8 @@ impl Disk {
         let filled = fill(before, beside.file())?;
         beside.belong_as(before).map_err(failed)?;
         beside.file().sync_all().map_err(failed)?;
-        let maps = match output {
-            None => self.without_maps(),
-            // One may be left there of another image of that name.
-            Some(name) => block_map::set_aside(&[name]),
-        };
+        // One may be left of another image that had the name.
+        let maps = block_map::set_aside(output.unwrap_or(&self.named), None);
         match output {
             None => beside.take_place_of(path, before).map_err(failed)?,
             Some(name) => beside.take_free(name).map_err(failed)?,

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{
-    image::set_aside,
+    image::{map_values, maps_moved},
     progress::{duration, transfer},
 };
 use crate::{
@@ -69,7 +69,14 @@ impl<'a> Booting<'a> {
                 let text = transfer(*done, whole.unwrap_or(0), self.begun.elapsed());
                 self.bar.set_message(format!("making its disk: {text}"));
             }
-            Event::Maps(maps) => set_aside(self.console, maps),
+            Event::Maps(maps) => {
+                maps_moved(self.console, maps);
+                if self.console.is_json() {
+                    return self.console.json(&json!({
+                        "event": "block-maps", "name": self.name, "block_maps": map_values(maps),
+                    }));
+                }
+            }
             Event::NoRoom => {
                 self.console.warn(&format!(
                     "there is no room left for what {} writes: it stands still until there is",

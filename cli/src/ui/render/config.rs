@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use crate::{
     provision::config::{self, Document},
-    ui::{Console, style::neutralise_lines},
+    ui::{
+        Console,
+        style::{self, neutralise_lines},
+    },
 };
 
 /// A whole configuration.
@@ -55,9 +58,9 @@ pub fn generated(console: &Console, document: &Document) -> io::Result<()> {
 /// One that was written to a file.
 pub fn written(console: &Console, path: &Path) -> io::Result<()> {
     if console.is_json() {
-        return console.json(&serde_json::json!({ "file": path }));
+        return console.json(&serde_json::json!({ "file": path.display().to_string() }));
     }
-    console.say(&format!("wrote {}", path.display()));
+    console.say(&format!("wrote {}", style::shown(path)));
     Ok(())
 }
 

@@ -11,13 +11,18 @@ use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    image::set_aside,
+    image::{map_values, maps_moved},
     progress::{bytes, duration},
 };
 use crate::{
     cloud::OsImage,
     download::{Event, Had, cache::Entry, fetch},
-    ui::{Console, style::neutralise, table},
+    image::block_map::Aside,
+    ui::{
+        Console,
+        style::{neutralise, shown},
+        table,
+    },
 };
 
 /// Between two lines of progress, where nothing can change in place.
@@ -113,8 +118,9 @@ fn amounts(done: u64, total: Option<u64>, before: u64, elapsed: Duration) -> Str
     text
 }
 
-/// Tells events until there are no more.
-pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) {
+/// Tells events until there are no more. Returns the block maps that were moved.
+pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) -> Vec<Aside> {
+    let mut moved = Vec::new();
     let mut going: Option<Going<'_>> = None;
     let mut before = 0;
     while let Some(event) = events.recv().await {
@@ -172,16 +178,25 @@ pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) {
                     going.at(done, None);
                 }
             }
-            Event::Maps(maps) => set_aside(console, &maps),
+            Event::Maps(maps) => {
+                maps_moved(console, &maps);
+                moved.extend(maps);
+            }
             Event::Shrunk(count) => console.detail(&format!(
                 "{count} images went out of the cache, which has a limit (OSCLI_CACHE_LIMIT)"
             )),
         }
     }
+    moved
 }
 
 /// What was had, and where it is.
-pub fn had(console: &Console, to: Option<&Path>, had: &Had, has_looked: bool) -> io::Result<()> {
+pub fn had(
+    console: &Console,
+    (to, maps): (Option<&Path>, &[Aside]),
+    had: &Had,
+    has_looked: bool,
+) -> io::Result<()> {
     if had.checked.is_empty() {
         let why = if has_looked {
             "nothing beside it tells what it should be"
@@ -201,16 +216,17 @@ pub fn had(console: &Console, to: Option<&Path>, had: &Had, has_looked: bool) ->
     let Some(to) = to else { return Ok(()) };
     if console.is_json() {
         return console.json(&json!({
-            "path": to,
+            "path": to.display().to_string(),
             "bytes": had.bytes,
             "fetched_bytes": had.packed,
             "fetched_sha256": had.sha256,
             "checked": had.checked,
             "unproven": had.is_unproven,
             "cached": had.is_cached,
+            "block_maps": map_values(maps),
         }));
     }
-    console.say(&format!("wrote {}, {}", to.display(), bytes(had.bytes)));
+    console.say(&format!("wrote {}, {}", shown(to), bytes(had.bytes)));
     Ok(())
 }
 

@@ -36,7 +36,7 @@ pub fn written(console: &Console, template: &Template, folder: &Path) -> io::Res
     if console.is_json() {
         let files: Vec<_> = template.files.iter().map(|file| file.path).collect();
         return console
-            .json(&json!({ "template": template.name, "folder": folder, "files": files }));
+            .json(&json!({ "template": template.name, "folder": folder.display().to_string(), "files": files }));
     }
     let name = paint(
         console.stderr_colour(),

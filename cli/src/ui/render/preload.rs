@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{
-    image::{map_values, set_aside},
+    image::{map_values, maps_moved},
     progress::{bytes, duration, transfer},
 };
 use crate::{
@@ -153,7 +153,7 @@ pub fn done(
             neutralise(words)
         ));
     }
-    set_aside(console, &done.maps);
+    maps_moved(console, &done.maps);
     leaves(console, image, taker);
     if console.is_json() {
         let mut told = json!({

@@ -10,7 +10,10 @@ use crate::{
         Guest,
         releases::{Fleet, Release, ReleaseState},
     },
-    ui::{Console, style::neutralise},
+    ui::{
+        Console,
+        style::{neutralise, shown},
+    },
 };
 
 /// Which cloud is asked, and with what; whether that is a token whose cloud nobody has named.
@@ -46,7 +49,7 @@ pub fn found(console: &Console, fleet: &Fleet, release: &Release) {
 pub fn alone(console: &Console, image: &Path) {
     console.warn(&format!(
         "{} is configured for no fleet: its devices run the release, and hear of no other one",
-        image.display()
+        shown(image)
     ));
 }
 
@@ -87,6 +90,6 @@ pub fn planned(
             neutralise(&service.image.reference)
         ))?;
     }
-    console.say(&format!("nothing was done to {}", image.display()));
+    console.say(&format!("nothing was done to {}", shown(image)));
     Ok(())
 }

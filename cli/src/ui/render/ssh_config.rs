@@ -15,7 +15,7 @@ pub fn written(
 ) -> io::Result<()> {
     if console.is_json() {
         return console
-            .json(&json!({ "file": file, "line": line, "installed": installed.is_some() }));
+            .json(&json!({ "file": file.display().to_string(), "line": line, "installed": installed.is_some() }));
     }
     match installed {
         None => {

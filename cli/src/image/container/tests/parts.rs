@@ -58,13 +58,26 @@ fn what_goes_wrong_is_told_by_what_it_is_and_not_by_its_words() {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{program:?}");
         // What is read may fail, in whatever words.
         let start = made.packed(program)[..1000].to_vec();
-        let failing = io::Cursor::new(start).chain(Failing);
-        let error = unpacker(*format, failing)
-            .and_then(|mut unpacked| io::copy(&mut unpacked, &mut io::sink()))
-            .unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::Other, "{program:?}: {error}");
-        assert_eq!(error.to_string(), "no memory in the reader", "{program:?}");
+        // Also in those by which damage is told.
+        for kind in [
+            io::ErrorKind::Other,
+            io::ErrorKind::InvalidInput,
+            io::ErrorKind::UnexpectedEof,
+        ] {
+            let failing = io::Cursor::new(start.clone()).chain(Failing(kind));
+            let error = unpacker(*format, failing)
+                .and_then(|mut unpacked| io::copy(&mut unpacked, &mut io::sink()))
+                .unwrap_err();
+            assert_eq!(error.kind(), kind, "{program:?}: {error}");
+            assert_eq!(error.to_string(), "no memory in the reader", "{program:?}");
+        }
     }
+    let mut zip = made.packed(&["zip", "-q", "-", "-"]);
+    for byte in &mut zip[100_000..100_064] {
+        *byte ^= 0x55;
+    }
+    let error = io::copy(&mut opened(&made.hold(&zip)).unwrap(), &mut io::sink()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
     let script = "head -c 300M /dev/zero | zstd -q -c --ultra --long=30 -1";
     let wide = Command::new("sh").args(["-c", script]).output().unwrap();
     let error = unpacker(Format::Zstd, io::Cursor::new(wide.stdout))
@@ -74,12 +87,31 @@ fn what_goes_wrong_is_told_by_what_it_is_and_not_by_its_words() {
     assert!(error.to_string().contains("--long=31"), "{error}");
 }
 
+#[test]
+fn what_another_zstd_unpacks_is_not_damaged() {
+    let made = Made::new();
+    let packed = made.packed(&["zstd", "-c", "-q"]);
+    // A bit that nobody has a meaning for; a dictionary, whose number stands behind how far it looks back.
+    let mut reserved = packed.clone();
+    reserved[4] |= 0x08;
+    let mut dictionary = packed.clone();
+    dictionary[4] |= 0x01;
+    let is_one_piece = packed[4] & 0x20 != 0;
+    dictionary.insert(if is_one_piece { 5 } else { 6 }, 7);
+    for bytes in [reserved, dictionary] {
+        let error = unpacker(Format::Zstd, io::Cursor::new(bytes))
+            .and_then(|mut unpacked| io::copy(&mut unpacked, &mut io::sink()))
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported, "{error}");
+    }
+}
+
 /// What cannot be read.
-struct Failing;
+struct Failing(io::ErrorKind);
 
 impl Read for Failing {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::Error::other("no memory in the reader"))
+        Err(io::Error::new(self.0, "no memory in the reader"))
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        image::{map_values, set_aside},
+        image::{map_values, maps_moved},
         progress::{bytes, duration, transfer},
     },
     has_no_table, is_short,
@@ -99,7 +99,7 @@ impl<'a> Flashing<'a> {
             Event::Unpacked(taken) => self.taken = *taken,
             Event::Begun { .. } => self.has_begun = true,
             Event::Maps { drive, maps } => {
-                set_aside(self.console, maps);
+                maps_moved(self.console, maps);
                 if let Some(row) = self.rows.get_mut(*drive) {
                     row.maps.extend(maps.iter().cloned());
                 }

@@ -112,6 +112,14 @@ pub fn by_block_map(console: &Console, path: &Path) {
     console.detail(&format!("only what {} names is written", shown(path)));
 }
 
+/// A block map was not looked at, for it may be of what lies beside the image.
+pub fn map_passed_over(console: &Console, map: &Path) {
+    let map = shown(map);
+    console.say(&format!(
+        "{map} is not used: what it is called after is there, too; --bmap {map} takes it"
+    ));
+}
+
 /// No board boots from such an image.
 pub fn has_no_table(console: &Console, image: &Path) {
     console.warn(&format!(

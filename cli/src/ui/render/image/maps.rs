@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What became of block maps that are not of the image any more.
-pub fn set_aside(console: &Console, maps: &[Aside]) {
+pub fn maps_moved(console: &Console, maps: &[Aside]) {
     for aside in maps {
         let map = shown(&aside.map);
         match &aside.now {

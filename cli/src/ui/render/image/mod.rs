@@ -18,7 +18,7 @@ use crate::{
     },
 };
 pub use inspected::inspected;
-pub use maps::{map_values, set_aside};
+pub use maps::{map_values, maps_moved};
 
 /// Nothing but the order says which partition it is.
 pub fn guessed(console: &Console, image: &Path, number: u32) {
@@ -87,7 +87,7 @@ pub fn changed(
     image: &Path,
     (done, maps): (&[(&str, Done)], &[Aside]),
 ) -> io::Result<()> {
-    set_aside(console, maps);
+    maps_moved(console, maps);
     if console.is_json() {
         let files: Vec<Value> = done
             .iter()
@@ -147,7 +147,8 @@ pub fn listed(console: &Console, entries: &[Entry]) -> io::Result<()> {
 /// A file was taken out.
 pub fn extracted(console: &Console, file: &str, to: &Path, size: u64) -> io::Result<()> {
     if console.is_json() {
-        return console.json(&json!({ "file": file, "to": to, "size": size }));
+        return console
+            .json(&json!({ "file": file, "to": to.display().to_string(), "size": size }));
     }
     console.say(&format!("wrote {}", shown(to)));
     Ok(())
