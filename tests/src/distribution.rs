@@ -59,6 +59,10 @@ pub struct Served {
     pub ranges: bool,
     /// Whether they show its tag.
     pub parts_show: bool,
+    /// Bytes of a part at most, which then tells no length of the file.
+    pub most_of_a_part: Option<usize>,
+    /// Whether it gives parts of any state of it.
+    pub ignores_conditions: bool,
     /// How its end is told.
     pub framing: Framing,
     /// Further fields of each answer.
@@ -75,6 +79,8 @@ impl Served {
             tag: Some("\"first\"".to_owned()),
             ranges: true,
             parts_show: true,
+            most_of_a_part: None,
+            ignores_conditions: false,
             framing: Framing::Length,
             fields: Vec::new(),
             fates: VecDeque::new(),
@@ -370,7 +376,7 @@ impl Served {
         let is_same = asked
             .fields
             .get("if-range")
-            .is_none_or(|asked| Some(asked.as_str()) == tag);
+            .is_none_or(|asked| self.ignores_conditions || Some(asked.as_str()) == tag);
         let range = asked.fields.get("range").filter(|_| self.ranges && is_same);
         let (head, body) = match range.map(|range| part(range, self.bytes.len())) {
             Some(None) => {
@@ -378,7 +384,9 @@ impl Served {
                 (head, Bytes::new())
             }
             Some(Some((from, to))) => {
-                let length = self.bytes.len();
+                let most = self.most_of_a_part;
+                let to = most.map_or(to, |most| to.min(from + most));
+                let length = most.map_or(self.bytes.len().to_string(), |_| "*".to_owned());
                 let head = format!(
                     "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{}/{length}",
                     to - 1

@@ -207,10 +207,11 @@ pub(super) fn begins(
     Ok(())
 }
 
-/// Whether what a file is packed in tells that it is whole; `false`: it is not packed.
+/// Whether what a file is packed in tells that it is whole; `false`: it is not packed. A file of several members one after the other, as gzip, xz and
+/// zstd allow it, is taken for whole where it ends between two of them: none tells how many there are.
 ///
 /// # Errors
-/// [`OutputError`] where it is packed, and not whole.
+/// [`OutputError`] where it is packed, and not whole; one that is no damage where nobody can tell.
 pub fn is_whole_by_itself(
     wanted: &Wanted,
     interrupt: CancellationToken,
@@ -219,15 +220,26 @@ pub fn is_whole_by_itself(
         is_as_it_came: false,
         ..wanted.clone()
     };
+    let failed = |source| wanted.no_start(source);
+    let open = || File::open(&wanted.image).map_err(failed);
     if wanted.coding.is_none() {
-        let file = File::open(&wanted.image);
-        let first = file.and_then(|mut file| first(&mut file));
-        if Format::of(&first.map_err(|source| wanted.no_start(source))?) == Format::Raw {
-            return Ok(false);
+        match Format::of(&first(&mut open()?).map_err(failed)?) {
+            Format::Raw => return Ok(false),
+            // Its list stands at its end, whatever is in it.
+            Format::Zip => {
+                let list = zip::ZipArchive::new(open()?);
+                return list.map(|_| true).map_err(|error| failed(error.into()));
+            }
+            _ => {}
         }
     }
+    let reader = match streamed(open()?, &wanted).map_err(failed)? {
+        Some(reader) => reader,
+        // What it is packed in for the way has its own end.
+        None => unpacker(Format::Gzip, open()?).map_err(failed)?,
+    };
     let (events, _) = tokio::sync::mpsc::unbounded_channel();
-    let mut source = Source::open(&wanted, events, interrupt)?;
+    let mut source = Source::of(reader, &wanted, events, interrupt);
     let mut block = vec![0; BLOCK];
     while !source.next(&mut block)?.is_empty() {}
     Ok(true)

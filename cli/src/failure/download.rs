@@ -71,6 +71,9 @@ impl From<DownloadError> for Failure {
             DownloadError::Offered(OfferedError::Unsigned(_)) => {
                 failure.hint("without --keyring, checksums are believed as the server offers them")
             }
+            DownloadError::Offered(OfferedError::UnsignedElsewhere { .. }) => failure.hint(
+                "if that is the file that is meant, `os download` that address: its name is what has to be signed",
+            ),
             DownloadError::Offered(_) => failure.hint("nothing was fetched"),
             DownloadError::Wrong {
                 is_removed: true, ..

@@ -117,9 +117,12 @@ impl Job {
             came.extend_from_slice(&more);
         }
         came.truncate(count);
-        let mut here = vec![0; came.len()];
-        let read = self.shared.file().read_exact_at(&mut here, part.start);
-        read.map_err(|error| NotOpen::Final(error.into()))?;
+        let shared = Arc::clone(&self.shared);
+        let (at, count) = (part.start, came.len());
+        let here = spawn_blocking(move || written(&shared, at, count)).await;
+        let here = here.map_err(io::Error::other).and_then(|here| here);
+        let here = here.map_err(|error| NotOpen::Final(error.into()))?;
+        let here = here.ok_or(NotOpen::Final(FetchError::Stopped))?;
         if here != came || came.is_empty() {
             return Err(NotOpen::Final(FetchError::Changed));
         }
@@ -142,6 +145,17 @@ impl Job {
             }
         }
     }
+}
+
+/// Bytes that have come, once they are in the file: what came last may still be on its way there. `None`: it was stopped.
+fn written(shared: &Shared, at: u64, count: usize) -> io::Result<Option<Vec<u8>>> {
+    let end = at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    if !shared.wait_for(end) {
+        return Ok(None);
+    }
+    let mut here = vec![0; count];
+    shared.file().read_exact_at(&mut here, at)?;
+    Ok(Some(here))
 }
 
 /// From where on, before a place, there is something else than one byte again and again; where that is far, what is near has to do.

@@ -131,10 +131,16 @@ impl Task<'_> {
         let wanted = wanted(self.want, self.room.part(), fetched.coding);
         let interrupt = self.want.interrupt.clone();
         let reading = spawn_blocking(move || unpack::is_whole_by_itself(&wanted, interrupt));
+        let told = |is_whole| {
+            drop(self.want.events.send(Event::NoLength { is_whole }));
+            Ok(())
+        };
         let error = match reading.await.map_err(io::Error::other)? {
-            Ok(true) => return Ok(()),
+            Ok(true) => return told(true),
             Ok(false) => no_end(),
             Err(OutputError::Interrupted) => return Err(DownloadError::Interrupted),
+            // Whoever can unpack it may find it whole.
+            Err(error) if !error.is_damage() => return told(false),
             Err(error) => error.into(),
         };
         self.room.clear()?;

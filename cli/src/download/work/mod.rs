@@ -96,6 +96,11 @@ pub enum Event {
     Unasked(String),
     /// Lists of checksums that nobody demands cannot be had, as these words say.
     NoLists(String),
+    /// Its server did not tell how long it is.
+    NoLength {
+        /// Whether what it is packed in tells that it is whole.
+        is_whole: bool,
+    },
     /// So many bytes of it are unpacked.
     Unpacked(u64),
     /// So many others went out of the cache.
