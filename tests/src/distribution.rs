@@ -40,6 +40,8 @@ pub enum Fate {
     Stall(usize),
     /// After so many, the rest comes by the byte, one each time.
     Trickle(usize, Duration),
+    /// All of it comes, whatever was asked for.
+    Whole,
     /// It says that so many bytes more come than do.
     Lie(usize),
     /// This is said, with the word that the connection ends, and it does: who sends on it all the same may lose what was said.
@@ -377,7 +379,10 @@ impl Served {
             .fields
             .get("if-range")
             .is_none_or(|asked| self.ignores_conditions || Some(asked.as_str()) == tag);
-        let range = asked.fields.get("range").filter(|_| self.ranges && is_same);
+        let range = asked
+            .fields
+            .get("range")
+            .filter(|_| self.ranges && is_same && !matches!(fate, Some(Fate::Whole)));
         let (head, body) = match range.map(|range| part(range, self.bytes.len())) {
             Some(None) => {
                 let head = "HTTP/1.1 416 Range Not Satisfiable".to_owned();

@@ -86,6 +86,9 @@ impl From<DownloadError> for Failure {
             ),
             DownloadError::Empty(_) => failure.hint("is it the file that was meant?"),
             DownloadError::Own(OutputError::Container(ContainerError::Archive { .. })) => failure,
+            DownloadError::Own(OutputError::Unlike { .. }) => {
+                failure.hint("it stays where it is; --compressed writes it as it is, and a checksum beside it would tell that it is right")
+            }
             DownloadError::Own(error) if error.is_damage() => {
                 failure.hint("it stays where it is; its source may have a right one")
             }
@@ -141,6 +144,9 @@ fn unwritten(failure: Failure, error: &OutputError) -> Failure {
         OutputError::Container(ContainerError::Archive { .. }) => {
             failure.hint("--compressed writes it as it came")
         }
+        OutputError::Unlike { .. } => failure.hint(
+            "it may be something else, or its start may be damaged: it is not kept; --compressed writes it as it comes, and a checksum beside it would tell that it is right",
+        ),
         OutputError::Unpack { .. } | OutputError::Container(_) => failure
             .hint("it is damaged at its server, or was on the way, or is no image: it is not kept"),
         OutputError::TooLarge { .. } => failure.hint("--max-size lets it be larger"),

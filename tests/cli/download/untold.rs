@@ -3,7 +3,7 @@
 use testkit::distribution::{Fate, Framing, Served};
 use testkit::{Distribution, Workstation};
 
-use super::{gzip, image_is, noise, nothing_is_there};
+use super::{gzip, image_is, noise, nothing_is_there, sha256};
 
 const AT: &str = "127.0.0.1:8080";
 
@@ -109,4 +109,55 @@ async fn what_was_fetched_before_is_asked_about_where_its_lists_are_trouble() {
     let output = workstation.os(&["download", &url, "--force"]).await;
     output.success();
     image_is(&workstation, &later);
+}
+
+#[tokio::test]
+async fn what_is_proven_right_is_not_judged_by_its_name() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(300_000, 68);
+    server.put("os.img.xz", Served::new(bytes.clone()));
+    let to = "HTTP/1.1 302 Found\r\nLocation: /pool/os.img.xz\r\nContent-Length: 0\r\n\r\n";
+    let sent = (0..9).map(|_| Fate::Says(to.to_owned()));
+    server.put("latest/os.img.xz", Served::new("").fated(sent));
+    server.put("pool/os.img.xz", Served::new(bytes.clone()));
+    for path in ["os.img.xz", "latest/os.img.xz"] {
+        let url = server.url(path);
+        let output = workstation.os(&["download", &url]).await;
+        assert_eq!(output.code, 1, "{output}");
+        assert!(output.stderr.contains("does not begin as"), "{output}");
+        assert!(!output.stderr.contains("it is damaged"), "{output}");
+        nothing_is_there(&workstation);
+    }
+    let list = format!("{}  os.img.xz\n", sha256(&workstation, &bytes));
+    server.put("SHA256SUMS", Served::new(list.clone()));
+    server.put("pool/SHA256SUMS", Served::new(list));
+    for path in ["os.img.xz", "os.img.xz", "latest/os.img.xz"] {
+        let url = server.url(path);
+        let output = workstation.os(&["download", &url, "--force"]).await;
+        output.success();
+        image_is(&workstation, &bytes);
+    }
+}
+
+#[tokio::test]
+async fn what_one_answer_brings_in_the_end_is_proven() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(3_000_000, 69);
+    let mut file = Served::new(bytes.clone());
+    file.tag = None;
+    // A part joins what there is, and then all of it comes once more.
+    let fates = [
+        Fate::Cut(1_000_000),
+        Fate::Cut(262_144),
+        Fate::Cut(1_000_000),
+        Fate::Whole,
+        Fate::Whole,
+    ];
+    server.put("os.img", file.fated(fates));
+    let output = workstation.os(&["download", &server.url("os.img")]).await;
+    output.success();
+    assert!(!output.stderr.contains("nothing proves"), "{output}");
+    image_is(&workstation, &bytes);
 }

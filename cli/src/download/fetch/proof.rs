@@ -89,10 +89,11 @@ impl Job {
         let from = from.map_err(io::Error::other).and_then(|from| from);
         let from = from.map_err(|error| NotOpen::Final(error.into()))?;
         let to = kept.parts.prefix().min(BEGINNING);
-        if from == 0 || to == 0 {
+        if from == 0 || to == 0 || self.is_begun_so.load(Ordering::Relaxed) {
             return Ok(from);
         }
         self.compare(kept, 0..to).await?;
+        self.is_begun_so.store(to == BEGINNING, Ordering::Relaxed);
         Ok(from)
     }
 

@@ -249,7 +249,11 @@ async fn fetched(
     let is_unproven = proving.await.map_err(io::Error::other)?;
     let placed = match pending {
         Ok(Some(pending)) => place(pending).await,
-        Ok(None) => put(wanted(want, room.image(), about.coding), want).await,
+        Ok(None) => {
+            let mut wanted = wanted(want, room.image(), about.coding);
+            wanted.is_checked = !about.checked.is_empty();
+            put(wanted, want).await
+        }
         Err(error) => Err(error),
     };
     if matches!(&placed, Err(DownloadError::Output(error)) if error.is_damage()) {
@@ -293,6 +297,7 @@ fn wanted(want: &Want<'_>, image: PathBuf, coding: Option<Coding>) -> Wanted {
         replaces: want.replaces,
         is_as_it_came: want.is_as_it_came,
         most: want.most,
+        is_checked: false,
     }
 }
 
