@@ -24,7 +24,7 @@ const START: usize = 512;
 /// How a frame of zstd begins that says something of the image.
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// What the names of files end in that are packed.
-const PACKED: [&str; 6] = [".gz", ".xz", ".zst", ".zstd", ".bz2", ".zip"];
+pub const PACKED: [&str; 6] = [".gz", ".xz", ".zst", ".zstd", ".bz2", ".zip"];
 
 /// What is to become of an image.
 #[derive(Debug, Clone)]

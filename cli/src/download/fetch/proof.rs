@@ -92,13 +92,14 @@ impl Job {
         if from == 0 || to == 0 || self.is_begun_so.load(Ordering::Relaxed) {
             return Ok(from);
         }
-        self.compare(kept, 0..to).await?;
-        self.is_begun_so.store(to == BEGINNING, Ordering::Relaxed);
+        let is_compared = self.compare(kept, 0..to).await?;
+        let is_enough = is_compared && to == BEGINNING;
+        self.is_begun_so.store(is_enough, Ordering::Relaxed);
         Ok(from)
     }
 
-    /// Asks for a part that is here once more.
-    async fn compare(&self, kept: &Kept, part: Range<u64>) -> Result<(), NotOpen> {
+    /// Asks for a part that is here once more; whether it could be compared.
+    async fn compare(&self, kept: &Kept, part: Range<u64>) -> Result<bool, NotOpen> {
         let asked = self.asked(kept, Some(part.clone()), false);
         let headers = question(Some(&part), false, asked.validator.as_ref());
         let link = self.current().clone();
@@ -107,7 +108,7 @@ impl Job {
         match meaning(&asked, &head(&answered)) {
             Meaning::Part(..) => {}
             // It will be compared as a whole.
-            Meaning::Whole(_) => return Ok(()),
+            Meaning::Whole(_) => return Ok(false),
             other => return Err(Self::not_meant(&other, &answered)),
         }
         let count = usize::try_from(part.end - part.start).unwrap_or_default();
@@ -127,7 +128,7 @@ impl Job {
         if here != came || came.is_empty() {
             return Err(NotOpen::Final(FetchError::Changed));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What an answer with nothing of the file means.
