@@ -40,6 +40,8 @@ pub enum Fate {
     Stall(usize),
     /// After so many, the rest comes by the byte, one each time.
     Trickle(usize, Duration),
+    /// All of it comes, whatever was asked for.
+    Whole,
     /// It says that so many bytes more come than do.
     Lie(usize),
     /// This is said, with the word that the connection ends, and it does: who sends on it all the same may lose what was said.
@@ -59,6 +61,10 @@ pub struct Served {
     pub ranges: bool,
     /// Whether they show its tag.
     pub parts_show: bool,
+    /// Bytes of a part at most, which then tells no length of the file.
+    pub most_of_a_part: Option<usize>,
+    /// Whether it gives parts of any state of it.
+    pub ignores_conditions: bool,
     /// How its end is told.
     pub framing: Framing,
     /// Further fields of each answer.
@@ -75,6 +81,8 @@ impl Served {
             tag: Some("\"first\"".to_owned()),
             ranges: true,
             parts_show: true,
+            most_of_a_part: None,
+            ignores_conditions: false,
             framing: Framing::Length,
             fields: Vec::new(),
             fates: VecDeque::new(),
@@ -370,15 +378,20 @@ impl Served {
         let is_same = asked
             .fields
             .get("if-range")
-            .is_none_or(|asked| Some(asked.as_str()) == tag);
-        let range = asked.fields.get("range").filter(|_| self.ranges && is_same);
+            .is_none_or(|asked| self.ignores_conditions || Some(asked.as_str()) == tag);
+        let range = asked
+            .fields
+            .get("range")
+            .filter(|_| self.ranges && is_same && !matches!(fate, Some(Fate::Whole)));
         let (head, body) = match range.map(|range| part(range, self.bytes.len())) {
             Some(None) => {
                 let head = "HTTP/1.1 416 Range Not Satisfiable".to_owned();
                 (head, Bytes::new())
             }
             Some(Some((from, to))) => {
-                let length = self.bytes.len();
+                let most = self.most_of_a_part;
+                let to = most.map_or(to, |most| to.min(from + most));
+                let length = most.map_or(self.bytes.len().to_string(), |_| "*".to_owned());
                 let head = format!(
                     "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{}/{length}",
                     to - 1

@@ -17,6 +17,7 @@ use crate::{
     download::{
         Source, Want, download,
         link::Link,
+        unpack::PACKED,
         web::{Way, Web},
     },
     env::Environment,
@@ -24,9 +25,6 @@ use crate::{
     project::compose::units,
     ui::render,
 };
-
-/// What images and what they are packed in end in.
-const PACKED: [&str; 6] = [".gz", ".xz", ".zst", ".bz2", ".zip", ".img"];
 
 /// Fetches the image of an operating system, checks it, and unpacks it.
 ///
@@ -235,7 +233,8 @@ fn place(
 /// The name of an image without what it was packed in.
 fn unpacked(name: &str) -> String {
     let mut stem = name;
-    while let Some(shorter) = PACKED.iter().find_map(|end| stem.strip_suffix(end)) {
+    let ends = || PACKED.into_iter().chain([".img"]);
+    while let Some(shorter) = ends().find_map(|end| stem.strip_suffix(end)) {
         stem = shorter;
     }
     let stem = if stem.is_empty() { "image" } else { stem };
@@ -260,6 +259,7 @@ mod tests {
         for (name, stem) in [
             ("os-1.0.img.xz", "os-1.0.img"),
             ("os.zip", "os.img"),
+            ("os.img.zstd", "os.img"),
             ("os-2.60.1+rev1.prod.img.gz", "os-2.60.1+rev1.prod.img"),
             ("os", "os.img"),
             (".img", "image.img"),

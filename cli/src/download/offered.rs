@@ -48,6 +48,14 @@ pub enum OfferedError {
     /// A key was named, and nothing is signed.
     #[error("{0} has no signed list of checksums beside it")]
     Unsigned(String),
+    /// Nor is it where the address leads, which is to another file.
+    #[error("{file} has no signed list of checksums beside it, and its address leads to {to}")]
+    UnsignedElsewhere {
+        /// What was asked for.
+        file: String,
+        /// The address of the other one.
+        to: String,
+    },
 }
 
 /// Where files lie beside another one.
@@ -100,26 +108,21 @@ impl Beside<'_> {
         Ok(both.filter(|both| signature::is_clear(&both.bytes)))
     }
 
-    /// The signature of a list: beside where that came from, or beside its address.
-    async fn signature_of(&self, list: &Found) -> Result<Option<Found>, OfferedError> {
+    /// Where signatures of a list may lie, and under which name: beside its address, and beside where that led.
+    fn places_of<'a>(&'a self, list: &'a Found) -> Vec<(Beside<'a>, String)> {
+        let own = match self {
+            Self::Web(web, link) => Beside::Web(web, link),
+            Self::Folder(folder) => Beside::Folder(folder),
+        };
+        let mut all = vec![(own, list.name.clone())];
         if let (Self::Web(web, link), Some(by)) = (self, &list.by) {
             let own = link.beside(&list.name);
             let is_elsewhere = own.is_none_or(|own| own.identity() != by.identity());
-            let there = Beside::Web(web, by);
-            if is_elsewhere && let Some(found) = there.signature(&list.name).await? {
-                return Ok(Some(found));
+            if let Some(name) = by.file_name().filter(|_| is_elsewhere) {
+                all.push((Beside::Web(web, by), name));
             }
         }
-        self.signature(&list.name).await
-    }
-
-    async fn signature(&self, name: &str) -> Result<Option<Found>, OfferedError> {
-        for end in SIGNATURES {
-            if let Some(signature) = self.read(&format!("{name}{end}")).await? {
-                return Ok(Some(signature));
-            }
-        }
-        Ok(None)
+        all
     }
 
     /// What of a list one of the keys has signed, and which file says so; `None` where nobody has signed it.
@@ -128,25 +131,46 @@ impl Beside<'_> {
         list: &Found,
         keyring: &Path,
     ) -> Result<Option<(Vec<u8>, String)>, OfferedError> {
-        let name = &list.name;
         if signature::is_clear(&list.bytes) {
+            let name = &list.name;
             let bytes = signature::verified(Signed::Clear(&list.bytes), name, keyring).await?;
             return Ok(Some((bytes, format!("{name}, which is signed"))));
         }
-        let Some(signature) = self.signature_of(list).await? else {
-            return Ok(None);
-        };
-        // Some have the list in it once more.
-        let (signed, words) = if signature::is_clear(&signature.bytes) {
-            let words = format!("{}, which is signed", signature.name);
-            (Signed::Clear(&signature.bytes), words)
-        } else {
-            let words = format!("{name}, which {} has signed", signature.name);
-            (Signed::Apart(&list.bytes, &signature.bytes), words)
-        };
-        let bytes = signature::verified(signed, &signature.name, keyring).await?;
-        Ok(Some((bytes, words)))
+        // Servers that have none may answer with a page: another one may be right.
+        let mut wrong = None;
+        for (beside, called) in self.places_of(list) {
+            for end in SIGNATURES {
+                let Some(signature) = beside.read(&format!("{called}{end}")).await? else {
+                    continue;
+                };
+                match by_signature(list, &signature, keyring).await {
+                    Err(error @ SignatureError::Wrong { .. }) => {
+                        wrong.get_or_insert(error);
+                    }
+                    signed => return Ok(Some(signed?)),
+                }
+            }
+        }
+        wrong.map_or(Ok(None), |error| Err(error.into()))
     }
+}
+
+/// What of a list somebody has signed, by a file beside it, and which file says so.
+async fn by_signature(
+    list: &Found,
+    signature: &Found,
+    keyring: &Path,
+) -> Result<(Vec<u8>, String), SignatureError> {
+    // Some have the list in it once more.
+    let (signed, words) = if signature::is_clear(&signature.bytes) {
+        let words = format!("{}, which is signed", signature.name);
+        (Signed::Clear(&signature.bytes), words)
+    } else {
+        let words = format!("{}, which {} has signed", list.name, signature.name);
+        (Signed::Apart(&list.bytes, &signature.bytes), words)
+    };
+    let bytes = signature::verified(signed, &signature.name, keyring).await?;
+    Ok((bytes, words))
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, OfferedError> {
@@ -179,39 +203,48 @@ pub async fn offered(
     events: &UnboundedSender<Event>,
 ) -> Result<Vec<Checksum>, OfferedError> {
     let mut found = Vec::new();
-    let is_late = {
+    let done = {
         let asking = all(beside, (file, keyring), events, &mut found);
         tokio::pin!(asking);
         if let Ok(done) = tokio::time::timeout(TOLD, &mut asking).await {
-            done?;
-            false
+            done
         } else {
             // Nobody may listen.
             drop(events.send(Event::Lists));
-            if keyring.is_none() && matches!(beside, Beside::Web(..)) {
-                let waited = tokio::time::timeout(WAITING, asking).await;
-                waited.map_or(Ok(true), |done| done.map(|()| false))?
-            } else {
-                asking.await?;
-                false
+            match beside {
+                Beside::Web(_, link) if keyring.is_none() => {
+                    let late = || cut(link, "takes too long to say which checksums it has");
+                    let waited = tokio::time::timeout(WAITING, asking).await;
+                    waited.unwrap_or_else(|_| Err(late().into()))
+                }
+                _ => asking.await,
             }
         }
     };
-    match beside {
-        Beside::Web(_, link) if is_late => {
-            let late = cut(link, "takes too long to say which checksums it has");
-            if found.is_empty() {
-                return Err(late.into());
-            }
-            // Those that have come count.
-            drop(events.send(Event::NoLists(late.to_string())));
+    match done {
+        // Those that have come count.
+        Err(OfferedError::Web(error))
+            if keyring.is_none() && !found.is_empty() && may_lack(&error) =>
+        {
+            drop(events.send(Event::NoLists(crate::cause::chain(&error))));
             Ok(found)
         }
-        _ => Ok(found),
+        done => done.map(|()| found),
     }
 }
 
-/// One after the other: some servers answer one question at a time.
+/// Whether it is the trouble of a server that was reached: what nobody demands is done without.
+pub(super) fn may_lack(error: &WebError) -> bool {
+    matches!(
+        error,
+        WebError::Cut {
+            is_connected: true,
+            ..
+        }
+    )
+}
+
+/// One after the other: some servers answer one question at a time. One that cannot be had does not keep the others from being asked for.
 async fn all(
     beside: &Beside<'_>,
     (file, keyring): (&str, Option<&Path>),
@@ -220,31 +253,61 @@ async fn all(
 ) -> Result<(), OfferedError> {
     let own = OWN.map(|end| (format!("{file}{end}"), List::OfFile));
     let others = LISTS.map(|name| (name.to_owned(), List::OfFolder));
-    for (name, of) in own.into_iter().chain(others) {
-        let Some(list) = beside.list(&name, keyring.is_some()).await? else {
-            continue;
-        };
-        let counts = if keyring.is_some() { List::Signed } else { of };
-        let text = String::from_utf8_lossy(&list.bytes);
-        let mut found = of_list(&text, file, counts, &list.name);
-        if found.is_empty() {
-            let names = names_of(&text);
-            if of == List::OfFile && !names.is_empty() {
-                drop(events.send(Event::PassedOver { list: name, names }));
+    let mut trouble = None;
+    for one in own.into_iter().chain(others) {
+        match of_one(beside, file, one, keyring, events).await {
+            Ok(found) => all.extend(found),
+            Err(error) if is_passed_over(&error, keyring.is_some()) => {
+                trouble.get_or_insert(error);
             }
-            continue;
+            Err(error) => return Err(error),
         }
-        if let Some(keyring) = keyring {
-            let Some((signed, place)) = beside.signed(&list, keyring).await? else {
-                continue;
-            };
-            let text = String::from_utf8_lossy(&signed);
-            found = of_list(&text, file, List::Signed, &place);
+    }
+    match (trouble, keyring) {
+        (Some(error), None) => Err(error),
+        (error, Some(_)) if all.is_empty() => {
+            Err(error.unwrap_or_else(|| OfferedError::Unsigned(file.to_owned())))
         }
-        all.extend(found);
+        _ => Ok(()),
     }
-    if keyring.is_some() && all.is_empty() {
-        return Err(OfferedError::Unsigned(file.to_owned()));
+}
+
+/// Whether another list may do: of signed ones, one is enough.
+fn is_passed_over(error: &OfferedError, is_signed: bool) -> bool {
+    match error {
+        OfferedError::Signature(SignatureError::Wrong { .. }) => true,
+        OfferedError::Web(error) => !is_signed && may_lack(error),
+        _ => false,
     }
-    Ok(())
+}
+
+/// The checksums that one list has.
+async fn of_one(
+    beside: &Beside<'_>,
+    file: &str,
+    (name, of): (String, List),
+    keyring: Option<&Path>,
+    events: &UnboundedSender<Event>,
+) -> Result<Vec<Checksum>, OfferedError> {
+    let Some(list) = beside.list(&name, keyring.is_some()).await? else {
+        return Ok(Vec::new());
+    };
+    let counts = if keyring.is_some() { List::Signed } else { of };
+    let text = String::from_utf8_lossy(&list.bytes);
+    let found = of_list(&text, file, counts, &list.name);
+    if found.is_empty() {
+        let names = names_of(&text);
+        if of == List::OfFile && !names.is_empty() {
+            drop(events.send(Event::PassedOver { list: name, names }));
+        }
+        return Ok(found);
+    }
+    let Some(keyring) = keyring else {
+        return Ok(found);
+    };
+    let Some((signed, place)) = beside.signed(&list, keyring).await? else {
+        return Ok(Vec::new());
+    };
+    let text = String::from_utf8_lossy(&signed);
+    Ok(of_list(&text, file, List::Signed, &place))
 }

@@ -37,6 +37,14 @@ pub enum OutputError {
         /// Whether nothing came out of it before.
         is_start: bool,
     },
+    /// Nothing but its name tells what it is, and it does not begin so.
+    #[error("{name} does not begin as a file does that is called {end}, nor as a disk")]
+    Unlike {
+        /// What has come.
+        name: String,
+        /// What its name ends in.
+        end: &'static str,
+    },
     /// It becomes larger than anything is expected to be.
     #[error("it unpacks to more than {most} bytes")]
     TooLarge {
@@ -73,6 +81,7 @@ impl OutputError {
             | Self::Unpack { source, .. } => {
                 is_of_bytes(source) || source.kind() == io::ErrorKind::UnexpectedEof
             }
+            Self::Unlike { .. } => true,
             _ => false,
         }
     }
@@ -81,7 +90,9 @@ impl OutputError {
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
-            Self::TooLarge { .. } | Self::Exists(_) | Self::Write { .. } => true,
+            Self::Unlike { .. } | Self::TooLarge { .. } | Self::Exists(_) | Self::Write { .. } => {
+                true
+            }
             Self::Unpack {
                 source, is_start, ..
             } => *is_start && is_of_bytes(source),
@@ -170,7 +181,7 @@ pub fn write_coming(
     events: UnboundedSender<Event>,
     interrupt: CancellationToken,
 ) -> Result<Option<Pending>, OutputError> {
-    let Some(reader) = streamed(from, wanted).map_err(|source| wanted.no_start(source))? else {
+    let Some(reader) = streamed(from, wanted)? else {
         return Ok(None);
     };
     let source = Source::of(reader, wanted, events, interrupt);

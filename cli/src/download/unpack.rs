@@ -24,7 +24,7 @@ const START: usize = 512;
 /// How a frame of zstd begins that says something of the image.
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// What the names of files end in that are packed.
-const PACKED: [&str; 6] = [".gz", ".xz", ".zst", ".zstd", ".bz2", ".zip"];
+pub const PACKED: [&str; 6] = [".gz", ".xz", ".zst", ".zstd", ".bz2", ".zip"];
 
 /// What is to become of an image.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Wanted {
     pub is_as_it_came: bool,
     /// Bytes that it may have at most.
     pub most: u64,
+    /// Whether checksums tell, or will, that it is what its makers have made: then its name says nothing of it.
+    pub is_checked: bool,
 }
 
 impl Wanted {
@@ -55,14 +57,17 @@ impl Wanted {
 
     /// Whether it can be what its name says, by its first bytes: what is called packed is packed in some way, or begins as a disk does. A server that
     /// calls it packed for the way may give it without that.
-    fn fits(&self, first: &[u8]) -> io::Result<()> {
+    fn fits(&self, first: &[u8]) -> Result<(), OutputError> {
         let end = PACKED.iter().find(|end| self.name.ends_with(*end));
         match end {
-            Some(end) if self.coding.is_none() && !first.is_empty() && !is_image(first) => {
-                let words = format!(
-                    "it does not begin as a file does that is called {end}: its start is damaged, or it is something else"
-                );
-                Err(io::Error::new(io::ErrorKind::InvalidData, words))
+            Some(end)
+                if !self.is_checked
+                    && self.coding.is_none()
+                    && !first.is_empty()
+                    && !is_image(first) =>
+            {
+                let name = self.name.clone();
+                Err(OutputError::Unlike { name, end })
             }
             _ => Ok(()),
         }
@@ -154,10 +159,10 @@ fn reader(wanted: &Wanted) -> Result<Box<dyn Read + Send>, OutputError> {
     let mut file = File::open(path).map_err(failed)?;
     if !wanted.is_as_it_came && wanted.coding.is_none() {
         let first = first(&mut file).map_err(failed)?;
-        wanted.fits(&first).map_err(failed)?;
+        wanted.fits(&first)?;
         return Ok(Box::new(Unpacked::new(&Packed::open(path)?)?));
     }
-    let unpacked = streamed(file, wanted).map_err(failed)?;
+    let unpacked = streamed(file, wanted)?;
     let twice = || {
         io::Error::new(
             io::ErrorKind::InvalidData,
@@ -177,22 +182,34 @@ fn first(from: &mut impl Read) -> io::Result<Vec<u8>> {
 pub(super) fn streamed(
     from: impl Read + Send + 'static,
     wanted: &Wanted,
-) -> io::Result<Option<Box<dyn Read + Send>>> {
+) -> Result<Option<Box<dyn Read + Send>>, OutputError> {
     if wanted.is_as_it_came {
         return Ok(Some(Box::new(from)));
     }
+    let failed = |source| wanted.no_start(source);
     // Packed for the way, it may be packed for itself, too.
     let mut from: Box<dyn Read + Send> = match wanted.coding {
         None => Box::new(from),
-        Some(Coding::Gzip) => unpacker(Format::Gzip, from)?,
+        Some(Coding::Gzip) => unpacker(Format::Gzip, from).map_err(failed)?,
     };
-    let first = first(&mut from)?;
+    let first = first(&mut from).map_err(failed)?;
     wanted.fits(&first)?;
     let format = Format::of(&first);
     if format == Format::Zip {
         return Ok(None);
     }
-    unpacker(format, io::Cursor::new(first).chain(from)).map(Some)
+    let unpacked = unpacker(format, io::Cursor::new(first).chain(from));
+    unpacked.map(Some).map_err(failed)
+}
+
+/// Whether a file can be what its name says, where nothing but that tells.
+///
+/// # Errors
+/// [`OutputError::Unlike`] where it cannot.
+pub fn fits(wanted: &Wanted) -> Result<(), OutputError> {
+    let file = File::open(&wanted.image);
+    let first = file.and_then(|mut file| first(&mut file));
+    wanted.fits(&first.map_err(|source| wanted.no_start(source))?)
 }
 
 /// Begins to unpack what is still coming, and leaves it at that.
@@ -204,7 +221,7 @@ pub(super) fn begins(
     from: impl Read + Send + 'static,
     interrupt: CancellationToken,
 ) -> Result<(), OutputError> {
-    let reader = streamed(from, wanted).map_err(|source| wanted.no_start(source))?;
+    let reader = streamed(from, wanted)?;
     if let Some(reader) = reader {
         let (events, _) = tokio::sync::mpsc::unbounded_channel();
         let mut source = Source::of(reader, wanted, events, interrupt);
@@ -213,10 +230,11 @@ pub(super) fn begins(
     Ok(())
 }
 
-/// Whether what a file is packed in tells that it is whole; `false`: it is not packed.
+/// Whether what a file is packed in tells that it is whole; `false`: it is not packed. A file of several members one after the other, as gzip, xz and
+/// zstd allow it, is taken for whole where it ends between two of them: none tells how many there are.
 ///
 /// # Errors
-/// [`OutputError`] where it is packed, and not whole.
+/// [`OutputError`] where it is packed, and not whole; one that is no damage where nobody can tell.
 pub fn is_whole_by_itself(
     wanted: &Wanted,
     interrupt: CancellationToken,
@@ -225,15 +243,26 @@ pub fn is_whole_by_itself(
         is_as_it_came: false,
         ..wanted.clone()
     };
+    let failed = |source| wanted.no_start(source);
+    let open = || File::open(&wanted.image).map_err(failed);
     if wanted.coding.is_none() {
-        let file = File::open(&wanted.image);
-        let first = file.and_then(|mut file| first(&mut file));
-        if Format::of(&first.map_err(|source| wanted.no_start(source))?) == Format::Raw {
-            return Ok(false);
+        match Format::of(&first(&mut open()?).map_err(failed)?) {
+            Format::Raw => return Ok(false),
+            // Its list stands at its end, whatever is in it.
+            Format::Zip => {
+                let list = zip::ZipArchive::new(open()?);
+                return list.map(|_| true).map_err(|error| failed(error.into()));
+            }
+            _ => {}
         }
     }
+    let reader = match streamed(open()?, &wanted)? {
+        Some(reader) => reader,
+        // What it is packed in for the way has its own end.
+        None => unpacker(Format::Gzip, open()?).map_err(failed)?,
+    };
     let (events, _) = tokio::sync::mpsc::unbounded_channel();
-    let mut source = Source::open(&wanted, events, interrupt)?;
+    let mut source = Source::of(reader, &wanted, events, interrupt);
     let mut block = vec![0; BLOCK];
     while !source.next(&mut block)?.is_empty() {}
     Ok(true)
@@ -294,6 +323,7 @@ mod tests {
             replaces: false,
             is_as_it_came: false,
             most: 1,
+            is_checked: false,
         };
         let mut disk = vec![0; 520];
         disk.splice(510..512, [0x55, 0xAA]);
@@ -310,6 +340,11 @@ mod tests {
         ] {
             let found = wanted(name, coding).fits(first).is_ok();
             assert_eq!(found, fits, "{name} {first:?}");
+            let checked = Wanted {
+                is_checked: true,
+                ..wanted(name, coding)
+            };
+            assert!(checked.fits(first).is_ok(), "{name} {first:?}");
         }
     }
 }

@@ -71,6 +71,9 @@ impl From<DownloadError> for Failure {
             DownloadError::Offered(OfferedError::Unsigned(_)) => {
                 failure.hint("without --keyring, checksums are believed as the server offers them")
             }
+            DownloadError::Offered(OfferedError::UnsignedElsewhere { .. }) => failure.hint(
+                "if that is the file that is meant, `os download` that address: its name is what has to be signed",
+            ),
             DownloadError::Offered(_) => failure.hint("nothing was fetched"),
             DownloadError::Wrong {
                 is_removed: true, ..
@@ -83,6 +86,9 @@ impl From<DownloadError> for Failure {
             ),
             DownloadError::Empty(_) => failure.hint("is it the file that was meant?"),
             DownloadError::Own(OutputError::Container(ContainerError::Archive { .. })) => failure,
+            DownloadError::Own(OutputError::Unlike { .. }) => {
+                failure.hint("it stays where it is; --compressed writes it as it is, and a checksum beside it would tell that it is right")
+            }
             DownloadError::Own(error) if error.is_damage() => {
                 failure.hint("it stays where it is; its source may have a right one")
             }
@@ -138,6 +144,9 @@ fn unwritten(failure: Failure, error: &OutputError) -> Failure {
         OutputError::Container(ContainerError::Archive { .. }) => {
             failure.hint("--compressed writes it as it came")
         }
+        OutputError::Unlike { .. } => failure.hint(
+            "it may be something else, or its start may be damaged: it is not kept; --compressed writes it as it comes, and a checksum beside it would tell that it is right",
+        ),
         OutputError::Unpack { .. } | OutputError::Container(_) if !error.is_damage() => failure,
         OutputError::Unpack { .. } | OutputError::Container(_) => failure
             .hint("it is damaged at its server, or was on the way, or is no image: it is not kept"),

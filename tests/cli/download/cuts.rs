@@ -261,6 +261,10 @@ async fn a_server_that_lies_about_the_length_is_found_out() {
         "{output}"
     );
     nothing_is_there(&workstation);
+    // Twice is enough.
+    let ranges = server.ranges("os.img");
+    let whole = ranges.iter().filter(|range| range.is_none()).count();
+    assert_eq!(whole, 2, "{ranges:?}");
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@ mod ends;
 mod faults;
 mod places;
 mod signed;
+mod silent;
 mod strangers;
+mod untold;
 
 use std::path::PathBuf;
 

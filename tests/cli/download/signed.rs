@@ -120,11 +120,11 @@ async fn signed_lists_are_found_where_directions_lead() {
     server.put("pool/SHA256SUMS", Served::new(list));
     server.put("pool/SHA256SUMS.gpg", Served::new(signature));
     // The image leads there, and nothing lies beside its own address; or the list alone does.
-    server.put("latest/os.img", sent("/pool/os-1.0.img"));
+    server.put("latest/os-1.0.img", sent("/pool/os-1.0.img"));
     server.put("other/os-1.0.img", Served::new(bytes.clone()));
     server.put("other/SHA256SUMS", sent("/pool/SHA256SUMS"));
     for (path, name) in [
-        ("latest/os.img", "has signed as os-1.0.img"),
+        ("latest/os-1.0.img", "which SHA256SUMS.gpg has signed"),
         ("other/os-1.0.img", "which SHA256SUMS.gpg has signed"),
     ] {
         let url = server.url(path);
@@ -143,11 +143,81 @@ async fn signed_lists_are_found_where_directions_lead() {
         image_is(&workstation, &bytes);
     }
     keys(&workstation, "eve");
-    let url = server.url("latest/os.img?x");
+    let url = server.url("latest/os-1.0.img?x");
     let foreign = ["download", &url, "--keyring", "eve.gpg", "-o", "other.img"];
     let output = workstation.os(&foreign).await;
     assert_eq!(output.code, 1, "{output}");
     assert!(output.stderr.contains("is not one of the keys"), "{output}");
+}
+
+#[tokio::test]
+async fn who_sends_us_on_does_not_choose_which_file_is_signed() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let stranger = Distribution::start(&workstation.machine, "127.0.0.1:8081");
+    let (old, new) = (noise(300_000, 54), noise(300_000, 55));
+    let sums = [&old, &new].map(|bytes| sha256(&workstation, bytes));
+    let list = format!("{}  os-1.0.img\n{}  os-2.0.img\n", sums[0], sums[1]);
+    workstation.write("SHA256SUMS", &list);
+    keys(&workstation, "ann");
+    let signature = sign(&workstation, "ann", "--detach-sign", "SHA256SUMS");
+    let to = stranger.url("os-1.0.img");
+    let sent = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+    let sent = (0..9).map(|_| Fate::Says(sent.clone()));
+    server.put("os-2.0.img", Served::new("").fated(sent));
+    stranger.put("os-1.0.img", Served::new(old));
+    stranger.put("SHA256SUMS", Served::new(list));
+    stranger.put("SHA256SUMS.gpg", Served::new(signature));
+    let url = server.url("os-2.0.img");
+    let line = ["download", &url, "--keyring", "ann.gpg"];
+    let output = workstation.os(&line).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(
+        output.stderr.contains(&format!("leads to {to}")),
+        "{output}"
+    );
+    nothing_is_at(&workstation, "os-2.0.img");
+}
+
+#[tokio::test]
+async fn a_page_in_place_of_a_signature_hides_no_right_one() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let stranger = Distribution::start(&workstation.machine, "127.0.0.1:8081");
+    let bytes = noise(300_000, 56);
+    let list = format!("{}  os.img\n", sha256(&workstation, &bytes));
+    workstation.write("SHA256SUMS", &list);
+    keys(&workstation, "ann");
+    let signature = sign(&workstation, "ann", "--detach-sign", "SHA256SUMS");
+    let page = || Served::new("<html>not found</html>");
+    server.put("os.img", Served::new(bytes.clone()));
+    stranger.put("blob/sums-7", Served::new(list.clone()));
+    let to = stranger.url("blob/sums-7");
+    let sent = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+    let sent = || Served::new("").fated((0..9).map(|_| Fate::Says(sent.clone())));
+    let url = server.url("os.img");
+    let line = ["download", &url, "--keyring", "ann.gpg", "--force"];
+    for (own, there) in [(true, false), (false, true)] {
+        let pick = |is_right| {
+            if is_right {
+                Served::new(signature.clone())
+            } else {
+                page()
+            }
+        };
+        server.put("SHA256SUMS", sent());
+        server.put("SHA256SUMS.gpg", pick(own));
+        stranger.put("blob/sums-7.gpg", pick(there));
+        let output = workstation.os(&line).await;
+        output.success();
+        image_is(&workstation, &bytes);
+    }
+    // Nor does a list whose signature is none hide another list.
+    server.put("os.img.sha256", Served::new(list.clone()));
+    server.put("os.img.sha256.gpg", page());
+    server.put("SHA256SUMS", Served::new(list));
+    server.put("SHA256SUMS.gpg", Served::new(signature));
+    workstation.os(&line).await.success();
 }
 
 #[tokio::test]

@@ -103,8 +103,9 @@ pub struct Fetched {
     pub is_unproven: bool,
 }
 
-/// Who reads a file while it comes. If it turns out to be another one, its reading ends in an error, and the next one is read.
-pub type Reading<'a> = dyn Fn(Follow, Option<Coding>) + 'a;
+/// Who reads a file while it comes: how it is packed for the way, and whether checksums may tell what it is. If it turns out to be another one, its
+/// reading ends in an error, and the next one is read.
+pub type Reading<'a> = dyn Fn(Follow, Option<Coding>, bool) + 'a;
 
 /// What is fetched to where.
 pub struct Request<'a> {
@@ -211,7 +212,7 @@ pub async fn fetch(request: Request<'_>) -> Result<Fetched, FetchError> {
             Err(error @ (FetchError::Changed | FetchError::Shorter(_))) => {
                 forget(&request)?;
                 // It says so of what it gives by one answer, too.
-                if round + 1 == MOST_ANEW && matches!(error, FetchError::Shorter(_)) {
+                if round > 0 && matches!(error, FetchError::Shorter(_)) {
                     return Err(error);
                 }
                 drop(request.events.send(Event::Anew));
@@ -241,26 +242,12 @@ impl Drop for StopAtEnd {
     }
 }
 
-async fn attempt(request: &Request<'_>, is_plain: bool) -> Result<Fetched, FetchError> {
-    let mut options = fs_err::File::options();
-    let file = options.read(true).write(true).create(true).truncate(false);
-    let file = file.open(request.part)?;
-    let has = file.metadata()?.len();
-    let kept = Kept::read(request.state, request.source, has);
-    let mut kept = kept.unwrap_or_else(|| Kept::none(request.source));
-    kept.leave_something();
-    if kept.parts.bytes() > 0 {
-        drop(request.events.send(Event::GoesOn(kept.parts.bytes())));
-    } else {
-        file.set_len(0)?;
-    }
-    let shared = Arc::new(Shared::new(file, kept));
-    let _stop = StopAtEnd(Arc::clone(&shared));
-    let job = Job {
+fn job(request: &Request<'_>, is_plain: bool, shared: &Arc<Shared>) -> Job {
+    Job {
         web: request.web.clone(),
         link: request.link.clone(),
         current: Mutex::new(request.link.clone()),
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(shared),
         events: request.events.clone(),
         patience: Mutex::new(Patience::default()),
         most: request.most,
@@ -277,7 +264,26 @@ async fn attempt(request: &Request<'_>, is_plain: bool) -> Result<Fetched, Fetch
         ended_at: AtomicU64::new(u64::MAX),
         idle: CancellationToken::new(),
         has_stalled: AtomicBool::new(is_plain),
-    };
+        is_begun_so: AtomicBool::new(false),
+    }
+}
+
+async fn attempt(request: &Request<'_>, is_plain: bool) -> Result<Fetched, FetchError> {
+    let mut options = fs_err::File::options();
+    let file = options.read(true).write(true).create(true).truncate(false);
+    let file = file.open(request.part)?;
+    let has = file.metadata()?.len();
+    let kept = Kept::read(request.state, request.source, has);
+    let mut kept = kept.unwrap_or_else(|| Kept::none(request.source));
+    kept.leave_something();
+    if kept.parts.bytes() > 0 {
+        drop(request.events.send(Event::GoesOn(kept.parts.bytes())));
+    } else {
+        file.set_len(0)?;
+    }
+    let shared = Arc::new(Shared::new(file, kept));
+    let _stop = StopAtEnd(Arc::clone(&shared));
+    let job = job(request, is_plain, &shared);
     let mut checksums = Vec::new();
     let mut first = None;
     if !shared.is_whole()
@@ -296,7 +302,12 @@ async fn attempt(request: &Request<'_>, is_plain: bool) -> Result<Fetched, Fetch
     let follow = Follow::new(Arc::clone(&shared));
     let summing = spawn_blocking(move || summed(follow, sums));
     if let Some(reading) = request.reading {
-        reading(Follow::new(Arc::clone(&shared)), shared.kept().coding);
+        let is_elsewhere = job.current().identity() != request.link.identity();
+        let may_be_checked = !request.checksums.is_empty()
+            || !checksums.is_empty()
+            || (request.has_lists && is_elsewhere);
+        let coming = Follow::new(Arc::clone(&shared));
+        reading(coming, shared.kept().coding, may_be_checked);
     }
     transfer(request, &job, first).await?;
     if !shared.is_whole() {

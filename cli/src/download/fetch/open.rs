@@ -67,6 +67,11 @@ impl Job {
         let kept = self.shared.kept();
         let is_after_part = self.ended_at.load(Ordering::Relaxed) == claim.start;
         let is_sure = self.is_sure(&kept);
+        let has_behind = kept.parts.end() > claim.start;
+        if claim.start == 0 && has_behind && !is_sure {
+            // There is nothing in front to compare: what is behind could be of any file.
+            return Err(NotOpen::Final(FetchError::Changed));
+        }
         let from = self.from(&kept, claim.start, is_after_part).await?;
         let is_to_end = kept.length.is_none_or(|length| claim.end >= length);
         let part = (from > 0 || !is_to_end).then_some(from..claim.end);
@@ -87,7 +92,7 @@ impl Job {
             Meaning::Part(range, length) => (range.start, length, Some(range.end)),
             other => return Err(Self::not_meant(&other, &answered)),
         };
-        let is_joined = part_end.is_some() && claim.start > 0;
+        let is_joined = part_end.is_some() && (claim.start > 0 || has_behind);
         let shown = head.validator.as_ref();
         let is_shown = shown.is_some_and(Validator::is_strong) && shown == kept.validator.as_ref();
         if is_joined && is_sure && !is_shown {
@@ -100,7 +105,8 @@ impl Job {
         let (coding, mut first) = looked_at(&mut answered, &kept).await?;
         self.shared.learn(|kept| {
             kept.learn_state(head.validator.as_ref(), head.weak.as_ref());
-            kept.is_unproven |= is_joined && !is_shown;
+            // What is in front is compared with all of an answer; what is behind is not.
+            kept.is_unproven |= (is_joined || has_behind) && !is_shown;
             kept.length = kept.length.or(length);
             kept.coding = coding;
         });

@@ -89,15 +89,17 @@ impl Job {
         let from = from.map_err(io::Error::other).and_then(|from| from);
         let from = from.map_err(|error| NotOpen::Final(error.into()))?;
         let to = kept.parts.prefix().min(BEGINNING);
-        if from == 0 || to == 0 {
+        if from == 0 || to == 0 || self.is_begun_so.load(Ordering::Relaxed) {
             return Ok(from);
         }
-        self.compare(kept, 0..to).await?;
+        let is_compared = self.compare(kept, 0..to).await?;
+        let is_enough = is_compared && to == BEGINNING;
+        self.is_begun_so.store(is_enough, Ordering::Relaxed);
         Ok(from)
     }
 
-    /// Asks for a part that is here once more.
-    async fn compare(&self, kept: &Kept, part: Range<u64>) -> Result<(), NotOpen> {
+    /// Asks for a part that is here once more; whether it could be compared.
+    async fn compare(&self, kept: &Kept, part: Range<u64>) -> Result<bool, NotOpen> {
         let asked = self.asked(kept, Some(part.clone()), false);
         let headers = question(Some(&part), false, asked.validator.as_ref());
         let link = self.current().clone();
@@ -106,7 +108,7 @@ impl Job {
         match meaning(&asked, &head(&answered)) {
             Meaning::Part(..) => {}
             // It will be compared as a whole.
-            Meaning::Whole(_) => return Ok(()),
+            Meaning::Whole(_) => return Ok(false),
             other => return Err(Self::not_meant(&other, &answered)),
         }
         let count = usize::try_from(part.end - part.start).unwrap_or_default();
@@ -117,13 +119,16 @@ impl Job {
             came.extend_from_slice(&more);
         }
         came.truncate(count);
-        let mut here = vec![0; came.len()];
-        let read = self.shared.file().read_exact_at(&mut here, part.start);
-        read.map_err(|error| NotOpen::Final(error.into()))?;
+        let shared = Arc::clone(&self.shared);
+        let (at, count) = (part.start, came.len());
+        let here = spawn_blocking(move || written(&shared, at, count)).await;
+        let here = here.map_err(io::Error::other).and_then(|here| here);
+        let here = here.map_err(|error| NotOpen::Final(error.into()))?;
+        let here = here.ok_or(NotOpen::Final(FetchError::Stopped))?;
         if here != came || came.is_empty() {
             return Err(NotOpen::Final(FetchError::Changed));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What an answer with nothing of the file means.
@@ -142,6 +147,17 @@ impl Job {
             }
         }
     }
+}
+
+/// Bytes that have come, once they are in the file: what came last may still be on its way there. `None`: it was stopped.
+fn written(shared: &Shared, at: u64, count: usize) -> io::Result<Option<Vec<u8>>> {
+    let end = at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    if !shared.wait_for(end) {
+        return Ok(None);
+    }
+    let mut here = vec![0; count];
+    shared.file().read_exact_at(&mut here, at)?;
+    Ok(Some(here))
 }
 
 /// From where on, before a place, there is something else than one byte again and again; where that is far, what is near has to do.

@@ -101,6 +101,19 @@ impl Shared {
         self.lock().pieces.is_whole()
     }
 
+    /// Waits until everything before a place is in the file; `false`: it was stopped before.
+    pub(super) fn wait_for(&self, end: u64) -> bool {
+        let mut inner = self.lock();
+        while inner.pieces.done().prefix() < end {
+            if inner.is_stopped {
+                return false;
+            }
+            let waited = self.grown.wait(inner);
+            inner = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+
     /// Nothing comes any more.
     pub(super) fn stop(&self) {
         self.lock().is_stopped = true;

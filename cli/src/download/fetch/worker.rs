@@ -55,6 +55,8 @@ pub(super) struct Job {
     pub(super) idle: CancellationToken,
     /// A connection beside the first one got nothing.
     pub(super) has_stalled: AtomicBool,
+    /// The beginning was compared since something went wrong last.
+    pub(super) is_begun_so: AtomicBool,
 }
 
 impl Job {
@@ -150,7 +152,7 @@ impl Job {
         let (mut answered, mut at, mut claim) = (open.answered, open.at, open.claim);
         let (mut first, part_end) = (open.first, open.part_end);
         // Who has received nothing can give his piece to others.
-        let mut is_silent = !is_lead;
+        let mut has_nothing = !is_lead;
         let unusable = |by: &Link, why| FetchError::Unusable {
             peer: by.to_string(),
             why,
@@ -161,14 +163,14 @@ impl Job {
             } else {
                 tokio::select! {
                     more = answered.more() => more,
-                    () = self.is_needed(), if is_silent => {
+                    () = self.is_needed(), if has_nothing => {
                         self.has_stalled.store(true, Ordering::Relaxed);
                         self.shared.give_back(&claim);
                         return Ok(Ok(()));
                     }
                 }
             };
-            is_silent = false;
+            has_nothing = false;
             let more = match more {
                 Ok(Some(more)) => more,
                 Ok(None) => break,
@@ -220,11 +222,16 @@ impl Job {
             self.shared.give_back(&(at.max(claim.start)..claim.end));
             return Ok(Err(cut(&answered.by, "gave less than it said")));
         }
+        if part_end.is_none() && self.shared.kept().length == Some(at) {
+            // All of it was this answer's, or is compared with that.
+            self.shared.learn(|kept| kept.is_unproven = false);
+        }
         Ok(Ok(()))
     }
 
     /// Waits until it is asked anew, if that makes sense.
     async fn again(&self, not: NotOpen) -> Result<(), FetchError> {
+        self.is_begun_so.store(false, Ordering::Relaxed);
         let is_original = *self.current() == self.link;
         self.current().clone_from(&self.link);
         let (pause, error) = match not {
@@ -261,9 +268,7 @@ impl Job {
         tokio::time::sleep(pause).await;
         Ok(())
     }
-}
 
-impl Job {
     /// Leaves to others what is behind the first piece of an answer that would bring everything.
     pub(super) fn narrowed(&self, mut open: Open, most: u64) -> Open {
         let end = open.claim.start.saturating_add(most).min(open.claim.end);

@@ -47,6 +47,10 @@ impl Writer {
     /// Until nobody sends any more. What is there then lasts, also after an error.
     pub(super) fn run(self, chunks: Receiver<Chunk>) -> Result<(), Stopped> {
         let written = self.write_all(chunks);
+        if written.is_err() {
+            // Nobody is to wait for what will not be written.
+            self.shared.stop();
+        }
         if let Err(Stopped::Changed) = &written {
             return written;
         }

@@ -110,8 +110,15 @@ impl Task<'_> {
             });
         }
         let all = [offers.as_slice(), &fetched.checksums].concat();
-        if fetched.has_no_end && all.is_empty() {
-            self.is_whole(&fetched).await?;
+        if all.is_empty() {
+            if !want.is_as_it_came {
+                let own = wanted(want, room.part(), fetched.coding);
+                let looking = spawn_blocking(move || unpack::fits(&own));
+                looking.await.map_err(io::Error::other)??;
+            }
+            if fetched.has_no_end {
+                self.is_whole(&fetched).await?;
+            }
         }
         let mut about = About::new(self.identity, &want.name, &fetched.sums);
         about.bytes = fetched.length;
@@ -131,10 +138,16 @@ impl Task<'_> {
         let wanted = wanted(self.want, self.room.part(), fetched.coding);
         let interrupt = self.want.interrupt.clone();
         let reading = spawn_blocking(move || unpack::is_whole_by_itself(&wanted, interrupt));
+        let told = |is_whole| {
+            drop(self.want.events.send(Event::NoLength { is_whole }));
+            Ok(())
+        };
         let error = match reading.await.map_err(io::Error::other)? {
-            Ok(true) => return Ok(()),
+            Ok(true) => return told(true),
             Ok(false) => no_end(),
             Err(OutputError::Interrupted) => return Err(DownloadError::Interrupted),
+            // Whoever can unpack it may find it whole.
+            Err(error) if !error.is_damage() => return told(false),
             Err(error) => error.into(),
         };
         self.room.clear()?;
@@ -149,8 +162,10 @@ impl Task<'_> {
     ) -> Result<Fetched, DownloadError> {
         let (room, want) = (self.room, self.want);
         let (events, mut told) = unbounded_channel();
-        let begin = |coming: Follow, coding| {
-            unpacking.begin(want, wanted(want, room.part(), coding), coming);
+        let begin = |coming: Follow, coding, may_be_checked| {
+            let mut wanted = wanted(want, room.part(), coding);
+            wanted.is_checked = may_be_checked;
+            unpacking.begin(want, wanted, coming);
         };
         let (part, state) = (room.part(), room.state());
         let request = fetch::Request {
@@ -266,10 +281,10 @@ impl Unpacking {
         let to = want.to.map(Path::to_owned);
         let (interrupt, stop) = (self.interrupt.clone(), self.stop.clone());
         // How far the fetching is says it all.
-        let (silent, _) = unbounded_channel();
+        let (unheard, _) = unbounded_channel();
         let write = move || {
             let written = match &to {
-                Some(to) => output::write_coming(&wanted, coming, to, silent, interrupt),
+                Some(to) => output::write_coming(&wanted, coming, to, unheard, interrupt),
                 // Who reads it gets nothing before all of it was checked.
                 None => unpack::begins(&wanted, coming, interrupt).map(|()| None),
             };

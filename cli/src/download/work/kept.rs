@@ -41,7 +41,7 @@ impl Task<'_> {
             drop(want.events.send(Event::Cached));
             return Ok(Some(about));
         }
-        match offers {
+        let is_told = match offers {
             // A list says what it has to be.
             Ok(offers) if !offers.is_empty() => {
                 let mut found = own;
@@ -57,21 +57,30 @@ impl Task<'_> {
                     return Ok(None);
                 }
                 about.checked = places(offers);
+                true
             }
-            Ok(_) => match interruptible(want, self.is_same(&about)).await? {
-                Ok(true) => {}
-                Ok(false) => return Ok(None),
-                Err(WebError::Cut { peer, .. }) => drop(want.events.send(Event::Unasked(peer))),
-                Err(error) => return Err(error.into()),
-            },
-            Err(OfferedError::Web(WebError::Cut { .. })) if want.keyring.is_none() => {
-                drop(want.events.send(Event::Unasked(self.link.to_string())));
-            }
+            Ok(_) => false,
+            // Where nobody demands lists it is the file itself that is asked about.
+            Err(OfferedError::Web(WebError::Cut { .. })) if want.keyring.is_none() => false,
             // It is told by the caller.
             Err(_) => return Ok(None),
+        };
+        if !is_told && !self.is_still(&about).await? {
+            return Ok(None);
         }
         drop(want.events.send(Event::Cached));
         Ok(Some(about))
+    }
+
+    /// Whether a file is what its server has, as far as that can be asked.
+    async fn is_still(&self, about: &About) -> Result<bool, DownloadError> {
+        match interruptible(self.want, self.is_same(about)).await? {
+            Err(WebError::Cut { peer, .. }) => {
+                drop(self.want.events.send(Event::Unasked(peer)));
+                Ok(true)
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Whether a file is what it was when it was fetched.

@@ -6,12 +6,12 @@ use super::{Event, Want};
 use crate::download::{
     checksums::Checksum,
     link::Link,
-    offered::{Beside, OfferedError, offered},
-    web::{Web, WebError},
+    offered::{Beside, OfferedError, may_lack, offered},
+    web::Web,
 };
 
-/// What lists beside this address have for it, under the name that it has there. Where they have to be signed and are not there, those count beside where
-/// the address leads, of the file as it is called there.
+/// What lists beside this address have for it, under the name that it has there. Where they have to be signed and are not there, those beside where the
+/// address leads count, too; never of a file that is called otherwise there: who sends us on does not choose what was signed.
 pub(super) async fn lists(
     web: &Web,
     link: &Link,
@@ -29,16 +29,14 @@ pub(super) async fn lists(
     if by.identity() == link.identity() {
         return found;
     }
-    let there = name(&by);
-    let beside = Beside::Web(web, &by);
-    let mut all = offered(&beside, &there, want.keyring, &want.events).await?;
-    if there != own {
-        for one in &mut all {
-            // What was signed is another name than the one that was asked for.
-            one.place = format!("{} as {there}", one.place);
-        }
+    if name(&by) != own {
+        return Err(OfferedError::UnsignedElsewhere {
+            file: own,
+            to: by.to_string(),
+        });
     }
-    Ok(all)
+    let beside = Beside::Web(web, &by);
+    offered(&beside, &own, want.keyring, &want.events).await
 }
 
 /// What lists have, or nothing where nobody demands them and their server is too slow, or breaks off.
@@ -47,11 +45,7 @@ pub(super) fn demanded(
     want: &Want<'_>,
 ) -> Result<Vec<Checksum>, OfferedError> {
     match offers {
-        Err(OfferedError::Web(
-            error @ WebError::Cut {
-                is_connected: true, ..
-            },
-        )) if want.keyring.is_none() => {
+        Err(OfferedError::Web(error)) if want.keyring.is_none() && may_lack(&error) => {
             let why = crate::cause::chain(&error);
             drop(want.events.send(Event::NoLists(why)));
             Ok(Vec::new())

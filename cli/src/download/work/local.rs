@@ -41,7 +41,9 @@ pub(super) async fn local(path: &Path, want: &Want<'_>) -> Result<Had, DownloadE
     if packed == 0 {
         return Err(DownloadError::Empty(want.name.clone()));
     }
-    let put = put(wanted(want, path.to_owned(), None), want).await;
+    let mut wanted = wanted(want, path.to_owned(), None);
+    wanted.is_checked = !offers.is_empty();
+    let put = put(wanted, want).await;
     let bytes = put.map_err(|error| match error {
         DownloadError::Output(error) => DownloadError::Own(error),
         other => other,

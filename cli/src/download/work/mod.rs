@@ -96,6 +96,11 @@ pub enum Event {
     Unasked(String),
     /// Lists of checksums that nobody demands cannot be had, as these words say.
     NoLists(String),
+    /// Its server did not tell how long it is.
+    NoLength {
+        /// Whether what it is packed in tells that it is whole.
+        is_whole: bool,
+    },
     /// So many bytes of it are unpacked.
     Unpacked(u64),
     /// So many others went out of the cache.
@@ -244,7 +249,11 @@ async fn fetched(
     let is_unproven = proving.await.map_err(io::Error::other)?;
     let placed = match pending {
         Ok(Some(pending)) => place(pending).await,
-        Ok(None) => put(wanted(want, room.image(), about.coding), want).await,
+        Ok(None) => {
+            let mut wanted = wanted(want, room.image(), about.coding);
+            wanted.is_checked = !about.checked.is_empty();
+            put(wanted, want).await
+        }
         Err(error) => Err(error),
     };
     if matches!(&placed, Err(DownloadError::Output(error)) if error.is_damage()) {
@@ -288,6 +297,7 @@ fn wanted(want: &Want<'_>, image: PathBuf, coding: Option<Coding>) -> Wanted {
         replaces: want.replaces,
         is_as_it_came: want.is_as_it_came,
         most: want.most,
+        is_checked: false,
     }
 }
 

@@ -145,6 +145,12 @@ pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) -> 
                 "whether there are lists of checksums for it nobody knows: {}",
                 neutralise(&why)
             )),
+            Event::NoLength { is_whole: true } => console.warn(
+                "its server did not tell how long it is: that it is whole is told by what it is packed in alone",
+            ),
+            Event::NoLength { is_whole: false } => console.warn(
+                "its server did not tell how long it is, and it cannot be unpacked to see whether it is whole: compare the SHA-256 with that of its makers",
+            ),
             Event::Cached => console.say("it was fetched before, and is as it was then"),
             Event::Damaged => {
                 console.warn("what was fetched before is damaged: it is fetched again");
