@@ -59,6 +59,12 @@ async fn a_configuration_keeps_its_types_and_its_secrets() {
         );
         assert!(disk.bytes() == before);
     }
+    // A pin of a board is no secret.
+    let pin = ["config", "write", "--any-key", "buttonPin", "4"];
+    let pin = [&pin[..], &["-d", &image]].concat();
+    workstation.os(&pin).await.success();
+    let removed = ["config", "write", "--remove", "buttonPin", "-d", &image];
+    workstation.os(&removed).await.success();
     workstation.write("secret", "geheim\n");
     let secret = [
         "config",
