@@ -59,12 +59,6 @@ async fn a_configuration_keeps_its_types_and_its_secrets() {
         );
         assert!(disk.bytes() == before);
     }
-    // A pin of a board is no secret.
-    let pin = ["config", "write", "--any-key", "buttonPin", "4"];
-    let pin = [&pin[..], &["-d", &image]].concat();
-    workstation.os(&pin).await.success();
-    let removed = ["config", "write", "--remove", "buttonPin", "-d", &image];
-    workstation.os(&removed).await.success();
     workstation.write("secret", "geheim\n");
     let secret = [
         "config",
@@ -139,4 +133,15 @@ async fn a_configuration_is_made_without_an_image() {
     assert_eq!(missing.code, USAGE, "{missing}");
     let keys = workstation.os(&["config", "keys"]).await;
     assert!(keys.stdout.lines().any(|key| key == "os.sshKeys"), "{keys}");
+}
+
+#[tokio::test]
+async fn what_is_named_as_a_pin_of_a_board_may_be_typed() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let image = disk.name();
+    for key in ["gpioPin", "buttonPin", "hotkey"] {
+        let write = ["config", "write", "--any-key", key, "4", "-d", &image];
+        workstation.os(&write).await.success();
+    }
 }
