@@ -134,3 +134,14 @@ async fn a_configuration_is_made_without_an_image() {
     let keys = workstation.os(&["config", "keys"]).await;
     assert!(keys.stdout.lines().any(|key| key == "os.sshKeys"), "{keys}");
 }
+
+#[tokio::test]
+async fn what_is_named_as_a_pin_of_a_board_may_be_typed() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let image = disk.name();
+    for key in ["gpioPin", "buttonPin", "hotkey"] {
+        let write = ["config", "write", "--any-key", key, "4", "-d", &image];
+        workstation.os(&write).await.success();
+    }
+}

@@ -176,7 +176,7 @@ async fn read(
 
 async fn write(context: &Context, args: Write) -> Result<(), Failure> {
     let typed = match (&args.value, &args.value_file) {
-        (Some(_), _) if config::is_secret(&args.key) => {
+        (Some(_), _) if config::is_never_typed(&args.key) => {
             let words = format!(
                 "`{}` is a secret, and others can read command lines",
                 args.key

@@ -153,50 +153,54 @@ impl Networks {
             Closed::Tls => return Ok(()),
         };
         // The key comes with the certificate alone.
-        if self.wifi_certificate.is_none() {
-            return Ok(());
+        if self.wifi_certificate.is_some() {
+            let words = format!(
+                "a Wi-Fi network that is closed by {closed} has no certificate of the device"
+            );
+            return Err(Failure::new(Kind::Usage, words)
+                .hint("--wifi-security tls takes --wifi-certificate and --wifi-private-key"));
         }
-        let words =
-            format!("a Wi-Fi network that is closed by {closed} has no certificate of the device");
-        Err(Failure::new(Kind::Usage, words)
-            .hint("--wifi-security tls takes --wifi-certificate and --wifi-private-key"))
+        let is_by_password = matches!(self.wifi_security, Closed::Wpa2 | Closed::Wpa3);
+        if is_by_password && self.wifi_identity.is_some() {
+            let words = "a network that knows the device by a name is closed by peap, ttls or tls";
+            return Err(Failure::new(Kind::Usage, words).hint("--wifi-security says by which"));
+        }
+        Ok(())
     }
 
     /// Whether nothing is said of an open network that only a closed one has.
     fn is_open(&self) -> Result<(), Failure> {
+        // All but the last come with a name alone.
         let options = [
+            ("--wifi-identity", self.wifi_identity.is_some()),
             (
-                "--wifi-key-file",
-                self.wifi_key_file.is_some(),
-                "no password",
-                "wpa2",
+                "--wifi-anonymous-identity",
+                self.wifi_anonymous_identity.is_some(),
             ),
-            (
-                "--wifi-certificate",
-                self.wifi_certificate.is_some(),
-                "no certificate of the device",
-                "tls",
-            ),
-            (
-                "--wifi-ca",
-                self.wifi_ca.is_some(),
-                "no certificates of its own",
-                "peap, ttls or tls",
-            ),
-            (
-                "--wifi-identity",
-                self.wifi_identity.is_some(),
-                "no name for the device",
-                "peap, ttls or tls",
-            ),
+            ("--wifi-ca", self.wifi_ca.is_some()),
+            ("--wifi-domain", self.wifi_domain.is_some()),
+            ("--wifi-any-server", self.wifi_any_server),
+            ("--wifi-certificate", self.wifi_certificate.is_some()),
+            ("--wifi-private-key", self.wifi_private_key.is_some()),
+            ("--wifi-key-file", self.wifi_key_file.is_some()),
         ];
-        let said = options.into_iter().find(|(_, is_said, ..)| *is_said);
-        let Some((option, _, lacks, closed)) = said else {
+        let said = options.into_iter().filter(|(_, is_said)| *is_said);
+        let said: Vec<&str> = said.map(|(option, _)| option).collect();
+        let Some((last, others)) = said.split_last() else {
             return Ok(());
         };
-        let words = format!("a Wi-Fi network that is open has {lacks}");
+        let (lacks, closed) = match &self.wifi_identity {
+            None => ("password", "wpa2 or wpa3"),
+            Some(_) if self.wifi_certificate.is_some() => ("name for the device", "tls"),
+            Some(_) => ("name for the device", "peap, ttls or tls"),
+        };
+        let said = match others {
+            [] => (*last).to_owned(),
+            others => format!("{} and {last}", others.join(", ")),
+        };
+        let words = format!("a Wi-Fi network that is open has no {lacks}");
         Err(Failure::new(Kind::Usage, words).hint(format!(
-            "leave {option} out, or say by --wifi-security how it is closed: {closed}"
+            "leave {said} out, or say by --wifi-security how it is closed: {closed}"
         )))
     }
 
@@ -244,18 +248,12 @@ impl Networks {
     }
 
     fn security(&self, context: &Context, found: Option<Secret>) -> Result<Security, Failure> {
-        let is_named = self.wifi_identity.is_some();
         let password = |found: Option<Secret>| {
             found.ok_or_else(|| missing("the password of the Wi-Fi network"))
         };
         let file =
             |path: &Option<PathBuf>, option: &str| path.clone().ok_or_else(|| missing(option));
         let proof = match self.wifi_security {
-            Closed::Open | Closed::Wpa2 | Closed::Wpa3 if is_named => {
-                let words =
-                    "a network that knows the device by a name is closed by peap, ttls or tls";
-                return Err(Failure::new(Kind::Usage, words).hint("--wifi-security says by which"));
-            }
             Closed::Open => return Ok(Security::Open),
             Closed::Wpa2 => return Ok(Security::Wpa2(password(found)?)),
             Closed::Wpa3 => return Ok(Security::Wpa3(password(found)?)),

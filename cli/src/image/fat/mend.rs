@@ -5,13 +5,15 @@
 //! first table is the one that counts, but for clusters that another one calls bad and nobody has. Whatever is cut here is found here
 //! again.
 
+use std::collections::BTreeSet;
+
 use super::{
     FatError, Part, ReadAt as _, check::Reached, directory::FREE, geometry::Geometry, pages::Pages,
     table,
 };
 
 /// Sectors of the tables that are compared at once.
-const AT_ONCE: u64 = 128;
+const AT_ONCE: u64 = 8;
 
 /// Whether there is nothing that a cut has left. Nothing is planned for it.
 pub(super) fn is_closed(
@@ -20,7 +22,8 @@ pub(super) fn is_closed(
     geometry: &Geometry,
     reached: &Reached,
 ) -> Result<bool, FatError> {
-    if !reached.pieces.is_empty() || differing(part, geometry).next().is_some() {
+    let differs = differing(part, geometry).next().transpose()?.is_some();
+    if differs || !reached.pieces.is_empty() {
         return Ok(false);
     }
     for cluster in 2..geometry.end {
@@ -38,22 +41,29 @@ pub(super) fn mend(
     geometry: &Geometry,
     reached: &Reached,
 ) -> Result<bool, FatError> {
-    let mut is_found = align(pages, part, geometry, reached)?;
-    for place in &reached.pieces {
-        pages.write(*place, &[FREE])?;
-        is_found = true;
-    }
-    let mut free = 0;
-    for cluster in 2..geometry.end {
+    let differing: Vec<Differing> = differing(part, geometry).collect::<Result<_, _>>()?;
+    let bad = bad(pages, geometry, reached, &differing)?;
+    let (mut lost, mut free) = (Vec::new(), 0);
+    for cluster in (2..geometry.end).filter(|cluster| !bad.contains(cluster)) {
         if is_lost(pages, geometry, reached, cluster)? {
-            table::lose(pages, geometry, cluster)?;
-            is_found = true;
+            lost.push(cluster);
+            free += 1;
         }
         free += u32::from(table::is_free(pages, geometry, cluster)?);
     }
+    // Before all else: as long as anything is to be put right, it is found and counted again.
     table::recount(pages, geometry, free)?;
     pages.barrier();
-    Ok(is_found)
+    align(pages, geometry, &bad, &differing)?;
+    pages.barrier();
+    for place in &reached.pieces {
+        pages.write(*place, &[FREE])?;
+    }
+    for cluster in &lost {
+        table::lose(pages, geometry, *cluster)?;
+    }
+    pages.barrier();
+    Ok(!(differing.is_empty() && lost.is_empty() && reached.pieces.is_empty()))
 }
 
 /// Whether a cluster is of a file that nobody can reach.
@@ -91,44 +101,56 @@ fn differing<'d>(
         let count = AT_ONCE.min(sectors - at) * unit;
         let bytes = usize::try_from(count).unwrap_or(usize::MAX);
         let compared = move |table: &u64| {
-            let differs =
-                || Ok(part.bytes(first + offset, bytes)? != part.bytes(table + offset, bytes)?);
+            let right = part.bytes(first + offset, bytes);
+            let same = right.and_then(|right| Ok(right == part.bytes(table + offset, bytes)?));
             let piece = Differing {
                 table: *table,
                 offset,
                 bytes,
             };
-            match differs() {
-                Ok(false) => None,
-                Ok(true) => Some(Ok(piece)),
-                Err(error) => Some(Err(error)),
+            match same {
+                Ok(true) => None,
+                Ok(false) => Some(Ok(piece)),
+                Err(error) => Some(Err(error.into())),
             }
         };
         geometry.tables.iter().skip(1).filter_map(compared)
     })
 }
 
-/// Makes the other tables those that the first one is. What only they call bad is bad: whoever wrote there has found it to be.
-fn align(
+/// Clusters that nobody has and another table calls bad: whoever wrote there has found them to be.
+fn bad(
     pages: &mut Pages<'_>,
-    part: &Part<'_>,
     geometry: &Geometry,
     reached: &Reached,
-) -> Result<bool, FatError> {
-    let first = geometry.tables.first().copied().unwrap_or_default();
-    let all: Vec<Differing> = differing(part, geometry).collect::<Result<_, _>>()?;
-    for piece in &all {
+    differing: &[Differing],
+) -> Result<BTreeSet<u32>, FatError> {
+    let mut bad = BTreeSet::new();
+    for piece in differing {
         for cluster in table::within(geometry, piece.offset, piece.bytes) {
             if !reached.has(cluster) && table::is_bad(pages, geometry, piece.table, cluster)? {
-                table::spoil(pages, geometry, cluster)?;
+                bad.insert(cluster);
             }
         }
     }
-    for piece in &all {
+    Ok(bad)
+}
+
+/// Makes the other tables those that the first one is with these clusters bad.
+fn align(
+    pages: &mut Pages<'_>,
+    geometry: &Geometry,
+    bad: &BTreeSet<u32>,
+    differing: &[Differing],
+) -> Result<(), FatError> {
+    let first = geometry.tables.first().copied().unwrap_or_default();
+    for cluster in bad {
+        table::spoil(pages, geometry, *cluster)?;
+    }
+    for piece in differing {
         let mut right = vec![0; piece.bytes];
         pages.read(first + piece.offset, &mut right)?;
         pages.write(piece.table + piece.offset, &right)?;
     }
-    pages.barrier();
-    Ok(!all.is_empty())
+    Ok(())
 }

@@ -177,7 +177,8 @@ pub(super) fn free(
     Ok(free)
 }
 
-/// Makes clusters a file, in this order.
+/// Makes clusters a file, in this order. The summary counts them before anything can lead to them: whoever is cut until then finds them
+/// lost, and counts again.
 pub(super) fn link(
     pages: &mut Pages<'_>,
     geometry: &Geometry,
@@ -187,6 +188,7 @@ pub(super) fn link(
     for (cluster, next) in chain.iter().zip(nexts) {
         set(pages, geometry, *cluster, next)?;
     }
+    pages.barrier();
     count(pages, geometry, chain.len(), u32::checked_sub)
 }
 
@@ -200,16 +202,18 @@ pub(super) fn append(
     set(pages, geometry, last, Some(cluster))
 }
 
-/// Gives clusters back.
+/// Gives clusters back that nothing leads to. The summary counts them first, while they are still found as lost.
 pub(super) fn release(
     pages: &mut Pages<'_>,
     geometry: &Geometry,
     chain: &[u32],
 ) -> Result<(), FatError> {
+    count(pages, geometry, chain.len(), u32::checked_add)?;
+    pages.barrier();
     for cluster in chain {
         set(pages, geometry, *cluster, Some(0))?;
     }
-    count(pages, geometry, chain.len(), u32::checked_add)
+    Ok(())
 }
 
 /// Whether a cluster is nobody's.

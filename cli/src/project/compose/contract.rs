@@ -195,8 +195,9 @@ fn requirement(report: &mut Report, path: &str, node: &Node) {
         Some(kind) if REQUIREMENTS.contains(&line(report, path, kind).unwrap_or_default()) => {}
         kind => {
             let message = format!("{path} needs a type that devices know");
+            let with = kind.map_or("without one", |_| "with another one");
             let hint = format!(
-                "one of {}; with another one, a device refuses all that it is sent",
+                "one of {}; {with}, a device refuses all that it is sent",
                 REQUIREMENTS.join(", ")
             );
             report.error_with(kind.map_or(node.at, |kind| kind.at), message, hint);

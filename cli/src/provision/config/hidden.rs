@@ -7,39 +7,26 @@ use serde_json::Value;
 
 use super::{
     keys::{self, find},
+    named::{is_named_so, is_surely_secret},
     values,
 };
 
 /// What stands where a secret is.
 pub const HIDDEN: &str = "(hidden)";
-/// How names of secrets end, without regard to capitals and to what stands between words.
-const ENDS: [&str; 12] = [
-    "authorization",
-    "credential",
-    "key",
-    "pass",
-    "passphrase",
-    "passwd",
-    "password",
-    "pin",
-    "psk",
-    "pwd",
-    "secret",
-    "token",
-];
-/// What is no secret of those: keys that everybody may know, and a word.
-const OPEN: [&str; 5] = ["authorizedkey", "bypass", "pubkey", "publickey", "sshkey"];
-/// What a name in the query of a URL may end with, too.
-const QUERY_ENDS: [&str; 4] = ["auth", "jwt", "sig", "signature"];
-
 /// Whether a key's value is shown only to those who ask for it, by a key above or by its own name.
 #[must_use]
 pub fn is_secret(path: &str) -> bool {
     find(path).is_some_and(|(key, _)| key.is_secret)
-        // Old files for images that have Wi-Fi keys in them.
-        || path == "files"
-        || path.starts_with("files.")
+        || is_of_files(path)
         || path.split('.').any(is_named_so)
+}
+
+/// Whether a key's value is a secret for sure, which has no place on a command line.
+#[must_use]
+pub fn is_never_typed(path: &str) -> bool {
+    find(path).is_some_and(|(key, _)| key.is_secret)
+        || is_of_files(path)
+        || path.split('.').any(is_surely_secret)
 }
 
 /// The value of a key, with [`HIDDEN`] in the place of secrets.
@@ -68,20 +55,9 @@ pub(super) fn shown_all(mut all: Value) -> Value {
     all
 }
 
-fn is_named_so(name: &str) -> bool {
-    ends(name, &ENDS) && !ends(name, &OPEN)
-}
-
-/// Whether a name, or one of which this is the plural, ends so.
-fn ends(name: &str, with: &[&str]) -> bool {
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|letter| letter.to_ascii_lowercase())
-        .collect();
-    let one = plain.strip_suffix('s').unwrap_or(&plain);
-    let mut with = with.iter();
-    with.any(|end| plain.ends_with(end) || one.ends_with(end))
+/// Old files for images that have Wi-Fi keys in them.
+fn is_of_files(path: &str) -> bool {
+    path == "files" || path.starts_with("files.")
 }
 
 /// Hides what is named so, and what is a secret by itself.
@@ -98,75 +74,56 @@ fn look(value: &mut Value) {
         }
         Value::Array(values) => values.iter_mut().for_each(look),
         Value::String(text) if values::is_private(text) => HIDDEN.clone_into(text),
-        Value::String(text) => {
-            let shown = without_queries(&without_users(text));
-            if shown != *text {
-                *text = shown;
-            }
-        }
+        Value::String(text) => *text = without_queries(&without_users(text)),
         _ => {}
     }
 }
 
-/// A text with URLs in it, each without the password that it has before its host.
+/// A text with URLs in it, each without those who are named before its host. A password may have any signs in it, and a user may be a
+/// token: whatever stands before the last `@` that is still before the next URL is hidden, even if the `@` is one of a path.
 fn without_users(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once("://") {
         shown.push_str(before);
         shown.push_str("://");
-        rest = behind;
-        let end = behind.find(is_behind_host).unwrap_or(behind.len());
-        let authority = behind.get(..end).unwrap_or_default();
-        let own = authority.rsplit_once('@').map(|(user, _)| user);
-        let Some(user) = own.or_else(|| unescaped(behind, authority)) else {
-            continue;
-        };
-        // One alone may be a token.
-        if let Some((name, _)) = user.split_once(':') {
-            shown.push_str(name);
-            shown.push(':');
+        let (url, others) = behind.split_at(next_url(behind).unwrap_or(behind.len()));
+        match url.rsplit_once('@') {
+            Some((_, host)) => shown.extend([HIDDEN, "@", host]),
+            None => shown.push_str(url),
         }
-        shown.push_str(HIDDEN);
-        // The host may have another URL behind it.
-        rest = behind.get(user.len()..).unwrap_or_default();
+        rest = others;
     }
     shown + rest
 }
 
-/// What is before the host where a password has signs in it that should be escaped: what seems to be the port is no number then.
-fn unescaped<'t>(behind: &'t str, authority: &str) -> Option<&'t str> {
-    let (_, port) = authority.rsplit_once(':')?;
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
-    if is_port || authority.starts_with('[') {
-        return None;
-    }
-    let word = behind.split(char::is_whitespace).next()?;
-    word.rsplit_once('@').map(|(user, _)| user)
-}
-
-fn is_behind_host(letter: char) -> bool {
-    letter.is_whitespace() || "/?#\"'<>".contains(letter)
+/// Where the next URL of a text begins, with a blank before it: without one, it may be part of a password.
+fn next_url(text: &str) -> Option<usize> {
+    let is_scheme = |letter: char| letter.is_ascii_alphanumeric() || "+-.".contains(letter);
+    let mut found = text.match_indices("://");
+    found.find_map(|(end, _)| {
+        let before = text.get(..end)?.trim_end_matches(is_scheme);
+        let is_one = before.len() < end && before.ends_with(char::is_whitespace);
+        is_one.then_some(before.len())
+    })
 }
 
 /// The same without what is named so in their queries, or behind them.
 fn without_queries(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
-    while let Some(start) = rest.find(['?', '&', '#']) {
+    while let Some(start) = rest.find(['?', '&', '#', ';']) {
         let (before, behind) = rest.split_at(start + 1);
         shown.push_str(before);
         rest = behind;
+        // A value may have a `;` in it.
         let end = behind.find(is_behind_value).unwrap_or(behind.len());
         let pair = behind.get(..end).unwrap_or_default();
         let Some((name, value)) = pair.split_once('=') else {
             continue;
         };
-        let is_secret = is_named_so(name) || ends(name, &QUERY_ENDS);
-        if is_secret && !value.is_empty() {
-            shown.push_str(name);
-            shown.push('=');
-            shown.push_str(HIDDEN);
+        if is_named_so(name) && !value.is_empty() {
+            shown.extend([name, "=", HIDDEN]);
             rest = behind.get(end..).unwrap_or_default();
         }
     }
@@ -174,7 +131,7 @@ fn without_queries(text: &str) -> String {
 }
 
 fn is_behind_value(letter: char) -> bool {
-    letter.is_whitespace() || "&#\"'<>".contains(letter)
+    letter.is_whitespace() || "&#\"<>".contains(letter)
 }
 
 fn hide(value: &mut Value) {
@@ -217,6 +174,18 @@ mod tests {
             "cellular.simPin",
             "key",
             "Authorization",
+            "jwt",
+            "auths.registry.auth",
+            "X-Signature",
+            "webhookSig",
+            "password2",
+            "psk1",
+            "wep-key0",
+            "pin1",
+            "passcode",
+            "privateKeyPem",
+            "clientSecretV2",
+            "token[0]",
         ] {
             assert!(is_secret(name), "{name}");
             let value = shown(name, &json!("PW"));
@@ -239,6 +208,15 @@ mod tests {
             "keyboard",
             "passwordless.mode",
             "tokenUrl",
+            "gpioPin",
+            "ledPin",
+            "resetPins",
+            "hotkey",
+            "turnkey",
+            "sortKey",
+            "compass",
+            "spin",
+            "author",
             "os.network.wifi.randomMacAddressScan",
         ] {
             assert!(!is_secret(name), "{name}");
@@ -250,24 +228,23 @@ mod tests {
     fn what_within_a_url_lets_somebody_in_is_hidden() {
         let of = |text: &str| shown("apiEndpoint", &json!([text]));
         for (text, is) in [
-            ("https://me:PW@x/a@b", "https://me:(hidden)@x/a@b"),
-            ("https://me:P@W@x", "https://me:(hidden)@x"),
-            ("https://T0KEN@x?a", "https://(hidden)@x?a"),
-            ("socks5://:PW@x:1", "socks5://:(hidden)@x:1"),
-            ("https://x/a@b", "https://x/a@b"),
-            ("me@x", "me@x"),
-            ("https://me:P/W#@x/a", "https://me:(hidden)@x/a"),
+            ("me@x, or you@y", "me@x, or you@y"),
+            ("https://x/a?b", "https://x/a?b"),
+            ("socks5://:PW@x:1", "socks5://(hidden)@x:1"),
+            // Of a path, or of a password: nobody can tell.
+            ("https://x/a@b", "https://(hidden)@b"),
             (
-                "https://x:80/a@b http://[::1]/@",
-                "https://x:80/a@b http://[::1]/@",
+                "https://x:80/a@b http://[::1]/@ c",
+                "https://(hidden)@b http://(hidden)@ c",
             ),
             (
                 "https://x https://me:PW@y/a, http://T0KEN@z",
-                "https://x https://me:(hidden)@y/a, http://(hidden)@z",
+                "https://x https://(hidden)@y/a, http://(hidden)@z",
             ),
+            ("http://a:PW@b,http://c:PW@d,e", "http://(hidden)@d,e"),
             (
-                "http://a:PW@b,http://c:PW@d,e",
-                "http://a:(hidden)@b,http://c:(hidden)@d,e",
+                "x=http://a:PW@b http://c:P/W@d",
+                "x=http://(hidden)@b http://(hidden)@d",
             ),
             (
                 "https://x/a?token=PW&user=me&api_key=PW#access_token=PW",
@@ -278,8 +255,74 @@ mod tests {
                 "<https://x?X-Amz-Signature=(hidden)> https://y?q=a?b&sig=(hidden)&key=",
             ),
             ("https://x/?a=b&sshKeys=c&d", "https://x/?a=b&sshKeys=c&d"),
+            (
+                "https://x/?a=b;token=PW;PW&jwt=P'W",
+                "https://x/?a=b;token=(hidden)&jwt=(hidden)",
+            ),
+            ("Server=x;Password=PW", "Server=x;Password=(hidden)"),
         ] {
             assert_eq!(of(text), json!([is]));
+        }
+    }
+
+    #[test]
+    fn a_user_of_a_url_is_hidden_whatever_the_password_is_made_of() {
+        for user in [
+            "me:PW",
+            "me:P@W",
+            "PW",
+            "PW:x-oauth-basic",
+            "PW:",
+            ":PW",
+            "me:P W",
+            "me:'PW",
+            "me:\"PW",
+            "me:PW'34",
+            "me:2024<PW",
+            "PW'en",
+            "me:P@W'X",
+            "me:PW@b Q",
+            "me:#PW",
+            "me:/PW",
+            "me:2024#PW",
+            "me:P/W#",
+            "me@corp.com:P/W",
+            "me:P@W/PW",
+            "me:PW?PW",
+            "me:PW://PW",
+            "me:2024",
+        ] {
+            let value = json!([format!("https://{user}@host/a")]);
+            let hidden = json!(["https://(hidden)@host/a"]);
+            assert_eq!(shown("apiEndpoint", &value), hidden, "{user}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_like_a_pin_of_a_board_may_be_typed() {
+        for name in [
+            "gpioPin",
+            "buttonPin",
+            "pin",
+            "key",
+            "hotkey",
+            "basicAuth",
+            "os.sshKeys",
+        ] {
+            assert!(!is_never_typed(name), "{name}");
+        }
+        for name in [
+            "apiKey",
+            "deviceApiKeys.api.example.com",
+            "wifiKey",
+            "os.network.wifi.psk",
+            "password2",
+            "cellular.simPin",
+            "mqtt.userPass",
+            "a.client_secret",
+            "encryptionKey",
+        ] {
+            assert!(is_never_typed(name), "{name}");
         }
     }
 }

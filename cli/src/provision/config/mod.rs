@@ -5,6 +5,7 @@
 
 mod hidden;
 mod keys;
+mod named;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -12,7 +13,7 @@ mod written;
 
 use serde_json::{Map, Value};
 
-pub use hidden::{HIDDEN, is_secret, shown};
+pub use hidden::{HIDDEN, is_never_typed, is_secret, shown};
 use keys::find;
 use written::Spelled;
 

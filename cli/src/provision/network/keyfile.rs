@@ -123,12 +123,10 @@ fn uuid(name: &str) -> String {
 }
 
 /// What a person's own file says, by section and key; the last of the same key counts.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Read {
     sections: BTreeSet<String>,
     entries: Vec<(String, String, String)>,
-    /// Whether a value has blanks at its end, which are part of it.
-    pub(super) has_blanks: bool,
 }
 
 impl Read {
@@ -160,11 +158,19 @@ impl Read {
             let within = section
                 .ok_or_else(|| format!("line {number} stands before the first [section]"))?;
             let value = value.trim_start();
-            read.has_blanks |= value != value.trim_end();
             let entry = (within.to_owned(), key.to_owned(), value.to_owned());
             read.entries.push(entry);
         }
         Ok(read)
+    }
+
+    /// The same without blanks at the ends of values, which are part of them.
+    pub(super) fn without_blanks(&self) -> Self {
+        let mut read = self.clone();
+        for (.., value) in &mut read.entries {
+            value.truncate(value.trim_end().len());
+        }
+        read
     }
 
     /// Whether there is a section, which may have an older name.

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::keyfile::Read;
+use super::{above, keyfile::Read, own::is_uuid, proof};
 
 /// Kinds that are an interface of their own, which needs a name.
 const NAMED: [&str; 9] = [
@@ -30,27 +30,10 @@ const WANTED: [(&str, &str); 5] = [
     ("vpn", "service-type"),
     ("wifi-p2p", "peer"),
 ];
-/// Sections of what is part of another interface, and the kind of that one.
-const OF_ANOTHER: [(&str, &str); 5] = [
-    ("bond-port", "bond"),
-    ("bridge-port", "bridge"),
-    ("ovs-interface", "ovs-port"),
-    ("ovs-port", "ovs-bridge"),
-    ("team-port", "team"),
-];
-/// Kinds of interfaces that have others as their parts.
-const KINDS_ABOVE: [&str; 6] = ["bond", "bridge", "ovs-bridge", "ovs-port", "team", "vrf"];
-/// Why both are not enough.
-const MIXED: &str = ": NetworkManager reads master with slave-type, or controller with port-type, and no mix of them";
-const MODES: [&str; 4] = ["adhoc", "ap", "infrastructure", "mesh"];
-/// How names are proved.
-const METHODS: [&str; 9] = [
-    "external", "fast", "leap", "md5", "peap", "pwd", "sim", "tls", "ttls",
-];
 /// Names that the kernel has for itself.
 const TAKEN: [&str; 5] = [".", "..", "all", "bonding_masters", "default"];
-/// Bytes of a Wi-Fi network's name.
-const MOST_SSID: usize = 32;
+/// Letters of the name of a mobile network's access point.
+const MOST_APN: usize = 64;
 
 /// A connection of this kind.
 pub(super) fn check(read: &Read, kind: &str) -> Result<(), String> {
@@ -67,10 +50,17 @@ pub(super) fn check(read: &Read, kind: &str) -> Result<(), String> {
             "it is of type {kind} and has no interface-name in [connection]"
         ));
     }
+    let parent = read.get(&[kind], "parent");
     let has_hardware = read.get(&WIRED, "mac-address").is_some();
-    if ON_ANOTHER.contains(&kind) && read.get(&[kind], "parent").is_none() && !has_hardware {
+    if ON_ANOTHER.contains(&kind) && parent.is_none() && !has_hardware {
         return Err(format!(
             "it is of type {kind} and has no parent in [{kind}]"
+        ));
+    }
+    let is_parent = |parent: &str| is_uuid(parent) || is_interface(parent, "");
+    if ON_ANOTHER.contains(&kind) && !parent.is_none_or(is_parent) {
+        return Err(format!(
+            "its parent in [{kind}] is neither an interface nor a uuid"
         ));
     }
     for (of, key) in WANTED {
@@ -78,58 +68,23 @@ pub(super) fn check(read: &Read, kind: &str) -> Result<(), String> {
             return Err(format!("it is of type {kind} and has no {key} in [{kind}]"));
         }
     }
-    check_above(read, kind)?;
-    check_name_proof(read)
+    above::check(read, kind)?;
+    check_apn(read)?;
+    proof::check(read)
 }
 
-/// Whether a connection that is part of another one, as a bridge's port is, says of which, and of which kind that one is: by `master` and
-/// `slave-type`, or by `controller` and `port-type`, which newer versions have and older ones pass over. One section says the kind as well.
-fn check_above(read: &Read, kind: &str) -> Result<(), String> {
-    let own = |key: &str| read.get(&["connection"], key);
-    let (master, controller) = (own("master"), own("controller"));
-    let sections = OF_ANOTHER.iter();
-    let within: Vec<_> = sections
-        .filter(|(section, _)| *section == kind || read.has(&[section]))
-        .collect();
-    let is_said = within.len() == 1;
-    let refused = match (own("slave-type"), own("port-type")) {
-        (Some(named), _) if !KINDS_ABOVE.contains(&named) => {
-            let kinds = KINDS_ABOVE.join(", ");
-            format!("its slave-type in [connection] is none of these: {kinds}")
-        }
-        (Some(_), _) if master.is_none() => {
-            let mut words = "it has a slave-type and no master in [connection]".to_owned();
-            if controller.is_some() {
-                words += MIXED;
-            }
-            words
-        }
-        (Some(named), _) => match within.iter().find(|(_, above)| *above != named) {
-            Some((section, above)) => {
-                format!("its slave-type in [connection] is not {above}, as its [{section}] wants")
-            }
-            None => return Ok(()),
-        },
-        (None, Some(_)) if master.is_some() && !is_said => {
-            format!("it has a master and no slave-type in [connection]{MIXED}")
-        }
-        (None, Some(_)) if master.or(controller).is_none() => {
-            "it has a port-type and no controller in [connection]".to_owned()
-        }
-        (None, None) if master.is_some() && !is_said => {
-            "it has a master in [connection], and neither slave-type nor a section like [bridge-port]".to_owned()
-        }
-        (None, None) if controller.is_some() && !is_said => {
-            "it has a controller in [connection], and neither port-type nor a section like [bridge-port]".to_owned()
-        }
-        (None, _) => match within.iter().find(|(part, _)| part.starts_with("ovs-")) {
-            Some((part, _)) if master.or(controller).is_none() => {
-                format!("it is an {part} and has no master in [connection]")
-            }
-            _ => return Ok(()),
-        },
-    };
-    Err(refused)
+/// Where a mobile network is entered.
+fn check_apn(read: &Read) -> Result<(), String> {
+    // Blanks at the end are none of it there.
+    let apn = read.get(&["gsm"], "apn").unwrap_or_default().trim_end();
+    let is_apn = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    if apn.len() > MOST_APN || !apn.bytes().all(is_apn) {
+        return Err(
+            "its apn in [gsm] has other signs than letters, digits, points and hyphens, or more than 64"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// An address or more of a section, where it has any.
@@ -149,38 +104,6 @@ pub(super) fn check_addresses(read: &Read, section: &str) -> Result<(), String> 
     Ok(())
 }
 
-/// How a Wi-Fi network is called, and what the device is in it.
-pub(super) fn check_wifi(ssid: &str, mode: Option<&str>) -> Result<(), String> {
-    let numbers = ssid.strip_suffix(';').map(|list| list.split(';'));
-    let numbers = numbers.filter(|list| list.clone().all(|number| number.parse::<u8>().is_ok()));
-    let size = numbers.map_or(ssid.len(), Iterator::count);
-    // What is escaped is shorter than it is written.
-    if size > MOST_SSID && !ssid.contains('\\') {
-        return Err("its ssid in [wifi] has more than 32 bytes".to_owned());
-    }
-    if mode.is_some_and(|mode| !MODES.contains(&mode)) {
-        let modes = MODES.join(", ");
-        return Err(format!("its mode in [wifi] is none of these: {modes}"));
-    }
-    Ok(())
-}
-
-fn check_name_proof(read: &Read) -> Result<(), String> {
-    if !read.has(&["802-1x"]) {
-        return Ok(());
-    }
-    let eap = read.get(&["802-1x"], "eap").unwrap_or_default();
-    // One `;` may stand at the end; blanks, commas and capitals are none of it.
-    let list = eap.strip_suffix(';').unwrap_or(eap);
-    if !list.split(';').all(|method| METHODS.contains(&method)) {
-        let methods = METHODS.join(", ");
-        return Err(format!(
-            "its eap in [802-1x] is not one of these, or more with `;` between them: {methods}"
-        ));
-    }
-    Ok(())
-}
-
 /// The kernel has no other names; virtual switches have.
 fn is_interface(name: &str, kind: &str) -> bool {
     let is_odd = |letter: char| letter.is_whitespace() || "/:%".contains(letter);
@@ -194,7 +117,10 @@ fn is_address_of(text: &str, bits: u8) -> bool {
         let ip = part.parse::<IpAddr>();
         ip.is_ok_and(|ip| ip.is_ipv4() == (bits == 32))
     };
-    let is_prefix = |part: &str| part.parse::<u8>().is_ok_and(|number| number <= bits);
+    let is_prefix = |part: &str| {
+        let number = part.parse::<u8>().is_ok_and(|number| number <= bits);
+        number && !part.starts_with('+')
+    };
     let text = text.trim_end_matches([',', ';']);
     let mut parts = text.split(['/', ',', ';']);
     let first = parts.next().is_some_and(is_ip);

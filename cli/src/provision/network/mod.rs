@@ -3,12 +3,15 @@
 //! In: what a person says of a network. Out: [`Connection`]s: a path and bytes. Pure. The same network is the same file; secrets stand in
 //! the file alone, and a Wi-Fi password only where the network's kind of security cannot do with what is derived of it.
 
+mod above;
 mod address;
 mod cellular;
 mod ethernet;
 mod keyfile;
 mod loads;
 mod own;
+mod proof;
+mod radio;
 #[cfg(test)]
 mod tests;
 mod wifi;

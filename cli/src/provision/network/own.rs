@@ -1,6 +1,6 @@
 //! A person's own connection: is it one, and would `NetworkManager` take it?
 
-use super::{Connection, FOLDER, NetworkError, keyfile::Read, loads};
+use super::{Connection, FOLDER, NetworkError, keyfile::Read, loads, radio};
 
 /// Bytes of a connection that devices read.
 const MOST_BYTES: usize = 256 * 1024;
@@ -12,7 +12,6 @@ const PASSED_OVER: [&str; 9] = [
 ];
 /// Letters and digits behind the last point of a file's name that is taken for one that is being written.
 const BEING_WRITTEN: usize = 6;
-const WIFI: [&str; 2] = ["wifi", "802-11-wireless"];
 /// Kinds of connections that `NetworkManager` has, with older names.
 const KINDS: [&str; 37] = [
     "6lowpan",
@@ -53,18 +52,6 @@ const KINDS: [&str; 37] = [
     "wireguard",
     "wpan",
 ];
-/// How a Wi-Fi network may be closed.
-const CLOSED: [&str; 7] = [
-    "none",
-    "ieee8021x",
-    "owe",
-    "sae",
-    "wpa-eap",
-    "wpa-eap-suite-b-192",
-    "wpa-psk",
-];
-/// Those that want a section [802-1x].
-const BY_NAME: [&str; 3] = ["ieee8021x", "wpa-eap", "wpa-eap-suite-b-192"];
 /// How addresses come, by the kind of them.
 const METHODS: [(&str, &[&str]); 2] = [
     (
@@ -84,7 +71,6 @@ const METHODS: [(&str, &[&str]); 2] = [
         ],
     ),
 ];
-const SECURITY: [&str; 2] = ["wifi-security", "802-11-wireless-security"];
 
 impl Connection {
     /// Takes a file as it is, if it is a connection.
@@ -108,7 +94,8 @@ impl Connection {
         check(&read).map_err(|because| {
             // Nobody sees them.
             let more = "; blanks at the end of a line are part of its value";
-            refused(because + if read.has_blanks { more } else { "" })
+            let is_by_blanks = check(&read.without_blanks()).err().as_ref() != Some(&because);
+            refused(because + if is_by_blanks { more } else { "" })
         })?;
         Ok(Self {
             path: format!("{FOLDER}/{name}"),
@@ -169,53 +156,14 @@ fn check(read: &Read) -> Result<(), String> {
             ));
         }
     }
-    if WIFI.contains(&kind) {
-        check_wifi(read)?;
+    if radio::WIFI.contains(&kind) {
+        radio::check(read)?;
     }
     loads::check(read, kind)
 }
 
-fn check_wifi(read: &Read) -> Result<(), String> {
-    let ssid = read.get(&WIFI, "ssid").unwrap_or_default();
-    if ssid.is_empty() {
-        return Err("it is of type wifi and names no ssid in [wifi]".to_owned());
-    }
-    loads::check_wifi(ssid, read.get(&WIFI, "mode"))?;
-    if !read.has(&SECURITY) {
-        return Ok(());
-    }
-    let closed = read.get(&SECURITY, "key-mgmt").unwrap_or_default();
-    let closed = closed.to_ascii_lowercase();
-    if !CLOSED.contains(&closed.as_str()) {
-        let closed = CLOSED.join(", ");
-        return Err(format!(
-            "its key-mgmt in [wifi-security] is none of these: {closed}"
-        ));
-    }
-    // The older LEAP has its name beside it.
-    let is_older = read.get(&SECURITY, "auth-alg") == Some("leap");
-    if BY_NAME.contains(&closed.as_str()) && !is_older && !read.has(&["802-1x"]) {
-        return Err("its key-mgmt wants a section [802-1x]".to_owned());
-    }
-    let Some(psk) = read.get(&SECURITY, "psk") else {
-        return Ok(());
-    };
-    let is_quoted = psk.len() > 1 && psk.starts_with('"') && psk.ends_with('"');
-    if is_quoted {
-        return Err(
-            "its psk is in quotes, which would be part of the password: leave them out".to_owned(),
-        );
-    }
-    // What is escaped is shorter than it is written. WPA3 alone takes a password of any length.
-    let is_short = psk.len() < 8;
-    let is_long = psk.len() > 64 && !psk.contains('\\');
-    if closed == "wpa-psk" && (is_short || is_long) {
-        return Err("its psk has another length than 8 to 63 letters".to_owned());
-    }
-    Ok(())
-}
-
-fn is_uuid(text: &str) -> bool {
+/// Eight hexadecimal digits, and so on.
+pub(super) fn is_uuid(text: &str) -> bool {
     let lengths = [8, 4, 4, 4, 12];
     let mut parts = text.split('-');
     let is_part = |length: usize, part: Option<&str>| {

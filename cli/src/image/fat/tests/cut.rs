@@ -138,6 +138,38 @@ fn what_a_cut_leaves_is_put_right_by_the_next_change() {
 }
 
 #[test]
+fn a_summary_is_right_again_in_whatever_order_a_step_is_written() {
+    let made = Made::new(&["-F", "32", "-s", "1"], 34 * 1024);
+    let before = filled(&made);
+    let (new, gone) = (pattern(7000, 4), format!("gone {}", "g".repeat(100)));
+    let changes = [
+        Change::Put("config.json", &new),
+        Change::Put("a/b", b"new"),
+        Change::Remove(&gone),
+    ];
+    let planned = backwards(&steps(&before, &changes));
+    let is_right = |bytes: &[u8]| {
+        made.hold(bytes);
+        made.is_sound();
+        assert!(is_closed(bytes));
+    };
+    for writes in 0.. {
+        let (now, is_done) = cut(&before, &planned, writes);
+        let again = backwards(&steps(&now, &changes));
+        is_right(&applied(&now, &again));
+        // Whoever puts it right is cut, too.
+        for second in [1, 2, 3, 5, 8].into_iter().filter(|_| writes % 4 == 1) {
+            let (now, _) = cut(&now, &again, second);
+            is_right(&applied(&now, &steps(&now, &changes)));
+        }
+        if is_done {
+            assert!(writes > 20 && again.is_empty(), "{writes}");
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_value_is_changed_in_one_sector_where_nothing_is_free() {
     let made = Made::new(&["-F", "12"], 1440);
     made.copy("config.json", &pattern(700, 1));

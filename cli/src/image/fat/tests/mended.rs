@@ -73,7 +73,8 @@ fn entries_across_the_ends_of_what_is_compared_at_once_keep_their_marks() {
     let before = made.bytes();
     let geometry = Volume::open(Part::whole(&before)).unwrap().geometry;
     let mut marked = before.clone();
-    for cluster in [340_usize, 341, 342, 1023] {
+    // 2730 is in the last byte of the first eight sectors, and in the next.
+    for cluster in [340_usize, 341, 342, 1023, 2729, 2730, 2731] {
         let place = usize::try_from(geometry.tables[1]).unwrap() + cluster * 3 / 2;
         let bad: u16 = if cluster % 2 == 0 { 0xFF7 } else { 0xFF70 };
         let pair = &mut marked[place..place + 2];
@@ -81,7 +82,7 @@ fn entries_across_the_ends_of_what_is_compared_at_once_keep_their_marks() {
         pair.copy_from_slice(&both.to_le_bytes());
     }
     let after = applied(&marked, &steps(&marked, &[]));
-    assert_eq!(free(&after) + 4 * 512, free(&before));
+    assert_eq!(free(&after) + 7 * 512, free(&before));
     made.hold(&after);
     made.is_sound();
     assert!(is_closed(&after));
@@ -107,4 +108,38 @@ fn a_summary_that_counts_wrong_is_nobodys_cut_and_is_right_after_the_next_change
     assert!(!changed.is_mended);
     made.hold(&applied(&wrong, &changed.steps));
     made.is_sound();
+}
+
+/// A medium that cannot be read in some sectors.
+struct Failing {
+    bytes: Vec<u8>,
+    from: u64,
+}
+
+impl ReadAt for Failing {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let end = offset + u64::try_from(into.len()).unwrap();
+        if offset < self.from + 512 && end > self.from {
+            return Err(io::ErrorKind::Other.into());
+        }
+        self.bytes.as_slice().read_at(offset, into)
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.as_slice().size()
+    }
+}
+
+#[test]
+fn a_medium_that_cannot_be_read_is_not_called_open() {
+    let made = Made::new(&["-F", "32", "-s", "1"], 34 * 1024);
+    let bytes = filled(&made);
+    let geometry = Volume::open(Part::whole(&bytes)).unwrap().geometry;
+    let failing = Failing {
+        bytes,
+        from: geometry.tables[1] + 512,
+    };
+    let volume = Volume::open(Part::whole(&failing)).unwrap();
+    let said = volume.is_closed();
+    assert!(matches!(said, Err(FatError::Read(_))), "{said:?}");
 }

@@ -130,6 +130,26 @@ fn cut(bytes: &[u8], steps: &[Step], writes: usize) -> (Vec<u8>, bool) {
     (memory.bytes.into_inner(), is_done)
 }
 
+/// The same steps, the sectors of each in the other order.
+fn backwards(steps: &[Step]) -> Vec<Step> {
+    let sectors = |patch: &Patch| -> Step {
+        let places = (patch.offset..).step_by(512);
+        let sectors = places.zip(patch.bytes.chunks(512));
+        sectors
+            .map(|(offset, bytes)| Patch {
+                offset,
+                bytes: bytes.to_vec(),
+            })
+            .collect()
+    };
+    let step = |step: &Step| {
+        let mut all: Step = step.iter().flat_map(sectors).collect();
+        all.reverse();
+        all
+    };
+    steps.iter().map(step).collect()
+}
+
 /// Everything, by its path.
 fn tree(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let volume = Volume::open(Part::whole(&bytes)).unwrap();

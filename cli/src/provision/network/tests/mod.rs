@@ -1,3 +1,4 @@
+mod demands;
 mod own;
 mod wifi;
 mod wired;

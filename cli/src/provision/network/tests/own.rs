@@ -3,7 +3,7 @@
 use super::*;
 
 /// Whether `NetworkManager` loads a connection.
-fn is_loaded(text: &str) -> bool {
+pub(super) fn is_loaded(text: &str) -> bool {
     let mut nmcli = Command::new("nmcli")
         .args(["--offline", "connection", "modify", "connection.id", "a"])
         .stdin(Stdio::piped())
@@ -20,7 +20,7 @@ fn is_loaded(text: &str) -> bool {
     nmcli.wait().unwrap().success()
 }
 
-fn of(kind: &str, rest: &str) -> String {
+pub(super) fn of(kind: &str, rest: &str) -> String {
     let uuid = "12345678-1234-1234-1234-123456789012";
     format!("[connection]\nid=a\nuuid={uuid}\ntype={kind}\n{rest}")
 }
@@ -95,16 +95,16 @@ fn what_network_manager_does_not_load_is_refused() {
         (of("ethernet", "master=br0\n"), "neither slave-type nor"),
         (
             of("ethernet", "master=br0\nport-type=bridge\n"),
-            "no mix of them",
+            "write slave-type",
         ),
         (
             of("ethernet", "controller=br0\nslave-type=bridge\n"),
-            "no mix of them",
+            "write master",
         ),
         (of("ethernet", "master=\n"), "neither slave-type nor"),
         (
             of("ethernet", "master=br0\n[bridge-port]\n[bond-port]\n"),
-            "neither slave-type nor",
+            "no slave-type, and more than one section",
         ),
         (
             of("ethernet", "master=br0\nslave-type=bond\n[bridge-port]\n"),
@@ -115,6 +115,18 @@ fn what_network_manager_does_not_load_is_refused() {
             "none of these: bond,",
         ),
         (of("ethernet", "[ovs-interface]\n"), "no master"),
+        (
+            of("ovs-port", "interface-name=x\ncontroller=br0\n"),
+            "write master",
+        ),
+        (
+            of("ethernet", "controller=br0\n[ovs-interface]\n"),
+            "write master",
+        ),
+        (
+            of("ovs-interface", "controller=p\nport-type=ovs-port\n"),
+            "write master",
+        ),
         (of("ovs-port", "interface-name=x\n"), "no master"),
         (of("ethernet ", ""), "blanks at the end of a line"),
         (
@@ -155,8 +167,10 @@ fn what_network_manager_does_not_load_is_refused() {
             "[vpn]\nservice-type=org.freedesktop.NetworkManager.openvpn\n",
         ),
         of("ethernet", "master=br0\nslave-type=bridge\n"),
-        of("ethernet", "controller=br0\nport-type=bridge\n"),
-        of("ethernet", "controller=br0\n[bridge-port]\n"),
+        of(
+            "ethernet",
+            "master=br0\nslave-type=bridge\ncontroller=br0\nport-type=bridge\n",
+        ),
         of("ethernet", "master=br0\n[bridge-port]\npriority=3\n"),
         of("ethernet", "master=br0\nport-type=bridge\n[bond-port]\n"),
         of("ethernet", "master=br0\n[team-port]\n"),
@@ -201,5 +215,39 @@ fn a_name_that_is_passed_over_is_refused_with_a_better_one() {
     ] {
         let taken = Connection::own(name, of("ethernet", "").as_bytes());
         assert!(taken.is_ok(), "{name}: {taken:?}");
+    }
+}
+
+#[test]
+fn a_port_that_older_versions_take_for_a_network_is_refused() {
+    for rest in [
+        "controller=br0\n",
+        "controller=br0\nport-type=bridge\n",
+        "controller=br0\n[bridge-port]\n",
+        "port-type=bridge\n",
+    ] {
+        let text = of("ethernet", rest);
+        let said = network_manager(&["modify", "connection.id", "a"], text.as_bytes());
+        let read = |key: &str| said.get(&("connection".to_owned(), key.to_owned()));
+        assert!(
+            ["master", "controller"]
+                .into_iter()
+                .all(|key| read(key).is_none())
+        );
+        let refused = Connection::own("a", text.as_bytes()).expect_err(&text);
+        assert!(refused.to_string().contains("master"), "{refused}");
+    }
+}
+
+#[test]
+fn blanks_are_named_where_they_are_what_is_wrong() {
+    for (rest, is_by_blanks) in [
+        ("[ipv4]\nmethod=auto \n", true),
+        ("[802-1x]\neap=peap\nidentity=a \n", false),
+        ("interface-name=a/b\n[wifi]\nssid=a \n", false),
+    ] {
+        let refused = Connection::own("a", of("ethernet", rest).as_bytes()).expect_err(rest);
+        let has = refused.to_string().contains("blanks at the end");
+        assert_eq!(has, is_by_blanks, "{refused}");
     }
 }
