@@ -74,14 +74,13 @@ impl OutputError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Container(ContainerError::Archive { .. }) => true,
+            Self::Container(ContainerError::Archive { .. }) | Self::Unlike { .. } => true,
             Self::Container(
                 ContainerError::Read { source, .. } | ContainerError::Pack { source, .. },
             )
             | Self::Unpack { source, .. } => {
                 is_of_bytes(source) || source.kind() == io::ErrorKind::UnexpectedEof
             }
-            Self::Unlike { .. } => true,
             _ => false,
         }
     }
