@@ -186,6 +186,14 @@ mod tests {
             "privateKeyPem",
             "clientSecretV2",
             "token[0]",
+            "privkey",
+            "HMACKEY",
+            "licensekey",
+            "dbpass",
+            "wifipin",
+            "enabledPin",
+            "presetPin",
+            "clientauth",
         ] {
             assert!(is_secret(name), "{name}");
             let value = shown(name, &json!("PW"));

@@ -31,19 +31,23 @@ const SURE: [&str; 24] = [
     "wepkey",
     "wifikey",
 ];
-/// The same, as words of their own: `hotkey` and `compass` are none. Whoever types one may mean something else, as a pin of a board.
+/// The same, with which other things end, too. Whoever types one may mean something else, as a pin of a board.
 const LIKELY: [&str; 6] = ["auth", "key", "pass", "pin", "sig", "signature"];
-/// What is no secret of those: keys that everybody may know, pins of a board, and a word.
-const OPEN: [&str; 9] = [
+/// What is no secret of those, as one word or as several: keys that everybody may know, pins of a board, and words.
+const OPEN: [&str; 13] = [
     "authorizedkey",
     "bypass",
+    "compass",
     "gpiopin",
+    "hotkey",
     "ledpin",
-    "publickey",
     "pubkey",
+    "publickey",
     "resetpin",
     "sortkey",
+    "spin",
     "sshkey",
+    "turnkey",
 ];
 /// Words behind the name of a secret that make it nothing else.
 const BEHIND: [&str; 8] = ["b", "base", "der", "hex", "new", "old", "pem", "v"];
@@ -51,13 +55,13 @@ const BEHIND: [&str; 8] = ["b", "base", "der", "hex", "new", "old", "pem", "v"];
 /// Whether what is named so is most likely a secret.
 pub(super) fn is_named_so(name: &str) -> bool {
     let name = Name::of(name);
-    (name.ends(&SURE) || name.is_likely()) && !name.ends(&OPEN)
+    (name.ends(&SURE) || name.ends(&LIKELY)) && !name.is_open()
 }
 
 /// Whether it is nothing else.
 pub(super) fn is_surely_secret(name: &str) -> bool {
     let name = Name::of(name);
-    name.ends(&SURE) && !name.ends(&OPEN)
+    name.ends(&SURE) && !name.is_open()
 }
 
 /// A name's words, without capitals, digits, and what says no more of a secret than how it is written.
@@ -102,10 +106,13 @@ impl Name {
         is(&all) || all.strip_suffix('s').is_some_and(is)
     }
 
-    fn is_likely(&self) -> bool {
-        let is = |one: &str| LIKELY.contains(&one);
-        self.0
-            .last()
-            .is_some_and(|last| is(last) || last.strip_suffix('s').is_some_and(is))
+    /// Whether its last words are something that is no secret: an `enabledPin` is no `ledPin`.
+    fn is_open(&self) -> bool {
+        (0..self.0.len()).any(|first| {
+            let last = self.0.get(first..).unwrap_or_default().concat();
+            let last = last.strip_suffix('s').unwrap_or(&last);
+            OPEN.iter()
+                .any(|open| last == open.strip_suffix('s').unwrap_or(open))
+        })
     }
 }

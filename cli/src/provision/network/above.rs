@@ -19,11 +19,16 @@ const KINDS_ABOVE: [&str; 6] = ["bond", "bridge", "ovs-bridge", "ovs-port", "tea
 /// Whether a part says of which connection it is one, by `master`, and of which kind that one is, by `slave-type` or by its own section.
 pub(super) fn check(read: &Read, kind: &str) -> Result<(), String> {
     let has = |key: &str| read.get(&["connection"], key).is_some();
+    // Passed over, where it says nothing.
+    let says = |key: &str| {
+        read.get(&["connection"], key)
+            .is_some_and(|value| !value.is_empty())
+    };
     let within: Vec<_> = OF_ANOTHER
         .iter()
         .filter(|(section, _)| *section == kind || read.has(&[section]))
         .collect();
-    if has("controller") && !has("master") {
+    if says("controller") && !has("master") {
         return refused(
             "older versions pass over its controller in [connection]: write master, and slave-type for port-type",
         );
@@ -33,7 +38,7 @@ pub(super) fn check(read: &Read, kind: &str) -> Result<(), String> {
     }
     match (has("master"), within.as_slice()) {
         (true, [_]) => Ok(()),
-        (true, []) if has("port-type") => {
+        (true, []) if says("port-type") => {
             refused("older versions pass over its port-type in [connection]: write slave-type")
         }
         (true, []) => refused(
@@ -42,7 +47,7 @@ pub(super) fn check(read: &Read, kind: &str) -> Result<(), String> {
         (true, _) => refused(
             "it has a master in [connection], no slave-type, and more than one section like [bridge-port]",
         ),
-        (false, _) if has("port-type") => {
+        (false, _) if says("port-type") => {
             refused("it has a port-type and no master in [connection]")
         }
         (false, within) => match within.iter().find(|(part, _)| part.starts_with("ovs-")) {

@@ -177,6 +177,8 @@ fn what_network_manager_does_not_load_is_refused() {
         of("ethernet", "master=br0\n[ovs-interface]\n"),
         of("ethernet", "master=\nslave-type=bridge\n"),
         of("ethernet", "master=br0\nslave-type=vrf\n"),
+        of("ethernet", "controller=\n"),
+        of("ethernet", "port-type=\n"),
         of("ethernet", "[bridge-port]\n"),
         of("ovs-port", "interface-name=x\nmaster=br0\n"),
         of("wifi", "[wifi]\nssid=a \n"),
