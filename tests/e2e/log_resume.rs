@@ -27,9 +27,10 @@ async fn counting() -> (Lan, Device, Workstation) {
     (lan, device, workstation)
 }
 
-/// The lines of JSON on a screen.
+/// The lines of JSON on a screen. Among them the terminal shows the key that was pressed, at the end of any line.
 fn lines(screen: &str) -> Vec<Value> {
     screen
+        .replace("^C", "")
         .lines()
         .filter_map(|line| serde_json::from_str(line.get(line.find('{')?..)?.trim_end()).ok())
         .collect()
