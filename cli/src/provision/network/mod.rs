@@ -5,11 +5,16 @@
 
 mod above;
 mod address;
+mod bond;
 mod cellular;
 mod ethernet;
+mod fields;
+mod ip;
 mod keyfile;
 mod loads;
+mod number;
 mod own;
+mod pairs;
 mod proof;
 mod radio;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::*;
 /// Whether `NetworkManager` loads a connection.
 pub(super) fn is_loaded(text: &str) -> bool {
     let mut nmcli = Command::new("nmcli")
-        .args(["--offline", "connection", "modify", "connection.id", "a"])
+        .args(["--offline", "connection", "modify", "connection.zone", ""])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
