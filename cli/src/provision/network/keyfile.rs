@@ -139,14 +139,16 @@ impl Read {
         let mut read = Self::default();
         let mut section = None;
         for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim_start();
+            let line = line.trim_start_matches(is_blank);
             // What begins with `;` is no comment there.
-            if line.trim().is_empty() || line.starts_with('#') {
+            if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let neither = || format!("line {number} is neither [section] nor key=value");
-            if let Some(rest) = line.trim_end().strip_prefix('[') {
-                let name = rest.strip_suffix(']').ok_or_else(neither)?;
+            if let Some(name) = line.strip_prefix('[').and_then(|rest| {
+                let rest = rest.trim_end_matches([' ', '\t']);
+                rest.strip_suffix(']')
+            }) {
                 if !is_section(name) {
                     return Err(format!("line {number} names a section that cannot be one"));
                 }
@@ -155,13 +157,13 @@ impl Read {
                 continue;
             }
             let (key, value) = line.split_once('=').ok_or_else(neither)?;
-            let key = key.trim();
-            if key.is_empty() {
+            let key = key.trim_end_matches(is_blank);
+            if !is_key(key) {
                 return Err(neither());
             }
             let within = section
                 .ok_or_else(|| format!("line {number} stands before the first [section]"))?;
-            let value = value.trim_start();
+            let value = value.trim_start_matches(is_blank);
             let entry = (within.to_owned(), key.to_owned());
             read.entries.insert(entry, (number, value.to_owned()));
         }
@@ -217,9 +219,29 @@ impl Read {
     }
 }
 
+/// Of those there are.
+fn is_blank(letter: char) -> bool {
+    letter.is_ascii_whitespace()
+}
+
+/// As devices take it. A peer of `WireGuard` is called by its key.
 fn is_section(name: &str) -> bool {
-    (1..=128).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.: ".contains(&byte))
+    let is_peer = name.starts_with("wireguard-peer.");
+    let more: &[u8] = if is_peer { b"+/=" } else { b"" };
+    let is_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-_.: ".contains(&byte) || more.contains(&byte);
+    (1..=128).contains(&name.len()) && name.bytes().all(is_name)
+}
+
+/// A key may have a language behind it: `name[de]`.
+fn is_key(key: &str) -> bool {
+    let is_language = |letter: char| letter.is_ascii_alphanumeric() || "-_.@".contains(letter);
+    let (name, language) = match key.split_once('[') {
+        None => (key, Some("")),
+        Some((name, behind)) => (name, behind.strip_suffix(']')),
+    };
+    !name.is_empty()
+        && !name.contains(']')
+        && !name.ends_with(is_blank)
+        && language.is_some_and(|language| language.chars().all(is_language))
 }

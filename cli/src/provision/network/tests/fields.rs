@@ -174,6 +174,36 @@ fn a_key_has_the_values_with_which_network_manager_loads_it() {
 }
 
 #[test]
+fn what_network_manager_makes_itself_is_taken() {
+    for words in [
+        "ethernet ipv4.method manual ipv4.addresses 10.0.0.2/24 ipv4.gateway 10.0.0.1 ipv4.dns 1.1.1.1,8.8.8.8 ipv4.dns-search a.b ipv6.method disabled",
+        "ethernet ipv6.method manual ipv6.addresses fd00::2/64 ipv6.gateway fd00::1 ipv6.token ::5 ipv6.addr-gen-mode eui64",
+        "ethernet 802-3-ethernet.wake-on-lan magic 802-3-ethernet.wake-on-lan-password 00:11:22:33:44:55 802-3-ethernet.speed 100 802-3-ethernet.duplex full",
+        "ethernet ipv4.dhcp-client-id mac ipv4.dhcp-iaid mac ipv6.dhcp-duid ll connection.mdns yes connection.llmnr no connection.permissions root",
+        "ethernet ipv4.dhcp-fqdn a.b ipv4.dhcp-hostname-flags fqdn-encoded ipv4.dhcp-reject-servers 10.0.0.1,10.0.0.0/8 ipv4.link-local enabled",
+        "ethernet 802-1x.eap peap 802-1x.identity me 802-1x.phase2-auth mschapv2 802-1x.optional yes 802-1x.phase1-auth-flags tls-1-0-disable",
+        "ethernet ipv4.never-default yes ipv4.ignore-auto-dns yes ipv4.dns 1.1.1.1 ipv6.method dhcp ipv6.dns fd00::1",
+        "wifi ssid a wifi-sec.key-mgmt wpa-psk wifi-sec.psk 12345678 wifi.band bg wifi.channel 6 wifi.powersave 2 wifi.wake-on-wlan magic wifi-sec.pmf 3",
+        "wifi ssid a mode ap wifi.band a wifi.channel 36 wifi.ap-isolation yes ipv4.method shared wifi-sec.key-mgmt sae wifi-sec.psk a",
+        "wifi ssid a mode mesh wifi.band bg wifi.channel 1 wifi-sec.key-mgmt sae wifi-sec.psk a",
+        "vlan ifname v10 dev eth0 id 10 vlan.protocol 802.1ad vlan.flags 7 ip4 10.0.0.1/24",
+        "bond ifname b0 bond.options mode=active-backup,miimon=100,primary=eth0,updelay=200",
+        "bond ifname b0 bond.options mode=802.3ad,lacp_rate=fast,xmit_hash_policy=layer3+4",
+        "bond ifname b0 bond.options mode=balance-rr,arp_interval=100,arp_ip_target=10.0.0.1",
+        "bridge ifname br0 bridge.stp no bridge.forward-delay 0 bridge.group-forward-mask 8",
+        "gsm apn a user me gsm.pin 1234 gsm.network-id 26201",
+        "wireguard ifname wg0 wireguard.listen-port 51820 ipv4.method manual ipv4.addresses 10.0.0.1/24",
+    ] {
+        let add = ["--offline", "connection", "add", "con-name", "a", "type"];
+        let mut nmcli = Command::new("nmcli");
+        let made = nmcli.args(add).args(words.split(' ')).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let taken = Connection::own("a", &made.stdout);
+        taken.unwrap_or_else(|error| panic!("{error}: {words}"));
+    }
+}
+
+#[test]
 fn what_is_refused_is_told_with_what_it_may_be() {
     for (row, words) in [
         (
