@@ -59,7 +59,7 @@ pub enum NetworkError {
     #[error("{what} {wanted}")]
     Value {
         /// What was given.
-        what: &'static str,
+        what: String,
         /// What it has to be.
         wanted: &'static str,
     },
@@ -73,7 +73,8 @@ pub enum NetworkError {
     },
 }
 
-fn value(what: &'static str, wanted: &'static str) -> NetworkError {
+fn value(what: impl Into<String>, wanted: &'static str) -> NetworkError {
+    let what = what.into();
     NetworkError::Value { what, wanted }
 }
 
