@@ -61,7 +61,9 @@ async fn a_changed_image_is_flashed_without_the_block_map_of_what_it_was() {
         let old = format!("{}.old", beside.display());
         assert_eq!(maps[0]["renamed_to"], old, "{changed}");
         assert!(
-            changed.stderr.contains("of the image as it was"),
+            changed
+                .stderr
+                .contains("is not of what the image holds from now on"),
             "{changed}"
         );
         assert!(!beside.exists() && fs_err::exists(&old).unwrap());
@@ -159,7 +161,9 @@ async fn a_file_that_is_written_over_has_no_block_map_of_what_it_was() {
     let old = at("a.img.bmap.old").display().to_string();
     assert_eq!(told[0]["block_maps"][0]["renamed_to"], old);
     assert!(
-        written.stderr.contains("of the image as it was"),
+        written
+            .stderr
+            .contains("is not of what the image holds from now on"),
         "{written}"
     );
     // What is made is not what the map is of that somebody left.
@@ -181,7 +185,9 @@ async fn a_file_that_is_written_over_has_no_block_map_of_what_it_was() {
     replaced.success();
     assert!(is_moved("a.img.bmap"), "{replaced}");
     assert!(
-        replaced.stderr.contains("of the image as it was"),
+        replaced
+            .stderr
+            .contains("is not of what the image holds from now on"),
         "{replaced}"
     );
 }
@@ -205,6 +211,41 @@ async fn a_packed_image_that_was_changed_is_flashed_whatever_lay_beside_it_then(
     let written = workstation.os(&["flash", "-y", &packed, "two"]).await;
     written.success();
     assert!(!beside.exists(), "{written}");
+}
+
+#[tokio::test]
+async fn a_map_by_which_a_file_was_made_is_used_and_left_the_second_time() {
+    let workstation = Workstation::new(None);
+    let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
+    let at = |name: &str| workstation.home().join(name);
+    fs_err::copy(disk.path(), at("os.img")).unwrap();
+    let os_img = at("os.img").display().to_string();
+    let map_of = |image: &[u8]| workstation.write("os.img.bmap", map(image));
+    map_of(&disk.bytes());
+    run("xz", &["-0", &os_img]);
+    let flash = ["flash", "-y", "os.img.xz", "os.img"];
+    for _ in 0..2 {
+        let written = workstation.os(&flash).await;
+        written.success();
+        assert!(!written.stderr.contains("is not"), "{written}");
+        assert!(at("os.img.bmap").exists(), "{written}");
+    }
+    // To a drive, too.
+    let written = workstation.os(&["flash", "-y", "os.img.xz", "one"]).await;
+    written.success();
+    assert!(!written.stderr.contains("is not used"), "{written}");
+    // Another map, another image.
+    map_of(&noise(MIB, 3));
+    let other = workstation.os(&flash).await;
+    other.success();
+    assert!(other.stderr.contains("is not used"), "{other}");
+    assert!(at("os.img.bmap.old").exists());
+    map_of(&disk.bytes());
+    run("xz", &["-1", "-f", "-k", &os_img]);
+    let other = workstation.os(&flash).await;
+    other.success();
+    assert!(other.stderr.contains("is not used"), "{other}");
+    assert!(at("os.img.bmap.old.1").exists());
 }
 
 #[tokio::test]

@@ -184,10 +184,21 @@ async fn what_cannot_be_is_refused_before_the_image_is_touched() {
             "line 2 is neither",
         ),
         (&["--config", "other.json"], "for a other-board"),
-        (&["--config", "broken.json"], "no JSON object"),
+        (
+            &["--config", "broken.json"],
+            "broken.json is no JSON object",
+        ),
         (&["--splash", "splash.png"], "PNG"),
         (&["--ethernet-address", "192.168.1.5"], "192.168.1.5/24"),
         (&["--ethernet-vlan", "10"], "--ethernet-interface"),
+        (
+            &["--ethernet-interface", "eth0", "--ethernet-vlan", "4095"],
+            "not in 1..=4094",
+        ),
+        (
+            &["--ethernet-address", "127.0.0.1/8"],
+            "the address 127.0.0.1/8 is none",
+        ),
         (&[], "nothing is said"),
     ] {
         let refused = workstation

@@ -218,7 +218,7 @@ async fn write(context: &Context, args: Write) -> Result<(), Failure> {
 }
 
 async fn inject(context: &Context, from: &Path, image: &Path) -> Result<(), Failure> {
-    let document = Document::read(&given::bytes(context, from)?)?;
+    let document = given::configuration(context, from)?;
     if let Some(wrong) = document.wrong().into_iter().next() {
         return Err(wrong.into());
     }

@@ -9,7 +9,10 @@ use crate::{
     commands::Context,
     env::Paths,
     failure::{Failure, Kind},
-    provision::{Certificates, Secret},
+    provision::{
+        Certificates, Secret,
+        config::{ConfigError, Document},
+    },
 };
 
 /// Bytes of a file that is named.
@@ -54,6 +57,18 @@ pub(super) fn text(context: &Context, path: &Path) -> Result<String, Failure> {
     let bytes = bytes(context, path)?;
     String::from_utf8(bytes)
         .map_err(|_| Failure::new(Kind::Usage, format!("{} is no text", path.display())))
+}
+
+/// A configuration of one file, by whose name it is called where it is none.
+pub(super) fn configuration(context: &Context, path: &Path) -> Result<Document, Failure> {
+    Document::read(&bytes(context, path)?).map_err(|error| match error {
+        ConfigError::NoObject(words) => {
+            let words = format!("{} is no JSON object: {words}", path.display());
+            Failure::new(Kind::Usage, words)
+                .hint("it is to hold what config.json holds: `os config generate` makes one")
+        }
+        error => error.into(),
+    })
 }
 
 /// Certificates of one file; words call it by its path, behind this.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DriveError, Event, Events, FlashError, Outcome, Phase,
     bmap::Bmap,
+    fitted,
     image::{Image, Looks},
     record::Recorder,
     source::{Next, Piece, Sequence, Source},
@@ -57,7 +58,7 @@ pub struct Order {
     pub short: Short,
     /// What becomes of an image of which nothing is known.
     pub unknown: Unknown,
-    /// Folder in which it is noted how far each is.
+    /// Folder in which it is noted how far each is, and which map fitted.
     pub records: Option<PathBuf>,
 }
 
@@ -135,6 +136,11 @@ pub fn flash(
             tell(events, Event::Anew { drive: job.index });
         }
         pass(order, known.as_ref(), &mut again, told, begun)?;
+    }
+    if let (Some(folder), Some(known), Some((path, bmap))) = (folder, &known, &order.bmap)
+        && jobs.iter().any(|job| job.result.is_ok())
+    {
+        fitted::note(folder, &order.image, known, (path, bmap));
     }
     Ok(jobs.into_iter().map(Job::outcome).collect())
 }

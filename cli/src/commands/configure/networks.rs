@@ -71,7 +71,7 @@ pub(super) struct Networks {
     #[arg(long, value_name = "ADDRESS")]
     ethernet_dns: Vec<IpAddr>,
     /// Number of a virtual network (802.1Q) on the interface
-    #[arg(long, value_name = "NUMBER", requires = "ethernet_interface")]
+    #[arg(long, value_name = "NUMBER", requires = "ethernet_interface", value_parser = clap::value_parser!(u16).range(1..=4094))]
     ethernet_vlan: Option<u16>,
     /// Access point of a mobile network. Password and PIN come from files, `OSCLI_CELLULAR_PASSWORD` and `OSCLI_CELLULAR_PIN`
     #[arg(long, value_name = "NAME")]
@@ -294,7 +294,8 @@ impl Networks {
 
 /// Whoever is believed hears the password.
 pub(super) fn unknown_network() -> Failure {
-    missing("by what the device knows the network").hint(
+    let words = "nothing says by what the device knows the network";
+    Failure::new(Kind::Usage, words).hint(
         "--wifi-ca FILE has its certificates, --wifi-domain NAME the name in a usual one; --wifi-any-server: anybody is believed",
     )
 }

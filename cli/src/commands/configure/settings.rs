@@ -7,7 +7,7 @@ use clap::{ArgAction, ValueHint};
 use crate::{
     commands::{Context, given},
     failure::Failure,
-    provision::{Wishes, config::Document, country, public_key},
+    provision::{Wishes, country, public_key},
 };
 
 /// What a device is to be.
@@ -50,7 +50,7 @@ impl Settings {
     pub(in crate::commands) fn wishes(&self, context: &Context) -> Result<Wishes, Failure> {
         let mut wishes = Wishes::default();
         if let Some(path) = &self.config {
-            wishes.config = Some(Document::read(&given::bytes(context, path)?)?);
+            wishes.config = Some(given::configuration(context, path)?);
         }
         let mut set = |key: &'static str, typed: Option<String>| {
             wishes.keys.extend(typed.map(|typed| (key, typed)));

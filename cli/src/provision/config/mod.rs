@@ -8,6 +8,7 @@ mod keys;
 mod named;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod values;
 mod written;
 

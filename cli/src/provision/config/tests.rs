@@ -159,6 +159,20 @@ fn secrets_are_hidden_wherever_they_are() {
 }
 
 #[test]
+fn what_is_known_and_no_secret_is_readable() {
+    let plain = json!({
+        "developmentMode": true,
+        "hostname": "kitchen",
+        "dnsServers": "1.1.1.1 8.8.8.8",
+        "apiEndpoint": "https://api.example.com",
+        "registryEndpoint": "registry.example.com:443",
+        "country": "DE",
+        "os": {"sshKeys": [KEY], "udevRules": {"56": "ENV{ID_INPUT_KEY}==\"1\", SYMLINK+=\"a\""}},
+    });
+    assert_eq!(read(&plain.to_string()).without_secrets(), plain);
+}
+
+#[test]
 fn what_is_no_configuration_is_told_without_its_words() {
     for text in [
         "",

@@ -97,8 +97,12 @@ impl Ethernet {
         let addresses: Vec<_> = self.addresses.iter().filter(|(ip, _)| is_of(ip)).collect();
         let mut gateways = self.gateways.iter().filter(|ip| is_of(ip));
         let gateway = gateways.next();
-        if gateways.next().is_some() || (gateway.is_some() && addresses.is_empty()) {
+        if gateways.next().is_some() {
             return Err(value("a gateway", "is one for each kind of address"));
+        }
+        if let Some(gateway) = gateway.filter(|_| addresses.is_empty()) {
+            let gateway = format!("the gateway {gateway}");
+            return Err(value(gateway, "goes with no address of its kind"));
         }
         check(&addresses, gateway, bits)?;
         for ((ip, prefix), number) in addresses.iter().zip(1..) {
@@ -157,30 +161,32 @@ fn check(
     bits: u8,
 ) -> Result<(), NetworkError> {
     for (index, (ip, prefix)) in addresses.iter().enumerate() {
+        let address = format!("the address {ip}/{prefix}");
         if !(1..=bits).contains(prefix) {
             return Err(value(
-                "an address",
-                "has the bits of its network behind it: 192.168.1.5/24",
+                address,
+                "has no bits of a network behind it, as 192.168.1.5/24 has",
             ));
         }
         if !address::is_of_one(ip) {
-            return Err(value("an address", "is one that a single device can have"));
+            return Err(value(address, "is none that a single device can have"));
         }
         if address::is_edge(ip, *prefix) {
             return Err(value(
-                "an address",
-                "is neither that of its network nor the one for all who are in it",
+                address,
+                "is that of its network, or the one for all who are in it: a device has one between them",
             ));
         }
         if addresses.iter().take(index).any(|(other, _)| other == ip) {
-            return Err(value("an address", "is named once"));
+            return Err(value(address, "is named twice"));
         }
     }
     let Some(gateway) = gateway else {
         return Ok(());
     };
     if !address::is_of_one(gateway) || addresses.iter().any(|(ip, _)| ip == gateway) {
-        return Err(value("a gateway", "has an address of its own"));
+        let gateway = format!("the gateway {gateway}");
+        return Err(value(gateway, "has no address of its own"));
     }
     // It may be in another network: NetworkManager makes a way to it, and some hosters have it so.
     Ok(())

@@ -2,7 +2,10 @@
 //!
 //! Source: the keyfile format of `NetworkManager` (nm-settings-keyfile(5)), which is that of `GLib` with values of its own.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
@@ -126,7 +129,8 @@ fn uuid(name: &str) -> String {
 #[derive(Clone, Default)]
 pub(super) struct Read {
     sections: BTreeSet<String>,
-    entries: Vec<(String, String, String)>,
+    /// By section and key, with the number of the line.
+    entries: BTreeMap<(String, String), (usize, String)>,
 }
 
 impl Read {
@@ -135,14 +139,16 @@ impl Read {
         let mut read = Self::default();
         let mut section = None;
         for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim_start();
+            let line = line.trim_start_matches(is_blank);
             // What begins with `;` is no comment there.
-            if line.trim().is_empty() || line.starts_with('#') {
+            if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let neither = || format!("line {number} is neither [section] nor key=value");
-            if let Some(rest) = line.trim_end().strip_prefix('[') {
-                let name = rest.strip_suffix(']').ok_or_else(neither)?;
+            if let Some(name) = line.strip_prefix('[').and_then(|rest| {
+                let rest = rest.trim_end_matches([' ', '\t']);
+                rest.strip_suffix(']')
+            }) {
                 if !is_section(name) {
                     return Err(format!("line {number} names a section that cannot be one"));
                 }
@@ -151,15 +157,15 @@ impl Read {
                 continue;
             }
             let (key, value) = line.split_once('=').ok_or_else(neither)?;
-            let key = key.trim();
-            if key.is_empty() {
+            let key = key.trim_end_matches(is_blank);
+            if !is_key(key) {
                 return Err(neither());
             }
             let within = section
                 .ok_or_else(|| format!("line {number} stands before the first [section]"))?;
-            let value = value.trim_start();
-            let entry = (within.to_owned(), key.to_owned(), value.to_owned());
-            read.entries.push(entry);
+            let value = value.trim_start_matches(is_blank);
+            let entry = (within.to_owned(), key.to_owned());
+            read.entries.insert(entry, (number, value.to_owned()));
         }
         Ok(read)
     }
@@ -167,7 +173,7 @@ impl Read {
     /// The same without blanks at the ends of values, which are part of them.
     pub(super) fn without_blanks(&self) -> Self {
         let mut read = self.clone();
-        for (.., value) in &mut read.entries {
+        for (_, value) in read.entries.values_mut() {
             value.truncate(value.trim_end().len());
         }
         read
@@ -181,30 +187,61 @@ impl Read {
     /// All keys of a section, as written.
     pub(super) fn all(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
         let entries = self.entries.iter();
-        let own = entries.filter(move |(within, ..)| within == section);
-        own.map(|(_, key, value)| (key.as_str(), value.as_str()))
-    }
-
-    /// Whether a section has a key that begins so.
-    pub(super) fn has_like(&self, section: &str, key: &str) -> bool {
-        let mut entries = self.entries.iter();
-        entries.any(|(within, name, value)| {
-            within == section && name.starts_with(key) && !value.is_empty()
-        })
+        let own = entries.filter(move |((within, _), _)| within == section);
+        own.map(|((_, key), (_, value))| (key.as_str(), value.as_str()))
     }
 
     /// A value as written, of a section that may have an older name.
     pub(super) fn get(&self, sections: &[&str], key: &str) -> Option<&str> {
-        let mut found = self.entries.iter().rev();
-        let found =
-            found.find(|(section, name, _)| sections.contains(&section.as_str()) && name == key);
-        found.map(|(.., value)| value.as_str())
+        let of = |section: &&str| self.entries.get(&((*section).to_owned(), key.to_owned()));
+        let found = sections.iter().filter_map(of).max();
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// A text as it is meant. One that is escaped in another way is passed over by those who read it.
+    pub(super) fn said(&self, sections: &[&str], key: &str) -> Option<String> {
+        let mut said = String::new();
+        let mut letters = self.get(sections, key)?.chars();
+        while let Some(letter) = letters.next() {
+            said.push(match letter {
+                '\\' => match letters.next()? {
+                    's' => ' ',
+                    'n' => '\n',
+                    't' => '\t',
+                    'r' => '\r',
+                    '\\' => '\\',
+                    _ => return None,
+                },
+                letter => letter,
+            });
+        }
+        Some(said)
     }
 }
 
+/// Of those there are.
+fn is_blank(letter: char) -> bool {
+    letter.is_ascii_whitespace()
+}
+
+/// As devices take it. A peer of `WireGuard` is called by its key.
 fn is_section(name: &str) -> bool {
-    (1..=128).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.: ".contains(&byte))
+    let is_peer = name.starts_with("wireguard-peer.");
+    let more: &[u8] = if is_peer { b"+/=" } else { b"" };
+    let is_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-_.: ".contains(&byte) || more.contains(&byte);
+    (1..=128).contains(&name.len()) && name.bytes().all(is_name)
+}
+
+/// A key may have a language behind it: `name[de]`.
+fn is_key(key: &str) -> bool {
+    let is_language = |letter: char| letter.is_ascii_alphanumeric() || "-_.@".contains(letter);
+    let (name, language) = match key.split_once('[') {
+        None => (key, Some("")),
+        Some((name, behind)) => (name, behind.strip_suffix(']')),
+    };
+    !name.is_empty()
+        && !name.contains(']')
+        && !name.ends_with(is_blank)
+        && language.is_some_and(|language| language.chars().all(is_language))
 }

@@ -5,11 +5,16 @@
 
 mod above;
 mod address;
+mod bond;
 mod cellular;
 mod ethernet;
+mod fields;
+mod ip;
 mod keyfile;
 mod loads;
+mod number;
 mod own;
+mod pairs;
 mod proof;
 mod radio;
 #[cfg(test)]
@@ -54,7 +59,7 @@ pub enum NetworkError {
     #[error("{what} {wanted}")]
     Value {
         /// What was given.
-        what: &'static str,
+        what: String,
         /// What it has to be.
         wanted: &'static str,
     },
@@ -68,7 +73,8 @@ pub enum NetworkError {
     },
 }
 
-fn value(what: &'static str, wanted: &'static str) -> NetworkError {
+fn value(what: impl Into<String>, wanted: &'static str) -> NetworkError {
+    let what = what.into();
     NetworkError::Value { what, wanted }
 }
 

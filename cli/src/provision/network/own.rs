@@ -1,6 +1,6 @@
 //! A person's own connection: is it one, and would `NetworkManager` take it?
 
-use super::{Connection, FOLDER, NetworkError, keyfile::Read, loads, radio};
+use super::{Connection, FOLDER, NetworkError, ip, keyfile::Read, loads, radio};
 
 /// Bytes of a connection that devices read.
 const MOST_BYTES: usize = 256 * 1024;
@@ -52,26 +52,6 @@ const KINDS: [&str; 37] = [
     "wireguard",
     "wpan",
 ];
-/// How addresses come, by the kind of them.
-const METHODS: [(&str, &[&str]); 2] = [
-    (
-        "ipv4",
-        &["auto", "disabled", "link-local", "manual", "shared"],
-    ),
-    (
-        "ipv6",
-        &[
-            "auto",
-            "dhcp",
-            "disabled",
-            "ignore",
-            "link-local",
-            "manual",
-            "shared",
-        ],
-    ),
-];
-
 impl Connection {
     /// Takes a file as it is, if it is a connection.
     ///
@@ -137,28 +117,8 @@ fn check(read: &Read) -> Result<(), String> {
             "its uuid is none: leave it out, or write 8-4-4-4-12 hexadecimal digits".to_owned(),
         );
     }
-    for (section, methods) in METHODS {
-        let Some(method) = read.get(&[section], "method") else {
-            continue;
-        };
-        if !methods.contains(&method) {
-            let methods = methods.join(", ");
-            return Err(format!(
-                "its method in [{section}] is none of these: {methods}"
-            ));
-        }
-        if method == "manual" {
-            loads::check_addresses(read, section)?;
-        }
-        if method == "manual" && !read.has_like(section, "address") {
-            return Err(format!(
-                "its method in [{section}] is manual, and it has no address there"
-            ));
-        }
-    }
-    if radio::WIFI.contains(&kind) {
-        radio::check(read)?;
-    }
+    ip::check(read, kind)?;
+    radio::check(read, kind)?;
     loads::check(read, kind)
 }
 

@@ -56,7 +56,7 @@ pub(super) fn check(read: &Read) -> Result<(), String> {
 }
 
 fn check_method(read: &Read, method: &str) -> Result<(), String> {
-    let lacks = |key: &str| read.get(&SECTION, key).is_none_or(str::is_empty);
+    let lacks = |key: &str| read.said(&SECTION, key).is_none_or(|said| said.is_empty());
     if !NAMELESS.contains(&method) && lacks("identity") {
         return Err(format!(
             "its eap in [802-1x] has {method}, which wants an identity there"

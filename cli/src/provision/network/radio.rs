@@ -2,7 +2,10 @@
 //!
 //! Source: what `NetworkManager` refuses; tests give both the same files.
 
-use super::keyfile::Read;
+use super::{
+    keyfile::Read,
+    number::{SIGNED, UNSIGNED, number},
+};
 
 /// The type, which is also its section, with its older name.
 pub(super) const WIFI: [&str; 2] = ["wifi", "802-11-wireless"];
@@ -10,10 +13,16 @@ const SECURITY: [&str; 2] = ["wifi-security", "802-11-wireless-security"];
 /// Bytes of a network's name.
 const MOST_SSID: usize = 32;
 const MODES: [&str; 4] = ["adhoc", "ap", "infrastructure", "mesh"];
-/// Channels of 2.4 GHz, and those of them that 5 GHz has not by the same numbers.
+/// 5 GHz with its channels, and 2.4 GHz, which has them from 1 on.
 const BANDS: [&str; 2] = ["a", "bg"];
-const MOST_BG: u32 = 14;
-const NOT_A: [u32; 9] = [1, 2, 3, 4, 5, 6, 10, 13, 14];
+const A: [i64; 45] = [
+    7, 8, 9, 11, 12, 16, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 56, 58, 60, 64, 100, 104, 108,
+    112, 116, 120, 124, 128, 132, 136, 140, 149, 152, 153, 157, 160, 161, 165, 183, 184, 185, 187,
+    188, 192, 196,
+];
+const MOST_BG: i64 = 14;
+/// How a network of devices among themselves may be closed.
+const MESH: [&str; 2] = ["none", "sae"];
 /// How a Wi-Fi network may be closed.
 const CLOSED: [&str; 7] = [
     "none",
@@ -33,29 +42,54 @@ const LISTS: [(&str, &[&str]); 3] = [
     ("proto", &["rsn", "wpa"]),
 ];
 const WAYS: [&str; 3] = ["leap", "open", "shared"];
-/// The greatest number for frames that are protected.
-const MOST_PMF: i32 = 3;
+/// The greatest number for frames that are protected; with these ways nothing less than it is taken, or with the others nothing above 1.
+const MOST_PMF: i64 = 3;
+const WITH_PMF: [&str; 3] = ["owe", "sae", "wpa-eap-suite-b-192"];
+const WITHOUT_PMF: [&str; 2] = ["ieee8021x", "none"];
 
-/// A connection of this type.
-pub(super) fn check(read: &Read) -> Result<(), String> {
+/// A connection of this type, or one that has its sections.
+pub(super) fn check(read: &Read, kind: &str) -> Result<(), String> {
+    let is_wifi = WIFI.contains(&kind) || read.has(&WIFI);
+    if is_wifi {
+        check_radio(read)?;
+    }
+    if read.has(&SECURITY) {
+        check_security(read)?;
+    }
+    Ok(())
+}
+
+fn check_radio(read: &Read) -> Result<(), String> {
     let ssid = read.get(&WIFI, "ssid").unwrap_or_default();
     if ssid.is_empty() {
         return Err("it is of type wifi and names no ssid in [wifi]".to_owned());
     }
     check_ssid(ssid)?;
     check_channel(read)?;
-    if let Some(mode) = read.get(&WIFI, "mode")
-        && !MODES.contains(&mode)
-    {
+    let mode = read.get(&WIFI, "mode").unwrap_or("infrastructure");
+    if !MODES.contains(&mode) {
         return Err(none_of("mode", "wifi", &MODES));
     }
-    if !read.has(&SECURITY) {
-        return Ok(());
+    let isolated = read.get(&WIFI, "ap-isolation").unwrap_or_default();
+    if mode != "ap" && matches!(number(isolated, &SIGNED), Some(0 | 1)) {
+        return Err("its ap-isolation in [wifi] wants mode=ap".to_owned());
     }
+    if mode == "mesh" && (read.get(&WIFI, "band").is_none() || channel(read) == 0) {
+        return Err(
+            "its mode in [wifi] is mesh, which wants a band and a channel there".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn check_security(read: &Read) -> Result<(), String> {
     let closed = read.get(&SECURITY, "key-mgmt").unwrap_or_default();
     let closed = closed.to_ascii_lowercase();
     if !CLOSED.contains(&closed.as_str()) {
         return Err(none_of("key-mgmt", "wifi-security", &CLOSED));
+    }
+    if read.get(&WIFI, "mode") == Some("mesh") && !MESH.contains(&closed.as_str()) {
+        return Err(none_of("key-mgmt", "wifi-security", &MESH) + ", as mode=mesh wants");
     }
     check_ways(read, &closed)?;
     // The older LEAP has its name beside it.
@@ -98,9 +132,7 @@ fn check_channel(read: &Read) -> Result<(), String> {
     if band.is_some_and(|band| !BANDS.contains(&band)) {
         return Err(none_of("band", "wifi", &BANDS));
     }
-    let channel = read.get(&WIFI, "channel").unwrap_or_default();
-    // 0, and what is no number, is none.
-    let channel = channel.trim().parse::<u32>().unwrap_or_default();
+    let channel = channel(read);
     let is_within = match band {
         _ if channel == 0 => true,
         None => {
@@ -109,11 +141,17 @@ fn check_channel(read: &Read) -> Result<(), String> {
             );
         }
         Some("bg") => channel <= MOST_BG,
-        Some(_) => !NOT_A.contains(&channel),
+        Some(_) => A.contains(&channel),
     };
     is_within
         .then_some(())
         .ok_or_else(|| "its channel in [wifi] is none of its band".to_owned())
+}
+
+/// 0, and what is no number, is none.
+fn channel(read: &Read) -> i64 {
+    let channel = read.get(&WIFI, "channel").unwrap_or_default();
+    number(channel, &UNSIGNED).unwrap_or_default()
 }
 
 /// How both sides of a closed network speak.
@@ -151,13 +189,25 @@ fn check_ways(read: &Read, closed: &str) -> Result<(), String> {
             "its auth-alg in [wifi-security] is leap, and it has no leap-username there".to_owned(),
         );
     }
+    check_pmf(read, closed)
+}
+
+/// Whether frames that say nothing of their own are protected.
+fn check_pmf(read: &Read, closed: &str) -> Result<(), String> {
     let pmf = read.get(&SECURITY, "pmf").unwrap_or_default();
-    if pmf
-        .trim_end()
-        .parse::<i32>()
-        .is_ok_and(|pmf| pmf > MOST_PMF)
-    {
+    let pmf = number(pmf, &SIGNED).unwrap_or_default();
+    if pmf > MOST_PMF {
         return Err("its pmf in [wifi-security] is no number from 0 to 3".to_owned());
+    }
+    let is_wrong = if WITH_PMF.contains(&closed) {
+        ![0, MOST_PMF].contains(&pmf)
+    } else {
+        WITHOUT_PMF.contains(&closed) && pmf > 1
+    };
+    if is_wrong {
+        return Err(format!(
+            "its pmf in [wifi-security] is {pmf}, which does not go with key-mgmt={closed}"
+        ));
     }
     Ok(())
 }

@@ -82,11 +82,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<&[u8], NoConnection> {
     }
 }
 
+/// A peer of `WireGuard` is called by its key.
 fn is_section(name: &str) -> bool {
-    (1..=128).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b' '))
+    let is_peer = name.starts_with("wireguard-peer.");
+    let more: &[u8] = if is_peer { b"+/=" } else { b"" };
+    let is_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-_.: ".contains(&byte) || more.contains(&byte);
+    (1..=128).contains(&name.len()) && name.bytes().all(is_name)
 }
 
 #[cfg(test)]
@@ -104,6 +106,9 @@ mod tests {
         let marked = [BYTE_ORDER_MARK, WIFI.as_bytes()].concat();
         assert_eq!(read(&marked), Ok(WIFI.as_bytes()));
         read(b"[connection]\n type = ethernet").unwrap();
+        let peer = "[wireguard-peer.YAnz5TF+lXXJte14tji3zlMNq/hd2rYUIgJBgB3fBmk=]";
+        let tunnel = format!("[connection]\ntype=wireguard\n{peer}\nendpoint=a:1\n");
+        read(tunnel.as_bytes()).unwrap();
     }
 
     #[test]

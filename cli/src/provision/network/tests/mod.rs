@@ -1,4 +1,5 @@
 mod demands;
+mod fields;
 mod own;
 mod wifi;
 mod wired;

@@ -5,7 +5,7 @@ use super::*;
 /// Whether `NetworkManager` loads a connection.
 pub(super) fn is_loaded(text: &str) -> bool {
     let mut nmcli = Command::new("nmcli")
-        .args(["--offline", "connection", "modify", "connection.id", "a"])
+        .args(["--offline", "connection", "modify", "connection.zone", ""])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -134,6 +134,10 @@ fn what_network_manager_does_not_load_is_refused() {
             "blanks at the end of a line",
         ),
         (of("ethernet", "slave-type=bridge\n"), "slave-type"),
+        (of("ethernet", "key]=a\n"), "line 5 is neither"),
+        (of("ethernet", "key[de=a\n"), "line 5 is neither"),
+        (of("ethernet", "key [de]=a\n"), "line 5 is neither"),
+        (of("ethernet", "\u{b}\n"), "line 5 is neither"),
     ] {
         assert!(!is_loaded(&text), "{text}");
         let refused = Connection::own("a", text.as_bytes())
@@ -162,6 +166,11 @@ fn what_network_manager_does_not_load_is_refused() {
         ),
         of("bridge", "[bridge]\ninterface-name=br0\n"),
         of("wireguard", "interface-name=wg0\n[wireguard]\n"),
+        of(
+            "wireguard",
+            "interface-name=wg0\n[wireguard]\n[wireguard-peer.YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=]\nendpoint=a:1\nallowed-ips=10.0.0.0/8;\n",
+        ),
+        of("ethernet", "[own section] \nkey[de]=a\n"),
         of(
             "vpn",
             "[vpn]\nservice-type=org.freedesktop.NetworkManager.openvpn\n",

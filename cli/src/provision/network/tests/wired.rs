@@ -17,7 +17,11 @@ fn wired(addresses: &[&str], gateway: Option<&str>) -> Ethernet {
 #[test]
 fn addresses_that_cannot_work_are_refused() {
     for (addresses, gateway, words) in [
-        (&["192.168.1.0/24"][..], None, "that of its network"),
+        (
+            &["192.168.1.0/24"][..],
+            None,
+            "192.168.1.0/24 is that of its",
+        ),
         (&["192.168.1.255/24"], None, "for all who are in it"),
         (&["10.255.255.255/8"], None, "for all who are in it"),
         (&["224.0.0.5/24"], None, "single device"),
@@ -28,10 +32,15 @@ fn addresses_that_cannot_work_are_refused() {
         (&["::/64"], None, "single device"),
         (&["::1/128"], None, "single device"),
         (&["ff02::5/64"], None, "single device"),
-        (&["10.0.0.2/24", "10.0.0.2/16"], None, "named once"),
+        (
+            &["10.0.0.2/24", "10.0.0.2/16"],
+            None,
+            "10.0.0.2/16 is named twice",
+        ),
         (&["10.0.0.2/24"], Some("10.0.0.2"), "of its own"),
         (&["10.0.0.2/24"], Some("0.0.0.0"), "of its own"),
-        (&["fd00::5/64"], Some("fd00::5"), "of its own"),
+        (&["fd00::5/64"], Some("fd00::5"), "gateway fd00::5 has no"),
+        (&["10.0.0.2/24"], Some("fd00::1"), "goes with no address"),
     ] {
         let refused = wired(addresses, gateway).connection();
         let refused = refused.expect_err(addresses[0]).to_string();
