@@ -38,6 +38,9 @@ const MAGIC: usize = 6;
 /// Bytes that are read of a packed file at once.
 const PIECE: usize = 256 * 1024;
 
+/// What the names of files end in that are packed.
+pub const PACKED: [&str; 6] = [".gz", ".xz", ".zst", ".zstd", ".bz2", ".zip"];
+
 /// How an image is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
