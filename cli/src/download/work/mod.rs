@@ -355,9 +355,9 @@ async fn put(wanted: Wanted, want: &Want<'_>) -> Result<u64, DownloadError> {
     match put.map_err(io::Error::other)? {
         Err(OutputError::Interrupted) => Err(DownloadError::Interrupted),
         // Where we keep it says nothing to anybody.
-        Err(OutputError::Container(ContainerError::Archive { because, .. })) => {
+        Err(OutputError::Container(ContainerError::Archive { fault, .. })) => {
             let path = PathBuf::from(&want.name);
-            Err(OutputError::from(ContainerError::Archive { path, because }).into())
+            Err(OutputError::from(ContainerError::Archive { path, fault }).into())
         }
         other => Ok(other?),
     }
