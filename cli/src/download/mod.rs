@@ -8,6 +8,7 @@ pub mod answer;
 pub mod cache;
 pub mod checksums;
 pub mod fetch;
+pub mod joint;
 pub mod link;
 pub mod offered;
 pub mod output;

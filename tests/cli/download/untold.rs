@@ -141,6 +141,23 @@ async fn what_is_proven_right_is_not_judged_by_its_name() {
 }
 
 #[tokio::test]
+async fn what_one_answer_brings_in_the_end_is_not_fetched_once_more() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let mut file = Served::new(noise(3_000_000, 70)).fated([Fate::Cut(1_000_000)]);
+    file.ranges = false;
+    server.put("os.img", file);
+    let list = format!("{}  os.img\n", "0".repeat(64));
+    server.put("SHA256SUMS", Served::new(list));
+    let output = workstation.os(&["download", &server.url("os.img")]).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("is damaged"), "{output}");
+    assert!(!output.stderr.contains("once more"), "{output}");
+    assert_eq!(server.asked("os.img").len(), 2, "{output}");
+    nothing_is_there(&workstation);
+}
+
+#[tokio::test]
 async fn what_one_answer_brings_in_the_end_is_proven() {
     let workstation = Workstation::new(None);
     let server = Distribution::start(&workstation.machine, AT);

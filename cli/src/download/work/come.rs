@@ -20,6 +20,7 @@ use crate::download::{
     cache::{About, sums_of},
     checksums::{Checksum, Finished, Sums},
     fetch::{self, Coding, FetchError, Fetched, Follow, fetch},
+    joint::Joint,
     output::{self, OutputError, Pending},
     unpack::{self, Wanted},
 };
@@ -124,7 +125,7 @@ impl Task<'_> {
         about.bytes = fetched.length;
         about.validator = fetched.validator;
         about.coding = fetched.coding;
-        about.is_unproven = fetched.is_unproven;
+        about.is_unproven = fetched.joint == Joint::Compared;
         about.checked = places(&all);
         room.keep(&about)?;
         Ok(about)
@@ -207,7 +208,7 @@ impl Task<'_> {
         })?;
         unpacking
             .is_joined
-            .store(fetched.is_joined, Ordering::Relaxed);
+            .store(fetched.joint != Joint::OneAnswer, Ordering::Relaxed);
         Ok(fetched)
     }
 
