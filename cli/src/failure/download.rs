@@ -65,7 +65,9 @@ impl From<DownloadError> for Failure {
         match &error {
             DownloadError::Interrupted => Self::interrupted().hint(GOES_ON),
             DownloadError::Web(error) => hinted(failure, error),
-            DownloadError::Offered(OfferedError::Web(error)) => unlisted(failure, error),
+            DownloadError::Offered(
+                OfferedError::Web(error) | OfferedError::Lacking { source: error, .. },
+            ) => unlisted(failure, error),
             DownloadError::Fetch { source, .. } => unfetched(failure, source),
             DownloadError::Offered(OfferedError::Signature(
                 crate::download::SignatureError::NoProgram,
@@ -113,6 +115,10 @@ fn unlisted(failure: Failure, error: &WebError) -> Failure {
             is_connected: false,
             ..
         } => hinted(failure, error),
+        // Where nobody demands them they are done without.
+        WebError::Cut { .. } => failure.hint(
+            "--keyring demands a list of checksums that is signed, and its server has trouble giving one: try again later",
+        ),
         _ => failure.hint("it is a list of checksums: --no-checksums does not look for any"),
     }
 }
