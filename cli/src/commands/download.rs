@@ -17,11 +17,11 @@ use crate::{
     download::{
         Source, Want, download,
         link::Link,
-        unpack::PACKED,
         web::{Way, Web},
     },
     env::Environment,
     failure::{Failure, Kind},
+    image::container::PACKED,
     project::compose::units,
     ui::render,
 };

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod cache;
 pub mod checksums;
 pub mod fetch;
+pub mod joint;
 pub mod link;
 pub mod offered;
 pub mod output;
@@ -19,4 +20,4 @@ pub mod web;
 mod work;
 
 pub use signature::SignatureError;
-pub use work::{DownloadError, Event, Had, Source, Want, download};
+pub use work::{Doubt, DownloadError, Event, Had, Source, Want, download};

@@ -36,6 +36,15 @@ pub enum OfferedError {
     /// The way to the server.
     #[error(transparent)]
     Web(#[from] WebError),
+    /// Lists that nobody demands, and that a server has trouble with.
+    #[error("{lists} cannot be had")]
+    Lacking {
+        /// What they are called.
+        lists: String,
+        /// The trouble.
+        #[source]
+        source: WebError,
+    },
     /// A file beside it.
     #[error(transparent)]
     File(#[from] std::io::Error),
@@ -56,6 +65,13 @@ pub enum OfferedError {
         /// The address of the other one.
         to: String,
     },
+}
+
+/// What lists have said so far.
+struct Told {
+    found: Vec<Checksum>,
+    /// Those that have said nothing yet.
+    lacking: Vec<String>,
 }
 
 /// Where files lie beside another one.
@@ -202,9 +218,13 @@ pub async fn offered(
     keyring: Option<&Path>,
     events: &UnboundedSender<Event>,
 ) -> Result<Vec<Checksum>, OfferedError> {
-    let mut found = Vec::new();
+    let lists = lists_of(file);
+    let mut told = Told {
+        found: Vec::new(),
+        lacking: lists.iter().map(|(name, _)| name.clone()).collect(),
+    };
     let done = {
-        let asking = all(beside, (file, keyring), events, &mut found);
+        let asking = all(beside, (file, keyring), (lists, events), &mut told);
         tokio::pin!(asking);
         if let Ok(done) = tokio::time::timeout(TOLD, &mut asking).await {
             done
@@ -222,19 +242,31 @@ pub async fn offered(
         }
     };
     match done {
-        // Those that have come count.
-        Err(OfferedError::Web(error))
-            if keyring.is_none() && !found.is_empty() && may_lack(&error) =>
-        {
-            drop(events.send(Event::NoLists(crate::cause::chain(&error))));
-            Ok(found)
+        Err(OfferedError::Web(source)) if keyring.is_none() && may_lack(&source) => {
+            let lists = told.lacking.join(", ");
+            let error = OfferedError::Lacking { lists, source };
+            if told.found.is_empty() {
+                return Err(error);
+            }
+            // Those that have come count.
+            let why = crate::cause::chain(&error);
+            let has_others = true;
+            drop(events.send(Event::NoLists { why, has_others }));
+            Ok(told.found)
         }
-        done => done.map(|()| found),
+        done => done.map(|()| told.found),
     }
 }
 
+/// The lists that may lie beside a file: its own, and those of its folder.
+fn lists_of(file: &str) -> Vec<(String, List)> {
+    let own = OWN.map(|end| (format!("{file}{end}"), List::OfFile));
+    let others = LISTS.map(|name| (name.to_owned(), List::OfFolder));
+    own.into_iter().chain(others).collect()
+}
+
 /// Whether it is the trouble of a server that was reached: what nobody demands is done without.
-pub(super) fn may_lack(error: &WebError) -> bool {
+fn may_lack(error: &WebError) -> bool {
     matches!(
         error,
         WebError::Cut {
@@ -248,15 +280,17 @@ pub(super) fn may_lack(error: &WebError) -> bool {
 async fn all(
     beside: &Beside<'_>,
     (file, keyring): (&str, Option<&Path>),
-    events: &UnboundedSender<Event>,
-    all: &mut Vec<Checksum>,
+    (lists, events): (Vec<(String, List)>, &UnboundedSender<Event>),
+    told: &mut Told,
 ) -> Result<(), OfferedError> {
-    let own = OWN.map(|end| (format!("{file}{end}"), List::OfFile));
-    let others = LISTS.map(|name| (name.to_owned(), List::OfFolder));
     let mut trouble = None;
-    for one in own.into_iter().chain(others) {
+    for one in lists {
+        let name = one.0.clone();
         match of_one(beside, file, one, keyring, events).await {
-            Ok(found) => all.extend(found),
+            Ok(found) => {
+                told.found.extend(found);
+                told.lacking.retain(|lacking| *lacking != name);
+            }
             Err(error) if is_passed_over(&error, keyring.is_some()) => {
                 trouble.get_or_insert(error);
             }
@@ -265,7 +299,7 @@ async fn all(
     }
     match (trouble, keyring) {
         (Some(error), None) => Err(error),
-        (error, Some(_)) if all.is_empty() => {
+        (error, Some(_)) if told.found.is_empty() => {
             Err(error.unwrap_or_else(|| OfferedError::Unsigned(file.to_owned())))
         }
         _ => Ok(()),

@@ -74,7 +74,8 @@ impl OutputError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Container(ContainerError::Archive { .. }) | Self::Unlike { .. } => true,
+            Self::Unlike { .. } => true,
+            Self::Container(ContainerError::Archive { fault, .. }) => fault.is_damage(),
             Self::Container(
                 ContainerError::Read { source, .. } | ContainerError::Pack { source, .. },
             )
@@ -267,6 +268,7 @@ pub fn pipe(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::container::ArchiveFault;
 
     #[test]
     fn what_is_right_or_was_never_read_is_not_damaged() {
@@ -292,6 +294,21 @@ mod tests {
             let source = kind.into();
             let read = OutputError::from(ContainerError::Read { path, source });
             assert_eq!(read.is_damage(), is_damage, "{kind}");
+        }
+        let several = ArchiveFault::Several {
+            count: 2,
+            names: "a, b".to_owned(),
+        };
+        for (fault, is_damage) in [
+            (ArchiveFault::Damaged(String::new()), true),
+            (ArchiveFault::Unknown(String::new()), false),
+            (ArchiveFault::Encrypted, false),
+            (several, false),
+            (ArchiveFault::Empty, false),
+        ] {
+            let path = PathBuf::new();
+            let archive = OutputError::from(ContainerError::Archive { path, fault });
+            assert_eq!(archive.is_damage(), is_damage, "{archive}");
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     fetch::{Coding, FIRST, is_image},
     output::OutputError,
 };
-use crate::image::container::{Format, Packed, Unpacked, unpacker};
+use crate::image::container::{Format, PACKED, Packed, Unpacked, unpacker};
 
 /// Bytes that are looked at at once.
 pub(super) const BLOCK: usize = 1 << 20;
@@ -23,8 +23,6 @@ pub(super) const BLOCK: usize = 1 << 20;
 const START: usize = 512;
 /// How a frame of zstd begins that says something of the image.
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
-/// What the names of files end in that are packed.
-pub const PACKED: [&str; 6] = [".gz", ".xz", ".zst", ".zstd", ".bz2", ".zip"];
 
 /// What is to become of an image.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use super::{Failure, Kind};
+use super::{Failure, Kind, image::archived};
 use crate::download::{
     DownloadError,
     fetch::FetchError,
@@ -16,6 +16,8 @@ use crate::image::container::ContainerError;
 const AUTHORITY: &str =
     "for a server of your own, OSCLI_CLOUD_CA names the file of its authority's certificate";
 const CLOCK: &str = "is this machine's clock right? If it is, those who run the server have to renew its certificate; nothing was sent to it";
+/// Of what is right, and is not unpacked.
+const KEPT: &str = "it is kept as it came: --compressed writes it so";
 const GOES_ON: &str = "the same command goes on from there";
 
 impl From<LinkError> for Failure {
@@ -63,7 +65,9 @@ impl From<DownloadError> for Failure {
         match &error {
             DownloadError::Interrupted => Self::interrupted().hint(GOES_ON),
             DownloadError::Web(error) => hinted(failure, error),
-            DownloadError::Offered(OfferedError::Web(error)) => unlisted(failure, error),
+            DownloadError::Offered(
+                OfferedError::Web(error) | OfferedError::Lacking { source: error, .. },
+            ) => unlisted(failure, error),
             DownloadError::Fetch { source, .. } => unfetched(failure, source),
             DownloadError::Offered(OfferedError::Signature(
                 crate::download::SignatureError::NoProgram,
@@ -85,7 +89,11 @@ impl From<DownloadError> for Failure {
                 "a file NAME.sha256 or SHA256SUMS beside it, or a server that tells its length, would do; so would an image that is packed (xz, zstd, gzip)",
             ),
             DownloadError::Empty(_) => failure.hint("is it the file that was meant?"),
-            DownloadError::Own(OutputError::Container(ContainerError::Archive { .. })) => failure,
+            DownloadError::Own(OutputError::Container(ContainerError::Archive { fault, .. }))
+                if !fault.is_damage() =>
+            {
+                archived(failure, fault)
+            }
             DownloadError::Own(OutputError::Unlike { .. }) => {
                 failure.hint("it stays where it is; --compressed writes it as it is, and a checksum beside it would tell that it is right")
             }
@@ -107,6 +115,10 @@ fn unlisted(failure: Failure, error: &WebError) -> Failure {
             is_connected: false,
             ..
         } => hinted(failure, error),
+        // Where nobody demands them they are done without.
+        WebError::Cut { .. } => failure.hint(
+            "--keyring demands a list of checksums that is signed, and its server has trouble giving one: try again later",
+        ),
         _ => failure.hint("it is a list of checksums: --no-checksums does not look for any"),
     }
 }
@@ -139,10 +151,10 @@ fn unfetched(failure: Failure, error: &FetchError) -> Failure {
 fn unwritten(failure: Failure, error: &OutputError) -> Failure {
     match error {
         OutputError::Unpack { source, .. } if unpacks_elsewhere(source) => {
-            failure.hint("it is kept as it came: --compressed writes it so")
+            failure.hint(KEPT)
         }
-        OutputError::Container(ContainerError::Archive { .. }) => {
-            failure.hint("--compressed writes it as it came")
+        OutputError::Container(ContainerError::Archive { fault, .. }) if !fault.is_damage() => {
+            archived(failure.hint(KEPT), fault)
         }
         OutputError::Unlike { .. } => failure.hint(
             "it may be something else, or its start may be damaged: it is not kept; --compressed writes it as it comes, and a checksum beside it would tell that it is right",

@@ -5,7 +5,10 @@ use std::io;
 use super::{Failure, Kind};
 use crate::{
     image::{
-        DiskError, boot::PartitionError, container::ContainerError, fat::FatError,
+        DiskError,
+        boot::PartitionError,
+        container::{ArchiveFault, ContainerError},
+        fat::FatError,
         table::TableError,
     },
     provision::{CertificateError, WishError, config::ConfigError, network::NetworkError},
@@ -90,8 +93,24 @@ pub(super) fn packed(failure: Failure, error: &ContainerError) -> Failure {
                 _ => opened(failure, source),
             }
         }
-        ContainerError::Archive { .. } => failure,
+        ContainerError::Archive { fault, .. } => archived(failure, fault),
     }
+}
+
+/// What to do about an archive that is not taken for an image.
+pub(super) fn archived(failure: Failure, fault: &ArchiveFault) -> Failure {
+    failure.hint(match fault {
+        ArchiveFault::Damaged(_) => "it was cut off or damaged: download or make it anew",
+        ArchiveFault::Unknown(_) => {
+            "`unzip` or `7z x` may know it: unpack it, and name what comes out"
+        }
+        ArchiveFault::Encrypted => {
+            "`7z x` asks for its password: unpack it, and name what comes out"
+        }
+        ArchiveFault::Several { .. } => "unpack it (`unzip`), and name the one that is meant",
+        ArchiveFault::Empty => "is it the archive that was meant?",
+        ArchiveFault::Piped => "its list stands at its end: name its file",
+    })
 }
 
 impl From<WishError> for Failure {

@@ -10,8 +10,8 @@ use rustix::{
     io::Errno,
 };
 
-/// What packing adds to a name.
-const PACKED: [&str; 5] = ["gz", "xz", "zst", "bz2", "zip"];
+use super::container::PACKED;
+
 /// Names that are tried for one that is set aside.
 const MOST_NAMES: u32 = 100;
 
@@ -53,8 +53,10 @@ fn named_after(image: &Path, unpacked: Option<&Path>) -> Vec<PathBuf> {
 
 /// The name without what packing adds.
 fn unpacked(image: &Path) -> Option<PathBuf> {
-    let end = image.extension()?;
-    let is_packed = PACKED.iter().any(|packed| end == *packed);
+    let end = image.extension()?.to_str()?;
+    let is_packed = PACKED
+        .iter()
+        .any(|packed| packed.strip_prefix('.') == Some(end));
     is_packed.then(|| image.with_extension(""))
 }
 
@@ -127,6 +129,7 @@ mod tests {
             places.map(|path| path.display().to_string()).collect()
         };
         assert_eq!(names("a/b.img.xz"), ["a/b.img.xz.bmap", "a/b.img.bmap"]);
+        assert_eq!(names("b.img.zstd"), ["b.img.zstd.bmap", "b.img.bmap"]);
         assert_eq!(names("b.wic"), ["b.wic.bmap"]);
     }
 

@@ -107,6 +107,53 @@ async fn what_cannot_be_right_is_not_fetched_to_its_end() {
 }
 
 #[tokio::test]
+async fn an_archive_for_another_program_is_kept_for_that() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    workstation.write("one.img", noise(300_000, 70));
+    workstation.write("two.img", noise(1000, 71));
+    let script = "cd home && zip -q -P secret locked.zip one.img && zip -q two.zip one.img two.img && \
+        python3 -c \"import zipfile; zipfile.ZipFile('other.zip', 'w', zipfile.ZIP_BZIP2).write('one.img')\" && \
+        zip -q cut.zip one.img";
+    workstation.machine.run("sh", &["-c", script]);
+    let made = |name: &str| fs_err::read(workstation.home().join(name)).expect("a file");
+    for (name, said, hint) in [
+        ("other.zip", "packed by Bzip2", "`7z x`"),
+        ("locked.zip", "encrypted", "password"),
+        ("two.zip", "one.img, two.img", "name the one that is meant"),
+    ] {
+        let packed = made(name);
+        server.put(name, Served::new(packed.clone()));
+        let url = server.url(name);
+        let output = workstation.os(&["download", &url, "-o", "os.img"]).await;
+        assert_eq!(output.code, 1, "{output}");
+        for words in [said, hint, "it is kept as it came: --compressed"] {
+            assert!(output.stderr.contains(words), "{words}: {output}");
+        }
+        assert!(!output.stderr.contains("damaged"), "{output}");
+        nothing_is_there(&workstation);
+        let line = ["download", &url, "--compressed", "-o", "os.img", "--json"];
+        let output = workstation.os(&line).await;
+        output.success();
+        let told: serde_json::Value = serde_json::from_str(&output.stdout).expect("one value");
+        assert_eq!(told["cached"], true, "{name}");
+        image_is(&workstation, &packed);
+        fs_err::remove_file(workstation.home().join("os.img")).expect("a file");
+    }
+    workstation.os(&["cache", "clean"]).await.success();
+    // One that is damaged is of no use.
+    let cut = made("cut.zip");
+    server.put("cut.zip", Served::new(cut[..cut.len() / 2].to_vec()));
+    let url = server.url("cut.zip");
+    let output = workstation.os(&["download", &url, "-o", "os.img"]).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("that is damaged"), "{output}");
+    assert!(output.stderr.contains("it is not kept"), "{output}");
+    let listed = workstation.os(&["cache", "list"]).await;
+    assert!(listed.stdout.is_empty(), "{listed}");
+}
+
+#[tokio::test]
 async fn what_is_no_image_on_this_machine_is_told_as_such() {
     let workstation = Workstation::new(None);
     workstation.write("empty.img", "");

@@ -93,6 +93,69 @@ async fn a_checksum_that_came_counts_whatever_becomes_of_other_lists() {
 }
 
 #[tokio::test]
+async fn lists_that_cannot_be_had_are_named_and_missed_where_they_are_demanded() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(300_000, 71);
+    server.put("os.img", Served::new(bytes.clone()));
+    let lists = ["os.img.sha256", "os.img.sha512", "SHA256SUMS", "SHA512SUMS"];
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+    for list in lists {
+        let fates = (0..20).map(|_| Fate::Says(busy.to_owned()));
+        server.put(list, Served::new("").fated(fates));
+    }
+    let url = server.url("os.img");
+    let output = workstation.os(&["download", &url]).await;
+    output.success();
+    for words in lists.iter().chain(&["nobody knows", "compare the SHA-256"]) {
+        assert!(output.stderr.contains(words), "{words}: {output}");
+    }
+    image_is(&workstation, &bytes);
+    fs_err::remove_file(workstation.home().join("os.img")).expect("a file");
+    workstation.write("keys", "");
+    let line = ["download", &url, "--keyring", "keys"];
+    let output = workstation.os(&line).await;
+    assert_eq!(output.code, 1, "{output}");
+    for words in ["os.img.sha256", "--keyring demands"] {
+        assert!(output.stderr.contains(words), "{words}: {output}");
+    }
+    nothing_is_there(&workstation);
+}
+
+#[tokio::test]
+async fn what_may_go_on_behind_its_end_is_not_called_proven() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(300_000, 72);
+    let first = gzip(&workstation, &bytes);
+    let both = [&first[..], &gzip(&workstation, &noise(1000, 73))].concat();
+    // It is cut between two members: what has come is whole by itself.
+    server.put("os.img.gz", endless(first.clone()));
+    let url = server.url("os.img.gz");
+    let line = ["download", &url, "--force", "--json"];
+    let told = async |is_told: bool| {
+        let output = workstation.os(&line).await;
+        output.success();
+        for words in ["did not tell how long", "compare the SHA-256"] {
+            assert_eq!(output.stderr.contains(words), is_told, "{output}");
+        }
+        let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("one value");
+        assert_eq!(value["unproven"], is_told);
+        image_is(&workstation, &bytes);
+        value["cached"] == true
+    };
+    assert!(!told(true).await);
+    assert!(told(true).await, "it is kept, and no more certain for that");
+    let list = |bytes: &[u8]| format!("{}  os.img.gz\n", sha256(&workstation, bytes));
+    server.put("SHA256SUMS", Served::new(list(&first)));
+    assert!(told(false).await);
+    server.put("SHA256SUMS", Served::new(list(&both)));
+    let output = workstation.os(&line).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("is damaged"), "{output}");
+}
+
+#[tokio::test]
 async fn what_was_fetched_before_is_asked_about_where_its_lists_are_trouble() {
     let workstation = Workstation::new(None);
     let server = Distribution::start(&workstation.machine, AT);
@@ -138,6 +201,23 @@ async fn what_is_proven_right_is_not_judged_by_its_name() {
         output.success();
         image_is(&workstation, &bytes);
     }
+}
+
+#[tokio::test]
+async fn what_one_answer_brings_in_the_end_is_not_fetched_once_more() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let mut file = Served::new(noise(3_000_000, 70)).fated([Fate::Cut(1_000_000)]);
+    file.ranges = false;
+    server.put("os.img", file);
+    let list = format!("{}  os.img\n", "0".repeat(64));
+    server.put("SHA256SUMS", Served::new(list));
+    let output = workstation.os(&["download", &server.url("os.img")]).await;
+    assert_eq!(output.code, 1, "{output}");
+    assert!(output.stderr.contains("is damaged"), "{output}");
+    assert!(!output.stderr.contains("once more"), "{output}");
+    assert_eq!(server.asked("os.img").len(), 2, "{output}");
+    nothing_is_there(&workstation);
 }
 
 #[tokio::test]

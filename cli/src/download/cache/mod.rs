@@ -18,7 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::checksums::{Finished, Sums, hex};
 
-pub use room::{About, Room};
+pub use room::{About, End, Room};
 
 /// Bytes that the cache may take where nothing else is said.
 pub const USUAL_LIMIT: u64 = 10 << 30;

@@ -51,8 +51,24 @@ pub struct About {
     /// Whether nothing but that tells that its parts are of one file.
     #[serde(default)]
     pub is_unproven: bool,
+    /// What tells where it ends.
+    #[serde(default)]
+    pub end: End,
     /// By what it was checked when it came.
     pub checked: Vec<String>,
+}
+
+/// What tells where a file ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Its server has, or a checksum does.
+    #[default]
+    Told,
+    /// What it is packed in alone, which may go on behind that.
+    Packing,
+    /// Nothing that is known here.
+    Untold,
 }
 
 impl About {
@@ -78,6 +94,7 @@ impl About {
             validator: None,
             coding: None,
             is_unproven: false,
+            end: End::Told,
             checked: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    download::{answer::Validator, pieces::Parts},
+    download::{answer::Validator, joint::Joint, pieces::Parts},
     image::beside::Beside,
 };
 
@@ -37,9 +37,9 @@ pub struct Kept {
     /// The weak tag of that state.
     #[serde(default)]
     pub weak: Option<String>,
-    /// Whether parts are among these that nobody has said, or proved, to be of that state.
+    /// What says that these parts are of that state.
     #[serde(default)]
-    pub is_unproven: bool,
+    pub joint: Joint,
     /// How long that is.
     pub length: Option<u64>,
     /// How it is packed for the way.
@@ -57,7 +57,7 @@ impl Kept {
             source: source.to_owned(),
             validator: None,
             weak: None,
-            is_unproven: false,
+            joint: Joint::OneAnswer,
             length: None,
             coding: None,
             parts: Parts::default(),
@@ -123,6 +123,18 @@ pub(in crate::download) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_which_nothing_is_said_are_not_taken_for_one_file() {
+        let read = |joint: &str| {
+            let text = format!(r#"{{"version":1,"source":"http://a/x","parts":[[0,9]]{joint}}}"#);
+            Kept::parse(text.as_bytes(), "http://a/x", 20).map(|kept| kept.joint)
+        };
+        assert_eq!(read(""), Some(Joint::Compared));
+        assert_eq!(read(r#","joint":"one_answer""#), Some(Joint::OneAnswer));
+        assert_eq!(read(r#","joint":"else""#), None);
+        assert_eq!(Kept::none("http://a/x").joint, Joint::OneAnswer);
+    }
 
     #[test]
     fn only_what_is_there_is_believed() {

@@ -39,6 +39,7 @@ use self::{
 use super::{
     answer::Validator,
     checksums::{Checksum, Finished, Sums},
+    joint::{Joint, Measure},
     link::Link,
     patience::Patience,
     web::{Web, WebError},
@@ -97,10 +98,8 @@ pub struct Fetched {
     pub has_no_end: bool,
     /// Who gave it, after all directions.
     pub by: Link,
-    /// More than one answer brought it.
-    pub is_joined: bool,
-    /// And nothing says, or proves, that all of them had the same file.
-    pub is_unproven: bool,
+    /// What says that its bytes are of one file.
+    pub joint: Joint,
 }
 
 /// Who reads a file while it comes: how it is packed for the way, and whether checksums may tell what it is. If it turns out to be another one, its
@@ -253,9 +252,11 @@ fn job(request: &Request<'_>, is_plain: bool, shared: &Arc<Shared>) -> Job {
         most: request.most,
         has_answered: AtomicBool::new(false),
         has_no_end: AtomicBool::new(false),
-        is_judged: is_plain && !request.checksums.is_empty(),
-        is_joined: AtomicBool::new(false),
-        is_silent: AtomicBool::new(false),
+        measure: Mutex::new(if is_plain && !request.checksums.is_empty() {
+            Measure::Checksum
+        } else {
+            Measure::Tag
+        }),
         endless: match (request.checksums.is_empty(), request.has_lists) {
             (false, _) => Endless::Checked,
             (true, true) => Endless::ListedElsewhere,
@@ -329,8 +330,7 @@ async fn attempt(request: &Request<'_>, is_plain: bool) -> Result<Fetched, Fetch
         coding: kept.coding,
         has_no_end: job.has_no_end.load(Ordering::Relaxed),
         by: job.current().clone(),
-        is_joined: job.is_joined.load(Ordering::Relaxed),
-        is_unproven: kept.is_unproven,
+        joint: kept.joint,
     })
 }
 
@@ -361,7 +361,7 @@ async fn transfer(request: &Request<'_>, job: &Job, first: Option<Open>) -> Resu
             let is_long = kept.length.is_some_and(|length| length >= LONG);
             let may_be_many = open.gives_parts
                 && is_long
-                && job.is_sure(&kept)
+                && job.measure().trusts(kept.validator.as_ref())
                 && !job.has_stalled.load(Ordering::Relaxed);
             let (count, most) = if may_be_many {
                 (CONNECTIONS, PIECE)

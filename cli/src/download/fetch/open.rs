@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     download::{
-        answer::{Meaning, Validator, meaning},
+        answer::{Meaning, meaning},
         checksums::Checksum,
+        joint::{Brought, Measure, Silent, joint},
         web::{Answered, WebError},
     },
     image::container::Format,
@@ -57,7 +58,7 @@ pub(super) enum NotOpen {
     Final(FetchError),
     /// There is nothing more: the file ends where it was asked for.
     End,
-    /// It does not show of which file it is: more is asked for, and compared.
+    /// It says nothing of its file: more is asked for, and compared.
     Silent,
 }
 
@@ -66,20 +67,18 @@ impl Job {
     pub(super) async fn open(&self, mut claim: Range<u64>, is_lead: bool) -> Result<Open, NotOpen> {
         let kept = self.shared.kept();
         let is_after_part = self.ended_at.load(Ordering::Relaxed) == claim.start;
-        let is_sure = self.is_sure(&kept);
+        let measure = *self.measure();
         let has_behind = kept.parts.end() > claim.start;
-        if claim.start == 0 && has_behind && !is_sure {
+        if claim.start == 0 && has_behind && !measure.trusts(kept.validator.as_ref()) {
             // There is nothing in front to compare: what is behind could be of any file.
             return Err(NotOpen::Final(FetchError::Changed));
         }
-        let from = self.from(&kept, claim.start, is_after_part).await?;
+        let from = self.from(&kept, measure, claim.start, is_after_part);
+        let from = from.await?;
         let is_to_end = kept.length.is_none_or(|length| claim.end >= length);
         let part = (from > 0 || !is_to_end).then_some(from..claim.end);
         let asked = self.asked(&kept, part.clone(), is_after_part);
         let headers = question(part.as_ref(), is_to_end, asked.validator.as_ref());
-        if claim.start > 0 {
-            self.is_joined.store(true, Ordering::Relaxed);
-        }
         let link = self.current().clone();
         let answered = self.web.get(&link, &headers).await;
         let mut answered = answered.map_err(NotOpen::Web)?;
@@ -92,21 +91,21 @@ impl Job {
             Meaning::Part(range, length) => (range.start, length, Some(range.end)),
             other => return Err(Self::not_meant(&other, &answered)),
         };
-        let is_joined = part_end.is_some() && (claim.start > 0 || has_behind);
-        let shown = head.validator.as_ref();
-        let is_shown = shown.is_some_and(Validator::is_strong) && shown == kept.validator.as_ref();
-        if is_joined && is_sure && !is_shown {
-            self.is_silent.store(true, Ordering::Relaxed);
-            return Err(NotOpen::Silent);
-        }
+        let brought = Brought {
+            is_part: part_end.is_some(),
+            has_front: claim.start > 0,
+            has_behind,
+            shown: head.validator.as_ref(),
+            known: kept.validator.as_ref(),
+        };
+        let joint = joint(&brought, measure).map_err(|silent| self.heeds(silent))?;
         if length.is_some_and(|length| length > self.most) {
             return Err(NotOpen::Final(self.too_large()));
         }
         let (coding, mut first) = looked_at(&mut answered, &kept).await?;
         self.shared.learn(|kept| {
             kept.learn_state(head.validator.as_ref(), head.weak.as_ref());
-            // What is in front is compared with all of an answer; what is behind is not.
-            kept.is_unproven |= (is_joined || has_behind) && !is_shown;
+            kept.joint = kept.joint.max(joint);
             kept.length = kept.length.or(length);
             kept.coding = coding;
         });
@@ -160,6 +159,12 @@ impl Job {
             Format::Raw => Err(NotOpen::Final(FetchError::NoEnd)),
             _ => Ok(Some(first)),
         }
+    }
+
+    /// Parts are compared from now on.
+    fn heeds(&self, _: Silent) -> NotOpen {
+        *self.measure() = Measure::Comparison;
+        NotOpen::Silent
     }
 
     pub(super) fn too_large(&self) -> FetchError {

@@ -19,7 +19,8 @@ use super::{
     worker::Job,
 };
 use crate::download::{
-    answer::{Asked, Meaning, Validator, meaning},
+    answer::{Asked, Meaning, meaning},
+    joint::Measure,
     web::{Answered, cut},
 };
 
@@ -33,21 +34,15 @@ const FAR: u64 = 4 << 20;
 const BEGINNING: u64 = 256 << 10;
 
 impl Job {
-    /// Whether the server tells by itself that it is the same file.
-    pub(super) fn is_sure(&self, kept: &Kept) -> bool {
-        let is_silent = self.is_silent.load(Ordering::Relaxed);
-        let has_strong = kept.validator.as_ref().is_some_and(Validator::is_strong);
-        !self.is_judged && !is_silent && has_strong
-    }
-
-    /// From where on a piece is to be asked for, so that what comes is compared with something that tells files from each other.
+    /// From where on a piece is to be asked for, so that what comes is compared with something that tells files from each other, if it is to be.
     pub(super) async fn from(
         &self,
         kept: &Kept,
+        measure: Measure,
         start: u64,
         is_after_part: bool,
     ) -> Result<u64, NotOpen> {
-        if self.is_sure(kept) {
+        if measure.trusts(kept.validator.as_ref()) {
             return Ok(start);
         }
         let from = self.prove(kept, start).await?;
@@ -75,7 +70,7 @@ impl Job {
             length: kept.length,
             is_after_part,
         };
-        if self.is_judged {
+        if *self.measure() == Measure::Checksum {
             (asked.validator, asked.weak) = (None, None);
         }
         asked

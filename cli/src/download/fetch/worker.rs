@@ -3,7 +3,7 @@
 use std::{
     ops::Range,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -19,6 +19,7 @@ use super::{
     writer::Chunk,
 };
 use crate::download::{
+    joint::{Joint, Measure},
     link::Link,
     patience::Patience,
     web::{Web, WebError, cut},
@@ -41,12 +42,8 @@ pub(super) struct Job {
     pub(super) has_answered: AtomicBool,
     /// Nothing but the end of a connection says where the file ends.
     pub(super) has_no_end: AtomicBool,
-    /// Checksums will tell whether it is right: what servers say of its state does not matter.
-    pub(super) is_judged: bool,
-    /// It was not had by one answer.
-    pub(super) is_joined: AtomicBool,
-    /// Answers with parts do not show of which file they are.
-    pub(super) is_silent: AtomicBool,
+    /// By what parts are told to be of the file.
+    pub(super) measure: Mutex<Measure>,
     /// What to do with what has no end that could be told.
     pub(super) endless: Endless,
     /// Where an answer with a part ended that did not tell the length of the file.
@@ -61,8 +58,13 @@ pub(super) struct Job {
 
 impl Job {
     /// Where it was had last.
-    pub(super) fn current(&self) -> std::sync::MutexGuard<'_, Link> {
+    pub(super) fn current(&self) -> MutexGuard<'_, Link> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By what parts are told to be of the file.
+    pub(super) fn measure(&self) -> MutexGuard<'_, Measure> {
+        self.measure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens the first piece, however often that takes; `None`: there is nothing more.
@@ -224,7 +226,7 @@ impl Job {
         }
         if part_end.is_none() && self.shared.kept().length == Some(at) {
             // All of it was this answer's, or is compared with that.
-            self.shared.learn(|kept| kept.is_unproven = false);
+            self.shared.learn(|kept| kept.joint = Joint::OneAnswer);
         }
         Ok(Ok(()))
     }

@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{DownloadError, Event, Task, Want, interruptible, lists::lists, places, wanted};
 use crate::download::{
-    cache::{About, sums_of},
+    cache::{About, End, sums_of},
     checksums::{Checksum, Finished, Sums},
     fetch::{self, Coding, FetchError, Fetched, Follow, fetch},
+    joint::Joint,
     output::{self, OutputError, Pending},
     unpack::{self, Wanted},
 };
@@ -110,6 +111,7 @@ impl Task<'_> {
             });
         }
         let all = [offers.as_slice(), &fetched.checksums].concat();
+        let mut end = End::Told;
         if all.is_empty() {
             if !want.is_as_it_came {
                 let own = wanted(want, room.part(), fetched.coding);
@@ -117,37 +119,34 @@ impl Task<'_> {
                 looking.await.map_err(io::Error::other)??;
             }
             if fetched.has_no_end {
-                self.is_whole(&fetched).await?;
+                end = self.end(&fetched).await?;
             }
         }
         let mut about = About::new(self.identity, &want.name, &fetched.sums);
         about.bytes = fetched.length;
         about.validator = fetched.validator;
         about.coding = fetched.coding;
-        about.is_unproven = fetched.is_unproven;
+        about.end = end;
+        about.is_unproven = fetched.joint == Joint::Compared;
         about.checked = places(&all);
         room.keep(&about)?;
         Ok(about)
     }
 
-    /// Nothing but the end of a connection tells where it ends, unless what it is packed in does.
-    async fn is_whole(&self, fetched: &Fetched) -> Result<(), DownloadError> {
+    /// What tells where it ends, other than the end of a connection.
+    async fn end(&self, fetched: &Fetched) -> Result<End, DownloadError> {
         let no_end = || DownloadError::NoEnd {
             name: self.want.name.clone(),
         };
         let wanted = wanted(self.want, self.room.part(), fetched.coding);
         let interrupt = self.want.interrupt.clone();
         let reading = spawn_blocking(move || unpack::is_whole_by_itself(&wanted, interrupt));
-        let told = |is_whole| {
-            drop(self.want.events.send(Event::NoLength { is_whole }));
-            Ok(())
-        };
         let error = match reading.await.map_err(io::Error::other)? {
-            Ok(true) => return told(true),
+            Ok(true) => return Ok(End::Packing),
             Ok(false) => no_end(),
             Err(OutputError::Interrupted) => return Err(DownloadError::Interrupted),
             // Whoever can unpack it may find it whole.
-            Err(error) if !error.is_damage() => return told(false),
+            Err(error) if !error.is_damage() => return Ok(End::Untold),
             Err(error) => error.into(),
         };
         self.room.clear()?;
@@ -207,7 +206,7 @@ impl Task<'_> {
         })?;
         unpacking
             .is_joined
-            .store(fetched.is_joined, Ordering::Relaxed);
+            .store(fetched.joint != Joint::OneAnswer, Ordering::Relaxed);
         Ok(fetched)
     }
 
@@ -227,7 +226,8 @@ impl Task<'_> {
             // All of it is here, and nobody has demanded them.
             Err(error) => {
                 let why = crate::cause::chain(&error);
-                drop(self.want.events.send(Event::NoLists(why)));
+                let has_others = false;
+                drop(self.want.events.send(Event::NoLists { why, has_others }));
                 return Ok(Vec::new());
             }
         };

@@ -59,8 +59,8 @@ impl Task<'_> {
                 about.checked = places(offers);
                 true
             }
-            Ok(_) => false,
             // Where nobody demands lists it is the file itself that is asked about.
+            Ok(_) | Err(OfferedError::Lacking { .. }) => false,
             Err(OfferedError::Web(WebError::Cut { .. })) if want.keyring.is_none() => false,
             // It is told by the caller.
             Err(_) => return Ok(None),

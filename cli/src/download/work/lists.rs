@@ -6,7 +6,7 @@ use super::{Event, Want};
 use crate::download::{
     checksums::Checksum,
     link::Link,
-    offered::{Beside, OfferedError, may_lack, offered},
+    offered::{Beside, OfferedError, offered},
     web::Web,
 };
 
@@ -39,15 +39,16 @@ pub(super) async fn lists(
     offered(&beside, &own, want.keyring, &want.events).await
 }
 
-/// What lists have, or nothing where nobody demands them and their server is too slow, or breaks off.
+/// What lists have, or nothing where nobody demands them and their server has trouble, is too slow, or breaks off.
 pub(super) fn demanded(
     offers: Result<Vec<Checksum>, OfferedError>,
     want: &Want<'_>,
 ) -> Result<Vec<Checksum>, OfferedError> {
     match offers {
-        Err(OfferedError::Web(error)) if want.keyring.is_none() && may_lack(&error) => {
+        Err(error @ OfferedError::Lacking { .. }) => {
             let why = crate::cause::chain(&error);
-            drop(want.events.send(Event::NoLists(why)));
+            let has_others = false;
+            drop(want.events.send(Event::NoLists { why, has_others }));
             Ok(Vec::new())
         }
         offers => offers,

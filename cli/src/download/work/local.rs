@@ -53,7 +53,7 @@ pub(super) async fn local(path: &Path, want: &Want<'_>) -> Result<Had, DownloadE
         sha256: sums.sha256(),
         packed,
         checked: places(&offers),
-        is_unproven: false,
+        doubt: None,
         is_cached: false,
     })
 }

@@ -1,6 +1,7 @@
 //! From a source to a file: the steps, in their order.
 
 mod come;
+mod doubt;
 mod kept;
 mod lists;
 mod local;
@@ -13,6 +14,7 @@ use std::{
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+pub use self::doubt::Doubt;
 use self::{
     lists::{demanded, lists},
     local::local,
@@ -24,7 +26,7 @@ use super::{
     link::Link,
     offered::OfferedError,
     output::{self, OutputError, Pending},
-    unpack::{self, Wanted},
+    unpack::Wanted,
     web::{Web, WebError},
 };
 use crate::image::{block_map::Aside, container::ContainerError};
@@ -94,8 +96,13 @@ pub enum Event {
     Damaged,
     /// One that was fetched before is used, for its server cannot be asked whether it is the newest.
     Unasked(String),
-    /// Lists of checksums that nobody demands cannot be had, as these words say.
-    NoLists(String),
+    /// Lists of checksums that nobody demands cannot be had.
+    NoLists {
+        /// Which, and why not.
+        why: String,
+        /// Whether others can.
+        has_others: bool,
+    },
     /// Its server did not tell how long it is.
     NoLength {
         /// Whether what it is packed in tells that it is whole.
@@ -120,8 +127,8 @@ pub struct Had {
     pub packed: u64,
     /// By what it was checked.
     pub checked: Vec<String>,
-    /// Whether nothing tells that it is of one file: it came in parts.
-    pub is_unproven: bool,
+    /// Why it may be something else than its server has, if nothing tells.
+    pub doubt: Option<Doubt>,
     /// Whether it was there already.
     pub is_cached: bool,
 }
@@ -243,10 +250,7 @@ async fn fetched(
         Some(about) => (about, Ok(None)),
         None => task.come(&demanded(offers, want)?).await?,
     };
-    let is_doubtful = about.is_unproven && about.checked.is_empty();
-    let own = wanted(want, room.image(), about.coding);
-    let proving = spawn_blocking(move || is_doubtful && !unpack::has_own_sum(&own));
-    let is_unproven = proving.await.map_err(io::Error::other)?;
+    let doubt = task.doubt(&about).await?;
     let placed = match pending {
         Ok(Some(pending)) => place(pending).await,
         Ok(None) => {
@@ -266,7 +270,7 @@ async fn fetched(
         sha256: about.sha256,
         packed: about.bytes,
         checked: about.checked,
-        is_unproven,
+        doubt,
         is_cached,
     })
 }
@@ -355,9 +359,9 @@ async fn put(wanted: Wanted, want: &Want<'_>) -> Result<u64, DownloadError> {
     match put.map_err(io::Error::other)? {
         Err(OutputError::Interrupted) => Err(DownloadError::Interrupted),
         // Where we keep it says nothing to anybody.
-        Err(OutputError::Container(ContainerError::Archive { because, .. })) => {
+        Err(OutputError::Container(ContainerError::Archive { fault, .. })) => {
             let path = PathBuf::from(&want.name);
-            Err(OutputError::from(ContainerError::Archive { path, because }).into())
+            Err(OutputError::from(ContainerError::Archive { path, fault }).into())
         }
         other => Ok(other?),
     }

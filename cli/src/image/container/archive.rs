@@ -28,6 +28,42 @@ const ENDS: [&str; 10] = [
 /// The folder that macOS adds to archives, and how its names for what it notes of a file begin.
 const OF_MACOS: (&str, &str) = ("__MACOSX", "._");
 
+/// Why an archive is not taken for an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArchiveFault {
+    /// What it says of itself makes no sense.
+    #[error("that is damaged: {0}")]
+    Damaged(String),
+    /// It may be right, and another program may know it.
+    #[error("of a kind that is not known here: {0}")]
+    Unknown(String),
+    /// Nobody can read it who has no password.
+    #[error("whose image is encrypted")]
+    Encrypted,
+    /// Any of them may be meant.
+    #[error("of {count} files where one is expected: {names}")]
+    Several {
+        /// How many.
+        count: usize,
+        /// What the first ones are called.
+        names: String,
+    },
+    /// It has folders at most.
+    #[error("without a file")]
+    Empty,
+    /// Its list stands at its end, which a pipe has not come to.
+    #[error("that comes from a pipe, where it cannot be read")]
+    Piped,
+}
+
+impl ArchiveFault {
+    /// Whether nobody could use it: all others are right as they are.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_))
+    }
+}
+
 pub(super) type Opened = (Box<dyn Read + Send>, Option<u64>);
 
 /// Which entry of an archive is the image, and what it is called there.
@@ -39,7 +75,7 @@ pub(super) fn image<R: Read + io::Seek>(
     for index in 0..zip.len() {
         let entry = zip
             .by_index_raw(index)
-            .map_err(|error| damaged(path, error))?;
+            .map_err(|error| unread(path, error))?;
         // What a name is written in is not always told, and it is only looked at and shown.
         let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
         if entry.is_file() && !is_noted(&name) {
@@ -50,20 +86,15 @@ pub(super) fn image<R: Read + io::Seek>(
     let mut images = names.iter().filter(|(_, name)| is_image(name));
     match (names.as_slice(), images.next(), images.next()) {
         ([only], _, _) | (_, Some(only), None) => Ok(only.clone()),
-        _ => {
-            let some: Vec<&str> = names
+        ([], _, _) => Err(no_image(path, ArchiveFault::Empty)),
+        (all, _, _) => {
+            let some: Vec<&str> = all
                 .iter()
                 .map(|(_, name)| name.as_str())
                 .take(NAMED)
                 .collect();
-            Err(no_image(
-                path,
-                format!(
-                    "it holds {} files where one is expected: {}: unpack it, and name the one that is meant",
-                    names.len(),
-                    some.join(", ")
-                ),
-            ))
+            let (count, names) = (all.len(), some.join(", "));
+            Err(no_image(path, ArchiveFault::Several { count, names }))
         }
     }
 }
@@ -75,18 +106,21 @@ fn is_noted(name: &str) -> bool {
     name.split('/').next() == Some(folder) || last.starts_with(start)
 }
 
-fn no_image(path: &Path, because: String) -> ContainerError {
+fn no_image(path: &Path, fault: ArchiveFault) -> ContainerError {
     let path = path.to_owned();
-    ContainerError::Archive { path, because }
+    ContainerError::Archive { path, fault }
 }
 
-fn damaged(path: &Path, error: ZipError) -> ContainerError {
+fn unread(path: &Path, error: ZipError) -> ContainerError {
     match error {
         ZipError::Io(source) => ContainerError::Read {
             path: path.to_owned(),
             source,
         },
-        error => no_image(path, format!("its archive is damaged: {error}")),
+        ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
+            no_image(path, ArchiveFault::Unknown(error.to_string()))
+        }
+        error => no_image(path, ArchiveFault::Damaged(error.to_string())),
     }
 }
 
@@ -96,8 +130,8 @@ pub(super) fn open(
     path: &Path,
     taken: Arc<AtomicU64>,
 ) -> Result<Opened, ContainerError> {
-    let archive = |because: String| no_image(path, because);
-    let read = |error: ZipError| damaged(path, error);
+    let archive = |fault| no_image(path, fault);
+    let read = |error: ZipError| unread(path, error);
     let counted = Counted { inner: file, taken };
     let mut zip = ZipArchive::new(counted).map_err(read)?;
     let (index, _) = image(&mut zip, path)?;
@@ -108,10 +142,11 @@ pub(super) fn open(
     let packed = entry.compressed_size();
     drop(entry);
     if encrypted {
-        return Err(archive("it is encrypted".to_owned()));
+        return Err(archive(ArchiveFault::Encrypted));
     }
     let mut inner = zip.into_inner();
-    let start = start.ok_or_else(|| archive("its archive is damaged".to_owned()))?;
+    let nowhere = || ArchiveFault::Damaged("its image is nowhere in it".to_owned());
+    let start = start.ok_or_else(|| archive(nowhere()))?;
     io::Seek::seek(&mut inner, io::SeekFrom::Start(start)).map_err(|source| {
         let path = path.to_owned();
         ContainerError::Read { path, source }
@@ -121,9 +156,8 @@ pub(super) fn open(
         CompressionMethod::Stored => Box::new(io::BufReader::with_capacity(super::PIECE, packed)),
         CompressionMethod::Deflated => deflated(packed),
         method => {
-            return Err(archive(format!(
-                "it is packed by {method}, which is not known"
-            )));
+            let words = format!("its image is packed by {method}");
+            return Err(archive(ArchiveFault::Unknown(words)));
         }
     };
     let checked = Checked {

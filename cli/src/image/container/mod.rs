@@ -26,6 +26,7 @@ use std::{
 
 use fs_err::File;
 
+pub use archive::ArchiveFault;
 use holes::Known;
 pub use length::Length;
 pub use parts::unpacker;
@@ -37,6 +38,9 @@ pub(crate) use spool::{MOST_HELD, MOST_UNPACKED};
 const MAGIC: usize = 6;
 /// Bytes that are read of a packed file at once.
 const PIECE: usize = 256 * 1024;
+
+/// What the names of files end in that are packed.
+pub const PACKED: [&str; 6] = [".gz", ".xz", ".zst", ".zstd", ".bz2", ".zip"];
 
 /// How an image is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,13 +103,13 @@ pub enum ContainerError {
         #[source]
         source: io::Error,
     },
-    /// An archive in which no image is, or more than one.
-    #[error("{} is no image: {because}", path.display())]
+    /// An archive that is not taken for an image.
+    #[error("{} is a ZIP archive {fault}", path.display())]
     Archive {
         /// Of the archive.
         path: PathBuf,
-        /// What it has.
-        because: String,
+        /// Why not.
+        fault: ArchiveFault,
     },
 }
 
@@ -266,8 +270,8 @@ impl Unpacked {
         let first = first.get(..count).unwrap_or_default().to_vec();
         let format = Format::of(&first);
         if format == Format::Zip {
-            let because = "a ZIP archive is not read from a pipe: name its file".to_owned();
-            return Err(ContainerError::Archive { path, because });
+            let fault = ArchiveFault::Piped;
+            return Err(ContainerError::Archive { path, fault });
         }
         let taken = Arc::new(AtomicU64::new(0));
         let counted = Counted {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cloud::OsImage,
-    download::{Event, Had, cache::Entry, fetch},
+    download::{Doubt, Event, Had, cache::Entry, fetch},
     image::block_map::Aside,
     ui::{
         Console,
@@ -141,12 +141,16 @@ pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) -> 
                     "it is not right, and did not come in one piece: fetching it once more from its beginning",
                 );
             }
-            Event::NoLists(why) => console.warn(&format!(
-                "whether there are lists of checksums for it nobody knows: {}",
-                neutralise(&why)
-            )),
+            Event::NoLists { why, has_others } => {
+                let what = if has_others {
+                    "whether there are further checksums for it nobody knows"
+                } else {
+                    "whether there is a checksum for it nobody knows: try again later, or compare the SHA-256 with that of its makers"
+                };
+                console.warn(&format!("{}: {what}", neutralise(&why)));
+            }
             Event::NoLength { is_whole: true } => console.warn(
-                "its server did not tell how long it is: that it is whole is told by what it is packed in alone",
+                "its server did not tell how long it is: that it is whole is told by what it is packed in alone, which could go on behind that: compare the SHA-256 with that of its makers",
             ),
             Event::NoLength { is_whole: false } => console.warn(
                 "its server did not tell how long it is, and it cannot be unpacked to see whether it is whole: compare the SHA-256 with that of its makers",
@@ -214,7 +218,7 @@ pub fn had(
         let checked = neutralise(&had.checked.join(", ")).into_owned();
         console.say(&format!("checked by {checked}"));
     }
-    if had.is_unproven {
+    if had.doubt == Some(Doubt::Parts) {
         console.warn(
             "it came in parts, and nothing proves that all of them are of one file: its server shows no state of it that is certain, and there is no checksum; compare the SHA-256 with that of its makers",
         );
@@ -227,7 +231,7 @@ pub fn had(
             "fetched_bytes": had.packed,
             "fetched_sha256": had.sha256,
             "checked": had.checked,
-            "unproven": had.is_unproven,
+            "unproven": had.doubt.is_some(),
             "cached": had.is_cached,
             "block_maps": map_values(maps),
         }));

@@ -151,7 +151,56 @@ fn what_a_mac_puts_into_an_archive_is_no_image() {
         zipped(&[&format!("base.{end}"), "notes.txt"]).unwrap();
     }
     let two = zipped(&["one.img", "two.iso"]).unwrap_err();
-    assert!(matches!(two, ContainerError::Archive { .. }), "{two}");
+    let ContainerError::Archive { fault, .. } = &two else {
+        panic!("{two}");
+    };
+    assert!(
+        matches!(fault, ArchiveFault::Several { count: 2, .. }),
+        "{two}"
+    );
+}
+
+#[test]
+fn an_archive_that_another_program_reads_is_not_called_damaged() {
+    let made = Made::new();
+    let folder = made.dir.path();
+    fs::write(folder.join("one.img"), &made.image).unwrap();
+    fs::create_dir(folder.join("none")).unwrap();
+    let zipped = |arguments: &[&str]| {
+        let zip = folder.join("out.zip");
+        drop(fs::remove_file(&zip));
+        let made = Command::new("zip")
+            .current_dir(folder)
+            .args(["-q", "out.zip"])
+            .args(arguments)
+            .status();
+        assert!(made.unwrap().success());
+        fs::read(zip).unwrap()
+    };
+    let fault = |bytes: &[u8]| match opened(&made.hold(bytes)).map(drop) {
+        Err(ContainerError::Archive { fault, .. }) => fault,
+        other => panic!("{other:?}"),
+    };
+    let whole = zipped(&["one.img"]);
+    for (method, name) in [(9_u8, "Deflate64"), (12, "Bzip2"), (77, "Unknown")] {
+        let mut other = whole.clone();
+        let list = other.windows(4).rposition(|four| four == b"PK\x01\x02");
+        for place in [8, list.unwrap() + 10] {
+            other[place] = method;
+        }
+        let fault = fault(&other);
+        let ArchiveFault::Unknown(words) = &fault else {
+            panic!("{fault:?}");
+        };
+        assert!(words.contains(name), "{words}");
+    }
+    assert_eq!(
+        fault(&zipped(&["-P", "secret", "one.img"])),
+        ArchiveFault::Encrypted
+    );
+    assert_eq!(fault(&zipped(&["none"])), ArchiveFault::Empty);
+    let cut = fault(&whole[..whole.len() / 2]);
+    assert!(cut.is_damage(), "{cut:?}");
 }
 
 #[test]
