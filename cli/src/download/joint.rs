@@ -37,6 +37,12 @@ impl Measure {
     pub fn trusts(self, known: Option<&Validator>) -> bool {
         self == Self::Tag && known.is_some_and(Validator::is_strong)
     }
+
+    /// Whether the beginning can be joined to what is there: there is nothing in front to compare, and what is behind could be of any file.
+    #[must_use]
+    pub fn can_begin(self, known: Option<&Validator>, has_behind: bool) -> bool {
+        !has_behind || self.trusts(known)
+    }
 }
 
 /// What an answer brings, and what there is already.
@@ -130,6 +136,25 @@ mod tests {
             assert_eq!(told(place, &own, &own), [Ok(Joint::Shown); 3]);
             for (shown, known) in [(&other, &own), (&None, &own), (&own, &None), (&date, &date)] {
                 assert_eq!(told(place, shown, known), compared, "{shown:?} {known:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_behind_a_gap_at_the_beginning_is_joined_by_its_tag_alone() {
+        let (tag, date) = (
+            Validator::of(Some("\"a\""), None),
+            Validator::of(None, Some("Mon")),
+        );
+        for measure in [Measure::Tag, Measure::Comparison, Measure::Checksum] {
+            for known in [&tag, &date, &None] {
+                let is_shown = measure == Measure::Tag && *known == tag;
+                assert!(measure.can_begin(known.as_ref(), false));
+                assert_eq!(
+                    measure.can_begin(known.as_ref(), true),
+                    is_shown,
+                    "{measure:?} {known:?}"
+                );
             }
         }
     }

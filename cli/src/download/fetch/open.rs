@@ -68,9 +68,9 @@ impl Job {
         let kept = self.shared.kept();
         let is_after_part = self.ended_at.load(Ordering::Relaxed) == claim.start;
         let measure = *self.measure();
-        let has_behind = kept.parts.end() > claim.start;
-        if claim.start == 0 && has_behind && !measure.trusts(kept.validator.as_ref()) {
-            // There is nothing in front to compare: what is behind could be of any file.
+        let known = kept.validator.as_ref();
+        let (has_front, has_behind) = (claim.start > 0, kept.parts.end() > claim.start);
+        if !has_front && !measure.can_begin(known, has_behind) {
             return Err(NotOpen::Final(FetchError::Changed));
         }
         let from = self.from(&kept, measure, claim.start, is_after_part);
@@ -93,10 +93,10 @@ impl Job {
         };
         let brought = Brought {
             is_part: part_end.is_some(),
-            has_front: claim.start > 0,
+            has_front,
             has_behind,
             shown: head.validator.as_ref(),
-            known: kept.validator.as_ref(),
+            known,
         };
         let joint = joint(&brought, measure).map_err(|silent| self.heeds(silent))?;
         if length.is_some_and(|length| length > self.most) {

@@ -10,6 +10,8 @@ use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
 use super::{ContainerError, Counted, Reader, parts::deflated};
 
+/// What a method of packing is called of which only the number is known.
+const UNNAMED: &str = "Unknown";
 /// Entries that are named in an error.
 const NAMED: usize = 3;
 /// How an image ends, in an archive that has something beside it.
@@ -156,7 +158,10 @@ pub(super) fn open(
         CompressionMethod::Stored => Box::new(io::BufReader::with_capacity(super::PIECE, packed)),
         CompressionMethod::Deflated => deflated(packed),
         method => {
-            let words = format!("its image is packed by {method}");
+            let words = match method.to_string().as_str() {
+                UNNAMED => "its image is packed by a method that has no name".to_owned(),
+                method => format!("its image is packed by {method}"),
+            };
             return Err(archive(ArchiveFault::Unknown(words)));
         }
     };

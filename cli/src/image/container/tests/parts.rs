@@ -182,7 +182,7 @@ fn an_archive_that_another_program_reads_is_not_called_damaged() {
         other => panic!("{other:?}"),
     };
     let whole = zipped(&["one.img"]);
-    for (method, name) in [(9_u8, "Deflate64"), (12, "Bzip2"), (77, "Unknown")] {
+    for (method, name) in [(9_u8, "Deflate64"), (12, "Bzip2"), (77, "has no name")] {
         let mut other = whole.clone();
         let list = other.windows(4).rposition(|four| four == b"PK\x01\x02");
         for place in [8, list.unwrap() + 10] {
