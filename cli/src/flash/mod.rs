@@ -17,7 +17,6 @@ pub mod drives;
 mod error;
 mod event;
 mod extents;
-mod fitted;
 mod image;
 mod medium;
 pub mod named;
@@ -31,7 +30,6 @@ mod write;
 
 pub use error::{DriveError, FlashError};
 pub use event::{Event, Events, Outcome, Phase};
-pub use fitted::fitted;
 pub use image::{Image, Looks};
 pub use run::{Destination, Order, Short, Unknown, flash};
 pub use target::{Access, Kind, Target, kind, read_tables_anew};

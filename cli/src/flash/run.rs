@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DriveError, Event, Events, FlashError, Outcome, Phase,
     bmap::Bmap,
-    fitted,
     image::{Image, Looks},
     record::Recorder,
     source::{Next, Piece, Sequence, Source},
@@ -58,7 +57,7 @@ pub struct Order {
     pub short: Short,
     /// What becomes of an image of which nothing is known.
     pub unknown: Unknown,
-    /// Folder in which it is noted how far each is, and which map fitted.
+    /// Folder in which it is noted how far each is.
     pub records: Option<PathBuf>,
 }
 
@@ -137,11 +136,6 @@ pub fn flash(
         }
         pass(order, known.as_ref(), &mut again, told, begun)?;
     }
-    if let (Some(folder), Some(known), Some((path, bmap))) = (folder, &known, &order.bmap)
-        && jobs.iter().any(|job| job.result.is_ok())
-    {
-        fitted::note(folder, &order.image, known, (path, bmap));
-    }
     Ok(jobs.into_iter().map(Job::outcome).collect())
 }
 
@@ -210,6 +204,9 @@ fn pass(
         Access::Read => Sequence::Straight,
     };
     let mut source = Source::new(image, unpacked, bmap, sequence).of_size(opened);
+    if jobs.iter().any(|job| !job.drive.target.is_drive()) {
+        source = source.whole();
+    }
     thread::scope(|scope| {
         let mut ways = Vec::new();
         for job in jobs.iter_mut() {

@@ -92,7 +92,10 @@ pub(super) struct Source<R> {
     image: PathBuf,
     input: R,
     sequence: Sequence,
+    /// What its block map says that it holds.
     mapped: Mapped,
+    /// What is written of it, and read back.
+    written: Mapped,
     checker: Option<Checker>,
     /// Its size by its block map.
     expected: Option<u64>,
@@ -131,6 +134,7 @@ impl<R: Read> Source<R> {
             image,
             input,
             sequence,
+            written: mapped.clone(),
             mapped,
             checker: bmap.map(Checker::new),
             expected: bmap.map(|bmap| bmap.size),
@@ -149,6 +153,12 @@ impl<R: Read> Source<R> {
     /// It has so many bytes, unless it is changed while it is read.
     pub(super) fn of_size(mut self, opened: Option<u64>) -> Self {
         self.opened = opened;
+        self
+    }
+
+    /// All of it is written, whatever its block map leaves out: a file is to hold nothing else afterwards.
+    pub(super) fn whole(mut self) -> Self {
+        self.written = Mapped::All;
         self
     }
 
@@ -181,7 +191,7 @@ impl<R: Read> Source<R> {
         }
         Ok(Next::End(Box::new(Whole {
             size: self.offset,
-            mapped: self.mapped.clone(),
+            mapped: self.written.clone(),
             head: std::mem::take(&mut self.head),
             tail: std::mem::take(&mut self.kept).into(),
             sums: std::mem::take(&mut self.sums),
@@ -233,8 +243,8 @@ impl<R: Read> Source<R> {
         let offset = self.offset;
         let end = offset + u64::try_from(count).unwrap_or(u64::MAX);
         self.check(bytes, offset..end)?;
-        let runs = runs(bytes, offset, &self.mapped);
-        let mapped = self.mapped.within(&(offset..end));
+        let runs = runs(bytes, offset, &self.written);
+        let mapped = self.written.within(&(offset..end));
         let has_data = runs.iter().any(|run| !run.is_zero);
         self.add(bytes, offset, &mapped, has_data);
         self.offset = end;

@@ -28,7 +28,7 @@ pub struct Aside {
 /// that name, where there is one: the two need not be the same image.
 #[must_use]
 pub fn places(image: &Path) -> Vec<PathBuf> {
-    let unpacked = unpacked(image).filter(|unpacked| fs_err::metadata(unpacked).is_err());
+    let unpacked = unpacked(image).filter(|unpacked| !unpacked.is_file());
     named_after(image, unpacked.as_deref())
 }
 
@@ -37,8 +37,7 @@ pub fn places(image: &Path) -> Vec<PathBuf> {
 pub fn passed_over(image: &Path) -> Option<PathBuf> {
     let unpacked = unpacked(image)?;
     let map = with(&unpacked, ".bmap");
-    let is_there = |path: &Path| fs_err::metadata(path).is_ok();
-    (is_there(&unpacked) && is_there(&map)).then_some(map)
+    (unpacked.is_file() && map.is_file()).then_some(map)
 }
 
 /// Where one may stand, whatever lies beside the image now: that may be gone when somebody looks.

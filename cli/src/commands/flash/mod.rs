@@ -226,10 +226,7 @@ fn looked_at(
             let path = given::absolute(context, path);
             Some((path.clone(), bmap::at(&path)?))
         }
-        (BlockMap::Beside, Image::File(_)) => match bmap::beside(image.path())? {
-            None => flash::fitted(&context.environment.paths.flashed(), image),
-            found => found,
-        },
+        (BlockMap::Beside, Image::File(_)) => bmap::beside(image.path())?,
         (BlockMap::Beside, Image::Stream) | (BlockMap::None, _) => None,
     };
     if let Some((path, _)) = &bmap {

@@ -175,17 +175,6 @@ impl Bmap {
         }
         Ok(Self { size, kind, ranges })
     }
-
-    /// What tells it from others: what it says, however its file is written.
-    pub(super) fn identity(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(format!("{} {:?}", self.size, self.kind).as_bytes());
-        for mapping in &self.ranges {
-            let Range { start, end } = mapping.range;
-            hasher.update(format!("\n{start} {end} {:?}", mapping.sum).as_bytes());
-        }
-        hasher.finalize().to_hex().to_string()
-    }
 }
 
 /// Whether reading it would take the square of its length: no block map has what does.

@@ -5,8 +5,9 @@
 use std::mem;
 
 /// How names of secrets end, without regard to capitals and to what stands between words.
-const SURE: [&str; 24] = [
+const SURE: [&str; 25] = [
     "accesskey",
+    "accountkey",
     "apikey",
     "authkey",
     "authorization",
@@ -62,6 +63,12 @@ pub(super) fn is_named_so(name: &str) -> bool {
 pub(super) fn is_surely_secret(name: &str) -> bool {
     let name = Name::of(name);
     name.ends(&SURE) && !name.is_open()
+}
+
+/// Whether what stands behind it in a text that may be about anything is most likely a secret.
+pub(super) fn is_secret_in_text(text: &str) -> bool {
+    let name = Name::of(text);
+    is_surely_secret(text) || name.0.last().is_some_and(|word| word == "pass")
 }
 
 /// A name's words, without capitals, digits, and what says no more of a secret than how it is written.

@@ -3,11 +3,9 @@
 //! In: a text, whatever it is. Out: the same with [`HIDDEN`] in the place of what most likely lets somebody in. Pure. Nobody can tell where a
 //! secret ends: rather too much is hidden than too little.
 
-use std::borrow::Cow;
-
 use super::{
     hidden::HIDDEN,
-    named::{is_named_so, is_surely_secret},
+    named::{is_named_so, is_secret_in_text},
 };
 
 /// Letters of a name, at most; what stands before them does not count.
@@ -35,8 +33,23 @@ fn without_users(text: &str) -> String {
     shown + &without_user(rest)
 }
 
-/// What is no URL has one who is hidden where a password stands behind a name: `me:PW@host`.
-fn without_user(text: &str) -> Cow<'_, str> {
+/// What is no URL has one who is hidden where a password stands behind a name: `me:PW@host`. A text that begins so is nothing else, and its
+/// password may have any signs in it; in all others each word is looked at.
+fn without_user(text: &str) -> String {
+    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || "._-+@".contains(letter);
+    let begins_so = text
+        .split_once(':')
+        .is_some_and(|(name, _)| name.chars().all(is_of_name));
+    if begins_so {
+        return without_user_of(text);
+    }
+    let is_between = |letter: char| letter.is_whitespace() || "\"',".contains(letter);
+    text.split_inclusive(is_between)
+        .map(without_user_of)
+        .collect()
+}
+
+fn without_user_of(text: &str) -> String {
     let is_one = |before: &str| {
         before
             .split(':')
@@ -44,8 +57,11 @@ fn without_user(text: &str) -> Cow<'_, str> {
             .any(|behind| !behind.starts_with(char::is_whitespace))
     };
     match text.rsplit_once('@') {
-        Some((before, host)) if is_one(before) => Cow::Owned(format!("{HIDDEN}@{host}")),
-        _ => Cow::Borrowed(text),
+        // Behind an image's name stands its digest.
+        Some((before, host)) if is_one(before) && !host.starts_with("sha256:") => {
+            format!("{HIDDEN}@{host}")
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -64,13 +80,14 @@ fn next_url(text: &str) -> Option<usize> {
 fn without_values(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
-    let mut is_query = false;
+    let (mut has_url, mut is_query) = (false, false);
     while let Some((name, mark, behind)) = split(rest) {
         shown.push_str(name);
         shown.push(mark);
         rest = behind;
+        has_url |= mark == ':' && behind.starts_with("//");
         match mark {
-            '=' | ':' if is_secret(name, mark, behind) => {
+            '=' | ':' if is_secret(name, mark, behind, is_query) => {
                 let end = behind.find(['&', '#']).filter(|_| is_query);
                 let (value, others) = behind.split_at(end.unwrap_or(behind.len()));
                 shown.push_str(if value.trim().is_empty() {
@@ -81,7 +98,7 @@ fn without_values(text: &str) -> String {
                 rest = others;
             }
             '=' | ':' => {}
-            mark => is_query = mark != ';',
+            mark => is_query = has_url && mark != ';',
         }
     }
     shown + rest
@@ -96,8 +113,8 @@ fn split(text: &str) -> Option<(&str, char, &str)> {
     Some((before, mark, letters.as_str()))
 }
 
-/// Whether a secret stands behind this mark.
-fn is_secret(before: &str, mark: char, behind: &str) -> bool {
+/// Whether a secret stands behind this mark. Elsewhere than in queries, names of pins and of keyboards' keys are usual, too.
+fn is_secret(before: &str, mark: char, behind: &str, is_query: bool) -> bool {
     let is_host =
         |text: &str| !text.contains(|letter: char| letter.is_whitespace() || letter == '/');
     // A scheme, or the port of a host.
@@ -109,11 +126,10 @@ fn is_secret(before: &str, mark: char, behind: &str) -> bool {
     let name = first
         .and_then(|(first, _)| before.get(first..))
         .unwrap_or_default();
-    // Rules of devices compare so, and name keys of keyboards.
-    if behind.starts_with('=') {
-        is_surely_secret(name)
-    } else {
+    if is_query {
         is_named_so(name)
+    } else {
+        is_secret_in_text(name)
     }
 }
 
@@ -182,6 +198,13 @@ mod tests {
             ("a? b;password=P&W", "a? b;password=(hidden)"),
             ("https://x/ token: PW", "https://x/ token:(hidden)"),
             ("token==PW", "token=(hidden)"),
+            ("user=me pass=PW", "user=me pass=(hidden)"),
+            (
+                "AccountName=a;AccountKey=PW",
+                "AccountName=a;AccountKey=(hidden)",
+            ),
+            ("https://x?key==PW", "https://x?key=(hidden)"),
+            ("a \"b:PW@c\" d:PW@e", "a \"(hidden)@c\" (hidden)@e"),
             ("me:PW@host", "(hidden)@host"),
             ("me:P@W W@host:1/a", "(hidden)@host:1/a"),
             ("me:PW@tcp(host)/a", "(hidden)@tcp(host)/a"),
@@ -205,6 +228,10 @@ mod tests {
             "git@example.com:me/a",
             "Mail: me@example.com",
             "SUBSYSTEM==\"input\", ENV{ID_INPUT_KEY}==\"1\", SYMLINK+=\"a\"",
+            "SUBSYSTEM==\"input\", KERNEL==\"tty?\", ATTRS{key}=\"1\", SYMLINK+=\"b\"",
+            "ATTR{address}==\"00:11:22:33:44:55\", ENV{SYSTEMD_WANTS}=\"wpa@%k.service\"",
+            "registry.example.com/app:1.2@sha256:0123abcd",
+            "dtoverlay=gpio-key,pin=17",
             "console=ttyS0,115200 root=/dev/sda",
             "gpioPin=5; sshKeys: a",
             "00:11:22:33:44:55",

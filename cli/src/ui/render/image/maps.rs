@@ -16,12 +16,12 @@ pub fn maps_moved(console: &Console, maps: &[Aside]) {
         let map = shown(&aside.map);
         match &aside.now {
             Ok(now) => console.say(&format!(
-                "{map} is not of what the image holds from now on: it is called {} now",
+                "{map} may not be of what the image holds from now on: it is called {} now",
                 shown(now)
             )),
             Err(error) => {
                 console.warn(&format!(
-                    "{map} is not of what the image holds from now on, and cannot be renamed: {}",
+                    "{map} may not be of what the image holds from now on, and cannot be renamed: {}",
                     neutralise(error)
                 ));
                 console.hint("remove it, or write the image by `os flash --no-bmap`");
