@@ -101,9 +101,7 @@ pub(super) fn packed(failure: Failure, error: &ContainerError) -> Failure {
 pub(super) fn archived(failure: Failure, fault: &ArchiveFault) -> Failure {
     failure.hint(match fault {
         ArchiveFault::Damaged(_) => "it was cut off or damaged: download or make it anew",
-        ArchiveFault::Unknown(_) => {
-            "`unzip` or `7z x` may know it: unpack it, and name what comes out"
-        }
+        ArchiveFault::Unknown(_) => "`7z x` may know it: unpack it, and name what comes out",
         ArchiveFault::Encrypted => {
             "`7z x` asks for its password: unpack it, and name what comes out"
         }

@@ -30,6 +30,10 @@ const ENDS: [&str; 10] = [
 /// The folder that macOS adds to archives, and how its names for what it notes of a file begin.
 const OF_MACOS: (&str, &str) = ("__MACOSX", "._");
 
+/// The methods that are known here, as archives write them.
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
+
 /// Why an archive is not taken for an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveFault {
@@ -122,6 +126,14 @@ fn unread(path: &Path, error: ZipError) -> ContainerError {
         ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
             no_image(path, ArchiveFault::Unknown(error.to_string()))
         }
+        // What the library says of one that goes on in other files.
+        ZipError::InvalidArchive(because) if because.starts_with("Multi-disk") => {
+            let words = "it is one part of several".to_owned();
+            no_image(path, ArchiveFault::Unknown(words))
+        }
+        ZipError::InvalidArchive(because) => {
+            no_image(path, ArchiveFault::Damaged(because.into_owned()))
+        }
         error => no_image(path, ArchiveFault::Damaged(error.to_string())),
     }
 }
@@ -140,13 +152,22 @@ pub(super) fn open(
     let entry = zip.by_index_raw(index).map_err(read)?;
     let (method, sum, size) = (entry.compression(), entry.crc32(), entry.size());
     let encrypted = entry.encrypted();
-    let start = entry.data_start();
+    let (header, start) = (entry.header_start(), entry.data_start());
     let packed = entry.compressed_size();
     drop(entry);
+    let mut inner = zip.into_inner();
+    let is_same = is_told_twice(&mut inner, header, encrypted, method);
+    let is_same = is_same.map_err(|source| {
+        let path = path.to_owned();
+        ContainerError::Read { path, source }
+    })?;
+    if !is_same {
+        let words = "its list and its image say otherwise how that is packed".to_owned();
+        return Err(archive(ArchiveFault::Damaged(words)));
+    }
     if encrypted {
         return Err(archive(ArchiveFault::Encrypted));
     }
-    let mut inner = zip.into_inner();
     let nowhere = || ArchiveFault::Damaged("its image is nowhere in it".to_owned());
     let start = start.ok_or_else(|| archive(nowhere()))?;
     io::Seek::seek(&mut inner, io::SeekFrom::Start(start)).map_err(|source| {
@@ -172,6 +193,28 @@ pub(super) fn open(
         left: size,
     };
     Ok((Box::new(checked), Some(size)))
+}
+
+/// Whether what stands before an image says the same of it as the list at the archive's end. One of them may be damaged, and then the image
+/// would be taken for one that another program reads.
+fn is_told_twice<R: Read + io::Seek>(
+    zip: &mut R,
+    header: u64,
+    encrypted: bool,
+    method: CompressionMethod,
+) -> io::Result<bool> {
+    let mut local = [0; 10];
+    zip.seek(io::SeekFrom::Start(header))?;
+    zip.read_exact(&mut local)?;
+    let [.., flags, _, low, high] = local;
+    let told = u16::from_le_bytes([low, high]);
+    let is_told = match method {
+        CompressionMethod::Stored => told == STORED,
+        CompressionMethod::Deflated => told == DEFLATED,
+        _ => ![STORED, DEFLATED].contains(&told),
+    };
+    // How an encrypted one is packed stands elsewhere.
+    Ok((flags & 1 == 1) == encrypted && (encrypted || is_told))
 }
 
 /// Compares checksum and length at the end.

@@ -63,12 +63,16 @@ impl Format {
     /// Tells a format by the first bytes of a file.
     #[must_use]
     pub fn of(first: &[u8]) -> Self {
-        const KNOWN: [(&[u8], Format); 5] = [
+        const KNOWN: [(&[u8], Format); 8] = [
             (&[0x1F, 0x8B, 0x08], Format::Gzip),
             (b"\xFD7zXZ\0", Format::Xz),
             (&[0x28, 0xB5, 0x2F, 0xFD], Format::Zstd),
             (b"BZh", Format::Bzip2),
             (b"PK\x03\x04", Format::Zip),
+            // Without a file; the first part of several; the only part.
+            (b"PK\x05\x06", Format::Zip),
+            (b"PK\x07\x08PK", Format::Zip),
+            (b"PK00PK", Format::Zip),
         ];
         // Some begin with a part that says nothing of the image.
         if let [low, 0x2A, 0x4D, 0x18, ..] = first

@@ -201,6 +201,44 @@ fn an_archive_that_another_program_reads_is_not_called_damaged() {
     assert_eq!(fault(&zipped(&["none"])), ArchiveFault::Empty);
     let cut = fault(&whole[..whole.len() / 2]);
     assert!(cut.is_damage(), "{cut:?}");
+    // The end of an archive with nothing in it.
+    let end = whole.windows(4).rposition(|four| four == b"PK\x05\x06");
+    let nothing = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    assert_eq!(fault(&nothing), ArchiveFault::Empty);
+    // Which of several parts it is.
+    let mut part = whole.clone();
+    part[end.unwrap() + 4] = 1;
+    let part = fault(&part);
+    assert!(
+        matches!(&part, ArchiveFault::Unknown(words) if words.contains("one part of several")),
+        "{part:?}"
+    );
+    for mark in [b"PK\x07\x08", b"PK00"] {
+        let marked = [mark, &whole[..]].concat();
+        let mut read = Vec::new();
+        let mut image = opened(&made.hold(&marked)).unwrap();
+        image.read_to_end(&mut read).unwrap();
+        assert!(read == made.image);
+    }
+}
+
+#[test]
+fn a_damaged_list_of_an_archive_does_not_make_it_one_for_others() {
+    let made = Made::new();
+    let zip = made.packed(&["zip", "-q", "-", "-"]);
+    let list = zip.windows(4).rposition(|four| four == b"PK\x01\x02");
+    for (place, bit) in [(8, 1), (10, 4)] {
+        for at in [list.unwrap() + place, place - 2] {
+            let mut damaged = zip.clone();
+            damaged[at] ^= bit;
+            match opened(&made.hold(&damaged)).map(drop) {
+                Err(ContainerError::Archive { fault, .. }) => {
+                    assert!(fault.is_damage(), "{fault:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
 
 #[test]
