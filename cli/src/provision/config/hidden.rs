@@ -179,6 +179,14 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_name_of_any_length_tells_a_secret() {
+        let many = "aB".repeat(500_000);
+        for (end, is) in [("Password", true), ("Hostname", false)] {
+            assert_eq!(is_secret(&format!("{many}{end}")), is, "{end}");
+        }
+    }
+
+    #[test]
     fn what_is_named_like_a_pin_of_a_board_may_be_typed() {
         for name in [
             "gpioPin",

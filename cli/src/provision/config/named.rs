@@ -4,6 +4,8 @@
 
 use std::mem;
 
+/// Letters of a name, at most; what stands before them does not count.
+const MOST: usize = 64;
 /// How names of secrets end, without regard to capitals and to what stands between words.
 const SURE: [&str; 25] = [
     "accesskey",
@@ -77,6 +79,10 @@ struct Name(Vec<String>);
 impl Name {
     /// Words begin with capitals, or behind whatever is no letter.
     fn of(name: &str) -> Self {
+        let first = name.char_indices().rev().take(MOST).last();
+        let name = first
+            .and_then(|(first, _)| name.get(first..))
+            .unwrap_or_default();
         let mut words: Vec<String> = Vec::new();
         let mut word = String::new();
         let mut letters = name.chars().peekable();

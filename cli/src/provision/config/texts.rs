@@ -8,9 +8,6 @@ use super::{
     named::{is_named_so, is_secret_in_text},
 };
 
-/// Letters of a name, at most; what stands before them does not count.
-const MOST_NAME: usize = 64;
-
 /// The text without its secrets.
 pub(super) fn shown(text: &str) -> String {
     without_values(&without_users(text))
@@ -122,14 +119,10 @@ fn is_secret(before: &str, mark: char, behind: &str, is_query: bool) -> bool {
     if mark == ':' && is_of_url {
         return false;
     }
-    let first = before.char_indices().rev().take(MOST_NAME).last();
-    let name = first
-        .and_then(|(first, _)| before.get(first..))
-        .unwrap_or_default();
     if is_query {
-        is_named_so(name)
+        is_named_so(before)
     } else {
-        is_secret_in_text(name)
+        is_secret_in_text(before)
     }
 }
 

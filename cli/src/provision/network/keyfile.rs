@@ -184,6 +184,11 @@ impl Read {
         sections.iter().any(|name| self.sections.contains(*name))
     }
 
+    /// Names of all sections.
+    pub(super) fn sections(&self) -> impl Iterator<Item = &str> {
+        self.sections.iter().map(String::as_str)
+    }
+
     /// All keys of a section, as written.
     pub(super) fn all(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
         let entries = self.entries.iter();

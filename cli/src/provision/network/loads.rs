@@ -2,7 +2,7 @@
 //!
 //! Source: nm-settings-keyfile(5) and what its reader refuses; tests give both the same files.
 
-use super::{above, bond, fields, keyfile::Read, own::is_uuid, pairs, proof};
+use super::{above, bond, dropped, fields, keyfile::Read, own::is_uuid, pairs, proof};
 
 /// Kinds that are an interface of their own, which needs a name.
 const NAMED: [&str; 9] = [
@@ -66,7 +66,8 @@ pub(super) fn check(read: &Read, kind: &str) -> Result<(), String> {
     pairs::check(read, kind)?;
     above::check(read, kind)?;
     check_apn(read)?;
-    proof::check(read)
+    proof::check(read)?;
+    dropped::check(read)
 }
 
 /// What lies on another interface names it.

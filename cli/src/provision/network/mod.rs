@@ -7,6 +7,7 @@ mod above;
 mod address;
 mod bond;
 mod cellular;
+mod dropped;
 mod ethernet;
 mod fields;
 mod ip;

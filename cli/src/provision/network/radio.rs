@@ -64,7 +64,7 @@ fn check_radio(read: &Read) -> Result<(), String> {
     if ssid.is_empty() {
         return Err("it is of type wifi and names no ssid in [wifi]".to_owned());
     }
-    check_ssid(ssid)?;
+    check_ssid(ssid, &read.said(&WIFI, "ssid").unwrap_or_default())?;
     check_channel(read)?;
     let mode = read.get(&WIFI, "mode").unwrap_or("infrastructure");
     if !MODES.contains(&mode) {
@@ -106,22 +106,25 @@ fn check_security(read: &Read) -> Result<(), String> {
             "its psk is in quotes, which would be part of the password: leave them out".to_owned(),
         );
     }
-    // What is escaped is shorter than it is written. WPA3 alone takes a password of any length.
-    let is_short = psk.len() < 8;
-    let is_long = psk.len() > 64 && !psk.contains('\\');
-    if closed == "wpa-psk" && (is_short || is_long) {
-        return Err("its psk has another length than 8 to 63 letters".to_owned());
+    // What is escaped is shorter than it is written. WPA3 alone takes a password of any length; 64 letters are none, but a key.
+    let psk = read.said(&SECURITY, "psk").unwrap_or_default();
+    let is_key = psk.len() == 64 && psk.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_password = (8..=63).contains(&psk.len());
+    if closed == "wpa-psk" && !is_key && !is_password {
+        return Err(
+            "its psk has another length than 8 to 63 letters, and is no key of 64 hexadecimal digits"
+                .to_owned(),
+        );
     }
     Ok(())
 }
 
-/// How the network is called.
-fn check_ssid(ssid: &str) -> Result<(), String> {
-    let numbers = ssid.strip_suffix(';').map(|list| list.split(';'));
-    let numbers = numbers.filter(|list| list.clone().all(|number| number.parse::<u8>().is_ok()));
-    let size = numbers.map_or(ssid.len(), Iterator::count);
-    // What is escaped is shorter than it is written.
-    if size > MOST_SSID && !ssid.contains('\\') {
+/// How the network is called: as it is written, which may be a list of bytes, and as that is read.
+fn check_ssid(written: &str, said: &str) -> Result<(), String> {
+    let is_byte = |number: &str| number.trim().parse::<u8>().is_ok();
+    let numbers = written.strip_suffix(';').map(|list| list.split(';'));
+    let numbers = numbers.filter(|list| list.clone().all(is_byte));
+    if numbers.map_or(said.len(), Iterator::count) > MOST_SSID {
         return Err("its ssid in [wifi] has more than 32 bytes".to_owned());
     }
     Ok(())

@@ -51,7 +51,7 @@ const ROWS: &[Row] = &[
     ("wired", "ethernet", "s390-subchannels", "0.0.1|0.0.1;0.0.2;0.0.3;"),
     ("wired", "ethernet", "s390-nettype", "qeth|x"),
     ("wired", "ethernet", "speed", "x|100"),
-    ("wired", "ethernet", "mac-address", "x|00:11:22:33:44:55"),
+    ("wired", "ethernet", "mac-address", "|00:11:22:33:44:55"),
     ("wired", "connection", "id", "|\\s|b"),
     ("wired", "connection", "metered", "2|3|5|x"),
     ("wired", "connection", "multi-connect", "3|4|-1|x"),
@@ -86,7 +86,7 @@ const ROWS: &[Row] = &[
     ("fixed", "ipv4", "method=auto+gateway", "10.0.0.1"),
     ("fixed", "ipv4", "method=auto+address=10.0.0.2/24+gateway", "10.0.0.1"),
     ("fixed", "ipv4", "method=disabled+address", "10.0.0.2/24"),
-    ("fixed", "ipv4", "method=disabled+dns", "1.1.1.1|1.1.1.1#a|x;1.1.1.1|1.1.1.1 8.8.8.8|fd00::1|;"),
+    ("fixed", "ipv4", "method=disabled+dns", "1.1.1.1|1.1.1.1#a|x;1.1.1.1|;"),
     ("fixed", "ipv4", "method=shared+dns", "1.1.1.1"),
     ("fixed", "ipv4", "method=shared+address1", "10.0.0.2/24"),
     ("fixed", "ipv4", "method=link-local+dns-search", "a|;|"),
@@ -171,6 +171,59 @@ fn a_key_has_the_values_with_which_network_manager_loads_it() {
         parts.collect::<Vec<_>>().concat()
     });
     assert_eq!(different, Vec::<String>::new());
+}
+
+#[test]
+fn what_network_manager_would_leave_out_is_refused() {
+    let left_out: [Row; 9] = [
+        ("wifi", "Wifi-Security", "key-mgmt", "sae"),
+        ("wifi", "wifi_security", "key-mgmt", "sae"),
+        ("fixed", "IPv4", "method", "disabled"),
+        ("wifi", "wifi", "hidden", "yes"),
+        ("wired", "connection", "autoconnect", "no"),
+        ("wired", "ethernet", "mac-address", "x|00:11:22:33:44"),
+        ("fixed", "ipv4", "method=auto+never-default", "yes"),
+        (
+            "fixed",
+            "ipv4",
+            "method=auto+dns",
+            "1.1.1.1 8.8.8.8|1.1.1.1,8.8.8.8|fd00::1",
+        ),
+        ("fixed", "ipv6", "method=auto+dns", "1.1.1.1"),
+    ];
+    for row in &left_out {
+        for text in files(row) {
+            assert!(is_loaded(&text), "{text}");
+            let refused = Connection::own("a", text.as_bytes()).expect_err(&text);
+            let refused = refused.to_string();
+            let names = |name: &str| refused.contains(&format!("[{name}]"));
+            assert!(names(row.1), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn names_and_passwords_of_networks_are_measured_as_they_are_read() {
+    let list = format!("{}100;", "100; ".repeat(19));
+    let escaped = format!("a\\\\{}", "a".repeat(60));
+    for (text, is_taken) in [
+        (of("wifi", &format!("[wifi]\nssid={list}\n")), true),
+        (of("wifi", &format!("[wifi]\nssid={escaped}\n")), false),
+    ] {
+        assert_eq!(is_loaded(&text), is_taken, "{text}");
+        assert_eq!(
+            Connection::own("a", text.as_bytes()).is_ok(),
+            is_taken,
+            "{text}"
+        );
+    }
+    let closed = |psk: &str| {
+        let text = format!("[wifi]\nssid=a\n[wifi-security]\nkey-mgmt=wpa-psk\npsk={psk}\n");
+        Connection::own("a", of("wifi", &text).as_bytes()).is_ok()
+    };
+    assert!(closed(&"0aF1".repeat(16)) && !closed(&"zzzz".repeat(16)));
+    assert!(closed(&"z".repeat(63)) && !closed(&"a".repeat(65)));
+    assert!(!closed("a\\\\aaaaa") && closed("a\\\\aaaaaa"));
 }
 
 #[test]
