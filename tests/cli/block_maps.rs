@@ -4,7 +4,7 @@ use testkit::Workstation;
 
 use crate::{
     disks::{Disk, Layout, SYSTEMS, run},
-    flash::{MIB, noise},
+    flash::{MIB, drives::Loop, noise},
     value,
 };
 
@@ -96,8 +96,15 @@ async fn a_block_map_beside_the_image_is_used_and_held_against_it() {
     };
     workstation.write("disk.img.bmap", map("0-1 2304-2559"));
     let old = noise(14 * MIB, 7);
-    let drive = workstation.write("drive", &old);
-    let flash = ["flash", "-y", "disk.img", "drive", "--allow-unknown"];
+    let drive = Loop::new(workstation.home().join("card"), &old);
+    let flash = [
+        "flash",
+        "-y",
+        "disk.img",
+        &drive.path,
+        "--allow-unknown",
+        "--allow-fixed",
+    ];
     let written = workstation.os(&[&flash[..], &["--json"]].concat()).await;
     written.success();
     assert!(
@@ -106,22 +113,35 @@ async fn a_block_map_beside_the_image_is_used_and_held_against_it() {
     );
     let value = value(&written.stdout);
     assert_eq!(value["drives"][0]["verified"], 8192 + 1024 * 1024);
-    let content = fs_err::read(&drive).unwrap();
+    let content = drive.content();
     assert!(content[..4 * MIB] == image[..4 * MIB]);
     assert!(content[4 * MIB..9 * MIB] == old[4 * MIB..9 * MIB]);
     assert!(content[9 * MIB..10 * MIB] == image[9 * MIB..10 * MIB]);
     workstation
-        .os(&["flash", "--verify-only", "disk.img", "drive"])
+        .os(&[
+            "flash",
+            "--verify-only",
+            "--allow-fixed",
+            "disk.img",
+            &drive.path,
+        ])
         .await
         .success();
-    let all = ["flash", "--verify-only", "--no-bmap", "disk.img", "drive"];
+    let all = [
+        "flash",
+        "--verify-only",
+        "--allow-fixed",
+        "--no-bmap",
+        "disk.img",
+        &drive.path,
+    ];
     assert_eq!(workstation.os(&all).await.code, 1);
 
     workstation.write("disk.img.bmap", map("0-1 2304-2558"));
     let lied = workstation.os(&flash).await;
     assert_eq!(lied.code, 1, "{lied}");
     assert!(lied.stderr.contains("which is not empty"), "{lied}");
-    let content = fs_err::read(&drive).unwrap();
+    let content = drive.content();
     assert!(content[..4 * MIB].iter().all(|byte| *byte == 0));
     workstation.write("disk.img.bmap", "<bmap");
     let broken = workstation.os(&flash).await;
@@ -131,7 +151,7 @@ async fn a_block_map_beside_the_image_is_used_and_held_against_it() {
         .os(&[&flash[..], &["--no-bmap"]].concat())
         .await
         .success();
-    assert!(fs_err::read(&drive).unwrap()[..image.len()] == image);
+    assert!(drive.content()[..image.len()] == image);
 }
 
 #[tokio::test]
@@ -197,19 +217,29 @@ async fn a_file_that_is_written_over_by_a_block_map_holds_nothing_but_the_image(
     let workstation = Workstation::new(None);
     let disk = Disk::new(Layout::Mbr, SYSTEMS[1]);
     let at = |name: &str| workstation.home().join(name);
-    fs_err::write(format!("{}.bmap", disk.name()), map(&disk.bytes())).unwrap();
-    let length = disk.bytes().len();
-    workstation.write("a.img", noise(length, 3));
+    let mut bytes = disk.bytes();
+    let is_zero = |block: &[u8]| block.iter().all(|byte| *byte == 0);
+    let blocks = bytes.chunks(4096).enumerate();
+    let ranges: Vec<String> = blocks
+        .filter(|(_, block)| !is_zero(block))
+        .map(|(number, _)| format!("<Range>{number}</Range>"))
+        .collect();
+    let map = format!(
+        "<bmap version=\"2.0\"><ImageSize>{}</ImageSize><BlockSize>4096</BlockSize><BlockMap>{}</BlockMap></bmap>",
+        bytes.len(),
+        ranges.concat()
+    );
+    fs_err::write(format!("{}.bmap", disk.name()), map).unwrap();
+    workstation.write("a.img", noise(bytes.len(), 3));
     let written = workstation
         .os(&["flash", "-y", "--verbose", &disk.name(), "a.img"])
         .await;
     written.success();
     assert!(written.stderr.contains(".bmap"), "{written}");
-    assert!(fs_err::read(at("a.img")).unwrap() == disk.bytes());
+    assert!(fs_err::read(at("a.img")).unwrap() == bytes);
     // A byte that the map leaves out counts when the file is compared, too.
-    let mut bytes = disk.bytes();
-    let last = bytes.iter().rposition(|byte| *byte == 0).unwrap();
-    bytes[last] = 1;
+    let left_out = bytes.chunks(4096).rposition(is_zero).unwrap();
+    bytes[left_out * 4096] = 1;
     workstation.write("a.img", bytes);
     let compared = workstation
         .os(&["flash", "--verify-only", &disk.name(), "a.img"])

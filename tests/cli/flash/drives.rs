@@ -12,20 +12,20 @@ use crate::{
 };
 
 /// A file in the place of a drive, as the kernel shows it.
-pub(super) struct Loop {
-    pub(super) path: String,
+pub(crate) struct Loop {
+    pub(crate) path: String,
     file: PathBuf,
 }
 
 impl Loop {
-    pub(super) fn new(file: PathBuf, content: &[u8]) -> Self {
+    pub(crate) fn new(file: PathBuf, content: &[u8]) -> Self {
         fs_err::write(&file, content).unwrap();
         let shown = run("losetup", &["-P", "-f", "--show", file.to_str().unwrap()]);
         let path = String::from_utf8(shown).unwrap().trim().to_owned();
         Self { path, file }
     }
 
-    pub(super) fn content(&self) -> Vec<u8> {
+    pub(crate) fn content(&self) -> Vec<u8> {
         run("sync", &[]);
         fs_err::read(&self.file).unwrap()
     }

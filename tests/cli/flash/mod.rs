@@ -1,7 +1,7 @@
 //! `os flash` to files: every packing, and pipes.
 
 mod cut;
-mod drives;
+pub(crate) mod drives;
 mod foreign;
 mod mounted;
 mod refused;
