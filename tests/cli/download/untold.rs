@@ -107,8 +107,16 @@ async fn lists_that_cannot_be_had_are_named_and_missed_where_they_are_demanded()
     let url = server.url("os.img");
     let output = workstation.os(&["download", &url]).await;
     output.success();
-    for words in lists.iter().chain(&["nobody knows", "compare the SHA-256"]) {
-        assert!(output.stderr.contains(words), "{words}: {output}");
+    // What is there already is no more certain.
+    let again = workstation.os(&["download", &url, "--force"]).await;
+    again.success();
+    assert!(again.stderr.contains("was fetched before"), "{again}");
+    for output in [output, again] {
+        for words in lists.iter().chain(&["nobody knows", "compare the SHA-256"]) {
+            assert!(output.stderr.contains(words), "{words}: {output}");
+        }
+        assert!(!output.stderr.contains("nothing beside it"), "{output}");
+        assert!(output.stderr.contains("what has come has"), "{output}");
     }
     image_is(&workstation, &bytes);
     fs_err::remove_file(workstation.home().join("os.img")).expect("a file");
