@@ -20,4 +20,4 @@ pub mod web;
 mod work;
 
 pub use signature::SignatureError;
-pub use work::{Doubt, DownloadError, Event, Had, Source, Want, download};
+pub use work::{Doubt, DownloadError, Event, Had, Lists, Source, Want, download};

@@ -65,9 +65,7 @@ impl From<DownloadError> for Failure {
         match &error {
             DownloadError::Interrupted => Self::interrupted().hint(GOES_ON),
             DownloadError::Web(error) => hinted(failure, error),
-            DownloadError::Offered(
-                OfferedError::Web(error) | OfferedError::Lacking { source: error, .. },
-            ) => unlisted(failure, error),
+            DownloadError::Offered(OfferedError::Web(error)) => unlisted(failure, error),
             DownloadError::Fetch { source, .. } => unfetched(failure, source),
             DownloadError::Offered(OfferedError::Signature(
                 crate::download::SignatureError::NoProgram,

@@ -56,6 +56,41 @@ async fn it_is_used_as_long_as_it_is_whole_and_the_newest() {
 }
 
 #[tokio::test]
+async fn of_what_a_former_version_has_fetched_no_more_is_said_than_is_known() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(300_000, 5);
+    server.put("os.img", Served::new(bytes.clone()));
+    let url = server.url("os.img");
+    let line = ["download", url.as_str(), "--force", "--json"];
+    let told = async |is_certain: bool| {
+        let output = workstation.os(&line).await;
+        output.success();
+        let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("one value");
+        assert_eq!(value["unproven"], !is_certain, "{output}");
+        let says_so = output.stderr.contains("a former version of os");
+        assert_eq!(says_so, !is_certain, "{output}");
+        assert!(!output.stderr.contains("did not tell"), "{output}");
+        image_is(&workstation, &bytes);
+        value["cached"] == true
+    };
+    assert!(!told(true).await);
+    assert!(told(true).await);
+    let path = kept(&workstation)[0].join("about.json");
+    let about = fs_err::read(&path).expect("a file");
+    let mut about: serde_json::Value = serde_json::from_slice(&about).expect("JSON");
+    let fields = about.as_object_mut().expect("fields");
+    for name in ["end", "is_unproven"] {
+        fields.remove(name).expect("a field");
+    }
+    fs_err::write(&path, about.to_string()).expect("a file");
+    assert!(told(false).await);
+    let list = format!("{}  os.img\n", sha256(&workstation, &bytes));
+    server.put("SHA256SUMS", Served::new(list));
+    assert!(told(true).await);
+}
+
+#[tokio::test]
 async fn it_has_a_limit_and_is_cleaned() {
     let mut workstation = Workstation::new(None);
     let server = Distribution::start(&workstation.machine, AT);

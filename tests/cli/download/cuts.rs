@@ -5,7 +5,9 @@ use std::time::Duration;
 use testkit::distribution::{Fate, Framing, Served};
 use testkit::{Distribution, Workstation, until};
 
-use super::{becomes_another, gzip, image_is, noise, nothing_is_there, sha256};
+use super::{
+    becomes_another, ended_before_it_was_kept, gzip, image_is, noise, nothing_is_there, sha256,
+};
 
 const AT: &str = "127.0.0.1:8080";
 
@@ -300,23 +302,7 @@ async fn what_was_there_before_all_of_it_was_checked_is_asked_for() {
             .await
             .success();
         // As if it had been ended when everything had come.
-        let rooms = fs_err::read_dir(workstation.home().join(".cache/os/images"));
-        let rooms = rooms
-            .expect("a cache")
-            .map(|room| room.expect("a room").path());
-        let room = rooms
-            .into_iter()
-            .find(|room| room.is_dir())
-            .expect("a room");
-        let about = fs_err::read(room.join("about.json")).expect("a file");
-        let about: serde_json::Value = serde_json::from_slice(&about).expect("JSON");
-        let state = serde_json::json!({
-            "version": 1, "source": url, "validator": about["validator"], "length": bytes.len(),
-            "coding": null, "parts": [[0, bytes.len()]],
-        });
-        fs_err::write(room.join("part.json"), state.to_string()).expect("a file");
-        fs_err::rename(room.join("image"), room.join("part")).expect("an image");
-        fs_err::remove_file(room.join("about.json")).expect("a file");
+        ended_before_it_was_kept(&workstation, &url, &serde_json::json!({}));
         if count == 2 {
             server.put("os.img", tagged(served, "\"2\""));
         }

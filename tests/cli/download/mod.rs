@@ -66,6 +66,29 @@ pub(crate) async fn becomes_another(
     workstation.os(&["cache", "clean"]).await.success();
 }
 
+/// Makes of the file in the cache one that was ended when this of it was written down; other fields are those that are known of it.
+pub(crate) fn ended_before_it_was_kept(
+    workstation: &Workstation,
+    url: &str,
+    state: &serde_json::Value,
+) {
+    let rooms = fs_err::read_dir(workstation.home().join(".cache/os/images")).expect("a cache");
+    let mut rooms = rooms.map(|room| room.expect("a room").path());
+    let room = rooms.find(|room| room.is_dir()).expect("a room");
+    let about = fs_err::read(room.join("about.json")).expect("a file");
+    let about: serde_json::Value = serde_json::from_slice(&about).expect("JSON");
+    let mut all = serde_json::json!({
+        "version": 1, "source": url, "validator": about["validator"], "length": about["bytes"],
+        "coding": null, "parts": [[0, about["bytes"]]],
+    });
+    for (name, value) in state.as_object().expect("fields") {
+        all[name] = value.clone();
+    }
+    fs_err::write(room.join("part.json"), all.to_string()).expect("a file");
+    fs_err::rename(room.join("image"), room.join("part")).expect("an image");
+    fs_err::remove_file(room.join("about.json")).expect("a file");
+}
+
 /// Where the image stands, if it does.
 pub(crate) fn image(workstation: &Workstation) -> PathBuf {
     workstation.home().join("os.img")

@@ -3,7 +3,7 @@
 use testkit::distribution::{Fate, Served};
 use testkit::{Distribution, Workstation};
 
-use super::{image_is, noise};
+use super::{ended_before_it_was_kept, image_is, noise};
 
 const AT: &str = "127.0.0.1:8080";
 
@@ -41,16 +41,8 @@ async fn what_is_behind_a_gap_at_the_beginning_is_never_joined_unseen() {
     server.put("os.img", file.fated([Fate::Cut(1_000_000)]));
     workstation.os(&["download", &url]).await.success();
     // As if the first piece had not come, and those behind it had.
-    let rooms = fs_err::read_dir(workstation.home().join(".cache/os/images")).expect("a cache");
-    let mut rooms = rooms.map(|room| room.expect("a room").path());
-    let room = rooms.find(|room| room.is_dir()).expect("a room");
-    let state = serde_json::json!({
-        "version": 1, "source": url, "validator": "\"first\"", "length": old.len(),
-        "coding": null, "parts": [[1_000_000, old.len()]],
-    });
-    fs_err::write(room.join("part.json"), state.to_string()).expect("a file");
-    fs_err::rename(room.join("image"), room.join("part")).expect("an image");
-    fs_err::remove_file(room.join("about.json")).expect("a file");
+    let state = serde_json::json!({ "parts": [[1_000_000, old.len()]] });
+    ended_before_it_was_kept(&workstation, &url, &state);
     let mut file = Served::new(new.clone());
     file.tag = None;
     file.ignores_conditions = true;

@@ -3,7 +3,7 @@
 use testkit::distribution::{Fate, Framing, Served};
 use testkit::{Distribution, Workstation};
 
-use super::{gzip, image_is, noise, nothing_is_there, sha256};
+use super::{ended_before_it_was_kept, gzip, image_is, noise, nothing_is_there, sha256};
 
 const AT: &str = "127.0.0.1:8080";
 
@@ -107,8 +107,16 @@ async fn lists_that_cannot_be_had_are_named_and_missed_where_they_are_demanded()
     let url = server.url("os.img");
     let output = workstation.os(&["download", &url]).await;
     output.success();
-    for words in lists.iter().chain(&["nobody knows", "compare the SHA-256"]) {
-        assert!(output.stderr.contains(words), "{words}: {output}");
+    // What is there already is no more certain.
+    let again = workstation.os(&["download", &url, "--force"]).await;
+    again.success();
+    assert!(again.stderr.contains("was fetched before"), "{again}");
+    for output in [output, again] {
+        for words in lists.iter().chain(&["nobody knows", "compare the SHA-256"]) {
+            assert!(output.stderr.contains(words), "{words}: {output}");
+        }
+        assert!(!output.stderr.contains("nothing beside it"), "{output}");
+        assert!(output.stderr.contains("what has come has"), "{output}");
     }
     image_is(&workstation, &bytes);
     fs_err::remove_file(workstation.home().join("os.img")).expect("a file");
@@ -153,6 +161,63 @@ async fn what_may_go_on_behind_its_end_is_not_called_proven() {
     let output = workstation.os(&line).await;
     assert_eq!(output.code, 1, "{output}");
     assert!(output.stderr.contains("is damaged"), "{output}");
+}
+
+#[tokio::test]
+async fn an_end_that_was_guessed_is_not_believed_the_next_time() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let (one, other) = (noise(300_000, 74), noise(200_000, 75));
+    let first = gzip(&workstation, &one);
+    let both = [&first[..], &gzip(&workstation, &other)].concat();
+    let images = [one.clone(), [&one[..], &other].concat()];
+    let url = server.url("os.img.gz");
+    for (gives_parts, tag, served, image, is_proven) in [
+        // All of it, by who tells how long it is, and by who does not; and no more than there was.
+        (true, Some("\"1\""), &both, 1, true),
+        (true, None, &both, 1, true),
+        (false, Some("\"1\""), &both, 1, false),
+        (false, Some("\"1\""), &first, 0, false),
+        (true, Some("\"1\""), &first, 0, true),
+    ] {
+        let put = |bytes: &[u8]| {
+            let mut file = endless(bytes.to_vec());
+            (file.tag, file.ranges) = (tag.map(str::to_owned), gives_parts);
+            server.put("os.img.gz", file);
+        };
+        // Its connection ends between two members of it.
+        put(&first);
+        let line = ["download", &url, "--force", "--json"];
+        workstation.os(&line).await.success();
+        let state = serde_json::json!({ "joint": "one_answer", "is_guessed": true });
+        ended_before_it_was_kept(&workstation, &url, &state);
+        put(served);
+        let output = workstation.os(&line).await;
+        output.success();
+        assert!(!output.stderr.contains("has changed"), "{output}");
+        let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("one value");
+        assert_eq!(value["unproven"], !is_proven, "{output}");
+        image_is(&workstation, &images[image]);
+        workstation.os(&["cache", "clean"]).await.success();
+    }
+}
+
+#[tokio::test]
+async fn who_tells_the_length_later_takes_the_end_out_of_doubt() {
+    let workstation = Workstation::new(None);
+    let server = Distribution::start(&workstation.machine, AT);
+    let bytes = noise(3_000_000, 76);
+    let file = endless(gzip(&workstation, &bytes)).fated([Fate::Stall(1_500_000)]);
+    server.put("os.img.gz", file);
+    let url = server.url("os.img.gz");
+    let line = ["download", &url, "--json", "--patience", "2"];
+    let output = workstation.os(&line).await;
+    output.success();
+    assert!(server.ranges("os.img.gz")[1].is_some(), "{output}");
+    assert!(!output.stderr.contains("did not tell"), "{output}");
+    let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("one value");
+    assert_eq!(value["unproven"], false);
+    image_is(&workstation, &bytes);
 }
 
 #[tokio::test]

@@ -63,12 +63,14 @@ pub struct About {
 #[serde(rename_all = "snake_case")]
 pub enum End {
     /// Its server has, or a checksum does.
-    #[default]
     Told,
     /// What it is packed in alone, which may go on behind that.
     Packing,
     /// Nothing that is known here.
     Untold,
+    /// A former version has fetched it, and did not write that down.
+    #[default]
+    Unknown,
 }
 
 impl About {

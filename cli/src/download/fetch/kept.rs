@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     download::{answer::Validator, joint::Joint, pieces::Parts},
@@ -26,6 +26,21 @@ pub enum Coding {
     Gzip,
 }
 
+/// What it says of its parts. A former version wrote whether nobody has said them to be of one state.
+fn joint<'de, D: Deserializer<'de>>(field: D) -> Result<Joint, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        Joint(Joint),
+        Unproven(bool),
+    }
+    Ok(match Said::deserialize(field)? {
+        Said::Joint(joint) => joint,
+        Said::Unproven(false) => Joint::Shown,
+        Said::Unproven(true) => Joint::Compared,
+    })
+}
+
 /// What is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
@@ -38,10 +53,13 @@ pub struct Kept {
     #[serde(default)]
     pub weak: Option<String>,
     /// What says that these parts are of that state.
-    #[serde(default)]
+    #[serde(default, alias = "is_unproven", deserialize_with = "joint")]
     pub joint: Joint,
     /// How long that is.
     pub length: Option<u64>,
+    /// Nothing but the end of a connection says that: it may be longer.
+    #[serde(default)]
+    pub is_guessed: bool,
     /// How it is packed for the way.
     pub coding: Option<Coding>,
     /// Which parts of it are there: they were on the disk before this was written.
@@ -59,6 +77,7 @@ impl Kept {
             weak: None,
             joint: Joint::OneAnswer,
             length: None,
+            is_guessed: false,
             coding: None,
             parts: Parts::default(),
         }
@@ -94,10 +113,25 @@ impl Kept {
         self.weak = weak.cloned().or(self.weak.take());
     }
 
+    /// Keeps how long an answer says that it is.
+    pub(super) fn learn_length(&mut self, told: Option<u64>) {
+        self.is_guessed &= told.is_none();
+        self.length = self.length.or(told);
+    }
+
+    /// It ends here; `is_told`: something says so, and not only the end of a connection.
+    pub(super) fn ends(&mut self, at: u64, is_told: bool) {
+        (self.length, self.is_guessed) = (Some(at), !is_told);
+    }
+
     /// Counts the last bytes of a file that is whole as missing: only who is asked for them says what the file should be, and whether it is still that.
+    /// An end that nobody has told is none: there may be more behind it by now.
     pub fn leave_something(&mut self) {
         if let Some(length) = self.length.filter(|length| self.parts.prefix() >= *length) {
             self.parts.remove(&(length.saturating_sub(LAST)..u64::MAX));
+        }
+        if self.is_guessed {
+            (self.length, self.is_guessed) = (None, false);
         }
     }
 
@@ -134,6 +168,52 @@ mod tests {
         assert_eq!(read(r#","joint":"one_answer""#), Some(Joint::OneAnswer));
         assert_eq!(read(r#","joint":"else""#), None);
         assert_eq!(Kept::none("http://a/x").joint, Joint::OneAnswer);
+    }
+
+    #[test]
+    fn what_a_former_version_wrote_of_parts_is_understood() {
+        let read = |said: &str| {
+            let text = format!(
+                r#"{{"version":1,"source":"http://127.0.0.1:8080/os.img","validator":"\"first\"","weak":null,{said}"length":3000000,"coding":null,"parts":[[0,1500000]]}}"#
+            );
+            let kept = Kept::parse(text.as_bytes(), "http://127.0.0.1:8080/os.img", 1_500_000);
+            kept.map(|kept| (kept.joint, kept.is_guessed))
+        };
+        let told = |joint| Some((joint, false));
+        assert_eq!(read(r#""is_unproven":false,"#), told(Joint::Shown));
+        assert_eq!(read(r#""is_unproven":true,"#), told(Joint::Compared));
+        assert_eq!(read(""), told(Joint::Compared));
+        assert_eq!(read(r#""joint":"shown","#), told(Joint::Shown));
+        assert_eq!(read(r#""is_unproven":"no","#), None);
+    }
+
+    #[test]
+    fn an_end_that_was_guessed_is_asked_for_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part.json");
+        let all = 4 * LAST;
+        let read = |kept: &Kept| {
+            kept.write(&path).unwrap();
+            let mut read = Kept::read(&path, "http://a/x", all).unwrap();
+            assert_eq!(&read, kept);
+            read.leave_something();
+            assert!(!read.is_guessed);
+            (read.length, read.parts.prefix())
+        };
+        let mut kept = Kept::none("http://a/x");
+        kept.parts.add(0..all);
+        kept.ends(all, false);
+        kept.learn_length(None);
+        assert_eq!(read(&kept), (None, 3 * LAST));
+        // Who tells it takes it out of doubt.
+        kept.learn_length(Some(all));
+        assert_eq!(read(&kept), (Some(all), 3 * LAST));
+        kept.ends(all, true);
+        assert_eq!(read(&kept), (Some(all), 3 * LAST));
+        // Of what had not come when it ended nothing is known to be there.
+        kept.parts.remove(&(LAST..2 * LAST));
+        kept.ends(all, false);
+        assert_eq!(read(&kept), (None, LAST));
     }
 
     #[test]

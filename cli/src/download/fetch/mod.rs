@@ -251,7 +251,6 @@ fn job(request: &Request<'_>, is_plain: bool, shared: &Arc<Shared>) -> Job {
         patience: Mutex::new(Patience::default()),
         most: request.most,
         has_answered: AtomicBool::new(false),
-        has_no_end: AtomicBool::new(false),
         measure: Mutex::new(if is_plain && !request.checksums.is_empty() {
             Measure::Checksum
         } else {
@@ -328,7 +327,7 @@ async fn attempt(request: &Request<'_>, is_plain: bool) -> Result<Fetched, Fetch
         length,
         validator: kept.validator,
         coding: kept.coding,
-        has_no_end: job.has_no_end.load(Ordering::Relaxed),
+        has_no_end: kept.is_guessed,
         by: job.current().clone(),
         joint: kept.joint,
     })

@@ -44,6 +44,8 @@ pub(super) struct Open {
     pub(super) claim: Range<u64>,
     /// Where the part ends that it is, if it is one.
     pub(super) part_end: Option<u64>,
+    /// Whether its end is told, and is not only that of its connection.
+    pub(super) tells_end: bool,
     /// Whether its server gives parts.
     pub(super) gives_parts: bool,
     /// What it says of all bytes of the file.
@@ -106,7 +108,7 @@ impl Job {
         self.shared.learn(|kept| {
             kept.learn_state(head.validator.as_ref(), head.weak.as_ref());
             kept.joint = kept.joint.max(joint);
-            kept.length = kept.length.or(length);
+            kept.learn_length(length);
             kept.coding = coding;
         });
         if let Some(length) = kept.length.or(length) {
@@ -116,13 +118,11 @@ impl Job {
         let checksums = of_fields(fields, head.status == 200);
         let accepts = fields.get(ACCEPT_RANGES);
         let gives_parts = head.status == 206 || accepts.is_some_and(|unit| unit == "bytes");
-        if length.is_none() && kept.length.is_none() && part_end.is_none() {
-            let is_chunked = fields.contains_key(TRANSFER_ENCODING)
-                && answered.response.version() >= Version::HTTP_11;
-            self.has_no_end.store(!is_chunked, Ordering::Relaxed);
-            if !is_chunked && checksums.is_empty() && coding.is_none() {
-                first = self.ends_by_itself(&mut answered, first).await?;
-            }
+        let is_chunked = fields.contains_key(TRANSFER_ENCODING)
+            && answered.response.version() >= Version::HTTP_11;
+        let tells_end = is_chunked || length.or(kept.length).is_some() || part_end.is_some();
+        if !tells_end && checksums.is_empty() && coding.is_none() {
+            first = self.ends_by_itself(&mut answered, first).await?;
         }
         self.has_answered.store(true, Ordering::Relaxed);
         self.current().clone_from(&answered.by);
@@ -132,6 +132,7 @@ impl Job {
             at,
             claim,
             part_end,
+            tells_end,
             gives_parts,
             checksums,
         })

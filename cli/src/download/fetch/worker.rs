@@ -40,8 +40,6 @@ pub(super) struct Job {
     /// Bytes that it may have.
     pub(super) most: u64,
     pub(super) has_answered: AtomicBool,
-    /// Nothing but the end of a connection says where the file ends.
-    pub(super) has_no_end: AtomicBool,
     /// By what parts are told to be of the file.
     pub(super) measure: Mutex<Measure>,
     /// What to do with what has no end that could be told.
@@ -73,7 +71,7 @@ impl Job {
             match self.open(claim.clone(), true).await {
                 Ok(open) => return Ok(Some(open)),
                 Err(NotOpen::End) => {
-                    self.ends(claim.start);
+                    self.ends(claim.start, true);
                     return Ok(None);
                 }
                 Err(NotOpen::Silent) => {}
@@ -82,9 +80,9 @@ impl Job {
         }
     }
 
-    /// The file is so long.
-    fn ends(&self, at: u64) {
-        self.shared.learn(|kept| kept.length = Some(at));
+    /// The file is so long: something tells that, or a connection has ended there.
+    fn ends(&self, at: u64, is_told: bool) {
+        self.shared.learn(|kept| kept.ends(at, is_told));
     }
 
     /// When others have nothing to do any more, and enough was waited for.
@@ -119,7 +117,7 @@ impl Job {
                 };
                 match opened {
                     Ok(open) => next = Some(open),
-                    Err(NotOpen::End) => self.ends(claim.start),
+                    Err(NotOpen::End) => self.ends(claim.start, true),
                     Err(not) => {
                         self.shared.give_back(&claim);
                         let is_enough = matches!(
@@ -211,7 +209,7 @@ impl Job {
         }
         let is_known = self.shared.kept().length.is_some();
         if !is_known && part_end.is_none() {
-            self.ends(at);
+            self.ends(at, open.tells_end);
             return Ok(Ok(()));
         }
         // The end of a part is not that of the file.

@@ -15,7 +15,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{DownloadError, Event, Task, Want, interruptible, lists::lists, places, wanted};
+use super::{
+    DownloadError, Event, Task, Want, interruptible,
+    lists::{lists, missed},
+    places, wanted,
+};
 use crate::download::{
     cache::{About, End, sums_of},
     checksums::{Checksum, Finished, Sums},
@@ -225,9 +229,8 @@ impl Task<'_> {
             Ok(offers) => offers,
             // All of it is here, and nobody has demanded them.
             Err(error) => {
-                let why = crate::cause::chain(&error);
-                let has_others = false;
-                drop(self.want.events.send(Event::NoLists { why, has_others }));
+                missed(&error, self.want);
+                self.misses_lists.store(true, Ordering::Relaxed);
                 return Ok(Vec::new());
             }
         };

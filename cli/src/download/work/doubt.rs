@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::task::spawn_blocking;
 
-use super::{DownloadError, Event, Task, wanted};
+use super::{DownloadError, Task, wanted};
 use crate::download::{
     cache::{About, End},
     unpack,
@@ -16,27 +16,31 @@ pub enum Doubt {
     /// It came in parts, and nothing proves that they are of one file.
     Parts,
     /// Its server did not tell how long it is.
-    End,
+    End {
+        /// Whether what it is packed in tells that it is whole.
+        is_whole: bool,
+    },
+    /// A former version has fetched it, and nobody knows whether its server told how long it is.
+    Former,
 }
 
 impl Task<'_> {
     /// Why nobody can be sure of a file, where no checksum tells.
-    pub(super) async fn doubt(&self, about: &About) -> Result<Option<Doubt>, DownloadError> {
+    pub(super) async fn doubts(&self, about: &About) -> Result<Vec<Doubt>, DownloadError> {
         if !about.checked.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        if about.end != End::Told {
-            let is_whole = about.end == End::Packing;
-            drop(self.want.events.send(Event::NoLength { is_whole }));
-        }
+        let end = match about.end {
+            End::Told => None,
+            End::Packing => Some(Doubt::End { is_whole: true }),
+            End::Untold => Some(Doubt::End { is_whole: false }),
+            End::Unknown => Some(Doubt::Former),
+        };
         let own = wanted(self.want, self.room.image(), about.coding);
         let is_joined = about.is_unproven;
         let proving = spawn_blocking(move || is_joined && !unpack::has_own_sum(&own));
         let is_unproven = proving.await.map_err(io::Error::other)?;
-        Ok(match about.end {
-            _ if is_unproven => Some(Doubt::Parts),
-            End::Told => None,
-            End::Packing | End::Untold => Some(Doubt::End),
-        })
+        let parts = is_unproven.then_some(Doubt::Parts);
+        Ok(end.into_iter().chain(parts).collect())
     }
 }

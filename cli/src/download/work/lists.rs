@@ -46,11 +46,17 @@ pub(super) fn demanded(
 ) -> Result<Vec<Checksum>, OfferedError> {
     match offers {
         Err(error @ OfferedError::Lacking { .. }) => {
-            let why = crate::cause::chain(&error);
-            let has_others = false;
-            drop(want.events.send(Event::NoLists { why, has_others }));
+            missed(&error, want);
             Ok(Vec::new())
         }
         offers => offers,
     }
+}
+
+/// Tells of lists that nobody demands, and that cannot be had.
+pub(super) fn missed(error: &OfferedError, want: &Want<'_>) {
+    let why = crate::cause::chain(error);
+    let has_others = false;
+    // Nobody may listen.
+    drop(want.events.send(Event::NoLists { why, has_others }));
 }

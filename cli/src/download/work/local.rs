@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use tokio::task::spawn_blocking;
 
-use super::{DownloadError, Had, Want, interruptible, places, put, wanted};
+use super::{DownloadError, Had, Lists, Want, interruptible, places, put, wanted};
 use crate::download::{
     cache::sums_of,
     checksums::{Finished, Sums},
@@ -53,7 +53,12 @@ pub(super) async fn local(path: &Path, want: &Want<'_>) -> Result<Had, DownloadE
         sha256: sums.sha256(),
         packed,
         checked: places(&offers),
-        doubt: None,
+        doubts: Vec::new(),
+        lists: if want.looks {
+            Lists::Asked
+        } else {
+            Lists::Unasked
+        },
         is_cached: false,
     })
 }

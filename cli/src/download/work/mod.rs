@@ -9,6 +9,7 @@ mod local;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::doubt::Doubt;
 use self::{
-    lists::{demanded, lists},
+    lists::{demanded, lists, missed},
     local::local,
 };
 use super::{
@@ -103,11 +104,6 @@ pub enum Event {
         /// Whether others can.
         has_others: bool,
     },
-    /// Its server did not tell how long it is.
-    NoLength {
-        /// Whether what it is packed in tells that it is whole.
-        is_whole: bool,
-    },
     /// So many bytes of it are unpacked.
     Unpacked(u64),
     /// So many others went out of the cache.
@@ -127,10 +123,23 @@ pub struct Had {
     pub packed: u64,
     /// By what it was checked.
     pub checked: Vec<String>,
-    /// Why it may be something else than its server has, if nothing tells.
-    pub doubt: Option<Doubt>,
+    /// Why it may be something else than its server has, where nothing tells.
+    pub doubts: Vec<Doubt>,
+    /// What became of the lists of checksums.
+    pub lists: Lists,
     /// Whether it was there already.
     pub is_cached: bool,
+}
+
+/// What became of the lists of checksums that may lie beside an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lists {
+    /// They were looked for; those that are there count.
+    Asked,
+    /// Nobody has looked for any.
+    Unasked,
+    /// Nobody knows what they say: they could not be had.
+    Missed,
 }
 
 /// Why there is no image.
@@ -242,15 +251,23 @@ async fn fetched(
         identity,
         room: &room,
         has_lists,
+        misses_lists: AtomicBool::new(offers.is_err()),
         want,
     };
     let kept = task.kept(&offers, is_fixed).await?;
     let is_cached = kept.is_some();
     let (about, pending) = match kept {
-        Some(about) => (about, Ok(None)),
+        Some(about) => {
+            if let Err(error @ OfferedError::Lacking { .. }) = &offers
+                && about.checked.is_empty()
+            {
+                missed(error, want);
+            }
+            (about, Ok(None))
+        }
         None => task.come(&demanded(offers, want)?).await?,
     };
-    let doubt = task.doubt(&about).await?;
+    let doubts = task.doubts(&about).await?;
     let placed = match pending {
         Ok(Some(pending)) => place(pending).await,
         Ok(None) => {
@@ -270,7 +287,14 @@ async fn fetched(
         sha256: about.sha256,
         packed: about.bytes,
         checked: about.checked,
-        doubt,
+        doubts,
+        lists: if !has_lists {
+            Lists::Unasked
+        } else if task.misses_lists.load(Ordering::Relaxed) {
+            Lists::Missed
+        } else {
+            Lists::Asked
+        },
         is_cached,
     })
 }
@@ -284,6 +308,8 @@ struct Task<'a> {
     room: &'a Room,
     /// Whether lists of checksums may lie beside it.
     has_lists: bool,
+    /// Whether they could not be had.
+    misses_lists: AtomicBool,
     want: &'a Want<'a>,
 }
 

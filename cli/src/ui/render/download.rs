@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cloud::OsImage,
-    download::{Doubt, Event, Had, cache::Entry, fetch},
+    download::{Doubt, Event, Had, Lists, cache::Entry, fetch},
     image::block_map::Aside,
     ui::{
         Console,
@@ -149,12 +149,6 @@ pub async fn follow(console: &Console, mut events: UnboundedReceiver<Event>) -> 
                 };
                 console.warn(&format!("{}: {what}", neutralise(&why)));
             }
-            Event::NoLength { is_whole: true } => console.warn(
-                "its server did not tell how long it is: that it is whole is told by what it is packed in alone, which could go on behind that: compare the SHA-256 with that of its makers",
-            ),
-            Event::NoLength { is_whole: false } => console.warn(
-                "its server did not tell how long it is, and it cannot be unpacked to see whether it is whole: compare the SHA-256 with that of its makers",
-            ),
             Event::Cached => console.say("it was fetched before, and is as it was then"),
             Event::Damaged => {
                 console.warn("what was fetched before is damaged: it is fetched again");
@@ -208,20 +202,23 @@ pub fn had(
     has_looked: bool,
 ) -> io::Result<()> {
     if had.checked.is_empty() {
-        let why = if has_looked {
-            "nothing beside it tells what it should be"
-        } else {
-            "nobody looked for what it should be (--no-checksums)"
+        let why = match had.lists {
+            Lists::Asked => "nothing beside it tells what it should be; ",
+            Lists::Unasked if has_looked => "its cloud does not tell what it should be; ",
+            Lists::Unasked => "nobody looked for what it should be (--no-checksums); ",
+            // It was said.
+            Lists::Missed => "",
         };
-        console.say(&format!("{why}; what has come has SHA-256 {}", had.sha256));
+        console.say(&format!("{why}what has come has SHA-256 {}", had.sha256));
     } else {
         let checked = neutralise(&had.checked.join(", ")).into_owned();
         console.say(&format!("checked by {checked}"));
     }
-    if had.doubt == Some(Doubt::Parts) {
-        console.warn(
-            "it came in parts, and nothing proves that all of them are of one file: its server shows no state of it that is certain, and there is no checksum; compare the SHA-256 with that of its makers",
-        );
+    for doubt in &had.doubts {
+        console.warn(&format!(
+            "{}: compare the SHA-256 with that of its makers",
+            uncertain(*doubt)
+        ));
     }
     let Some(to) = to else { return Ok(()) };
     if console.is_json() {
@@ -231,13 +228,30 @@ pub fn had(
             "fetched_bytes": had.packed,
             "fetched_sha256": had.sha256,
             "checked": had.checked,
-            "unproven": had.doubt.is_some(),
+            "unproven": !had.doubts.is_empty(),
             "cached": had.is_cached,
             "block_maps": map_values(maps),
         }));
     }
     console.say(&format!("wrote {}, {}", shown(to), bytes(had.bytes)));
     Ok(())
+}
+
+fn uncertain(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Parts => {
+            "it came in parts, and nothing proves that all of them are of one file: its server shows no state of it that is certain, and no checksum is known"
+        }
+        Doubt::End { is_whole: true } => {
+            "its server did not tell how long it is: that it is whole is told by what it is packed in alone, which could go on behind that"
+        }
+        Doubt::End { is_whole: false } => {
+            "its server did not tell how long it is, and it cannot be unpacked to see whether it is whole"
+        }
+        Doubt::Former => {
+            "a former version of os has fetched it, and did not write down whether its server told how long it is"
+        }
+    }
 }
 
 /// What is kept.
