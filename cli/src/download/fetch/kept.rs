@@ -115,8 +115,9 @@ impl Kept {
 
     /// Keeps how long an answer says that it is.
     pub(super) fn learn_length(&mut self, told: Option<u64>) {
-        self.is_guessed &= told.is_none();
-        self.length = self.length.or(told);
+        if let Some(told) = told.filter(|_| self.is_guessed || self.length.is_none()) {
+            (self.length, self.is_guessed) = (Some(told), false);
+        }
     }
 
     /// It ends here; `is_told`: something says so, and not only the end of a connection.
@@ -206,8 +207,10 @@ mod tests {
         kept.learn_length(None);
         assert_eq!(read(&kept), (None, 3 * LAST));
         // Who tells it takes it out of doubt.
+        kept.learn_length(Some(2 * all));
+        assert_eq!(read(&kept), (Some(2 * all), all));
         kept.learn_length(Some(all));
-        assert_eq!(read(&kept), (Some(all), 3 * LAST));
+        assert_eq!(kept.length, Some(2 * all));
         kept.ends(all, true);
         assert_eq!(read(&kept), (Some(all), 3 * LAST));
         // Of what had not come when it ended nothing is known to be there.
