@@ -20,6 +20,8 @@ pub const MOST_BYTES: usize = 32 * 1024 * 1024;
 const MOST_NODES: u32 = 1_500_000;
 /// Attributes of an element: the XML reader compares each with all others.
 const MOST_ATTRIBUTES: usize = 64;
+/// Letters of what the XML reader says of a mistake.
+const MOST_WORDS: usize = 100;
 /// Bytes of a block.
 const BLOCKS: Range<u64> = 512..64 * 1024 * 1024 + 1;
 /// Bytes of an image.
@@ -127,7 +129,7 @@ impl Bmap {
         };
         let document = match Document::parse_with_options(text, options) {
             Err(roxmltree::Error::NodesLimitReached) => return Err(BmapError::Large),
-            parsed => parsed.map_err(|error| BmapError::Form(error.to_string()))?,
+            parsed => parsed.map_err(|error| BmapError::Form(told(&error)))?,
         };
         let root = document.root_element();
         if !root.has_tag_name("bmap") {
@@ -181,6 +183,19 @@ impl Bmap {
 fn is_hard_to_read(text: &str) -> bool {
     let mut elements = text.split('<');
     text.contains("xmlns") || elements.any(|element| element.matches('=').count() > MOST_ATTRIBUTES)
+}
+
+/// What is wrong with XML, and where. Names in it are as long as whoever wrote it likes.
+fn told(error: &roxmltree::Error) -> String {
+    let words = error.to_string();
+    match words.char_indices().nth(MOST_WORDS) {
+        Some((end, _)) => format!(
+            "{}… at {}",
+            words.get(..end).unwrap_or_default(),
+            error.pos()
+        ),
+        None => words,
+    }
 }
 
 /// A text of others, as long as an error may have it.

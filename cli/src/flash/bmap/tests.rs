@@ -110,10 +110,14 @@ fn what_cannot_be_is_named() {
         ("<bmap version=\"3.0\"/>", "version is 3.0"),
         ("<bmap/>", "no version"),
         ("<bmap version=\"2.0\"/>", "no ImageSize"),
+        ("<bmap></b>", "expected 'bmap' tag, not 'b' at 1:7"),
     ] {
         let error = Bmap::read(text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
+    let long = format!("<bmap>\n</{}>", "b".repeat(1_000_000));
+    let error = Bmap::read(long.as_bytes()).unwrap_err().to_string();
+    assert!(error.len() < 200 && error.ends_with("… at 2:1"), "{error}");
 }
 
 #[test]
