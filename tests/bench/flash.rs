@@ -18,8 +18,14 @@ const SIZE: u64 = 4000 * MB;
 const PARTS: (u64, u64) = (40, 15 * MB);
 /// What the loop device takes, in bytes a second.
 const RATE: u64 = 100 * MB;
-/// What is asked for: nothing is gone on with from the round before.
-const FLASH: [&str; 4] = ["flash", "--quiet", "--yes", "--no-resume"];
+/// What is asked for: nothing is gone on with from the round before, and the image has no table.
+const FLASH: [&str; 5] = [
+    "flash",
+    "--quiet",
+    "--yes",
+    "--no-resume",
+    "--allow-unknown",
+];
 /// Where the kernel is told of it.
 const THROTTLES: [&str; 2] = [
     "/sys/fs/cgroup/blkio/blkio.throttle.write_bps_device",
